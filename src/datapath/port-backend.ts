@@ -1,0 +1,55 @@
+/**
+ * What a vport needs of the device behind it.  Three kinds: a TAP (port-tap.ts), an existing device through AF_PACKET
+ * (port-netdev.ts), and one in memory for tests and embedding (port-memory.ts).
+ *
+ * A backend receives in batches into slots of the arena that are its own, and hands each frame over as a `Packet`; it
+ * sends what `send` queued when `flush` is called.  It knows nothing of flows.
+ */
+import type { Packet } from '../packet/packet.ts';
+
+/** What a backend tells its vport. */
+export interface PortEvents {
+  /**
+   * One frame came in, offloads as they were.  Only `slot`, `start`, `end` and the offload fields are set.  The packet
+   * and its slot are the backend's again when this returns, but for what was queued with `send` on any port: that stays
+   * valid until the `batchEnd` that follows.
+   */
+  receive(pkt: Packet): void;
+  /** After the last frame of a batch: flush every port that has something queued. */
+  batchEnd(): void;
+}
+
+/** 64-bit counters from the device's own point of view, as `ip -s link` counts: rx is what the host's stack got. */
+export interface DeviceStats {
+  rxPackets: bigint;
+  txPackets: bigint;
+  rxBytes: bigint;
+  txBytes: bigint;
+  rxErrors: bigint;
+  txErrors: bigint;
+  rxDropped: bigint;
+  txDropped: bigint;
+}
+
+export interface PortBackend {
+  /** The device's current name and index (0 in memory). */
+  readonly name: string;
+  readonly ifindex: number;
+  /** Largest frame, without Ethernet header, that the device sends; super-packets are exempt.  Bytes. */
+  readonly mtu: number;
+  /** Whether the device takes packets with partial checksum and super-packets whole. */
+  readonly takesOffloads: boolean;
+  /** Starts receiving. */
+  start(events: PortEvents): void;
+  /**
+   * Queues `pkt` for sending.  Hot path.  Its bytes must stay as they are until `flush`: a caller that goes on to
+   * change them copies first.  A full queue is flushed.
+   */
+  send(pkt: Packet): void;
+  /** Sends what is queued.  What the device does not take is counted as tx dropped. */
+  flush(): void;
+  /** Reads the device's counters. */
+  stats(): DeviceStats;
+  /** Stops and gives the device back as it was found.  Idempotent. */
+  close(): void;
+}

@@ -1,0 +1,75 @@
+/**
+ * dpif, the datapath interface: what the rest of a vswitchd and the dpctl tools know of a datapath.
+ *
+ * A datapath is a set of numbered ports and a table of flows.  A packet that a port receives is looked up; a flow that
+ * matches has actions, which are carried out and counted.  A packet that no flow matches, or whose flow says so, is an
+ * upcall: it is sent up to a handler, which usually installs a flow and executes the packet.
+ *
+ * Ports: number 0 is the datapath's own, an internal port of the datapath's name.  Port numbers are chosen by the
+ * datapath unless asked for, and say nothing to OpenFlow, which numbers its ports itself.
+ *
+ * Flows: a key (OVS_KEY_ATTR_* nest), a mask, actions, statistics and, where the client gives one, a 128-bit UFID by which
+ * it can be named.  The datapath knows no priorities: overlapping flows must have the same actions, and a second flow
+ * with the same masked key is EEXIST.
+ *
+ * Errors: every method rejects with a NetlinkError (its `errno` is the datapath's), except where it says otherwise.
+ *
+ * A provider (`DpifProvider`) opens datapaths of one type; `dpif-netlink/` has the one of type "system".
+ * Source: lib/dpif.h, lib/dpif-provider.h.
+ */
+import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, DpifUpcall, PortEvent } from './dpif-types.ts';
+
+export interface DpifProvider {
+  /** "system". */
+  readonly type: string;
+  /** Names of the datapaths that exist, sorted. */
+  enumerate(): Promise<string[]>;
+  /** Opens datapath `name`.  ENODEV if it does not exist and `create` is false, EEXIST if it does and `create` is true. */
+  open(name: string, create: boolean): Promise<Dpif>;
+  /** Gives up what the provider holds (sockets). */
+  close(): void;
+}
+
+/** Takes the upcalls of one batch (64 at most).  Nothing else is received before its promise, if any, resolves. */
+export type UpcallHandler = (upcalls: readonly DpifUpcall[]) => void | Promise<void>;
+
+export interface Dpif {
+  readonly type: string;
+  readonly name: string;
+
+  /** Deletes the datapath, its ports and flows. */
+  destroy(): Promise<void>;
+  /** Gives up this handle; the datapath stays. */
+  close(): void;
+  stats(): Promise<DpifDpStats>;
+
+  /**
+   * Adds the device `name`.  `type` "internal" makes the device; "system" takes an existing one.  `portNo` undefined lets
+   * the datapath choose.  Resolves to the number.  EBUSY: number or device taken; EEXIST: already a port; ENODEV.
+   */
+  portAdd(name: string, type: string, portNo: number | undefined): Promise<number>;
+  portDel(portNo: number): Promise<void>;
+  /** The port by name or number; undefined if there is none in this datapath. */
+  portQuery(which: string | number): Promise<DpifPort | undefined>;
+  portStats(portNo: number): Promise<DpifPortStats>;
+  /** All ports, by rising number. */
+  portDump(): Promise<DpifPort[]>;
+  /** Calls `onEvent` when ports come, go or change, until the returned function is called. */
+  portPoll(onEvent: (event: PortEvent) => void): () => void;
+
+  /** Deletes all flows. */
+  flowFlush(): Promise<void>;
+  /**
+   * Calls `visit` for each flow, in batches: `terse` leaves out key, mask and actions.  The next batch is not taken before
+   * `visit`'s promise resolves.  Flows that come or go meanwhile may or may not be seen; none is seen twice knowingly.
+   */
+  flowDump(terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void>;
+  /** Carries out `ops` in order, 50 at a time; sets each one's `result`, and never rejects for one of them. */
+  operate(ops: readonly DpifOp[]): Promise<void>;
+
+  /**
+   * Starts sending upcalls to `handler`; null stops that, and packets that no flow matches are lost from then on.
+   * May be called once ports exist; ports added later are covered.
+   */
+  setUpcallHandler(handler: UpcallHandler | null): Promise<void>;
+}

@@ -1,0 +1,120 @@
+/**
+ * The native addon: system calls that Node lacks, and batched packet I/O.  Everything that decides or parses is
+ * TypeScript; the addon only moves bytes between the kernel and memory that its caller owns.
+ *
+ * Conventions of every function here:
+ *  - Nothing blocks.  Sockets are non-blocking and close-on-exec.
+ *  - Functions on the packet or message path return a count, or `-errno` (`-EAGAIN` included); they never throw.
+ *  - Functions that open, bind or configure throw an `Error` with `errno` (positive), `code` ("EADDRINUSE") and
+ *    `syscall`.
+ *  - Buffers are borrowed for the call only, except an arena's.
+ *
+ * Source: native/*.cc.  Used by netlink/socket.ts, datapath/port-*.ts and the daemon parts of cli and vswitchd.
+ */
+import { createRequire } from 'node:module';
+
+/** A netlink socket.  One uv_poll handle a socket; `close()` is idempotent and must be called. */
+export interface NativeNetlinkSocket {
+  /** The port id that this socket is bound to. */
+  readonly portId: number;
+  readonly fd: number;
+  /**
+   * Sends `size` bytes at `offset` of `buffer` as one datagram to `portId`, or, if `group` is not 0, to that
+   * multicast group (bit `group - 1`, so 1..32).  Returns `size` or -errno: -EAGAIN when the receiver's queue is
+   * full, -ECONNREFUSED when nobody has that port id, -ESRCH for a group without listeners.
+   */
+  send(buffer: Uint8Array, offset: number, size: number, portId: number, group: number): number;
+  /**
+   * Sends `n` datagrams, described by three words each in `list`: offset, size, port id.  Writes each one's result
+   * (size or -errno) over its third word, and returns the number of those that went out.
+   */
+  sendMany(buffer: Uint8Array, list: Int32Array, n: number): number;
+  /**
+   * Receives up to `max` datagrams: number i at `i * stride` of `buffer`.  Its full size goes to `info[2 * i]` (more
+   * than `stride` means that it was truncated) and its sender's port id to `info[2 * i + 1]`.  Returns how many, or
+   * -errno: -EAGAIN when there are none, -ENOBUFS when the kernel dropped some.
+   */
+  receive(buffer: Uint8Array, stride: number, max: number, info: Int32Array): number;
+  joinGroup(group: number): void;
+  leaveGroup(group: number): void;
+  /** Calls `onReadable` from the event loop while the socket is readable; null stops it. */
+  poll(onReadable: (() => void) | null): void;
+  /** Whether polling keeps the process alive; it does at first. */
+  setRef(on: boolean): void;
+  close(): void;
+}
+
+/** Memory that packets live in: one range, given to JavaScript as one ArrayBuffer.  Never freed before exit. */
+export interface NativeArena {
+  readonly buffer: ArrayBuffer;
+}
+
+/** A file descriptor that frames come from and go to: an AF_PACKET socket or a TAP.  */
+export interface NativePort {
+  readonly fd: number;
+  /** For a TAP the name that the kernel gave it, else ''. */
+  readonly name: string;
+  readonly ifindex: number;
+  /**
+   * Receives up to `max` frames into the arena: number i at `base + i * stride`, a struct virtio_net_hdr of
+   * VNET_HDR_SIZE bytes and then the frame.  `stride` bounds both.  For each, RX_WORDS words go to `info`:
+   *   [0] bytes of header and frame, [1] VLAN TCI that the kernel took out of the frame, or -1, [2] its TPID,
+   *   [3] sll_pkttype (AF_PACKET; PACKET_OUTGOING ones are left out already), 0 for a TAP.
+   * Returns how many, 0 when there are none, or -errno (-ENETDOWN, -EBADFD for a device that went away).
+   */
+  receive(base: number, stride: number, max: number, info: Int32Array): number;
+  /**
+   * Sends `n` frames: words `2 * i` and `2 * i + 1` of `list` are the arena offset of the frame's virtio_net_hdr and
+   * the bytes of both.  Returns how many were taken; for the others `list[2 * i + 1]` becomes -errno.
+   */
+  send(list: Int32Array, n: number): number;
+  poll(onReadable: (() => void) | null): void;
+  close(): void;
+}
+
+export const VNET_HDR_SIZE = 10;
+export const RX_WORDS = 4;
+
+export interface NativeAddon {
+  /** `protocol` is NETLINK_*; `portId` 0 lets the kernel choose; `rcvbuf` in bytes, forced where allowed. */
+  openNetlink(protocol: number, portId: number, rcvbuf: number): NativeNetlinkSocket;
+  /** `size` bytes, page-aligned, zeroed, reserved but not committed. */
+  createArena(size: number): NativeArena;
+  /**
+   * AF_PACKET socket bound to `ifindex`: all protocols, PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING,
+   * promiscuous if `promisc`.  `rcvbuf` in bytes.
+   */
+  openPacket(arena: NativeArena, ifindex: number, promisc: boolean, rcvbuf: number): NativePort;
+  /** Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process. */
+  openTap(arena: NativeArena, name: string): NativePort;
+  /**
+   * Hides what `ifindex` receives from the host's stack, after AF_PACKET has seen it: a BPF program at tc ingress,
+   * attached as a TCX link (Linux 6.6), which goes away with the process.  Returns the link's file descriptor to
+   * close; throws where the kernel or the privileges do not allow it.
+   */
+  attachIngressDrop(ifindex: number): number;
+  /**
+   * Takes a POSIX write lock on all of `path` (made if need be, truncated, `text` written) and keeps it until exit.
+   * Throws EAGAIN or EACCES if another process has the lock; the file is then untouched.
+   */
+  lockPidfile(path: string, text: string): void;
+  /** Pid of the process that holds a POSIX write lock on `path`, 0 if nobody does; throws ENOENT and the like. */
+  pidfileHolder(path: string): number;
+  closeFd(fd: number): void;
+}
+
+let addon: NativeAddon | undefined;
+
+/** The addon, loaded at first use.  Throws an Error that says how to build it if that was not done. */
+export function native(): NativeAddon {
+  if (addon === undefined) {
+    const require = createRequire(import.meta.url);
+    const path = new URL('../../build/Release/tapswitch.node', import.meta.url).pathname;
+    try {
+      addon = require(path) as NativeAddon;
+    } catch (cause) {
+      throw new Error('the native addon is not built; run scripts/setup', { cause });
+    }
+  }
+  return addon;
+}

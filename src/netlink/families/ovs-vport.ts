@@ -1,0 +1,41 @@
+/** The "ovs_vport" family.  Source: include/uapi/linux/openvswitch.h. */
+import { array, bytes, s32, string, struct, u32, u64 } from '../kinds.ts';
+import { type AttrsOf, nla, policy } from '../policy.ts';
+
+export const OVS_VPORT_FAMILY = 'ovs_vport';
+export const OVS_VPORT_VERSION = 1;
+
+/** enum ovs_vport_cmd. */
+export const OVS_VPORT_CMD = { NEW: 1, DEL: 2, GET: 3, SET: 4 } as const;
+
+/** enum ovs_vport_type. */
+export const OVS_VPORT_TYPE = { UNSPEC: 0, NETDEV: 1, INTERNAL: 2, GRE: 3, VXLAN: 4, GENEVE: 5 } as const;
+
+/** The port number of a datapath's own (local) port; the number of ports is bounded by OVSP_MAX. */
+export const OVSP_LOCAL = 0;
+export const DP_MAX_PORTS = 65535;
+
+/** struct ovs_vport_stats. */
+// biome-ignore format: table
+const OVS_VPORT_STATS = struct({
+  rxPackets: u64, txPackets: u64, rxBytes: u64, txBytes: u64,
+  rxErrors: u64, txErrors: u64, rxDropped: u64, txDropped: u64,
+});
+
+/** enum ovs_vport_upcall_attr. */
+const OVS_VPORT_UPCALL_ATTR = policy('OVS_VPORT_UPCALL_ATTR', { success: nla(0, u64), fail: nla(1, u64) });
+
+/** enum ovs_vport_attr, in the order of the kernel's replies. */
+// biome-ignore format: table
+export const OVS_VPORT_ATTR = policy('OVS_VPORT_ATTR', {
+  portNo:      nla(1, u32),
+  type:        nla(2, u32), //            OVS_VPORT_TYPE
+  name:        nla(3, string(15)), //     IFNAMSIZ - 1
+  ifindex:     nla(8, u32),
+  netnsid:     nla(9, s32),
+  stats:       nla(6, OVS_VPORT_STATS),
+  upcallPid:   nla(5, array(u32)), //     one, or one a handler with OVS_DP_F_VPORT_PIDS
+  upcallStats: nla(10, OVS_VPORT_UPCALL_ATTR),
+  options:     nla(4, bytes()), //        OVS_TUNNEL_ATTR_* nest
+});
+export type VportAttrs = AttrsOf<typeof OVS_VPORT_ATTR>;

@@ -1,0 +1,107 @@
+/**
+ * What a vswitchd needs of OpenFlow switches: the interface between `vswitchd/` (which reads the database) and `ofproto/`
+ * (which decides where packets go).  One implementation: ofproto-dpif.
+ *
+ * A backer is the one datapath ("ovs-system") that all bridges of a type share; an Ofproto is a bridge's switch.  A port of
+ * an ofproto is an interface with an OpenFlow number; a bundle is a database Port: one or more interfaces that forward as
+ * one, with its VLAN settings.
+ * Source: ofproto/ofproto.h, ofproto/ofproto-provider.h, ofproto/ofproto-dpif.c.
+ */
+import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
+import type { DpifPortStats } from '../dpif/dpif-types.ts';
+
+export interface BackerOptions {
+  /** other_config: max-idle (ms), flow-limit (flows), max-revalidator (ms), min-revalidate-pps. */
+  maxIdleMs: number;
+  flowLimit: number;
+  maxRevalidatorMs: number;
+  minRevalidatePps: number;
+}
+
+export interface OfprotoBacker {
+  readonly dpif: Dpif;
+  readonly ofprotos: ReadonlyMap<string, Ofproto>;
+  setOptions(options: Partial<BackerOptions>): void;
+  /** Makes a switch for bridge `name`; its LOCAL port must be added by `portAdd` with type "internal". */
+  createOfproto(name: string): Ofproto;
+  /** Names and numbers of datapath ports that no ofproto owns: left over from an earlier run. */
+  strayPorts(): Promise<{ name: string; portNo: number }[]>;
+  /** Resolves when a whole round of revalidation that began after this call is done (revalidator/wait). */
+  revalidated(): Promise<void>;
+  /** Text of `dpif/show`, `upcall/show`. */
+  showDpif(): Promise<string>;
+  showUpcall(): string;
+  /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */
+  close(deleteDatapath: boolean): Promise<void>;
+}
+
+/** Opens (creates if need be) datapath `name` and starts handling its upcalls. */
+export type OpenBacker = (provider: DpifProvider, name: string, options: BackerOptions) => Promise<OfprotoBacker>;
+
+/** An interface as the database has it. */
+export interface OfportRequest {
+  readonly name: string;
+  /** "system", "internal", "tap"; others throw a RangeError that says so. */
+  readonly type: string;
+  /** Interface.ofport_request; undefined lets the ofproto choose (the number it had before, or the lowest free one). */
+  readonly ofport: number | undefined;
+  /** The bridge's own port: number OFPP_LOCAL (65534). */
+  readonly isLocal: boolean;
+}
+
+export interface Ofport {
+  readonly name: string;
+  readonly type: string;
+  /** OpenFlow number. */
+  readonly ofport: number;
+  /** Datapath number. */
+  readonly odpPort: number;
+}
+
+/** Port.vlan_mode. */
+export type VlanMode = 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel';
+
+export interface BundleConfig {
+  /** Port.name. */
+  readonly name: string;
+  /** Names of its interfaces, each of which was added by `portAdd`. */
+  readonly members: readonly string[];
+  readonly vlanMode: VlanMode;
+  /** Port.tag; undefined or 0 is untagged. */
+  readonly tag: number | undefined;
+  /** Port.trunks; empty is all. */
+  readonly trunks: readonly number[];
+  /** Port.protected. */
+  readonly isProtected: boolean;
+}
+
+export interface FdbEntry {
+  readonly ofport: number;
+  readonly vlan: number;
+  readonly mac: string;
+  /** Seconds since it was last seen; -1: static. */
+  readonly ageSec: number;
+}
+
+export interface Ofproto {
+  readonly name: string;
+  readonly ports: ReadonlyMap<string, Ofport>;
+  /** Adds the interface to the switch, and to the datapath where it is not yet there.  Rejects with a NetlinkError. */
+  portAdd(request: OfportRequest): Promise<Ofport>;
+  /** Removes it from both; nothing happens if there is none of that name. */
+  portDel(name: string): Promise<void>;
+  portStats(name: string): Promise<DpifPortStats>;
+  /** Makes or changes bundle `config.name`; flows that depended on it are revalidated. */
+  bundleSet(config: BundleConfig): void;
+  bundleRemove(name: string): void;
+  /** other_config mac-aging-time (s) and mac-table-size (entries). */
+  setMacTable(agingSec: number, maxEntries: number): void;
+  /** other_config flood_vlans. */
+  setFloodVlans(vlans: readonly number[]): void;
+  /** Bridge.other_config hwaddr in effect: the MAC address of the LOCAL port; frames to it are not special. */
+  setHwaddr(mac: string): void;
+  fdb(): FdbEntry[];
+  fdbFlush(): void;
+  /** Removes the switch, its ports from the datapath too. */
+  destroy(): Promise<void>;
+}

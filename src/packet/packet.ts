@@ -1,0 +1,156 @@
+/**
+ * Packets and the memory that they live in.
+ *
+ * All packets of a process live in one arena: one ArrayBuffer, so that a packet is integers (offsets into it) and every
+ * view stays monomorphic.  The arena is cut into slots of equal size:
+ *
+ *     | headroom            | frame (Ethernet header first)                   | unused |
+ *     ^ slot * SLOT_SIZE    ^ start                                     end ^
+ *
+ * Directly before the frame, at `start - VNET_HDR_SIZE`, is room for a struct virtio_net_hdr: ports receive into it and
+ * send from it.  Offload state (a checksum to be completed, a super-packet to be cut up) lives in fields of `Packet`,
+ * in units of bytes from `start`; pushes and pulls keep it true.
+ */
+
+/** Bytes of a slot: a frame of 65535 + 14 + 8 bytes, the headroom, and padding to whole cache lines. */
+export const SLOT_SIZE = 66_048;
+/** Bytes before a received frame: pushes grow into it.  Frames start 2 bytes past a multiple of 4: IP is aligned. */
+export const HEADROOM = 130;
+export const VNET_HDR_SIZE = 10;
+
+/** virtio_net_hdr.flags and gso_type.  Source: include/uapi/linux/virtio_net.h. */
+export const VNET_F = { NEEDS_CSUM: 1, DATA_VALID: 2 } as const;
+// biome-ignore format: table
+export const VNET_GSO = { NONE: 0, TCPV4: 1, UDP: 3, TCPV6: 4, UDP_L4: 5, ECN: 0x80 } as const;
+
+/** The memory: `buffer` from native().createArena(), or any ArrayBuffer in a test. */
+export class Arena {
+  readonly buffer: ArrayBuffer;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly slots: number;
+  private readonly free: Int32Array;
+  private nFree: number;
+
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.slots = Math.floor(buffer.byteLength / SLOT_SIZE);
+    this.free = Int32Array.from({ length: this.slots }, (_, i) => this.slots - 1 - i);
+    this.nFree = this.slots;
+  }
+
+  /** Takes a slot: its number, or -1 if none is left.  Hot path. */
+  take(): number {
+    return this.nFree === 0 ? -1 : this.free[--this.nFree]!;
+  }
+  /** Gives a slot back.  Hot path. */
+  give(slot: number): void {
+    this.free[this.nFree++] = slot;
+  }
+  get available(): number {
+    return this.nFree;
+  }
+  /** Takes `n` adjacent slots for a port's receive batch, at start-up only; returns the first.  Throws if too few. */
+  takeRun(n: number): number {
+    // Slots leave the free list in rising order until the first one is given back.
+    const first = this.take();
+    for (let i = 1; i < n; i++) if (this.take() !== first + i) throw new RangeError(`arena: no ${n} adjacent slots`);
+    return first;
+  }
+}
+
+/**
+ * One packet.  Objects are reused; a packet that must outlive the call that got it is copied (`copyFrom`).
+ * Fields are public and mutable on purpose: this is the datapath's working state.
+ */
+export class Packet {
+  readonly arena: Arena;
+  slot = -1;
+  /** Offset in the arena of the first byte, and one past the last. */
+  start = 0;
+  end = 0;
+
+  // Offloads, as in struct virtio_net_hdr; csumStart and hdrLen count from `start`.
+  vnetFlags = 0;
+  gsoType = 0;
+  gsoSize = 0;
+  hdrLen = 0;
+  csumStart = 0;
+  csumOffset = 0;
+
+  // Metadata that travels with it.
+  inPort = 0;
+  skbPriority = 0;
+  skbMark = 0;
+  recircId = 0;
+  /** Flow hash of the headers (as skb->hash), 0 until computed. */
+  hash = 0;
+  /** Largest fragment received, when this was reassembled; else 0. */
+  mru = 0;
+  /** Number of bytes to cut from the end at the next output (OVS_ACTION_ATTR_TRUNC). */
+  cutLen = 0;
+
+  constructor(arena: Arena) {
+    this.arena = arena;
+  }
+
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  /** Makes it an empty packet in `slot`, its metadata and offloads cleared. */
+  reset(slot: number): void {
+    this.slot = slot;
+    this.start = this.end = slot * SLOT_SIZE + HEADROOM;
+    this.vnetFlags = this.gsoType = this.gsoSize = this.hdrLen = this.csumStart = this.csumOffset = 0;
+    this.inPort = this.skbPriority = this.skbMark = this.recircId = this.hash = this.mru = this.cutLen = 0;
+  }
+
+  /** Makes it a copy of `from` (bytes, offloads and metadata) in slot `slot`. */
+  copyFrom(from: Packet, slot: number): void {
+    this.slot = slot;
+    this.start = slot * SLOT_SIZE + HEADROOM;
+    this.end = this.start + (from.end - from.start);
+    this.arena.bytes.copyWithin(this.start, from.start, from.end);
+    this.vnetFlags = from.vnetFlags;
+    this.gsoType = from.gsoType;
+    this.gsoSize = from.gsoSize;
+    this.hdrLen = from.hdrLen;
+    this.csumStart = from.csumStart;
+    this.csumOffset = from.csumOffset;
+    this.inPort = from.inPort;
+    this.skbPriority = from.skbPriority;
+    this.skbMark = from.skbMark;
+    this.recircId = from.recircId;
+    this.hash = from.hash;
+    this.mru = from.mru;
+    this.cutLen = from.cutLen;
+  }
+
+  /** Reads the virtio_net_hdr that stands before the frame into the offload fields.  Hot path. */
+  readVnetHdr(): void {
+    const { view } = this.arena;
+    const at = this.start - VNET_HDR_SIZE;
+    this.vnetFlags = view.getUint8(at);
+    this.gsoType = view.getUint8(at + 1);
+    this.hdrLen = view.getUint16(at + 2, true);
+    this.gsoSize = view.getUint16(at + 4, true);
+    this.csumStart = view.getUint16(at + 6, true);
+    this.csumOffset = view.getUint16(at + 8, true);
+  }
+
+  /** Writes the offload fields as a virtio_net_hdr before the frame; returns its offset.  Hot path. */
+  writeVnetHdr(): number {
+    const { view } = this.arena;
+    const at = this.start - VNET_HDR_SIZE;
+    view.setUint8(at, this.vnetFlags);
+    view.setUint8(at + 1, this.gsoType);
+    view.setUint16(at + 2, this.hdrLen, true);
+    view.setUint16(at + 4, this.gsoSize, true);
+    view.setUint16(at + 6, this.csumStart, true);
+    view.setUint16(at + 8, this.csumOffset, true);
+    return at;
+  }
+}

@@ -1,0 +1,32 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Three projects: `unit` needs no privileges and no build; `netns` needs root, the built product and
+ * Debian's openvswitch-switch; `golden` compares with recordings of the real module, where they are at hand.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'netns',
+          include: ['test-netns/**/*.test.ts'],
+          exclude: ['test-netns/golden/**'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'golden',
+          include: ['test-netns/golden/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
