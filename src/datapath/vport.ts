@@ -1,0 +1,52 @@
+/**
+ * A port of a datapath: a number, a device behind it (PortBackend), and whom its upcalls go to.
+ * Source: net/openvswitch/vport.c.
+ */
+import type { DeviceStats, PortBackend } from './port-backend.ts';
+
+export interface VportSpec {
+  /** 0 to 65534; 0 is the local port. */
+  readonly portNo: number;
+  /** OVS_VPORT_TYPE. */
+  readonly type: number;
+  readonly name: string;
+  readonly backend: PortBackend;
+  /** Netlink port ids for upcalls; an empty list or [0] means none. */
+  readonly upcallPids?: readonly number[];
+}
+
+export class Vport {
+  readonly portNo: number;
+  readonly type: number;
+  /** The device's name when the port was made: what look-ups by name find. */
+  readonly name: string;
+  readonly backend: PortBackend;
+  upcallPids: Uint32Array;
+  /** OVS_VPORT_ATTR_UPCALL_STATS. */
+  upcallSuccess = 0;
+  upcallFail = 0;
+  /** Frames that were larger than the device's MTU. */
+  txErrors = 0;
+  /** Has something queued since the last flush. */
+  isDirty = false;
+
+  constructor(spec: VportSpec) {
+    this.portNo = spec.portNo;
+    this.type = spec.type;
+    this.name = spec.name;
+    this.backend = spec.backend;
+    this.upcallPids = Uint32Array.from(spec.upcallPids ?? [0]);
+  }
+
+  /** Sets whom upcalls go to. */
+  setUpcallPids(pids: readonly number[]): void {
+    this.upcallPids = Uint32Array.from(pids.length === 0 ? [0] : pids);
+  }
+
+  /** The device's counters, with what was dropped before it got there. */
+  stats(): DeviceStats {
+    const stats = this.backend.stats();
+    stats.txErrors += BigInt(this.txErrors);
+    return stats;
+  }
+}
