@@ -21,7 +21,7 @@ export interface NativeNetlinkSocket {
   /**
    * Sends `size` bytes at `offset` of `buffer` as one datagram to `portId`, or, if `group` is not 0, to that
    * multicast group (bit `group - 1`, so 1..32).  Returns `size` or -errno: -EAGAIN when the receiver's queue is
-   * full, -ECONNREFUSED when nobody has that port id, -ESRCH for a group without listeners.
+   * full, -ECONNREFUSED when nobody has that port id.  Whether a group has listeners the kernel does not say.
    */
   send(buffer: Uint8Array, offset: number, size: number, portId: number, group: number): number;
   /**
@@ -58,7 +58,7 @@ export interface NativePort {
   /**
    * Receives up to `max` frames into the arena: number i at `base + i * stride`, a struct virtio_net_hdr of
    * VNET_HDR_SIZE bytes and then the frame.  `stride` bounds both.  For each, RX_WORDS words go to `info`:
-   *   [0] bytes of header and frame, [1] VLAN TCI that the kernel took out of the frame, or -1, [2] its TPID,
+   *   [0] bytes of header and frame, 0 if it did not fit and is to be dropped, [1] VLAN TCI that the kernel took out of the frame, or -1, [2] its TPID,
    *   [3] sll_pkttype (AF_PACKET; PACKET_OUTGOING ones are left out already), 0 for a TAP.
    * Returns how many, 0 when there are none, or -errno (-ENETDOWN, -EBADFD for a device that went away).
    */
@@ -93,6 +93,8 @@ export interface NativeAddon {
    * close; throws where the kernel or the privileges do not allow it.
    */
   attachIngressDrop(ifindex: number): number;
+  /** The same program, not attached: a file descriptor for a tc filter (TCA_BPF_FD).  Throws where bpf(2) refuses. */
+  loadIngressDrop(): number;
   /**
    * Takes a POSIX write lock on all of `path` (made if need be, truncated, `text` written) and keeps it until exit.
    * Throws EAGAIN or EACCES if another process has the lock; the file is then untouched.

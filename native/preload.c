@@ -1,0 +1,1 @@
+int tapswitch_preload_version;
