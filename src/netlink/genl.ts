@@ -1,0 +1,376 @@
+/**
+ * Generic netlink from the client's side: requests, their answers, and which socket at the other end they go to.
+ *
+ * A GenlEndpoint says how to open a socket and what port id the peer has: 0 is the kernel, DATAPATH_PORT_ID an emulated
+ * datapath.  `genl-family.ts` finds that out; nothing else in a client knows the difference.  A GenlClient is one socket on
+ * which requests are answered; dumps (`genl-dump.ts`) and notifications (`genl-notify.ts`) have sockets of their own, so
+ * that a slow reader of one never holds up the others.
+ *
+ * How answers are matched: every message has its own sequence number; what comes back carries it, in any order.  Errors
+ * always come back.  Success comes back only where it is asked for: a query asks for its reply (NLM_F_ECHO, or a GET), and
+ * a batch asks for an acknowledgement of the last message of each datagram, because the peer works through a datagram in
+ * order: once the last one is answered, all before it that had no error have succeeded.
+ *
+ * Source: lib/netlink-socket.c, include/uapi/linux/netlink.h.
+ */
+import { monotonicMs } from '../util/clock.ts';
+import { coverage } from '../util/coverage.ts';
+import { ERRNO } from '../util/errno.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import { DATAPATH_PORT_ID, GENL_HDRLEN, LITTLE_ENDIAN, NLM_F, NLMSG, NLMSG_HDRLEN } from './constants.ts';
+import { NetlinkError } from './errors.ts';
+import { errorExtack, errorNumber, formatHeader } from './genl-text.ts';
+import { forEachMessage, type MessageView, MessageWriter } from './message.ts';
+import type { NetlinkTransport } from './transport.ts';
+
+const log = vlog('netlink_socket');
+const rl = new RateLimit(60, 600);
+const sent = coverage('netlink_sent');
+const received = coverage('netlink_received');
+const overflows = coverage('netlink_overflow');
+
+/** The other end, and how to open sockets to it. */
+export interface GenlEndpoint {
+  open(): NetlinkTransport;
+  /** Port id of the peer. */
+  readonly peer: number;
+}
+
+/** Headers of one request to an ovs_* family. */
+export interface OvsRequest {
+  /** nlmsg_type: the family's number. */
+  readonly family: number;
+  readonly cmd: number;
+  readonly version: number;
+  /** NLM_F_* besides NLM_F_REQUEST. */
+  readonly flags: number;
+  readonly dpIfindex: number;
+}
+
+/** How long to wait for an answer, and how often to look whether the peer still exists. */
+const TIMEOUT_MS = 10_000;
+const TICK_MS = 1000;
+/** A datagram of a batch is sent when it has grown to this, so that any peer's queue can take it. */
+const DATAGRAM_BYTES = 32_768;
+const FIRST_RETRY_MS = 1;
+const LAST_RETRY_MS = 50;
+
+/** Messages of one datagram whose answers are awaited. */
+interface Flight {
+  readonly first: number;
+  readonly count: number;
+  readonly where: string;
+  readonly deadline: number;
+  /** Result of each message, 0 or a positive errno. */
+  readonly results: Int32Array;
+  /** A query is over with its reply, a batch with the answer to its last message. */
+  readonly endsWithReply: boolean;
+  readonly onMessage: ((index: number, msg: MessageView) => void) | undefined;
+  extack: string | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What an unreachable peer is called in errors. */
+export function peerError(errno: number, peer: number, where: string): NetlinkError {
+  if (errno !== ERRNO.ECONNREFUSED) return new NetlinkError(errno, where);
+  const hint =
+    peer === DATAPATH_PORT_ID
+      ? 'no emulated datapath runs in this network namespace'
+      : `nobody has netlink port id ${peer}`;
+  return new NetlinkError(errno, where, hint);
+}
+
+/**
+ * Whether nobody has port id `peer` any more.  An NLMSG_NOOP, which everybody ignores, cannot be sent to a process that is
+ * gone; the kernel is always there.
+ */
+export function isPeerGone(transport: NetlinkTransport, peer: number): boolean {
+  if (peer === 0) return false;
+  const noop = new MessageWriter(NLMSG_HDRLEN + 3);
+  noop.end(noop.begin(NLMSG.NOOP, 0, 0, transport.portId));
+  return transport.send(noop.bytes, 0, noop.size, peer) === -ERRNO.ECONNREFUSED;
+}
+
+/** One socket for requests and their answers.  Methods may be called while others are awaited. */
+export class GenlClient {
+  readonly endpoint: GenlEndpoint;
+  private readonly transport: NetlinkTransport;
+  private readonly writer = new MessageWriter();
+  private readonly flights: Flight[] = [];
+  private readonly unsent: { readonly bytes: Uint8Array; readonly flight: Flight }[] = [];
+  private seq = 0;
+  private ticker: NodeJS.Timeout | undefined;
+  private retryMs = FIRST_RETRY_MS;
+  private retry: NodeJS.Timeout | undefined;
+  private closed = false;
+
+  constructor(endpoint: GenlEndpoint) {
+    this.endpoint = endpoint;
+    this.transport = endpoint.open();
+    this.transport.setRef(false);
+    this.transport.receive({
+      datagram: (_bytes, dv, offset, size, from) => {
+        // Anybody in the namespace may send here; only the peer's answers count.
+        if (from === endpoint.peer) this.onDatagram(dv, offset, offset + size);
+      },
+      overflow: () => {
+        overflows.n++;
+        this.failAll((f) => new NetlinkError(ERRNO.ENOBUFS, f.where));
+      },
+    });
+  }
+
+  /** Port id of this client's socket. */
+  get portId(): number {
+    return this.transport.portId;
+  }
+
+  /**
+   * Sends one request and resolves to what `decode` makes of its reply.  The request must be one that is answered: a GET,
+   * or one with NLM_F_ECHO.  Rejects with the NetlinkError that the peer sent, ETIMEDOUT, ECONNREFUSED, or what `decode`
+   * throws.
+   */
+  query<T>(
+    request: OvsRequest,
+    fill: (w: MessageWriter) => void,
+    decode: (msg: MessageView) => T,
+    where: string,
+  ): Promise<T> {
+    const w = this.writer;
+    w.reset();
+    const seq = this.nextSeq(1);
+    this.begin(w, request, seq, request.flags);
+    fill(w);
+    w.end(0);
+    return this.fly(w, seq, where, decode);
+  }
+
+  /** As {@link query}, for nlctrl, whose messages have no ovs_header. */
+  queryGenl<T>(
+    type: number,
+    cmd: number,
+    version: number,
+    fill: (w: MessageWriter) => void,
+    decode: (msg: MessageView) => T,
+    where: string,
+  ): Promise<T> {
+    const w = this.writer;
+    w.reset();
+    const seq = this.nextSeq(1);
+    w.begin(type, NLM_F.REQUEST, seq, this.transport.portId);
+    w.genl(cmd, version);
+    fill(w);
+    w.end(0);
+    return this.fly(w, seq, where, decode);
+  }
+
+  private async fly<T>(w: MessageWriter, seq: number, where: string, decode: (msg: MessageView) => T): Promise<T> {
+    let reply: { value: T } | undefined;
+    const flight = await this.launch(w, seq, 1, where, true, (_i, msg) => {
+      reply = { value: decode(msg) };
+    });
+    const errno = flight.results[0] ?? 0;
+    if (errno !== 0) throw new NetlinkError(errno, where, flight.extack);
+    // An acknowledgement without a reply: the peer does not know NLM_F_ECHO.
+    if (reply === undefined) throw new NetlinkError(ERRNO.EPROTO, where, 'no reply to a query');
+    return reply.value;
+  }
+
+  /** Sends one request and waits until it is carried out.  Rejects as {@link query} does. */
+  async transact(request: OvsRequest, fill: (w: MessageWriter) => void, where: string): Promise<void> {
+    const w = this.writer;
+    w.reset();
+    const seq = this.nextSeq(1);
+    this.begin(w, request, seq, request.flags | NLM_F.ACK);
+    fill(w);
+    w.end(0);
+    const flight = await this.launch(w, seq, 1, where, false, undefined);
+    const errno = flight.results[0] ?? 0;
+    if (errno !== 0) throw new NetlinkError(errno, where, flight.extack);
+  }
+
+  /**
+   * Sends `count` requests in as few datagrams as is wise, in order, and resolves to the result of each (0 or an errno)
+   * when all are carried out.  `fill` writes request `i`'s attributes after saying what request it is; `onMessage` gets
+   * the replies.  Rejects only if the peer cannot be reached; `results` of an earlier datagram are lost then.
+   */
+  async batch(
+    count: number,
+    request: (i: number) => OvsRequest,
+    fill: (i: number, w: MessageWriter) => void,
+    onMessage: (i: number, msg: MessageView) => void,
+    where: string,
+  ): Promise<Int32Array> {
+    const results = new Int32Array(count);
+    const launched: Promise<void>[] = [];
+    const w = this.writer;
+    for (let i = 0; i < count; ) {
+      const from = i;
+      w.reset();
+      const seq = this.nextSeq(count - from);
+      let last = 0;
+      for (; i < count && (i === from || w.size < DATAGRAM_BYTES); i++) {
+        const r = request(i);
+        last = this.begin(w, r, (seq + i - from) >>> 0, r.flags);
+        fill(i, w);
+        w.end(last);
+      }
+      w.dv.setUint16(last + 6, w.dv.getUint16(last + 6, LITTLE_ENDIAN) | NLM_F.ACK, LITTLE_ENDIAN);
+      const flight = this.launch(w, seq, i - from, where, false, (index, msg) => onMessage(from + index, msg));
+      launched.push(flight.then((f) => results.set(f.results, from)));
+    }
+    await Promise.all(launched);
+    return results;
+  }
+
+  /** Gives up the socket; whoever still waits gets EBADF. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.failAll((f) => new NetlinkError(ERRNO.EBADF, f.where, 'the socket was closed'));
+    clearTimeout(this.retry);
+    this.transport.close();
+  }
+
+  private begin(w: MessageWriter, r: OvsRequest, seq: number, flags: number): number {
+    return w.beginOvs(r.family, flags | NLM_F.REQUEST, seq, this.transport.portId, r.cmd, r.version, r.dpIfindex);
+  }
+
+  /** Reserves `n` sequence numbers, none of them 0, which upcalls and notifications have. */
+  private nextSeq(n: number): number {
+    if (this.seq + n > 0xffffffff) this.seq = 0;
+    const first = this.seq + 1;
+    this.seq += n;
+    return first;
+  }
+
+  private launch(
+    w: MessageWriter,
+    first: number,
+    count: number,
+    where: string,
+    endsWithReply: boolean,
+    onMessage: Flight['onMessage'],
+  ): Promise<Flight> {
+    return new Promise((resolve, reject) => {
+      if (this.closed) {
+        reject(new NetlinkError(ERRNO.EBADF, where, 'the socket was closed'));
+        return;
+      }
+      const flight: Flight = {
+        first,
+        count,
+        where,
+        deadline: monotonicMs() + TIMEOUT_MS,
+        results: new Int32Array(count),
+        endsWithReply,
+        onMessage,
+        extack: undefined,
+        resolve: () => resolve(flight),
+        reject,
+      };
+      this.flights.push(flight);
+      if (this.flights.length === 1) this.wake();
+      if (this.unsent.length > 0 || !this.trySend(w.bytes, w.size, flight)) {
+        this.unsent.push({ bytes: w.bytes.slice(0, w.size), flight });
+        this.retryLater();
+      }
+    });
+  }
+
+  /** False if the peer has no room now.  A failure otherwise ends the flight. */
+  private trySend(bytes: Uint8Array, size: number, flight: Flight): boolean {
+    const n = this.transport.send(bytes, 0, size, this.endpoint.peer);
+    log.dbg(() => `send (${n < 0 ? `errno ${-n}` : 'Success'}): ${formatHeader(bytes)}`, rl);
+    if (n === -ERRNO.EAGAIN || n === -ERRNO.ENOBUFS) return false;
+    if (n < 0) this.fail(flight, peerError(-n, this.endpoint.peer, flight.where));
+    else sent.n++;
+    return true;
+  }
+
+  private retryLater(): void {
+    if (this.retry !== undefined) return;
+    this.retry = setTimeout(() => {
+      this.retry = undefined;
+      while (this.unsent[0] !== undefined) {
+        const { bytes, flight } = this.unsent[0];
+        if (this.flights.includes(flight) && !this.trySend(bytes, bytes.length, flight)) {
+          this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
+          this.retryLater();
+          return;
+        }
+        this.unsent.shift();
+      }
+      this.retryMs = FIRST_RETRY_MS;
+    }, this.retryMs);
+  }
+
+  private onDatagram(dv: DataView, offset: number, end: number): void {
+    received.n++;
+    forEachMessage(dv, offset, end, (msg) => this.onMessage(msg));
+  }
+
+  private onMessage(msg: MessageView): void {
+    log.dbg(() => `recv: ${formatHeader(new Uint8Array(msg.dv.buffer, msg.dv.byteOffset + msg.start))}`, rl);
+    const flight = this.flights.find((f) => (msg.seq - f.first) >>> 0 < f.count);
+    if (flight === undefined) {
+      log.dbg(() => `ignoring unexpected seq ${msg.seq}`, rl);
+      return;
+    }
+    const index = (msg.seq - flight.first) >>> 0;
+    const isLast = index === flight.count - 1;
+    if (msg.type === NLMSG.ERROR) {
+      const errno = errorNumber(msg);
+      flight.results[index] = errno;
+      if (errno !== 0) flight.extack = errorExtack(msg);
+      if (isLast) this.land(flight);
+    } else if (msg.type >= NLMSG.MIN_TYPE && msg.end - msg.start >= NLMSG_HDRLEN + GENL_HDRLEN) {
+      try {
+        flight.onMessage?.(index, msg);
+      } catch (e) {
+        this.fail(flight, e instanceof Error ? e : new Error(String(e)));
+        return;
+      }
+      if (isLast && flight.endsWithReply) this.land(flight);
+    }
+  }
+
+  private land(flight: Flight): void {
+    this.flights.splice(this.flights.indexOf(flight), 1);
+    if (this.flights.length === 0) this.sleep();
+    flight.resolve();
+  }
+
+  private fail(flight: Flight, error: Error): void {
+    const i = this.flights.indexOf(flight);
+    if (i < 0) return;
+    this.flights.splice(i, 1);
+    if (this.flights.length === 0) this.sleep();
+    flight.reject(error);
+  }
+
+  private failAll(error: (f: Flight) => Error): void {
+    for (const f of [...this.flights]) this.fail(f, error(f));
+  }
+
+  /** While answers are awaited the process must live, and a peer that died must be noticed. */
+  private wake(): void {
+    this.transport.setRef(true);
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  private sleep(): void {
+    if (!this.closed) this.transport.setRef(false);
+    clearInterval(this.ticker);
+  }
+
+  private tick(): void {
+    const now = monotonicMs();
+    for (const f of this.flights.filter((x) => x.deadline <= now)) {
+      this.fail(f, new NetlinkError(ERRNO.ETIMEDOUT, f.where, 'no answer from the datapath'));
+    }
+    if (this.flights.length === 0 || !isPeerGone(this.transport, this.endpoint.peer)) return;
+    this.failAll((f) => peerError(ERRNO.ECONNREFUSED, this.endpoint.peer, f.where));
+  }
+}
