@@ -1,0 +1,155 @@
+/**
+ * The control socket of a daemon, which `ovs-appctl` talks to: JSON-RPC 1.0 on a Unix socket, where the method is a
+ * command's name, the parameters are its arguments, all strings, and the result or the error is text for a person.
+ * Commands are rows of tables (vswitchd/commands.ts); "list-commands" and "version" come with the server.
+ * The client's side is unixctl-client.ts.  Source: lib/unixctl.c, ovs-appctl(8).
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { coverage } from '../util/coverage.ts';
+import { type Json, type JsonObject, JsonStream } from '../util/json-stream.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+
+const log = vlog('unixctl');
+const commLimit = new RateLimit(5, 5);
+const received = coverage('unixctl_received');
+const replied = coverage('unixctl_replied');
+
+/** More than any command line has. */
+const MAX_REQUEST_BYTES = 4 << 20;
+
+export interface UnixctlCommand {
+  readonly name: string;
+  /** The arguments, as a person is told: "[bridge]".  Undefined hides the command. */
+  readonly usage: string | undefined;
+  readonly minArgs: number;
+  /** May be Infinity. */
+  readonly maxArgs: number;
+  /** Resolves to the reply.  A UnixctlError is the command's answer "no"; anything else thrown is a bug, and logged. */
+  run(args: readonly string[]): string | Promise<string>;
+}
+
+/** Why a command was not carried out, in words for the person who gave it. */
+export class UnixctlError extends Error {
+  override readonly name = 'UnixctlError';
+}
+
+export class UnixctlServer {
+  private readonly commands: ReadonlyMap<string, UnixctlCommand>;
+  private readonly sockets = new Set<Socket>();
+  private server: Server | undefined;
+  private path: string | undefined;
+
+  /** `version` is the reply to "version".  Throws a RangeError if two commands have the same name. */
+  constructor(version: string, commands: readonly UnixctlCommand[]) {
+    const all = [
+      ...commands,
+      { name: 'list-commands', usage: '', minArgs: 0, maxArgs: 0, run: () => this.listCommands() },
+      { name: 'version', usage: '', minArgs: 0, maxArgs: 0, run: () => version },
+    ];
+    this.commands = new Map(all.map((c) => [c.name, c]));
+    if (this.commands.size !== all.length) throw new RangeError('unixctl: two commands of the same name');
+  }
+
+  /**
+   * Listens on `path`, for this user only.  A socket that a dead process left there is replaced; rejects with the Error of
+   * bind(2) otherwise, EADDRINUSE if a living process listens there.
+   */
+  async listen(path: string): Promise<void> {
+    if (await isServed(path)) {
+      throw Object.assign(new Error(`${path}: another process listens there`), { code: 'EADDRINUSE' });
+    }
+    rmSync(path, { force: true });
+    const server = createServer((socket) => this.serve(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, resolve);
+    });
+    chmodSync(path, 0o700);
+    this.server = server;
+    this.path = path;
+  }
+
+  /** Ends all connections, after what was replied has been sent, and removes the socket. */
+  async close(): Promise<void> {
+    const server = this.server;
+    if (server === undefined) return;
+    this.server = undefined;
+    for (const socket of this.sockets) socket.destroySoon();
+    await new Promise((resolve) => server.close(resolve));
+    if (this.path !== undefined) rmSync(this.path, { force: true });
+  }
+
+  private listCommands(): string {
+    const shown = [...this.commands.values()].filter((c) => c.usage !== undefined);
+    shown.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return `The available commands are:\n${shown.map((c) => `  ${c.name.padEnd(23)} ${c.usage}\n`).join('')}`;
+  }
+
+  private serve(socket: Socket): void {
+    const stream = new JsonStream(MAX_REQUEST_BYTES);
+    let work = Promise.resolve();
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    socket.on('error', (error) => log.dbg(`communication error: ${error.message}`));
+    socket.on('data', (chunk) => {
+      try {
+        stream.push(chunk, (message) => {
+          // One request at a time a connection: replies keep the order of the requests.
+          socket.pause();
+          work = work.then(() => this.answer(socket, message)).then(() => void socket.resume());
+        });
+      } catch (error) {
+        log.warn(`error processing request: ${(error as Error).message}`, commLimit);
+        socket.destroy();
+      }
+    });
+  }
+
+  private async answer(socket: Socket, message: JsonObject): Promise<void> {
+    const { method, params, id = null } = message;
+    if (typeof method !== 'string' || !Array.isArray(params)) {
+      log.warn('received message that is not a request', commLimit);
+      socket.destroy();
+      return;
+    }
+    received.n++;
+    let reply: { result: Json; error: Json };
+    try {
+      reply = { result: withNewline(await this.run(method, params)), error: null };
+    } catch (error) {
+      if (!(error instanceof UnixctlError)) log.err(`command "${method}": ${(error as Error).stack}`);
+      reply = { result: null, error: withNewline((error as Error).message) };
+    }
+    replied.n++;
+    if (socket.writable) socket.write(JSON.stringify({ id, ...reply }));
+  }
+
+  private async run(name: string, params: readonly Json[]): Promise<string> {
+    log.dbg(() => `received request ${name}${JSON.stringify(params)}`);
+    const command = this.commands.get(name);
+    if (command === undefined) {
+      throw new UnixctlError(`"${name}" is not a valid command (use "list-commands" to see a list of valid commands)`);
+    }
+    const { minArgs, maxArgs } = command;
+    if (params.length < minArgs) throw new UnixctlError(`"${name}" command requires at least ${minArgs} arguments`);
+    if (params.length > maxArgs) throw new UnixctlError(`"${name}" command takes at most ${maxArgs} arguments`);
+    const args = params.filter((p) => typeof p === 'string');
+    if (args.length !== params.length) throw new UnixctlError(`"${name}" command has non-string argument`);
+    return await command.run(args);
+  }
+}
+
+const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
+
+/** Whether somebody accepts connections on the socket `path`. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
