@@ -29,9 +29,9 @@ export interface Field {
 const ROWS = [
   // Metadata.
   ['recircId', 32], ['inPort', 32], ['skbPriority', 32], ['skbMark', 32], ['dpHash', 32],
-  // L2.  ethType 0 means none (a packet without Ethernet header has packetType instead).
+  // L2.  A packet without Ethernet header has its ethertype in packetType too.
   ['ethDst', 48], ['ethSrc', 48],
-  ['ethType', 16], ['packetType', 16], // packetType: 0 is Ethernet, else the ethertype of a bare L3 packet.
+  ['ethType', 16], ['packetType', 16], // packetType: 0 is Ethernet, else that of a bare L3 packet, as in ethType.
   ['vlanTpid', 16], ['vlanTci', 16],   // Outer tag; vlanTci has VLAN_CFI (0x1000) set if there is one.
   ['cvlanTpid', 16], ['cvlanTci', 16], // Inner tag.
   // L3.
@@ -86,11 +86,23 @@ export const FLOW_WORDS = layout.bits >>> 5;
 /** Words of a flow key before the Geneve options: what is cleared for each packet. */
 export const FLOW_WORDS_BASE = FIELD.tunOpts.word;
 
-/** Bits of `tunFlags`: the flag attributes of OVS_TUNNEL_KEY_ATTR. */
-export const TUN_F = { KEY: 1, DF: 2, CSUM: 4, OAM: 8, CRIT: 16 } as const;
+/**
+ * Bits of `tunFlags`: the flag attributes of OVS_TUNNEL_KEY_ATTR, that there is a tunnel id, and which kind of options
+ * there are.
+ */
+// biome-ignore format: table
+export const TUN_F = {
+  KEY: 1, DF: 2, CSUM: 4, OAM: 8, CRIT: 16, GENEVE_OPTS: 32, VXLAN_OPTS: 64, ERSPAN_OPTS: 128,
+} as const;
 
 /** VLAN_CFI_MASK / VLAN_TAG_PRESENT: set in every TCI of a key that has that tag. */
 export const VLAN_CFI = 0x1000;
+
+/**
+ * ETH_P_802_2: the ethType of a key whose frame has a length in the place of the type, and no SNAP header.  On netlink
+ * that is a key without ETHERTYPE.  Source: include/uapi/linux/if_ether.h, net/openvswitch/flow.c.
+ */
+export const ETH_TYPE_802_2 = 0x0004;
 
 /** enum ovs_frag_type. */
 export const OVS_FRAG_TYPE = { NONE: 0, FIRST: 1, LATER: 2 } as const;

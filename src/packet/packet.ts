@@ -89,8 +89,22 @@ export class Packet {
   hash = 0;
   /** Largest fragment received, when this was reassembled; else 0. */
   mru = 0;
-  /** Number of bytes to cut from the end at the next output (OVS_ACTION_ATTR_TRUNC). */
+  /** Bytes that the next output keeps (OVS_ACTION_ATTR_TRUNC), 0 for all. */
   cutLen = 0;
+  /** OVS_PACKET_ATTR_UPCALL_PID of the execution that this is part of, else 0. */
+  upcallPid = 0;
+
+  // What key extraction found; pushes and pops keep it true.  Bytes from `start`.
+  /** Ethertype of a packet without Ethernet header, else 0. */
+  packetType = 0;
+  /** Where the network header is: behind the Ethernet header and its VLAN tags. */
+  l3 = 0;
+  /** Where the transport header is, `l3` if there is none. */
+  l4 = 0;
+  /** Headers were pushed or popped since the flow key was extracted. */
+  isKeyStale = false;
+  /** Others read the same bytes (a queued output, a clone): copy before writing. */
+  isShared = false;
 
   constructor(arena: Arena) {
     this.arena = arena;
@@ -105,15 +119,28 @@ export class Packet {
     this.slot = slot;
     this.start = this.end = slot * SLOT_SIZE + HEADROOM;
     this.vnetFlags = this.gsoType = this.gsoSize = this.hdrLen = this.csumStart = this.csumOffset = 0;
+    this.resetMetadata();
+  }
+
+  /** Clears all but the bytes and the offload fields: what a port does not set of a packet that it received. */
+  resetMetadata(): void {
     this.inPort = this.skbPriority = this.skbMark = this.recircId = this.hash = this.mru = this.cutLen = 0;
+    this.upcallPid = this.packetType = this.l3 = this.l4 = 0;
+    this.isKeyStale = this.isShared = false;
   }
 
   /** Makes it a copy of `from` (bytes, offloads and metadata) in slot `slot`. */
   copyFrom(from: Packet, slot: number): void {
-    this.slot = slot;
-    this.start = slot * SLOT_SIZE + HEADROOM;
-    this.end = this.start + (from.end - from.start);
-    this.arena.bytes.copyWithin(this.start, from.start, from.end);
+    this.cloneFrom(from);
+    this.moveTo(slot);
+    this.isShared = false;
+  }
+
+  /** Makes it a second description of the bytes of `from`, with its offloads and metadata.  Hot path. */
+  cloneFrom(from: Packet): void {
+    this.slot = from.slot;
+    this.start = from.start;
+    this.end = from.end;
     this.vnetFlags = from.vnetFlags;
     this.gsoType = from.gsoType;
     this.gsoSize = from.gsoSize;
@@ -127,6 +154,21 @@ export class Packet {
     this.hash = from.hash;
     this.mru = from.mru;
     this.cutLen = from.cutLen;
+    this.upcallPid = from.upcallPid;
+    this.packetType = from.packetType;
+    this.l3 = from.l3;
+    this.l4 = from.l4;
+    this.isKeyStale = from.isKeyStale;
+    this.isShared = from.isShared;
+  }
+
+  /** Copies its bytes to `slot` and goes on there. */
+  moveTo(slot: number): void {
+    const start = slot * SLOT_SIZE + HEADROOM;
+    this.arena.bytes.copyWithin(start, this.start, this.end);
+    this.slot = slot;
+    this.end += start - this.start;
+    this.start = start;
   }
 
   /** Reads the virtio_net_hdr that stands before the frame into the offload fields.  Hot path. */
