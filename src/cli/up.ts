@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { kernelHasDatapath } from './kernel-datapath.ts';
+import { hasDatapathFamily } from '../netlink/genl-family.ts';
+import { openSocketTransport } from '../netlink/socket.ts';
 import { cleanLeftovers, type Dirs, dirsOf, takeRundir } from './rundir.ts';
 import { SwitchService } from './switch-service.ts';
 
@@ -77,7 +78,8 @@ async function up(options: UpOptions): Promise<void> {
   for (const { role, pid } of await cleanLeftovers(where.run))
     say(`ended ${role} (process ${pid}), left by a switch that was killed`);
 
-  const hasKernel = options.datapath === 'emulated' ? false : kernelHasDatapath();
+  const hasKernel =
+    options.datapath !== 'emulated' && (await hasDatapathFamily({ open: openSocketTransport, peer: 0 }));
   if (options.datapath === 'kernel' && !hasKernel) {
     throw new Error('--datapath kernel: this kernel has no openvswitch module, or it cannot be loaded');
   }

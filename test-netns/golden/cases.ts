@@ -1,0 +1,15 @@
+/**
+ * Which golden cases the emulated datapath answers as the real module does: by number, as in `001-dp-add-del`.  A change that
+ * makes more of them right adds their numbers here.
+ */
+// biome-ignore format: table
+export const EXPECTED: readonly string[] = [
+  '001', '002', '003', '004', '007', //  datapaths
+  '020', '021', '023', '024', //         ports
+  '040', '041', '042', '044', '045', //  flows
+];
+
+/** Cases that ask for what a kernel may lack: device type, for which golden.test.ts then gives a stand-in. */
+export const STAND_INS: Readonly<Record<string, string>> = {
+  dummy: 'dummy() { ip link add "$1" type veth peer name "q$1"; }',
+};

@@ -1,0 +1,65 @@
+/**
+ * The text that the real openvswitch.ko gives, on the emulated datapath: runs the recorded cases, each in a network namespace
+ * with a datapath process of its own, once through stock ovs-dpctl and once through ours.
+ *
+ * The recordings and the program that runs them are not part of this repository: they are looked for beside it, in
+ * ../shared/golden (its README says how they were made), and without them the tests are skipped.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ROOT, requireNetns, run, TAPSWITCH } from '../harness.ts';
+import { EXPECTED, STAND_INS } from './cases.ts';
+
+const GOLDEN = join(ROOT, '../shared/golden');
+const there = existsSync(join(GOLDEN, 'run'));
+const cases = there
+  ? readdirSync(join(GOLDEN, 'cases')).filter((file) => EXPECTED.includes(file.slice(0, 3)))
+  : ['(none)'];
+
+let work = '';
+
+beforeAll(async () => {
+  work = mkdtempSync(join(tmpdir(), 'tapswitch-golden-'));
+  if (requireNetns() === undefined) writeFileSync(join(work, 'lib.sh'), await library());
+});
+beforeEach((context) => {
+  if (!there) context.skip('the recordings of the real module are not beside this checkout (../shared/golden)');
+  const reason = requireNetns();
+  if (reason !== undefined) context.skip(reason);
+});
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+/** Sourced by the runner in the case's namespace: starts the datapath there, and ends it with the case. */
+async function library(): Promise<string> {
+  const standIns: string[] = [];
+  for (const [type, definition] of Object.entries(STAND_INS)) {
+    const probe = await run(['unshare', '-n', 'ip', 'link', 'add', 'probe0', 'type', type]);
+    if (probe.status !== 0) standIns.push(definition);
+  }
+  return `
+${TAPSWITCH} datapath --ready-file "$work/ready" >"$work/datapath.log" 2>&1 & datapath=$!
+trap 'kill $datapath; wait $datapath' EXIT
+for ((i = 0; i < 500; i++)); do
+    if [ -e "$work/ready" ]; then break; fi
+    kill -0 $datapath || { cat "$work/datapath.log"; exit 1; }
+    sleep 0.02
+done
+${standIns.join('\n')}
+`;
+}
+
+describe.each([
+  ['stock ovs-dpctl', `${TAPSWITCH} exec -- ovs-dpctl`],
+  ['our dpctl', `${TAPSWITCH} dpctl`],
+])('%s', (tool, dpctl) => {
+  test.each(cases)('%s', async (file) => {
+    const name = file.replace(/\.cmds$/, '');
+    const out = join(work, tool.replace(/ /g, '-'));
+    const env = { DPCTL: dpctl, GOLDEN_LIB: join(work, 'lib.sh') };
+    const { stderr } = await run([join(GOLDEN, 'run'), out, join(GOLDEN, 'cases', file)], { env, timeoutMs: 60_000 });
+    const got = readFileSync(join(out, `${name}.out`), 'utf8');
+    expect(got, stderr).toBe(readFileSync(join(GOLDEN, 'out', `${name}.out`), 'utf8'));
+  });
+});
