@@ -24,7 +24,7 @@
       'product_name': 'tapswitch-preload',
       'product_extension': 'so',
       'product_dir': '<(PRODUCT_DIR)',
-      'sources': ['native/preload.c'],
+      'sources': ['native/preload.c', 'native/preload_route.c', 'native/preload_wait.c'],
       'defines': ['_GNU_SOURCE'],
       'cflags': ['-Wall', '-Wextra', '-O2', '-fvisibility=hidden'],
       'cflags_c': ['-std=c11'],

@@ -1,0 +1,52 @@
+/*
+ * The preload library's three parts.  preload.c replaces the socket calls; preload_route.c knows which requests are the
+ * datapath's; preload_wait.c knows which of them are not answered yet.
+ */
+#ifndef TAPSWITCH_PRELOAD_H
+#define TAPSWITCH_PRELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* The port id that an emulated datapath is bound to: DATAPATH_PORT_ID in src/netlink/constants.ts. */
+#define DATAPATH_PORT_ID 0x54415053u
+
+/* The C library's own functions, which the ones of preload.c hide. */
+ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags);
+
+/* --- preload_route.c --- */
+
+/* Whether this process uses an emulated datapath: false where the kernel has the module.  Asked once. */
+bool route_active(void);
+
+/* Whether the datagram that begins with the `size` bytes at `head` is a request that the datapath serves. */
+bool route_is_for_datapath(const uint8_t *head, size_t size);
+
+/* --- preload_wait.c --- */
+
+/*
+ * A datagram with requests for the datapath is about to leave through the socket with SO_COOKIE `cookie`.  `last` is the
+ * header of its last message (struct nlmsghdr), which gets NLM_F_ACK if without it success would have no answer.
+ */
+void wait_sending(uint64_t cookie, uint8_t *last);
+/* It did not leave after all. */
+void wait_not_sent(uint64_t cookie, const uint8_t *last);
+
+/* Whether anything is unanswered on any socket: cheap. */
+bool wait_any(void);
+/*
+ * Before a receive: waits until there is something to read if an answer is outstanding on the socket, and removes
+ * acknowledgements that the caller did not ask for.  Returns 0, or a positive errno for the receive to fail with.
+ */
+int wait_before_receive(int fd, uint64_t cookie);
+/* After a receive (not a peek) of `size` bytes into `msg`. */
+void wait_after_receive(int fd, uint64_t cookie, const struct msghdr *msg, size_t size);
+
+/* Copies up to `size` bytes from offset `at` of scattered memory; returns how many there were. */
+size_t gather(const struct msghdr *msg, size_t at, void *to, size_t size);
+
+#endif
