@@ -11,7 +11,7 @@ import { forEachMessage, MessageWriter } from '../../src/netlink/message.ts';
 import { openSocketTransport } from '../../src/netlink/socket.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 
-const DELAY_MS = 5;
+const DELAY_MS = 15;
 /** Families by their ids; version 2 for the first, as in the kernel. */
 const FIRST_ID = 900;
 const FAMILIES = ['ovs_datapath', 'ovs_vport', 'ovs_flow', 'ovs_packet', 'ovs_meter', 'ovs_ct_limit'];

@@ -119,14 +119,14 @@ failures = []
 
 def worker(n):
     t = opened()
-    for i in range(20):
+    for i in range(5):
         t.send(message(FIRST_ID, GET, n * 100 + i))
         got = answer(t)
         if got != [FIRST_ID, n * 100 + i, None, 0]:
             failures.append(got)
 
 
-threads = [threading.Thread(target=worker, args=(n,)) for n in range(8)]
+threads = [threading.Thread(target=worker, args=(n,)) for n in range(6)]
 for t in threads:
     t.start()
 for t in threads:

@@ -6,7 +6,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const NETNS = `ts-native-preload-${process.pid}`;
 const file = (name: string) => new URL(name, import.meta.url).pathname;
@@ -86,11 +86,14 @@ describe.skipIf(why !== undefined)('stock ovs-dpctl', () => {
     fake.process.kill();
   });
 
-  it('lists what the datapath has', () => {
+  it('lists what the datapath has', async () => {
     const { stdout, stderr, status } = run(['ovs-dpctl', 'dump-dps']);
     expect({ stdout, stderr, status }).toEqual({ stdout: 'system@fake0\nsystem@fake1\n', stderr: '', status: 0 });
-    expect(fake.lines).toContain('nlctrl 3 0x5');
-    expect(fake.lines).toContain('ovs_datapath 3 0x30d');
+    // An acknowledgement was asked for where there was none; a dump has its own end.
+    await vi.waitFor(() => {
+      expect(fake.lines).toContain('nlctrl 3 0x5');
+      expect(fake.lines).toContain('ovs_datapath 3 0x30d');
+    });
   });
 
   it('is left with the kernel if told so', () => {
@@ -144,8 +147,8 @@ describe.skipIf(why !== undefined)('a client with plain sockets', () => {
   });
 
   it('waits when something is outstanding, and only then', () => {
-    expect(got['silent ms']).toBeGreaterThan(4);
-    for (const at of ['idle ms', 'listener ms', 'reused ms']) expect(got[at]).toBeLessThan(4);
+    expect(got['silent ms']).toBeGreaterThan(14);
+    for (const at of ['idle ms', 'listener ms', 'reused ms']) expect(got[at]).toBeLessThan(10);
     expect(got['died ms']).toBeLessThan(1000);
   });
 });
