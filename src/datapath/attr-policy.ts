@@ -190,7 +190,10 @@ export function writeRule(w: MessageWriter, type: number, rule: AttrRule): void 
     w.attrU64(NL_POLICY_TYPE_ATTR.MAX_S, BigInt(rule.max ?? 0x7fffffff));
   } else if (rule.type !== NL_ATTR_TYPE.FLAG && rule.type !== NL_ATTR_TYPE.NESTED) {
     w.attrU64(NL_POLICY_TYPE_ATTR.MIN_U, BigInt(rule.min ?? 0));
-    w.attrU64(NL_POLICY_TYPE_ATTR.MAX_U, rule.max === undefined ? (1n << BigInt(8 * rule.size)) - 1n : BigInt(rule.max));
+    w.attrU64(
+      NL_POLICY_TYPE_ATTR.MAX_U,
+      rule.max === undefined ? (1n << BigInt(8 * rule.size)) - 1n : BigInt(rule.max),
+    );
   }
   w.attrU32(NL_POLICY_TYPE_ATTR.TYPE, rule.type);
   w.endNest(nest);

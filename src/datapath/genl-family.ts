@@ -5,7 +5,7 @@
  */
 import { NLM_F } from '../netlink/constants.ts';
 import { MessageView, type MessageWriter } from '../netlink/message.ts';
-import { type AttrRules, AttrTable } from './attr-policy.ts';
+import type { AttrRules, AttrTable } from './attr-policy.ts';
 
 /** What became of a step of a dump: a message was appended; it did not fit; there are no more. */
 export const DUMP_STEP = { MORE: 0, FULL: 1, END: 2 } as const;
