@@ -1,37 +1,378 @@
-import type { FlowKey } from '../flow/flow-key.ts';
-import type { Flow, FlowSpec } from './flow.ts';
-/** Signatures; see the commits that follow for the bodies. */
-export declare class FlowTable {
-  readonly count: number;
-  readonly nMasks: number;
-  /** Masks tried, and look-ups that the mask cache decided, since the start. */
-  nMaskHit: number;
-  nCacheHit: number;
-  /** Setting it: a power of 2 up to 4096, or 0; throws RangeError else. */
-  maskCacheSize: number;
-  constructor(random?: () => number);
+/**
+ * The flow table: tuple space search over the masks in use.
+ *
+ * All flows of all masks stand in one hash table with open addressing, hashed over the masked words of their key, and
+ * over nothing else: a mask is a list of its words that are not zero (Mask.plan).  A look-up tries masks one after the
+ * other, beginning with the one that the mask cache names.  Flows that overlap are allowed; which of them a packet meets
+ * is open, as in the kernel.
+ *
+ *     slots:   | hash | flow + 1 | hash | flow + 1 | ...        linear probing, 0 for an empty one
+ *     columns: hashes[flow], blocks[flow], flows[flow]          a flow's index stays the same as long as it lives
+ *     store:   [masked words] [bitmap and words of the unmasked key, for flows without UFID]
+ *
+ * Hot path: lookupPacket() and what it calls.  The rest is for installation and dumps.
+ * Source: net/openvswitch/flow_table.c.  bench/flow-table.bench.ts measures it.
+ */
+import { FLOW_WORDS } from '../flow/fields.ts';
+import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
+import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { Flow, type FlowSpec, Mask } from './flow.ts';
+import { KeyStore } from './key-store.ts';
+import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';
+
+const MIN_SLOTS = 1024;
+const BITMAP_WORDS = (FLOW_WORDS + 31) >>> 5;
+
+export class FlowTable {
+  /** Masks tried for packets, and look-ups that the mask cache decided, since the start. */
+  nMaskHit = 0;
+  nCacheHit = 0;
+
+  private readonly seed: number;
+  private masks: Mask[] = [];
+  private cache = new MaskCache(DEFAULT_CACHE_SIZE);
+  /** Which mask search() found the flow under. */
+  private foundMask = 0;
+
+  private slots = new Int32Array(2 * MIN_SLOTS);
+  private slotMask = MIN_SLOTS - 1;
+  private hashes = new Int32Array(MIN_SLOTS);
+  private blocks = new Int32Array(MIN_SLOTS);
+  private flows: (Flow | undefined)[] = [];
+  private freeIndexes: number[] = [];
+  private store = new KeyStore();
+  private nFlows = 0;
+  private readonly byUfid = new Map<string, Flow>();
+  private nextMask = 0;
+
+  constructor(random: () => number = Math.random) {
+    this.seed = (random() * 0x100000000) | 0;
+  }
+
+  get count(): number {
+    return this.nFlows;
+  }
+  get nMasks(): number {
+    return this.masks.length;
+  }
+  get maskCacheSize(): number {
+    return this.cache.size;
+  }
+  /** A power of 2 up to 4096, or 0; throws RangeError else.  The cache begins empty. */
+  set maskCacheSize(size: number) {
+    if (size !== this.cache.size) this.cache = new MaskCache(size);
+  }
+
+  /** The flow for a packet.  `hash` is the packet's; with 0 the cache is left alone.  Hot path. */
+  lookupPacket(key: FlowKey, hash: number): Flow | undefined {
+    const { cache } = this;
+    if (hash === 0 || cache.size === 0) return this.search(key, 0);
+    // The same packet has another flow after recirculation.
+    if (key[0] !== 0) hash = hashFinish(hashAdd(hash, key[0]!));
+    hash >>>= 0;
+
+    const entry = cache.find(hash);
+    if (entry >= 0) {
+      const hint = cache.maskAt(entry);
+      const flow = this.search(key, hint);
+      if (flow === undefined) {
+        cache.set(entry, 0, 0);
+      } else if (this.foundMask === hint) {
+        this.nCacheHit++;
+      } else {
+        cache.set(entry, hash, this.foundMask);
+      }
+      return flow;
+    }
+    // The entry to be replaced says where to begin, as good a guess as any.
+    const flow = this.search(key, cache.maskAt(-1 - entry));
+    if (flow !== undefined) cache.set(-1 - entry, hash, this.foundMask);
+    return flow;
+  }
+
+  /** Some flow that `key` matches (ovs_flow_tbl_lookup()).  Counts nothing. */
+  lookup(key: FlowKey): Flow | undefined {
+    for (const mask of this.masks) {
+      const flow = this.probe(key, mask);
+      if (flow !== undefined) return flow;
+    }
+    return undefined;
+  }
+
+  /** The flow without UFID that was installed with this unmasked key (ovs_flow_tbl_lookup_exact()). */
+  lookupExact(unmaskedKey: FlowKey): Flow | undefined {
+    for (const mask of this.masks) {
+      const flow = this.probe(unmaskedKey, mask);
+      if (flow !== undefined && flow.ufid === undefined && this.isSame(flow, unmaskedKey)) return flow;
+    }
+    return undefined;
+  }
+
+  lookupUfid(ufid: Uint8Array): Flow | undefined {
+    return this.byUfid.get(ufidName(ufid));
+  }
+
+  /** Whether the masked key of a flow with UFID, or the unmasked key of one without, equals `key` (ovs_flow_cmp()). */
+  isSame(flow: Flow, key: FlowKey): boolean {
+    this.readUnmaskedKey(flow, scratch);
+    for (let i = 0; i < FLOW_WORDS; i++) if (scratch[i] !== key[i]) return false;
+    return true;
+  }
+
   /** Adds a flow.  The caller has looked for duplicates. */
-  insert(spec: FlowSpec): Flow;
-  /** Takes it out.  The Flow object keeps its key, mask and statistics. */
-  remove(flow: Flow): void;
-  /** Hot: the flow for a packet, by mask cache (`hash` not 0). */
-  lookupPacket(key: FlowKey, hash: number): Flow | undefined;
-  /** ovs_flow_tbl_lookup(): some flow that `key` matches; cold, counts nothing. */
-  lookup(key: FlowKey): Flow | undefined;
-  /** ovs_flow_tbl_lookup_exact(): the flow without UFID that was installed with this unmasked key. */
-  lookupExact(unmaskedKey: FlowKey): Flow | undefined;
-  lookupUfid(ufid: Uint8Array): Flow | undefined;
-  /** ovs_flow_cmp(): with UFID, its masked key equals `key`; without, its unmasked key does. */
-  isSame(flow: Flow, key: FlowKey): boolean;
-  /** Removes all; returns how many. */
-  flush(): number;
+  insert(spec: FlowSpec): Flow {
+    const mask = this.useMask(spec.mask);
+    const index = this.freeIndexes.pop() ?? this.flows.length;
+    if (index >= this.hashes.length) this.growColumns();
+
+    const { plan } = mask;
+    const nMasked = plan.length >>> 1;
+    const nUnmasked = spec.ufid === undefined ? BITMAP_WORDS + countWords(spec.key) : 0;
+    const block = this.store.alloc(nMasked + nUnmasked);
+    const { words } = this.store;
+    for (let i = 0; i < nMasked; i++) words[block + i] = spec.key[plan[2 * i]!]! & plan[2 * i + 1]!;
+    if (spec.ufid === undefined) writeSparse(spec.key, words, block + nMasked);
+
+    const flow = new Flow(this, mask, index, spec.ufid, spec.program);
+    this.blocks[index] = block;
+    this.flows[index] = flow;
+    this.hashes[index] = this.hashUnder(mask, spec.key);
+    if (spec.ufid !== undefined) this.byUfid.set(ufidName(spec.ufid), flow);
+    // At most half full: probes stay short.
+    if (2 * ++this.nFlows > this.slotMask) this.rehash(2 * (this.slotMask + 1));
+    else this.insertSlot(index);
+    return flow;
+  }
+
+  /** Takes a flow out.  The object keeps its key, mask and statistics. */
+  remove(flow: Flow): void {
+    const { index, mask } = flow;
+    if (this.flows[index] !== flow) throw new Error('flow table: removing a flow that is not in it');
+    const block = this.blocks[index]!;
+    const size = this.blockSize(flow);
+    flow.kept = this.store.words.slice(block, block + size);
+    this.store.release(block, size);
+    this.removeSlot(index);
+    this.flows[index] = undefined;
+    this.freeIndexes.push(index);
+    this.nFlows--;
+    flow.index = -1;
+    if (flow.ufid !== undefined) this.byUfid.delete(ufidName(flow.ufid));
+
+    if (--mask.refCount === 0) {
+      // The last mask takes the place of the one that goes; no order is lost that rebalancing does not restore.
+      const last = this.masks.pop()!;
+      if (last !== mask) this.masks[this.masks.indexOf(mask)] = last;
+    }
+  }
+
+  /** Removes all flows; returns how many there were.  Flow objects that somebody holds lose their keys. */
+  flush(): number {
+    const n = this.nFlows;
+    for (const flow of this.flows) if (flow !== undefined) flow.index = -1;
+    this.flows = [];
+    this.freeIndexes = [];
+    this.masks = [];
+    this.byUfid.clear();
+    this.store = new KeyStore();
+    this.slots = new Int32Array(2 * MIN_SLOTS);
+    this.slotMask = MIN_SLOTS - 1;
+    this.hashes = new Int32Array(MIN_SLOTS);
+    this.blocks = new Int32Array(MIN_SLOTS);
+    this.nFlows = 0;
+    return n;
+  }
+
   /**
-   * Resumable walk: the first flow at or after `cursor` (start with 0); go on with `flow.index + 1`.  A flow that is in
-   * the table all the while is met exactly once, whatever else comes and goes.
+   * A walk that can be left and gone on with: the first flow at or after `cursor`, which is 0 at first and then
+   * `flow.index + 1`.  A flow that is in the table all the while is met exactly once, whatever comes and goes besides.
    */
-  next(cursor: number): Flow | undefined;
-  /** Puts masks in order of use; the datapath calls it every 4000 ms. */
-  rebalanceMasks(): void;
-  readKey(flow: Flow, out: FlowKey): FlowKey;
-  readUnmaskedKey(flow: Flow, out: FlowKey): FlowKey;
+  next(cursor: number): Flow | undefined {
+    for (let i = cursor; i < this.flows.length; i++) {
+      const flow = this.flows[i];
+      if (flow !== undefined) return flow;
+    }
+    return undefined;
+  }
+
+  /** Puts the masks in order of their use since the last time (ovs_flow_masks_rebalance(), every 4000 ms). */
+  rebalanceMasks(): void {
+    this.masks.sort((a, b) => b.usage - a.usage);
+    for (const mask of this.masks) mask.usage = 0;
+  }
+
+  readKey(flow: Flow, out: FlowKey): FlowKey {
+    const { plan } = flow.mask;
+    const [words, block] = this.wordsOf(flow);
+    out.fill(0);
+    for (let i = 0; i < plan.length; i += 2) out[plan[i]!] = words[block + (i >>> 1)]!;
+    return out;
+  }
+
+  readUnmaskedKey(flow: Flow, out: FlowKey): FlowKey {
+    if (flow.ufid !== undefined) return this.readKey(flow, out);
+    const [words, block] = this.wordsOf(flow);
+    return readSparse(words, block + (flow.mask.plan.length >>> 1), out);
+  }
+
+  /** Tries mask number `hint`, then all others.  Hot path. */
+  private search(key: FlowKey, hint: number): Flow | undefined {
+    const { masks } = this;
+    const n = masks.length;
+    if (hint < n) {
+      this.nMaskHit++;
+      const flow = this.probe(key, masks[hint]!);
+      if (flow !== undefined) {
+        this.foundMask = hint;
+        masks[hint]!.usage++;
+        return flow;
+      }
+    }
+    for (let i = 0; i < n; i++) {
+      if (i === hint) continue;
+      this.nMaskHit++;
+      const flow = this.probe(key, masks[i]!);
+      if (flow !== undefined) {
+        this.foundMask = i;
+        masks[i]!.usage++;
+        return flow;
+      }
+    }
+    return undefined;
+  }
+
+  /** Hot path. */
+  private hashUnder(mask: Mask, key: FlowKey): number {
+    const { plan } = mask;
+    let h = mask.seed;
+    for (let i = 0; i < plan.length; i += 2) h = hashAdd(h, key[plan[i]!]! & plan[i + 1]!);
+    return hashFinish(h);
+  }
+
+  /** The flow with this mask that `key` matches.  Hot path: once a mask. */
+  private probe(key: FlowKey, mask: Mask): Flow | undefined {
+    const { slots, slotMask } = this;
+    const hash = this.hashUnder(mask, key);
+    for (let slot = hash & slotMask; ; slot = (slot + 1) & slotMask) {
+      const index = slots[2 * slot + 1]! - 1;
+      if (index < 0) return undefined;
+      if (slots[2 * slot] === hash && this.matches(key, mask, index)) return this.flows[index];
+    }
+  }
+
+  /** Whether flow `index` has this mask and the words of `key` under it.  Hot path. */
+  private matches(key: FlowKey, mask: Mask, index: number): boolean {
+    const { plan } = mask;
+    const { words } = this.store;
+    const block = this.blocks[index]!;
+    for (let i = 0; i < plan.length; i += 2) {
+      if (words[block + (i >>> 1)] !== (key[plan[i]!]! & plan[i + 1]!)) return false;
+    }
+    return this.flows[index]!.mask === mask;
+  }
+
+  private useMask(bits: FlowMask): Mask {
+    const hash = hashMask(bits);
+    let mask = this.masks.find((m) => m.hash === hash && m.equals(bits));
+    if (mask === undefined) {
+      mask = new Mask(bits, hash, hashFinish(hashAdd(this.seed, this.nextMask++)));
+      // Counts begin anew, so that the new mask has a fair chance.
+      for (const m of this.masks) m.usage = 0;
+      this.masks.push(mask);
+    }
+    mask.refCount++;
+    return mask;
+  }
+
+  private insertSlot(index: number): void {
+    const hash = this.hashes[index]!;
+    let slot = hash & this.slotMask;
+    while (this.slots[2 * slot + 1] !== 0) slot = (slot + 1) & this.slotMask;
+    this.slots[2 * slot] = hash;
+    this.slots[2 * slot + 1] = index + 1;
+  }
+
+  /** Empties the flow's slot and moves up those behind it that would not be found any more. */
+  private removeSlot(index: number): void {
+    const { slots, slotMask } = this;
+    let hole = this.hashes[index]! & slotMask;
+    while (slots[2 * hole + 1] !== index + 1) hole = (hole + 1) & slotMask;
+    for (let slot = (hole + 1) & slotMask; slots[2 * slot + 1] !== 0; slot = (slot + 1) & slotMask) {
+      const home = slots[2 * slot]! & slotMask;
+      // It may move if its home is not between the hole (not included) and where it is.
+      if (((slot - home) & slotMask) < ((slot - hole) & slotMask)) continue;
+      slots[2 * hole] = slots[2 * slot]!;
+      slots[2 * hole + 1] = slots[2 * slot + 1]!;
+      hole = slot;
+    }
+    slots[2 * hole + 1] = 0;
+  }
+
+  private rehash(nSlots: number): void {
+    this.slots = new Int32Array(2 * nSlots);
+    this.slotMask = nSlots - 1;
+    for (let i = 0; i < this.flows.length; i++) if (this.flows[i] !== undefined) this.insertSlot(i);
+  }
+
+  private growColumns(): void {
+    const [hashes, blocks] = [new Int32Array(2 * this.hashes.length), new Int32Array(2 * this.hashes.length)];
+    hashes.set(this.hashes);
+    blocks.set(this.blocks);
+    this.hashes = hashes;
+    this.blocks = blocks;
+  }
+
+  /** Where a flow's words are: in the store, or with the flow once it was removed. */
+  private wordsOf(flow: Flow): readonly [Int32Array, number] {
+    if (flow.kept !== undefined) return [flow.kept, 0];
+    if (flow.index < 0) throw new Error('flow table: the flow was flushed');
+    return [this.store.words, this.blocks[flow.index]!];
+  }
+
+  private blockSize(flow: Flow): number {
+    const nMasked = flow.mask.plan.length >>> 1;
+    if (flow.ufid !== undefined) return nMasked;
+    const at = this.blocks[flow.index]! + nMasked;
+    return nMasked + BITMAP_WORDS + countBits(this.store.words, at);
+  }
+}
+
+const scratch = new Int32Array(FLOW_WORDS);
+
+const ufidName = (ufid: Uint8Array): string => String.fromCharCode(...ufid);
+
+function hashMask(bits: FlowMask): number {
+  let h = 0;
+  for (let i = 0; i < bits.length; i++) if (bits[i] !== 0) h = hashAdd(hashAdd(h, i), bits[i]!);
+  return h;
+}
+
+// A sparse key: a bitmap of the words that are not zero, then those words.
+
+function countWords(key: FlowKey): number {
+  let n = 0;
+  for (let i = 0; i < FLOW_WORDS; i++) if (key[i] !== 0) n++;
+  return n;
+}
+
+function countBits(words: Int32Array, at: number): number {
+  let n = 0;
+  for (let i = 0; i < BITMAP_WORDS; i++) for (let w = words[at + i]!; w !== 0; w &= w - 1) n++;
+  return n;
+}
+
+function writeSparse(key: FlowKey, words: Int32Array, at: number): void {
+  words.fill(0, at, at + BITMAP_WORDS);
+  for (let i = 0, to = at + BITMAP_WORDS; i < FLOW_WORDS; i++) {
+    if (key[i] === 0) continue;
+    words[at + (i >>> 5)]! |= 1 << (i & 31);
+    words[to++] = key[i]!;
+  }
+}
+
+function readSparse(words: Int32Array, at: number, out: FlowKey): FlowKey {
+  for (let i = 0, from = at + BITMAP_WORDS; i < FLOW_WORDS; i++) {
+    out[i] = (words[at + (i >>> 5)]! >>> (i & 31)) & 1 ? words[from++]! : 0;
+  }
+  return out;
 }

@@ -23,23 +23,34 @@ export interface FlowSpec {
 export class Mask {
   /** Pairs: number of a word, its bits. */
   readonly plan: Int32Array;
-  /** Start of every hash under this mask; tells equal words under different masks apart. */
+  /** Of its words, to find it by; for FlowTable only. */
+  readonly hash: number;
+  /** Start of every hash of a key under this mask; tells equal words under different masks apart. */
   readonly seed: number;
   /** Flows that have it. */
   refCount = 0;
   /** Look-ups that it decided, since masks were last put in order. */
   usage = 0;
 
-  constructor(mask: FlowMask, seed: number) {
+  constructor(mask: FlowMask, hash: number, seed: number) {
     let n = 0;
     for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) n++;
     this.plan = new Int32Array(2 * n);
+    this.hash = hash;
     this.seed = seed;
     for (let i = 0, at = 0; i < mask.length; i++) {
       if (mask[i] === 0) continue;
       this.plan[at++] = i;
       this.plan[at++] = mask[i]!;
     }
+  }
+
+  equals(mask: FlowMask): boolean {
+    let n = 0;
+    for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) n++;
+    if (2 * n !== this.plan.length) return false;
+    for (let i = 0; i < this.plan.length; i += 2) if (mask[this.plan[i]!] !== this.plan[i + 1]) return false;
+    return true;
   }
 
   /** Writes the whole mask to `out`, FLOW_WORDS words. */
@@ -55,6 +66,8 @@ export class Flow {
   readonly mask: Mask;
   /** Its row in the table's columns; -1 once it was removed. */
   index: number;
+  /** Once it was removed, what the table's store had of it; for FlowTable only. */
+  kept: Int32Array | undefined;
   readonly ufid: Uint8Array | undefined;
   /** Replaced when the flow is modified. */
   program: ActionProgram;
@@ -73,6 +86,7 @@ export class Flow {
     this.index = index;
     this.ufid = ufid;
     this.program = program;
+    this.kept = undefined;
   }
 
   /** Writes the masked key to `out`, FLOW_WORDS words. */
