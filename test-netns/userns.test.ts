@@ -22,7 +22,7 @@ const USERS = [
   ],
 ] as const;
 
-test.each(USERS)('datapath, dpctl and a ping between two TAP ports, as %s', async (_name, become, context) => {
+test.for(USERS)('datapath, dpctl and a ping between two TAP ports, as %s', async ([_name, become], context) => {
   const reason = requireNetns();
   if (reason !== undefined) context.skip(reason);
   const userns = await run([...become, 'unshare', '-rn', 'true']);
