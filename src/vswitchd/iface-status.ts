@@ -1,0 +1,73 @@
+/**
+ * What the database is told of an interface: the columns of its Interface row that say how it is, how its device is, and
+ * what it has counted.  bridge.ts writes them.  Source: vswitchd/vswitch.xml (Interface), vswitchd/bridge.c.
+ */
+import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { RowValues } from '../ovsdb/ovsdb-types.ts';
+import type { Interface } from '../ovsdb/vswitch-schema.ts';
+import type { Netdev, NetdevStats } from './netdev.ts';
+
+type InterfaceColumns = RowValues<typeof Interface>;
+
+/** Columns that follow the device; empty ones if there is none that we can see. */
+export function deviceColumns(netdev: Netdev | undefined, type: string): InterfaceColumns {
+  if (netdev === undefined) return NO_DEVICE;
+  const driver = type === 'internal' ? 'openvswitch' : netdev.kind;
+  return {
+    admin_state: netdev.isUp ? 'up' : 'down',
+    link_state: netdev.hasCarrier ? 'up' : 'down',
+    link_resets: netdev.linkResets,
+    mtu: netdev.mtu,
+    mac_in_use: netdev.mac,
+    ifindex: netdev.ifindex,
+    status: new Map(driver === undefined ? [] : [['driver_name', driver]]),
+  };
+}
+
+const NO_DEVICE: InterfaceColumns = {
+  admin_state: undefined,
+  link_state: undefined,
+  link_resets: undefined,
+  mtu: undefined,
+  mac_in_use: undefined,
+  ifindex: undefined,
+  status: new Map(),
+};
+
+/** All that is said of an interface that could not be made part of its bridge. */
+export const failedColumns = (error: string): InterfaceColumns => ({
+  ...NO_DEVICE,
+  ofport: -1,
+  error,
+  duplex: undefined,
+  link_speed: undefined,
+  statistics: new Map(),
+});
+
+// biome-ignore format: table
+const FROM_DATAPATH = [
+  ['rx_packets', 'rxPackets'], ['tx_packets', 'txPackets'],
+  ['rx_bytes',   'rxBytes'],   ['tx_bytes',   'txBytes'],
+  ['rx_dropped', 'rxDropped'], ['tx_dropped', 'txDropped'],
+  ['rx_errors',  'rxErrors'],  ['tx_errors',  'txErrors'],
+] as const;
+// biome-ignore format: table
+const FROM_DEVICE = [
+  ['rx_frame_err',         'rxFrameErrors'],
+  ['rx_over_err',          'rxOverErrors'],
+  ['rx_crc_err',           'rxCrcErrors'],
+  ['rx_missed_errors',     'rxMissedErrors'],
+  ['collisions',           'collisions'],
+  ['rx_multicast_packets', 'multicast'],
+] as const;
+
+/**
+ * Interface.statistics: what the datapath has counted on the port, and, of an existing device, the errors that only it
+ * knows of.
+ */
+export function statisticsColumn(port: DpifPortStats, device: NetdevStats | undefined): ReadonlyMap<string, number> {
+  const result = new Map<string, number>();
+  for (const [name, key] of FROM_DATAPATH) result.set(name, Number(port[key]));
+  if (device !== undefined) for (const [name, key] of FROM_DEVICE) result.set(name, Number(device[key]));
+  return result;
+}

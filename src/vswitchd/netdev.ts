@@ -1,0 +1,248 @@
+/**
+ * The network devices of this network namespace, as rtnetlink shows them: a table that follows the kernel's, and the few
+ * settings that a bridge makes (MAC address, MTU).  bridge.ts and iface-status.ts read it; a test gives them another
+ * `NetdevTable`.
+ *
+ * This is the cold path, through the npm package `netlink`.  Two sockets: kernels from 6.2 on repeat the request's sequence
+ * number in the notification that it causes, so that on one socket a notification could pass for a reply.  The package
+ * reports an errno only as text ("Request rejected: ENODEV"), which is turned back into a number here.
+ * Source: include/uapi/linux/rtnetlink.h, if_link.h; lib/netdev-linux.c.
+ */
+import { createNetlink, createRtNetlink, rt } from 'netlink';
+import { NetlinkError } from '../netlink/errors.ts';
+import { ERRNO } from '../util/errno.ts';
+import { formatMac, parseMac } from '../util/inet.ts';
+import { vlog } from '../util/vlog.ts';
+
+const log = vlog('netdev_linux');
+
+const NETLINK_ROUTE = 0;
+const RTNLGRP_LINK = 1;
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const AF_UNSPEC = 0;
+
+/** A network device, as it was when the kernel last spoke of it. */
+export interface Netdev {
+  readonly name: string;
+  readonly ifindex: number;
+  /** "00:11:22:aa:bb:cc"; undefined for devices without a 6-byte address. */
+  readonly mac: string | undefined;
+  readonly mtu: number;
+  /** IFF_UP: an administrator set it up. */
+  readonly isUp: boolean;
+  /** IFF_RUNNING: it is up, and so is its link. */
+  readonly hasCarrier: boolean;
+  /** How often `hasCarrier` has changed while we looked. */
+  readonly linkResets: number;
+  /** IFLA_INFO_KIND: "veth", "tun" ...; undefined for hardware. */
+  readonly kind: string | undefined;
+}
+
+/** struct rtnl_link_stats64, the part that Interface.statistics shows. */
+export type NetdevStats = Readonly<Record<(typeof STATS)[number], bigint>>;
+const STATS = [
+  ...(['rxPackets', 'txPackets', 'rxBytes', 'txBytes', 'rxErrors', 'txErrors', 'rxDropped', 'txDropped'] as const),
+  ...(['multicast', 'collisions', 'rxOverErrors', 'rxCrcErrors', 'rxFrameErrors', 'rxMissedErrors'] as const),
+] as const;
+
+export interface NetdevTable {
+  get(name: string): Netdev | undefined;
+  /** Asks the kernel again, and updates the table; undefined if there is no such device. */
+  refresh(name: string): Promise<Netdev | undefined>;
+  /** Rejects with a NetlinkError. */
+  setMac(name: string, mac: string): Promise<void>;
+  setMtu(name: string, mtu: number): Promise<void>;
+  stats(name: string): Promise<NetdevStats>;
+  /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
+  watch(onChange: (name: string) => void): () => void;
+  close(): void;
+}
+
+/** The kernel's table. */
+export class RtnetlinkTable implements NetdevTable {
+  private readonly requests = createRtNetlink();
+  private readonly notifications = createNetlink(NETLINK_ROUTE);
+  private readonly byIndex = new Map<number, Netdev>();
+  private readonly byName = new Map<string, Netdev>();
+  private readonly watchers = new Set<(name: string) => void>();
+  private resyncing: Promise<void> | undefined;
+  private closed = false;
+
+  private constructor() {
+    this.requests.socket.on('error', (error) => log.warn(`rtnetlink: ${error.message}`));
+    this.notifications.on('error', (error) => {
+      // ENOBUFS: notifications came faster than they were read, and some are lost.
+      log.info(`rtnetlink notifications were lost (${error.message}); looking at all devices again`);
+      this.resync().catch((e: Error) => log.warn(`rtnetlink: ${e.message}`));
+    });
+    this.notifications.on('message', (messages) => {
+      for (const { type, data } of messages) this.notified(type, data);
+    });
+  }
+
+  /** Reads the kernel's table, and follows it from then on. */
+  static async open(): Promise<RtnetlinkTable> {
+    const table = new RtnetlinkTable();
+    table.notifications.addMembership(RTNLGRP_LINK);
+    await table.resync();
+    return table;
+  }
+
+  get(name: string): Netdev | undefined {
+    return this.byName.get(name);
+  }
+
+  async refresh(name: string): Promise<Netdev | undefined> {
+    try {
+      const [link] = await this.requests.getLink({}, { ifname: name });
+      return link === undefined ? undefined : this.put(link);
+    } catch (cause) {
+      const error = toNetlinkError(cause, name);
+      if (error.errno !== ERRNO.ENODEV) throw error;
+      const old = this.byName.get(name);
+      if (old !== undefined) this.remove(old.ifindex);
+      return undefined;
+    }
+  }
+
+  async setMac(name: string, mac: string): Promise<void> {
+    const bytes = parseMac(mac);
+    if (bytes === undefined) throw new RangeError(`"${mac}" is not an Ethernet address`);
+    await this.set(name, { address: Buffer.from(bytes) });
+  }
+
+  async setMtu(name: string, mtu: number): Promise<void> {
+    await this.set(name, { mtu });
+  }
+
+  async stats(name: string): Promise<NetdevStats> {
+    try {
+      const [link] = await this.requests.getLink({ index: this.indexOf(name) });
+      const stats: Partial<Record<(typeof STATS)[number], bigint>> = link?.attrs.stats64 ?? {};
+      return Object.fromEntries(STATS.map((key) => [key, stats[key] ?? 0n])) as NetdevStats;
+    } catch (cause) {
+      throw toNetlinkError(cause, name);
+    }
+  }
+
+  watch(onChange: (name: string) => void): () => void {
+    this.watchers.add(onChange);
+    return () => this.watchers.delete(onChange);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.watchers.clear();
+    this.requests.socket.close();
+    this.notifications.close();
+  }
+
+  private indexOf(name: string): number {
+    const index = this.byName.get(name)?.ifindex;
+    if (index === undefined) throw new NetlinkError(ERRNO.ENODEV, name);
+    return index;
+  }
+
+  private async set(name: string, attrs: { readonly address?: Buffer; readonly mtu?: number }): Promise<void> {
+    try {
+      await this.requests.setLink({ index: this.indexOf(name) }, attrs);
+    } catch (cause) {
+      throw toNetlinkError(cause, name);
+    }
+    await this.refresh(name);
+  }
+
+  private notified(type: number, data: Buffer): void {
+    if (type !== RTM_NEWLINK && type !== RTM_DELLINK) return;
+    try {
+      const link = rt.parseMessage(type, data);
+      // A bridge's ports are also told of with AF_BRIDGE, and their leaving it looks like a deletion.
+      if (link.kind !== 'link' || (link.data.family ?? AF_UNSPEC) !== AF_UNSPEC) return;
+      if (type === RTM_NEWLINK) this.put(link);
+      else this.remove(link.data.index ?? 0);
+    } catch (error) {
+      log.warn(`rtnetlink: ${(error as Error).message}`);
+    }
+  }
+
+  /** One at a time; a call during another is served by one more after it. */
+  private async resync(): Promise<void> {
+    const before = this.resyncing;
+    const run = (async () => {
+      await before;
+      if (this.closed) return;
+      const links = await this.requests.getLinks();
+      const seen = new Set(links.map((link) => this.put(link)?.ifindex));
+      for (const index of [...this.byIndex.keys()]) if (!seen.has(index)) this.remove(index);
+    })();
+    this.resyncing = run;
+    await run;
+  }
+
+  private put(link: rt.LinkMessage): Netdev | undefined {
+    const { data, attrs } = link;
+    const ifindex = data.index;
+    if (ifindex === undefined || attrs.ifname === undefined) return undefined;
+    const old = this.byIndex.get(ifindex);
+    const hasCarrier = data.flags?.running ?? false;
+    const netdev: Netdev = {
+      name: attrs.ifname,
+      ifindex,
+      mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
+      mtu: attrs.mtu ?? 0,
+      isUp: data.flags?.up ?? false,
+      hasCarrier,
+      linkResets: (old?.linkResets ?? 0) + (old !== undefined && old.hasCarrier !== hasCarrier ? 1 : 0),
+      kind: kindOf(attrs.linkinfo),
+    };
+    if (old !== undefined && sameNetdev(old, netdev)) return old;
+    if (old !== undefined && old.name !== netdev.name) this.remove(ifindex);
+    this.byIndex.set(ifindex, netdev);
+    this.byName.set(netdev.name, netdev);
+    this.tell(netdev.name);
+    return netdev;
+  }
+
+  private remove(ifindex: number): void {
+    const old = this.byIndex.get(ifindex);
+    if (old === undefined) return;
+    this.byIndex.delete(ifindex);
+    // The name may belong to another device by now: a device is renamed, or made anew, before we hear of the deletion.
+    if (this.byName.get(old.name) === old) this.byName.delete(old.name);
+    this.tell(old.name);
+  }
+
+  private tell(name: string): void {
+    for (const watcher of this.watchers) watcher(name);
+  }
+}
+
+const sameNetdev = (a: Netdev, b: Netdev): boolean =>
+  a.name === b.name &&
+  a.mac === b.mac &&
+  a.mtu === b.mtu &&
+  a.isUp === b.isUp &&
+  a.hasCarrier === b.hasCarrier &&
+  a.kind === b.kind;
+
+/** IFLA_INFO_KIND of an IFLA_LINKINFO nest, which the package hands over as bytes. */
+function kindOf(linkinfo: unknown): string | undefined {
+  if (!Buffer.isBuffer(linkinfo)) return undefined;
+  for (let at = 0; at + 4 <= linkinfo.length; ) {
+    const size = linkinfo.readUInt16LE(at);
+    if (size < 4) return undefined;
+    if (linkinfo.readUInt16LE(at + 2) === 1) return linkinfo.toString('latin1', at + 4, at + size).replace(/\0.*$/, '');
+    at += (size + 3) & ~3;
+  }
+  return undefined;
+}
+
+/** The errno that the package put into its message's text. */
+function toNetlinkError(cause: unknown, where: string): NetlinkError {
+  if (cause instanceof NetlinkError) return cause;
+  const name = /Request rejected: (E[A-Z0-9]+)/.exec((cause as Error).message)?.[1];
+  const errno = name !== undefined && Object.hasOwn(ERRNO, name) ? ERRNO[name as keyof typeof ERRNO] : ERRNO.EIO;
+  return Object.assign(new NetlinkError(errno, where), { cause });
+}

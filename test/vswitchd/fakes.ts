@@ -1,0 +1,270 @@
+/** A datapath, switches and network devices that exist only here, for tests of the bridge layer. */
+import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
+import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
+import { NetlinkError } from '../../src/netlink/errors.ts';
+import type {
+  BackerOptions,
+  BundleConfig,
+  FdbEntry,
+  Ofport,
+  OfportRequest,
+  Ofproto,
+  OfprotoBacker,
+  OpenBacker,
+  PortVanishedHandler,
+} from '../../src/ofproto/ofproto-provider.ts';
+import { ERRNO } from '../../src/util/errno.ts';
+import type { Netdev, NetdevStats, NetdevTable } from '../../src/vswitchd/netdev.ts';
+
+/** What happened, in order, as short texts. */
+export type Journal = string[];
+
+export class FakeNetdevs implements NetdevTable {
+  readonly devices = new Map<string, Netdev>();
+  private readonly watchers = new Set<(name: string) => void>();
+  private nextIndex = 10;
+  readonly journal: Journal;
+
+  constructor(journal: Journal) {
+    this.journal = journal;
+  }
+
+  /** A device appears, or changes. */
+  put(name: string, change: Partial<Netdev> = {}): void {
+    const old = this.devices.get(name);
+    const ifindex = old?.ifindex ?? this.nextIndex++;
+    const mac = `02:00:00:00:00:${ifindex.toString(16).padStart(2, '0')}`;
+    const fresh: Netdev = {
+      name,
+      ifindex,
+      mac,
+      mtu: 1500,
+      isUp: false,
+      hasCarrier: false,
+      linkResets: 0,
+      kind: undefined,
+    };
+    this.devices.set(name, { ...(old ?? fresh), ...change });
+    for (const watcher of this.watchers) watcher(name);
+  }
+  drop(name: string): void {
+    this.devices.delete(name);
+    for (const watcher of this.watchers) watcher(name);
+  }
+
+  get(name: string): Netdev | undefined {
+    return this.devices.get(name);
+  }
+  async refresh(name: string): Promise<Netdev | undefined> {
+    return this.devices.get(name);
+  }
+  async setMac(name: string, mac: string): Promise<void> {
+    this.journal.push(`mac ${name} ${mac}`);
+    this.put(name, { mac });
+  }
+  async setMtu(name: string, mtu: number): Promise<void> {
+    this.journal.push(`mtu ${name} ${mtu}`);
+    this.put(name, { mtu });
+  }
+  async stats(): Promise<NetdevStats> {
+    const keys = ['multicast', 'collisions', 'rxOverErrors', 'rxCrcErrors', 'rxFrameErrors', 'rxMissedErrors'];
+    return Object.fromEntries(keys.map((key, i) => [key, BigInt(i)])) as unknown as NetdevStats;
+  }
+  watch(onChange: (name: string) => void): () => void {
+    this.watchers.add(onChange);
+    return () => this.watchers.delete(onChange);
+  }
+  close(): void {
+    this.watchers.clear();
+  }
+}
+
+/** The "system" datapaths of a namespace. */
+export class FakeWorld {
+  readonly journal: Journal = [];
+  readonly netdevs = new FakeNetdevs(this.journal);
+  /** Ports of ovs-system by name; undefined: there is no such datapath. */
+  ports: Map<string, number> | undefined;
+  /** The one that was opened last. */
+  backer: FakeBacker | undefined;
+  /** False: nobody answers. */
+  isAlive = true;
+
+  readonly openNetdevs = async () => this.netdevs;
+  readonly openProvider = async (): Promise<DpifProvider> => {
+    this.check();
+    return { type: 'system', enumerate: async () => [], open: () => Promise.reject(), close: () => undefined };
+  };
+  readonly openBacker: OpenBacker = async (_provider, name, options) => {
+    this.check();
+    this.ports ??= new Map([[name, 0]]);
+    this.journal.push(`open ${name}`);
+    this.backer = new FakeBacker(this, options);
+    return this.backer;
+  };
+
+  check(): void {
+    if (!this.isAlive) throw new NetlinkError(ERRNO.ECONNREFUSED, 'ovs_datapath');
+  }
+  /** The datapath process dies: all that it had made is gone. */
+  die(): void {
+    this.isAlive = false;
+    for (const [name, device] of this.netdevs.devices) if (device.kind === 'tun') this.netdevs.drop(name);
+    this.ports = undefined;
+  }
+}
+
+export class FakeBacker implements OfprotoBacker {
+  readonly world: FakeWorld;
+  readonly dpif: Dpif;
+  readonly ofprotos = new Map<string, FakeOfproto>();
+  options: BackerOptions;
+  private vanished: PortVanishedHandler | undefined;
+
+  constructor(world: FakeWorld, options: BackerOptions) {
+    this.world = world;
+    this.options = options;
+    const dpif: Partial<Dpif> = {
+      type: 'system',
+      name: 'ovs-system',
+      stats: async () => {
+        world.check();
+        if (world.ports === undefined) throw new NetlinkError(ERRNO.ENODEV, 'ovs-system');
+        return {} as DpifDpStats;
+      },
+      portDel: async (portNo) => {
+        const name = [...(world.ports ?? [])].find(([, n]) => n === portNo)?.[0];
+        world.journal.push(`dpif del ${name}`);
+        world.ports?.delete(name ?? '');
+      },
+    };
+    this.dpif = dpif as Dpif;
+  }
+
+  setOptions(options: Partial<BackerOptions>): void {
+    this.options = { ...this.options, ...options };
+  }
+  createOfproto(name: string): Ofproto {
+    this.world.journal.push(`create ${name}`);
+    const ofproto = new FakeOfproto(this, name);
+    this.ofprotos.set(name, ofproto);
+    return ofproto;
+  }
+  async strayPorts(): Promise<{ name: string; portNo: number }[]> {
+    const owned = new Set([...this.ofprotos.values()].flatMap((o) => [...o.ports.keys()]));
+    return [...(this.world.ports ?? [])]
+      .filter(([name, n]) => n !== 0 && !owned.has(name))
+      .map(([name, portNo]) => ({ name, portNo }));
+  }
+  async revalidated(): Promise<void> {}
+  configured(): void {
+    this.world.journal.push('configured');
+  }
+  onPortVanished(handler: PortVanishedHandler): () => void {
+    this.vanished = handler;
+    return () => {
+      this.vanished = undefined;
+    };
+  }
+  /** The port's device is gone from the datapath. */
+  vanish(ofproto: string, port: string): void {
+    this.ofprotos.get(ofproto)?.ports.delete(port);
+    this.world.ports?.delete(port);
+    this.vanished?.(ofproto, port);
+  }
+  async showDpif(): Promise<string> {
+    return 'system@ovs-system: hit:0 missed:0\n';
+  }
+  showUpcall(): string {
+    return 'system@ovs-system:\n';
+  }
+  async close(deleteDatapath: boolean): Promise<void> {
+    this.world.journal.push(deleteDatapath ? 'close and delete' : 'close');
+    if (deleteDatapath) this.world.ports = undefined;
+  }
+}
+
+export class FakeOfproto implements Ofproto {
+  readonly name: string;
+  readonly ports = new Map<string, Ofport>();
+  readonly bundles = new Map<string, BundleConfig>();
+  private readonly backer: FakeBacker;
+
+  constructor(backer: FakeBacker, name: string) {
+    this.backer = backer;
+    this.name = name;
+  }
+
+  private get world(): FakeWorld {
+    return this.backer.world;
+  }
+
+  async portAdd({ name, type, ofport, isLocal }: OfportRequest): Promise<Ofport> {
+    const { world } = this;
+    world.check();
+    const others = [...this.backer.ofprotos.values()].filter((o) => o !== this);
+    if (others.some((o) => o.ports.has(name))) throw new NetlinkError(ERRNO.EBUSY, name);
+    const used = new Set([...this.ports.values()].map((p) => p.ofport));
+    let number = isLocal ? 0xfffe : (ofport ?? 1);
+    if (used.has(number)) number = 1;
+    while (used.has(number)) number++;
+    const odpPort = world.ports?.get(name) ?? Math.max(0, ...(world.ports?.values() ?? [])) + 1;
+    world.ports?.set(name, odpPort);
+    if (type === 'internal') world.netdevs.put(name, { kind: 'tun' });
+    const port = { name, type, ofport: number, odpPort };
+    this.ports.set(name, port);
+    world.journal.push(`add ${this.name} ${name} ${number}`);
+    return port;
+  }
+  async portDel(name: string): Promise<void> {
+    this.world.check();
+    this.world.journal.push(`del ${this.name} ${name}`);
+    if (this.ports.get(name)?.type === 'internal') this.world.netdevs.devices.delete(name);
+    this.ports.delete(name);
+    this.world.ports?.delete(name);
+  }
+  async portStats(name: string): Promise<DpifPortStats> {
+    this.world.check();
+    const n = BigInt(this.ports.get(name)?.odpPort ?? 0);
+    return {
+      ...{ rxPackets: n, txPackets: n, rxBytes: n * 100n, txBytes: n * 100n },
+      ...{ rxErrors: 0n, txErrors: 0n, rxDropped: 0n, txDropped: 0n },
+      ...{ upcallSuccess: undefined, upcallFail: undefined },
+    };
+  }
+  bundleSet(config: BundleConfig): void {
+    this.bundles.set(config.name, config);
+    const vlan = config.tag === undefined ? '' : ` tag=${config.tag}`;
+    this.world.journal.push(`bundle ${config.name} ${config.vlanMode}${vlan} [${config.members}]`);
+  }
+  bundleRemove(name: string): void {
+    this.bundles.delete(name);
+    this.world.journal.push(`unbundle ${name}`);
+  }
+  setMacTable(agingSec: number, maxEntries: number): void {
+    this.world.journal.push(`macs ${agingSec} ${maxEntries}`);
+  }
+  setFloodVlans(vlans: readonly number[]): void {
+    this.world.journal.push(`flood [${vlans}]`);
+  }
+  setHwaddr(mac: string): void {
+    this.world.journal.push(`hwaddr ${this.name} ${mac}`);
+  }
+  fdb(): FdbEntry[] {
+    return [
+      { ofport: 1, vlan: 0, mac: '02:00:00:00:00:0a', ageSec: 3 },
+      { ofport: 0xfffe, vlan: 10, mac: '02:00:00:00:00:0b', ageSec: -1 },
+    ];
+  }
+  fdbFlush(): void {
+    this.world.journal.push(`flush ${this.name}`);
+  }
+  async destroy(): Promise<void> {
+    this.world.journal.push(`destroy ${this.name}`);
+    for (const name of this.ports.keys()) {
+      this.world.ports?.delete(name);
+      this.world.netdevs.devices.delete(name);
+    }
+    this.backer.ofprotos.delete(this.name);
+  }
+}

@@ -1,0 +1,219 @@
+/** The whole of vswitchd but the datapath: real ovsdb-server, stock ovs-vsctl, and a fake backer. */
+import { execFile } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { setConsole } from '../../src/util/vlog.ts';
+import { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
+import { type OvsdbServer, skipReason, startOvsdbServer, until } from '../ovsdb/ovsdb-server.ts';
+import { FakeWorld } from './fakes.ts';
+
+describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
+  let server: OvsdbServer;
+  let world: FakeWorld;
+  let lines: string[] = [];
+  const running: Vswitchd[] = [];
+
+  beforeEach(async () => {
+    lines = [];
+    setConsole((line) => lines.push(line));
+    server = await startOvsdbServer();
+    world = new FakeWorld();
+    for (const name of ['eth0', 'eth1', 'eth2']) world.netdevs.put(name);
+    await start();
+  });
+  afterEach(async () => {
+    for (const v of running.splice(0)) await v.stop(false);
+    await server.stop();
+    setConsole(undefined);
+  });
+
+  async function start(): Promise<Vswitchd> {
+    const v = await Vswitchd.start({
+      database: server.remote,
+      openProvider: world.openProvider,
+      openBacker: world.openBacker,
+      openNetdevs: world.openNetdevs,
+      session: { minBackoffMs: 20 },
+      datapathCheckMs: 20,
+      statsMs: 30,
+    });
+    running.push(v);
+    return v;
+  }
+  /** Runs ovs-vsctl, which waits until vswitchd has done it. */
+  function vsctl(...args: string[]): Promise<{ out: string; err: string }> {
+    return new Promise((resolve, reject) => {
+      execFile('ovs-vsctl', [`--db=${server.remote}`, '--timeout=5', ...args], (error, out, err) => {
+        if (error === null) resolve({ out, err });
+        else reject(new Error(`ovs-vsctl ${args.join(' ')}: ${error.message}`));
+      });
+    });
+  }
+  const get = async (name: string, ...columns: string[]) =>
+    (await vsctl('get', 'interface', name, ...columns)).out.trim().split('\n');
+  const ports = () => [...(world.ports?.keys() ?? [])];
+
+  test('add-br and del-br return when it is done', async () => {
+    expect((await vsctl('add-br', 'br0')).err).toBe('');
+    expect(ports()).toEqual(['ovs-system', 'br0']);
+    const mac = world.netdevs.get('br0')?.mac ?? '';
+    expect(await get('br0', 'ofport', 'error', 'mac_in_use', 'admin_state', 'mtu')).toEqual([
+      '65534',
+      '[]',
+      `"${mac}"`,
+      'down',
+      '1500',
+    ]);
+    const bridge = (await vsctl('get', 'bridge', 'br0', 'datapath_id', 'datapath_version')).out;
+    expect(bridge).toBe(`"0000${mac.replaceAll(':', '')}"\n"<unknown>"\n`);
+    const uuid = (await vsctl('get', 'bridge', 'br0', '_uuid')).out.trim();
+    // The first four bytes of the UUID backwards, then two more backwards, the first with its local bit set.
+    expect(mac.slice(3, 11)).toBe([uuid.slice(4, 6), uuid.slice(2, 4), uuid.slice(0, 2)].join(':'));
+    const root = (await vsctl('get', 'open', '.', 'iface_types', 'datapath_types', 'ovs_version')).out;
+    expect(root).toBe('[internal, system, tap]\n[system]\n"3.1.0"\n');
+    await vsctl('del-br', 'br0');
+    expect(world.ports).toBe(undefined);
+    expect(world.journal.slice(-2)).toEqual(['destroy br0', 'close and delete']);
+  });
+
+  test('ports of each type, and errors for those that cannot be', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1', 'tag=7');
+    expect(ports()).toEqual(['ovs-system', 'br0', 'eth0', 'eth1']);
+    expect(world.journal).toContain('bundle eth1 access tag=7 [eth1]');
+    const { err } = await vsctl('add-port', 'br0', 'eth9');
+    expect(err).toContain('could not open network device eth9 (No such device)');
+    expect(await get('eth9', 'ofport', 'error')).toEqual([
+      '-1',
+      '"could not open network device eth9 (No such device)"',
+    ]);
+    await vsctl('add-port', 'br0', 'v1', '--', 'set', 'interface', 'v1', 'type=vxlan');
+    expect((await get('v1', 'error'))[0]).toContain('interfaces of type \\"vxlan\\" are not supported');
+    await vsctl('add-port', 'br0', 'p1', '--', 'set', 'interface', 'p1', 'type=internal');
+    expect(await get('p1', 'ofport', 'error', 'status')).toEqual(['3', '[]', '{driver_name=openvswitch}']);
+    await vsctl('del-port', 'eth1');
+    expect(ports()).not.toContain('eth1');
+    expect(world.journal.slice(-2)).toEqual(['unbundle eth1', 'del br0 eth1']);
+    // A change that does not concern the datapath reaches nobody.
+    const before = world.journal.length;
+    await vsctl('set', 'bridge', 'br0', 'external_ids:x=y');
+    expect(world.journal.length).toBe(before);
+  });
+
+  test('ofport_request moves ports, and the one that was there by chance', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
+    expect([await get('eth0', 'ofport'), await get('eth1', 'ofport')]).toEqual([['1'], ['2']]);
+    await vsctl('set', 'interface', 'eth1', 'ofport_request=1');
+    expect([await get('eth0', 'ofport'), await get('eth1', 'ofport')]).toEqual([['2'], ['1']]);
+    await vsctl('set', 'interface', 'eth0', 'ofport_request=30');
+    expect(await get('eth0', 'ofport')).toEqual(['30']);
+    await vsctl('set', 'interface', 'eth1', 'ofport_request=30');
+    expect([await get('eth0', 'ofport'), await get('eth1', 'ofport')]).toEqual([['30'], ['1']]);
+  });
+
+  test('the bridge takes the lowest universal MAC address of its ports, or the one that it is told', async () => {
+    world.netdevs.put('eth0', { mac: '00:11:22:33:44:66' });
+    world.netdevs.put('eth1', { mac: '00:11:22:33:44:55' });
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
+    expect(world.netdevs.get('br0')?.mac).toBe('00:11:22:33:44:55');
+    await vsctl('set', 'bridge', 'br0', 'other_config:hwaddr=02:aa:aa:aa:aa:aa', 'other_config:datapath-id=0x42');
+    expect(world.netdevs.get('br0')?.mac).toBe('02:aa:aa:aa:aa:aa');
+    expect((await vsctl('get', 'bridge', 'br0', 'datapath_id')).out).toBe('"0000000000000042"\n');
+    await vsctl('set', 'interface', 'eth0', 'mtu_request=1400');
+    expect([world.netdevs.get('eth0')?.mtu, world.netdevs.get('br0')?.mtu]).toEqual([1400, 1400]);
+  });
+
+  test('devices that come, go, change and come back are followed', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth7');
+    world.netdevs.put('eth0', { isUp: true, hasCarrier: true });
+    await until(async () => (await get('eth0', 'link_state'))[0] === 'up', 'link_state');
+    world.netdevs.put('eth7');
+    await until(() => ports().includes('eth7'), 'eth7 to become a port');
+    await until(async () => (await get('eth7', 'error'))[0] === '[]', 'the error to go');
+    world.netdevs.drop('eth0');
+    await until(() => !ports().includes('eth0'), 'eth0 to leave the datapath');
+    await until(async () => (await get('eth0', 'ofport'))[0] === '-1', 'ofport -1');
+    world.netdevs.put('eth0');
+    await until(() => ports().includes('eth0'), 'eth0 to be a port again');
+    // The same name, another device.
+    const n = world.journal.length;
+    world.netdevs.devices.delete('eth0');
+    world.netdevs.put('eth0');
+    await until(
+      () => world.journal.slice(n).includes('del br0 eth0') && ports().includes('eth0'),
+      'eth0 to be replaced',
+    );
+  });
+
+  test('statistics are written', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    await until(async () => (await get('eth0', 'statistics'))[0] !== '{}', 'statistics');
+    expect((await get('eth0', 'statistics'))[0]).toBe(
+      '{collisions=1, rx_bytes=200, rx_crc_err=3, rx_dropped=0, rx_errors=0, rx_frame_err=4, rx_missed_errors=5, ' +
+        'rx_multicast_packets=0, rx_over_err=2, rx_packets=2, tx_bytes=200, tx_dropped=0, tx_errors=0, tx_packets=2}',
+    );
+  });
+
+  test('the datapath dies and comes back', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    world.die();
+    await until(async () => (await get('eth0', 'ofport'))[0] === '-1', 'the error in the database');
+    expect((await get('eth0', 'error'))[0]).toContain('datapath ovs-system is not available (Connection refused)');
+    const { err } = await vsctl('add-port', 'br0', 'eth1');
+    expect(err).toContain('Connection refused');
+    world.isAlive = true;
+    await until(() => ports().length === 4, 'the ports to come back');
+    await until(async () => (await get('eth1', 'error'))[0] === '[]', 'the error to go');
+    const said = lines.filter((line) => line.includes('|bridge|ERR|'));
+    expect(said.filter((line) => line.includes('is gone (Connection refused)')).length).toBe(1);
+    expect(said.length).toBeLessThanOrEqual(2);
+  });
+
+  test('a port that is deleted under us is made again', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    world.backer?.vanish('br0', 'eth0');
+    expect(ports()).not.toContain('eth0');
+    await until(() => ports().includes('eth0'), 'eth0 to be a port again');
+    expect(world.journal.filter((entry) => entry === 'configured').length).toBe(1);
+  });
+
+  test('a datapath that is deleted under us is made again', async () => {
+    await vsctl('add-br', 'br0');
+    world.ports = undefined;
+    await until(() => ports().length === 2, 'ovs-system to be made again');
+  });
+
+  test('a restart keeps the ports, and sweeps away those that nobody wants', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
+    const numbers = new Map(world.ports);
+    await running.pop()?.stop(false);
+    expect(world.journal.at(-1)).toBe('close');
+    server.vsctl('del-port', 'eth1');
+    const again = await start();
+    await again.configured;
+    numbers.delete('eth1');
+    expect(world.ports).toEqual(numbers);
+    expect(world.journal).toContain('dpif del eth1');
+    expect(await get('eth0', 'ofport')).toEqual(['1']);
+    await running.pop()?.stop(true);
+    expect(world.ports).toBe(undefined);
+    expect(world.journal.slice(-2)).toEqual(['destroy br0', 'close and delete']);
+  });
+
+  test('a second vswitchd waits until the first one goes', async () => {
+    await vsctl('add-br', 'br0');
+    const second = await start();
+    await until(() => lines.join('').includes('disabling this process'), 'the second to say so');
+    expect(lines.join('')).toContain(
+      `|bridge|ERR|another ovs-vswitchd process is running, disabling this process (pid ${process.pid}) until it goes away\n`,
+    );
+    expect(second.backer).toBe(undefined);
+    await running.shift()?.stop(false);
+    await second.configured;
+    expect(second.backer?.ofprotos.has('br0')).toBe(true);
+  });
+
+  test('a bridge of a datapath type that we lack is an error, and no bridge', async () => {
+    const { err } = await vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev');
+    expect(err).toContain('datapath_type "netdev" is not supported');
+    expect(world.ports).toBe(undefined);
+  });
+});
