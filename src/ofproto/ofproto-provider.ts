@@ -28,12 +28,22 @@ export interface OfprotoBacker {
   strayPorts(): Promise<{ name: string; portNo: number }[]>;
   /** Resolves when a whole round of revalidation that began after this call is done (revalidator/wait). */
   revalidated(): Promise<void>;
+  /**
+   * The first configuration is in place: flows of an earlier run are checked against it from now on.  Without this call it
+   * is taken to be so when no port or bundle has changed for half a second.
+   */
+  configured(): void;
+  /** Calls `handler` when the device of a port is gone from the datapath, until the returned function is called. */
+  onPortVanished(handler: PortVanishedHandler): () => void;
   /** Text of `dpif/show`, `upcall/show`. */
   showDpif(): Promise<string>;
   showUpcall(): string;
   /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */
   close(deleteDatapath: boolean): Promise<void>;
 }
+
+/** Takes the names of a switch and of a port that it no longer has; `portAdd` brings it back when the device is. */
+export type PortVanishedHandler = (ofproto: string, port: string) => void;
 
 /** Opens (creates if need be) datapath `name` and starts handling its upcalls. */
 export type OpenBacker = (provider: DpifProvider, name: string, options: BackerOptions) => Promise<OfprotoBacker>;

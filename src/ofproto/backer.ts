@@ -1,0 +1,262 @@
+/**
+ * The backer: the one datapath ("ovs-system") that all bridges share, the switches on it, and which datapath port is which
+ * switch's.  It opens the datapath or makes it, finds ports of an earlier run there and takes them over, notices ports that
+ * vanish, and runs the upcall handler and the revalidator.
+ *
+ * After a restart the datapath goes on with the flows that it has.  They are left alone until the bridges are configured
+ * (`configured()`, or a while without changes), and then revalidated like our own.
+ * Source: ofproto/ofproto-dpif.c (struct dpif_backer, open_dpif_backer, type_run).
+ */
+import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts';
+import type { DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import { ERRNO } from '../util/errno.ts';
+import { vlog } from '../util/vlog.ts';
+import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
+import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
+import { type Scheduler, systemScheduler } from './scheduler.ts';
+import { dpifName, formatDpif, formatUpcalls } from './show.ts';
+import { Udpif } from './udpif.ts';
+import { equalBytes } from './ukey.ts';
+
+const log = vlog('ofproto_dpif');
+
+/** The datapath's own port, which no bridge has. */
+const DP_LOCAL_PORT = 0;
+/** How often MAC tables age. */
+const TICK_MS = 1000;
+/** Without `configured()`, the bridges count as configured after this long without a change, or this long at all. */
+const SETTLE_QUIET_MS = 500;
+const SETTLE_MAX_MS = 5000;
+
+interface Owner {
+  readonly bridge: OfprotoSwitch;
+  readonly ofport: number;
+}
+
+export class DpifBacker implements OfprotoBacker, SwitchBacker {
+  readonly dpif: Dpif;
+  private readonly switches = new Map<string, OfprotoSwitch>();
+  private readonly owners = new Map<number, Owner>();
+  private readonly udpif: Udpif;
+  private readonly scheduler: Scheduler;
+  private readonly vanishedHandlers = new Set<PortVanishedHandler>();
+  private cancelTick: () => void = () => {};
+  private cancelSettle: () => void = () => {};
+  private cancelSettleMax: () => void = () => {};
+  private stopPolling: () => void = () => {};
+  private isRunScheduled = false;
+  private isClosed = false;
+  /** One look at the datapath's ports at a time. */
+  private resync: Promise<void> | undefined;
+
+  constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
+    this.dpif = dpif;
+    this.scheduler = scheduler;
+    this.udpif = new Udpif(
+      dpif,
+      {
+        byOdpPort: (odpPort) => this.owners.get(odpPort),
+        byUuid: (uuid) => [...this.switches.values()].find((s) => equalBytes(s.uuid, uuid)),
+      },
+      scheduler,
+      options,
+    );
+  }
+
+  get ofprotos(): ReadonlyMap<string, OfprotoSwitch> {
+    return this.switches;
+  }
+
+  /** Starts handling; `isFresh`: the datapath was made a moment ago and has no flows. */
+  async start(isFresh: boolean): Promise<void> {
+    await this.udpif.start();
+    this.stopPolling = this.dpif.portPoll((event) => this.portEvent(event));
+    this.tick();
+    if (isFresh) this.configured();
+    else this.cancelSettleMax = this.scheduler.after(SETTLE_MAX_MS, () => this.configured());
+  }
+
+  private tick(): void {
+    this.run();
+    this.cancelTick = this.scheduler.after(TICK_MS, () => this.tick());
+  }
+
+  private run(): void {
+    for (const s of this.switches.values()) s.run();
+  }
+
+  configured(): void {
+    if (this.udpif.isSettled || this.isClosed) return;
+    this.cancelSettle();
+    this.cancelSettleMax();
+    log.info(`${dpifName(this.dpif)}: flows are being checked from now on`);
+    this.udpif.settle();
+    this.udpif.revalidate();
+  }
+
+  setOptions(options: Partial<BackerOptions>): void {
+    const { state } = this.udpif;
+    state.options = { ...state.options, ...options };
+    state.flowLimit = Math.min(state.flowLimit, state.options.flowLimit);
+    this.udpif.revalidator.wake();
+  }
+
+  createOfproto(name: string): OfprotoSwitch {
+    if (this.switches.has(name)) throw new RangeError(`${name}: there is a switch of that name`);
+    const made = new OfprotoSwitch(name, this);
+    this.switches.set(name, made);
+    this.revalidate();
+    return made;
+  }
+
+  revalidate(): void {
+    this.udpif.revalidate();
+  }
+
+  macsChanged(): void {
+    // A batch may teach many addresses; flows are looked at once for all of them.
+    if (this.isRunScheduled) return;
+    this.isRunScheduled = true;
+    void this.scheduler.yield().then(() => {
+      this.isRunScheduled = false;
+      if (!this.isClosed) this.run();
+    });
+  }
+
+  changed(ofproto: OfprotoSwitch, gone: boolean): void {
+    for (const [odpPort, owner] of this.owners) if (owner.bridge === ofproto) this.owners.delete(odpPort);
+    if (gone) this.switches.delete(ofproto.name);
+    else for (const port of ofproto.xports) this.owners.set(port.odpPort, { bridge: ofproto, ofport: port.ofport });
+    this.revalidate();
+    if (this.udpif.isSettled || this.isClosed) return;
+    this.cancelSettle();
+    this.cancelSettle = this.scheduler.after(SETTLE_QUIET_MS, () => this.configured());
+  }
+
+  async attach(name: string, type: string): Promise<number> {
+    const dpType = type === 'internal' ? 'internal' : 'system';
+    const there = await this.dpif.portQuery(name);
+    if (there !== undefined && there.type === dpType && there.portNo !== DP_LOCAL_PORT) {
+      const owner = this.owners.get(there.portNo);
+      if (owner === undefined) return there.portNo;
+      throw new RangeError(`${name}: already a port of bridge ${owner.bridge.name}`);
+    }
+    if (there !== undefined && there.portNo !== DP_LOCAL_PORT) await this.dpif.portDel(there.portNo);
+    return this.dpif.portAdd(name, dpType, undefined);
+  }
+
+  async detach(odpPort: number): Promise<void> {
+    try {
+      await this.dpif.portDel(odpPort);
+    } catch (e) {
+      // It went by itself: then it is where we want it.
+      const errno = errnoOf(e);
+      if (errno !== ERRNO.ENODEV && errno !== ERRNO.ENOENT) throw e;
+    }
+  }
+
+  portStats(odpPort: number): Promise<DpifPortStats> {
+    return this.dpif.portStats(odpPort);
+  }
+
+  upcallPid(odpPort: number | undefined): number {
+    return this.dpif.upcallPid?.(odpPort) ?? DPIF_PER_CPU_PID;
+  }
+
+  onPortVanished(handler: PortVanishedHandler): () => void {
+    this.vanishedHandlers.add(handler);
+    return () => this.vanishedHandlers.delete(handler);
+  }
+
+  private portEvent(event: PortEvent): void {
+    if (this.isClosed) return;
+    if (event.kind === 'changed' && !event.deleted) return;
+    // One look at all ports serves any number of events; those during a look ask for another.
+    const look = async () => {
+      try {
+        await this.findVanished();
+      } catch (e) {
+        log.warn(() => `${dpifName(this.dpif)}: cannot list ports: ${String(e)}`);
+      }
+    };
+    const next: Promise<void> = (this.resync ?? Promise.resolve()).then(look);
+    this.resync = next;
+    void next.then(() => {
+      if (this.resync === next) this.resync = undefined;
+    });
+  }
+
+  /** Forgets ports whose devices are no longer in the datapath. */
+  private async findVanished(): Promise<void> {
+    const before = new Map([...this.switches].map(([name, s]) => [name, new Set(s.ports.values())]));
+    const there = new Map((await this.dpif.portDump()).map((p) => [p.portNo, p.name]));
+    for (const s of this.switches.values()) {
+      for (const port of [...s.ports.values()]) {
+        // A port that was added while we asked is not missing.
+        if (!before.get(s.name)?.has(port) || there.get(port.odpPort) === port.name) continue;
+        s.portVanished(port.name);
+        for (const handler of this.vanishedHandlers) handler(s.name, port.name);
+      }
+    }
+  }
+
+  async strayPorts(): Promise<{ name: string; portNo: number }[]> {
+    const ports = await this.dpif.portDump();
+    return ports
+      .filter((p) => p.portNo !== DP_LOCAL_PORT && !this.owners.has(p.portNo))
+      .map(({ name, portNo }) => ({ name, portNo }));
+  }
+
+  async revalidated(): Promise<void> {
+    this.configured();
+    this.run();
+    await this.udpif.revalidator.wholeRound();
+  }
+
+  async showDpif(): Promise<string> {
+    return formatDpif(dpifName(this.dpif), await this.dpif.stats(), this.switches.values());
+  }
+
+  showUpcall(): string {
+    return formatUpcalls(this.udpif.state);
+  }
+
+  async close(deleteDatapath: boolean): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.cancelTick();
+    this.cancelSettle();
+    this.cancelSettleMax();
+    this.stopPolling();
+    await this.udpif.stop();
+    if (deleteDatapath) await this.dpif.destroy();
+    this.dpif.close();
+  }
+}
+
+const errnoOf = (e: unknown): unknown => (e instanceof Error && 'errno' in e ? e.errno : undefined);
+
+/** Opens datapath `name`, which is made if there is none, and starts handling its upcalls. */
+export const openBacker: OpenBacker = async (provider, name, options) =>
+  openBackerWith(provider, name, options, systemScheduler);
+
+/** The same with a scheduler of the caller's. */
+export async function openBackerWith(
+  provider: DpifProvider,
+  name: string,
+  options: BackerOptions,
+  scheduler: Scheduler,
+): Promise<DpifBacker> {
+  let isFresh = false;
+  let dpif: Dpif;
+  try {
+    dpif = await provider.open(name, false);
+  } catch (e) {
+    if (errnoOf(e) !== ERRNO.ENODEV) throw e;
+    dpif = await provider.open(name, true);
+    isFresh = true;
+  }
+  const backer = new DpifBacker(dpif, options, scheduler);
+  await backer.start(isFresh);
+  return backer;
+}

@@ -1,0 +1,200 @@
+/**
+ * The MAC learning table of a bridge: which bundle an Ethernet address of a VLAN was last seen on.  `xlate-normal.ts` teaches
+ * and asks it; whoever owns it calls `run` about once a second so that entries age.
+ *
+ * The port of an entry is opaque here (type P).  An overfull table gives up the oldest entry of the port that has the
+ * most, so that one port cannot push out the others' addresses.
+ * Source: lib/mac-learning.c, ovs-vswitchd.conf.db(5) mac-aging-time, mac-table-size.
+ */
+import { monotonicMs } from '../util/clock.ts';
+import { coverage } from '../util/coverage.ts';
+
+const learnedCount = coverage('mac_learning_learned');
+const expiredCount = coverage('mac_learning_expired');
+const evictedCount = coverage('mac_learning_evicted');
+const movedCount = coverage('mac_learning_moved');
+
+export const MAC_DEFAULT_MAX = 8192;
+export const MAC_DEFAULT_AGING_SEC = 300;
+
+/** Ages and expiry count in whole seconds, as the stock tools show them. */
+const nowSec = (): number => Math.floor(monotonicMs() / 1000);
+
+export interface MacEntry<P> {
+  /** 48-bit address as a number. */
+  readonly mac: number;
+  readonly vlan: number;
+  port: P;
+  /** Never ages, never moves. */
+  isStatic: boolean;
+  /** When it was last seen. */
+  seenSec: number;
+}
+
+const isMulticast = (mac: number): boolean => (Math.floor(mac / 2 ** 40) & 1) !== 0;
+
+export class MacTable<P> {
+  /** Set when a look-up might now give another answer; the owner clears it when it has had flows revalidated. */
+  needRevalidate = false;
+
+  private readonly byVlan = new Map<number, Map<number, MacEntry<P>>>();
+  /** All entries, least recently seen first. */
+  private readonly lru = new Set<MacEntry<P>>();
+  private readonly byPort = new Map<P, Set<MacEntry<P>>>();
+  private agingSec = MAC_DEFAULT_AGING_SEC;
+  private maxEntries = MAC_DEFAULT_MAX;
+  private floodVlans: ReadonlySet<number> = new Set();
+
+  get size(): number {
+    return this.lru.size;
+  }
+
+  /** Entries, least recently seen first. */
+  entries(): IterableIterator<MacEntry<P>> {
+    return this.lru.values();
+  }
+
+  /** Seconds since the entry was last seen; -1 if it is static. */
+  age(e: MacEntry<P>): number {
+    return e.isStatic ? -1 : nowSec() - e.seenSec;
+  }
+
+  /** Sets aging time (15 to 3600 s) and size (10 to 1,000,000 entries); values outside are brought inside. */
+  configure(agingSec: number, maxEntries: number): void {
+    this.agingSec = Math.min(3600, Math.max(15, Math.trunc(agingSec)));
+    this.maxEntries = Math.min(1_000_000, Math.max(10, Math.trunc(maxEntries)));
+  }
+
+  /** VLANs on which nothing is learned.  Returns whether that changed anything; their entries are dropped. */
+  setFloodVlans(vlans: readonly number[]): boolean {
+    const next = new Set(vlans);
+    if (next.size === this.floodVlans.size && vlans.every((v) => this.floodVlans.has(v))) return false;
+    this.floodVlans = next;
+    for (const vlan of next) for (const e of [...(this.byVlan.get(vlan)?.values() ?? [])]) this.expire(e);
+    this.needRevalidate = true;
+    return true;
+  }
+
+  /** The entry for destination `mac`; undefined for multicast addresses, flooded VLANs and unknown ones. */
+  lookup(mac: number, vlan: number): MacEntry<P> | undefined {
+    if (isMulticast(mac) || this.floodVlans.has(vlan)) return undefined;
+    return this.byVlan.get(vlan)?.get(mac);
+  }
+
+  /** Notes that a frame from `mac` came in on `port`.  Returns whether a look-up would now give another answer. */
+  update(mac: number, vlan: number, port: P): boolean {
+    if (isMulticast(mac) || this.floodVlans.has(vlan)) return false;
+    const now = nowSec();
+    const e = this.byVlan.get(vlan)?.get(mac);
+    if (e === undefined) {
+      if (this.lru.size >= this.maxEntries) this.evictFairly();
+      this.insert({ mac, vlan, port, isStatic: false, seenSec: now });
+      learnedCount.n++;
+      return true;
+    }
+    if (e.isStatic || (e.port === port && e.seenSec === now)) return false;
+    e.seenSec = now;
+    this.touch(e);
+    if (e.port === port) return false;
+    movedCount.n++;
+    this.move(e, port);
+    return true;
+  }
+
+  /** Adds an entry that neither ages nor moves, in place of a learned one. */
+  addStatic(mac: number, vlan: number, port: P): void {
+    const old = this.byVlan.get(vlan)?.get(mac);
+    if (old !== undefined) this.expire(old);
+    else if (this.lru.size >= this.maxEntries) this.evictFairly();
+    this.insert({ mac, vlan, port, isStatic: true, seenSec: nowSec() });
+  }
+
+  /** Removes the static entry; false if there is none. */
+  delStatic(mac: number, vlan: number): boolean {
+    const e = this.byVlan.get(vlan)?.get(mac);
+    if (e === undefined || !e.isStatic) return false;
+    this.expire(e);
+    return true;
+  }
+
+  /** Forgets all that was learned; static entries stay. */
+  flush(): void {
+    for (const e of [...this.lru]) if (!e.isStatic) this.expire(e);
+  }
+
+  /** Forgets all entries of `port`, static ones too. */
+  flushPort(port: P): void {
+    for (const e of [...(this.byPort.get(port) ?? [])]) this.expire(e);
+  }
+
+  /** Expires what is too old or too many; the entries are in order of age, so this stops at the first that stays. */
+  run(): void {
+    const now = nowSec();
+    for (const e of this.lru) {
+      if (e.isStatic) continue;
+      if (this.lru.size <= this.maxEntries && now < e.seenSec + this.agingSec) break;
+      expiredCount.n++;
+      this.expire(e);
+    }
+  }
+
+  private insert(e: MacEntry<P>): void {
+    let vlan = this.byVlan.get(e.vlan);
+    if (vlan === undefined) {
+      vlan = new Map();
+      this.byVlan.set(e.vlan, vlan);
+    }
+    vlan.set(e.mac, e);
+    this.lru.add(e);
+    this.portEntries(e.port).add(e);
+    this.needRevalidate = true;
+  }
+
+  private portEntries(port: P): Set<MacEntry<P>> {
+    let of = this.byPort.get(port);
+    if (of === undefined) {
+      of = new Set();
+      this.byPort.set(port, of);
+    }
+    return of;
+  }
+
+  private touch(e: MacEntry<P>): void {
+    this.lru.delete(e);
+    this.lru.add(e);
+    const of = this.portEntries(e.port);
+    of.delete(e);
+    of.add(e);
+  }
+
+  private leavePort(e: MacEntry<P>): void {
+    const of = this.byPort.get(e.port);
+    of?.delete(e);
+    if (of?.size === 0) this.byPort.delete(e.port);
+  }
+
+  private move(e: MacEntry<P>, port: P): void {
+    this.leavePort(e);
+    e.port = port;
+    this.portEntries(port).add(e);
+    this.needRevalidate = true;
+  }
+
+  private expire(e: MacEntry<P>): void {
+    this.leavePort(e);
+    this.lru.delete(e);
+    const vlan = this.byVlan.get(e.vlan);
+    vlan?.delete(e.mac);
+    if (vlan?.size === 0) this.byVlan.delete(e.vlan);
+    this.needRevalidate = true;
+  }
+
+  private evictFairly(): void {
+    let most: Set<MacEntry<P>> | undefined;
+    for (const of of this.byPort.values()) if (most === undefined || of.size > most.size) most = of;
+    const oldest = most?.values().next().value;
+    if (oldest === undefined) return;
+    evictedCount.n++;
+    this.expire(oldest);
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * A bridge's switch: its ports and their OpenFlow numbers, its bundles, its MAC table and its flow table.
+ * `backer.ts` owns it, and the datapath that it shares with the other bridges; translation sees it as an XBridge.
+ * Source: ofproto/ofproto.c, ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
+ */
+import { randomBytes } from 'node:crypto';
+import { DPIF_PER_CPU_PID } from '../dpif/dpif.ts';
+import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import { Bundle, type XPort } from './bundle.ts';
+import { MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
+import { OFPP, PortNumbers } from './ofp-port.ts';
+import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import { FlowTable, newDefaultRule, type Rule } from './rules.ts';
+import type { XBridge } from './xbridge.ts';
+
+const log = vlog('ofproto_dpif');
+const limit = new RateLimit(60, 5);
+
+/** What a switch needs of the datapath that it shares. */
+export interface SwitchBacker {
+  /** Has all flows checked again. */
+  revalidate(): void;
+  /** Puts device `name` into the datapath, or finds it there; resolves to its number. */
+  attach(name: string, type: string): Promise<number>;
+  detach(odpPort: number): Promise<void>;
+  portStats(odpPort: number): Promise<DpifPortStats>;
+  upcallPid(odpPort: number | undefined): number;
+  /** The switch's ports or bundles changed; `gone` if the switch itself did. */
+  changed(ofproto: OfprotoSwitch, gone: boolean): void;
+  /** Soon after this the MAC table's changes have flows revalidated. */
+  macsChanged(): void;
+}
+
+class SwitchPort implements XPort {
+  readonly name: string;
+  readonly type: string;
+  readonly ofport: number;
+  odpPort: number;
+  config = 0;
+  bundle: Bundle | undefined;
+
+  constructor(name: string, type: string, ofport: number, odpPort: number) {
+    this.name = name;
+    this.type = type;
+    this.ofport = ofport;
+    this.odpPort = odpPort;
+  }
+}
+
+const TYPES: ReadonlySet<string> = new Set(['system', 'internal', 'tap', '']);
+
+export class OfprotoSwitch implements Ofproto, XBridge {
+  readonly name: string;
+  readonly uuid: Uint8Array = randomBytes(16);
+  readonly table: FlowTable;
+  readonly macs = new MacTable<Bundle>();
+  private readonly backer: SwitchBacker;
+  private readonly byName = new Map<string, SwitchPort>();
+  private byNumber = new Map<number, SwitchPort>();
+  private readonly byBundle = new Map<string, Bundle>();
+  private readonly numbers = new PortNumbers();
+  private hwaddr = '';
+
+  constructor(name: string, backer: SwitchBacker) {
+    this.name = name;
+    this.backer = backer;
+    this.table = new FlowTable(() => backer.revalidate());
+    this.table.add(newDefaultRule());
+  }
+
+  get ports(): ReadonlyMap<string, Ofport> {
+    return this.byName;
+  }
+  get bundles(): Iterable<Bundle> {
+    return this.byBundle.values();
+  }
+  get xports(): Iterable<XPort> {
+    return this.byNumber.values();
+  }
+  xport(ofport: number): XPort | undefined {
+    return this.byNumber.get(ofport);
+  }
+  lookupRule(_table: number, flow: FlowKey, wc: FlowMask): Rule {
+    return this.table.lookup(flow, wc);
+  }
+  upcallPid(ofport: number): number {
+    return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort) ?? DPIF_PER_CPU_PID;
+  }
+  /** The MAC address of the LOCAL port, as set. */
+  get localAddress(): string {
+    return this.hwaddr;
+  }
+
+  learn(mac: number, vlan: number, bundle: Bundle): void {
+    if (this.macs.update(mac, vlan, bundle)) {
+      log.dbg(
+        () => `bridge ${this.name}: learned that ${formatMac(mac)} is on port ${bundle.name} in VLAN ${vlan}`,
+        limit,
+      );
+    }
+    if (this.macs.needRevalidate) this.backer.macsChanged();
+  }
+
+  async portAdd(request: OfportRequest): Promise<Ofport> {
+    const { name } = request;
+    if (!TYPES.has(request.type)) {
+      throw new RangeError(`${name}: interface type "${request.type}" is not supported, want system, internal or tap`);
+    }
+    const type = request.type === '' ? 'system' : request.type;
+    const old = this.byName.get(name);
+    if (old !== undefined) {
+      const isSameNumber = request.isLocal || request.ofport === undefined || request.ofport === old.ofport;
+      if (isSameNumber && old.type === type) return old;
+      await this.portDel(name);
+    }
+    const odpPort = await this.backer.attach(name, type);
+    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport);
+    if (ofport === undefined) {
+      await this.backer.detach(odpPort);
+      throw new RangeError(`${name}: bridge ${this.name} has no free OpenFlow port number`);
+    }
+    const port = new SwitchPort(name, type, ofport, odpPort);
+    this.byName.set(name, port);
+    this.byNumber.set(ofport, port);
+    this.byNumber = new Map([...this.byNumber].sort(([a], [b]) => a - b));
+    for (const bundle of this.byBundle.values()) if (bundle.memberNames.includes(name)) this.join(bundle, port);
+    log.info(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
+    this.changed();
+    return port;
+  }
+
+  async portDel(name: string): Promise<void> {
+    const port = this.forget(name);
+    if (port !== undefined) await this.backer.detach(port.odpPort);
+  }
+
+  /** The port's device is gone from the datapath, whoever removed it: its number and place stay remembered. */
+  portVanished(name: string): void {
+    this.forget(name);
+  }
+
+  private forget(name: string): SwitchPort | undefined {
+    const port = this.byName.get(name);
+    if (port === undefined) return undefined;
+    this.byName.delete(name);
+    this.byNumber.delete(port.ofport);
+    if (port.ofport !== OFPP.LOCAL) this.numbers.release(port.ofport);
+    this.leave(port);
+    log.info(`bridge ${this.name}: deleted interface ${name} on port ${port.ofport}`);
+    this.changed();
+    return port;
+  }
+
+  /** OFPPC_* bits of a port; a RangeError if there is none of that name. */
+  setPortConfig(name: string, config: number): void {
+    const port = this.byName.get(name);
+    if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
+    if (port.config === config) return;
+    port.config = config;
+    this.backer.revalidate();
+  }
+
+  async portStats(name: string): Promise<DpifPortStats> {
+    const port = this.byName.get(name);
+    if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
+    return this.backer.portStats(port.odpPort);
+  }
+
+  bundleSet(config: BundleConfig): void {
+    let bundle = this.byBundle.get(config.name);
+    const isNew = bundle === undefined;
+    bundle ??= new Bundle(config.name);
+    this.byBundle.set(config.name, bundle);
+    const members = config.members.flatMap((m) => this.byName.get(m) ?? []);
+    const sameMembers = members.length === bundle.members.length && members.every((m, i) => m === bundle.members[i]);
+    bundle.memberNames = [...config.members];
+    if (!sameMembers) {
+      for (const m of bundle.members) if (m instanceof SwitchPort) m.bundle = undefined;
+      bundle.members = [];
+      for (const m of members) this.join(bundle, m);
+    }
+    const isChanged = bundle.configure(config);
+    // What was learned on it may be wrong in its new VLANs.
+    if (isChanged && !isNew) this.macs.flushPort(bundle);
+    if (isNew || isChanged || !sameMembers) this.changed();
+  }
+
+  bundleRemove(name: string): void {
+    const bundle = this.byBundle.get(name);
+    if (bundle === undefined) return;
+    this.byBundle.delete(name);
+    for (const m of bundle.members) if (m instanceof SwitchPort) m.bundle = undefined;
+    bundle.members = [];
+    this.macs.flushPort(bundle);
+    this.changed();
+  }
+
+  private join(bundle: Bundle, port: SwitchPort): void {
+    this.leave(port);
+    port.bundle = bundle;
+    bundle.members.push(port);
+  }
+
+  private leave(port: SwitchPort): void {
+    const { bundle } = port;
+    if (bundle === undefined) return;
+    port.bundle = undefined;
+    bundle.members = bundle.members.filter((m) => m !== port);
+    // With other members left, the addresses are still there.
+    if (bundle.members.length === 0) this.macs.flushPort(bundle);
+  }
+
+  setMacTable(agingSec: number, maxEntries: number): void {
+    this.macs.configure(agingSec || MAC_DEFAULT_AGING_SEC, maxEntries || MAC_DEFAULT_MAX);
+    this.run();
+  }
+
+  setFloodVlans(vlans: readonly number[]): void {
+    if (this.macs.setFloodVlans(vlans)) this.backer.revalidate();
+  }
+
+  setHwaddr(mac: string): void {
+    this.hwaddr = mac;
+  }
+
+  fdb(): FdbEntry[] {
+    this.macs.run();
+    return [...this.macs.entries()].flatMap((e) => {
+      const port = e.port.members[0];
+      if (port === undefined) return [];
+      return [{ ofport: port.ofport, vlan: e.vlan, mac: formatMac(e.mac), ageSec: this.macs.age(e) }];
+    });
+  }
+
+  fdbFlush(): void {
+    this.macs.flush();
+    this.run();
+  }
+
+  /** Ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
+  run(): void {
+    this.macs.run();
+    if (!this.macs.needRevalidate) return;
+    this.macs.needRevalidate = false;
+    this.backer.revalidate();
+  }
+
+  private changed(): void {
+    this.backer.changed(this, false);
+  }
+
+  async destroy(): Promise<void> {
+    const names = [...this.byName.keys()];
+    for (const name of [...this.byBundle.keys()]) this.bundleRemove(name);
+    for (const name of names) await this.portDel(name);
+    this.backer.changed(this, true);
+  }
+}
+
+/** "aa:bb:cc:dd:ee:ff" of a 48-bit number. */
+export const formatMac = (mac: number): string => (mac.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');

@@ -1,0 +1,51 @@
+/**
+ * Texts of the unixctl commands that concern switches and their flows, as ovs-appctl 3.1 prints them.
+ * Source: ofproto/ofproto-dpif.c (dpif/show, fdb/show), ofproto/ofproto-dpif-upcall.c (upcall/show).
+ */
+import type { DpifDpStats } from '../dpif/dpif-types.ts';
+import { ofpPortName } from './ofp-port.ts';
+import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
+import type { UdpifState } from './udpif-state.ts';
+
+/** "system@ovs-system". */
+export const dpifName = (dpif: { readonly type: string; readonly name: string }): string => `${dpif.type}@${dpif.name}`;
+
+const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
+  a.name < b.name ? -1 : Number(a.name > b.name);
+
+const showPort = (p: Ofport): string => `    ${p.name} ${p.ofport}/${p.odpPort}: (${p.type})\n`;
+
+/** Text of `dpif/show` for one datapath. */
+export function formatDpif(name: string, stats: DpifDpStats, ofprotos: Iterable<Ofproto>): string {
+  let text = `${name}: hit:${stats.nHit} missed:${stats.nMissed}\n`;
+  for (const ofproto of [...ofprotos].sort(byName)) {
+    text += `  ${ofproto.name}:\n`;
+    for (const port of [...ofproto.ports.values()].sort(byName)) text += showPort(port);
+  }
+  return text;
+}
+
+/** Text of `fdb/show`. */
+export function formatFdb(entries: readonly FdbEntry[]): string {
+  let text = ' port  VLAN  MAC                Age\n';
+  for (const e of entries) {
+    const port = ofpPortName(e.ofport).padStart(5);
+    const age = e.ageSec < 0 ? 'static' : String(e.ageSec).padStart(3);
+    text += `${port}  ${String(e.vlan).padStart(4)}  ${e.mac}  ${age}\n`;
+  }
+  return text;
+}
+
+/** The number by which the one revalidator goes. */
+const REVALIDATOR_ID = 1;
+
+/** Text of `upcall/show` for one datapath. */
+export function formatUpcalls(state: UdpifState): string {
+  return (
+    `${dpifName(state.dpif)}:\n` +
+    `  flows         : (current ${state.nFlows}) (avg ${state.avgFlows}) (max ${state.maxFlows}) (limit ${state.flowLimit})\n` +
+    `  dump duration : ${state.dumpDurationMs}ms\n` +
+    `  ufid enabled : ${state.hasUfid}\n\n` +
+    `  ${REVALIDATOR_ID}: (keys ${state.ukeys.size})\n`
+  );
+}

@@ -1,0 +1,242 @@
+/**
+ * Upcalls: a packet that the datapath has no flow for is translated, its megaflow is installed, and the packet is executed.
+ * A batch's work goes to the datapath in one `operate`.
+ *
+ * Packets of one microflow in a batch are translated once: a burst that arrives before its flow is in place costs one
+ * translation and one put.  `revalidator.ts` takes care of the flows from then on.
+ * Source: ofproto/ofproto-dpif-upcall.c (recv_upcalls, process_upcall, handle_upcalls).
+ */
+import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../dpif/dpif-types.ts';
+import { FIELD } from '../flow/fields.ts';
+import { getField, newFlowKey } from '../flow/flow-key.ts';
+import { OVS_KEY_ATTR } from '../odp/key-table.ts';
+import { SLOW_PATH } from '../odp/slow-path.ts';
+import { decodeCookie } from '../odp/user-action-cookie.ts';
+import { monotonicMs } from '../util/clock.ts';
+import { coverage } from '../util/coverage.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import { flowUfid } from './flow-ufid.ts';
+import { filterAttrs } from './nest.ts';
+import { keyFromNest, nestFrom, ODP_FIT } from './odp-codec.ts';
+import type { UdpifState } from './udpif-state.ts';
+import { UKEY, Ukey } from './ukey.ts';
+import type { XBridge } from './xbridge.ts';
+import { xlateActions } from './xlate.ts';
+import { XlateCache } from './xlate-cache.ts';
+
+const log = vlog('ofproto_dpif_upcall');
+const limit = new RateLimit(60, 5);
+const limitHitCount = coverage('upcall_flow_limit_hit');
+
+/** Why a packet came up, as far as this switch is concerned. */
+export type UpcallKind = 'bad' | 'miss' | 'slow-path' | 'sflow' | 'flow-sample' | 'ipfix' | 'controller';
+
+/** Tells what an upcall is about by its userdata. */
+export function classifyUpcall(upcall: Pick<DpifUpcall, 'type' | 'userdata'>): UpcallKind {
+  if (upcall.type === DPIF_UC.MISS) return 'miss';
+  if (upcall.userdata === undefined) {
+    log.warn('action upcall missing cookie', limit);
+    return 'bad';
+  }
+  const cookie = decodeCookie(upcall.userdata);
+  if (cookie === undefined) {
+    log.warn(() => `invalid user cookie of size ${upcall.userdata?.length}`, limit);
+    return 'bad';
+  }
+  return KIND_OF_COOKIE[cookie.type];
+}
+
+const KIND_OF_COOKIE = {
+  sflow: 'sflow',
+  slowPath: 'slow-path',
+  flowSample: 'flow-sample',
+  ipfix: 'ipfix',
+  controller: 'controller',
+} as const satisfies Record<string, UpcallKind>;
+
+/** Attributes of a key that go along with a packet to be executed; the rest is parsed from the packet. */
+const METADATA: ReadonlySet<number> = new Set([
+  OVS_KEY_ATTR.PRIORITY,
+  OVS_KEY_ATTR.TUNNEL,
+  OVS_KEY_ATTR.SKB_MARK,
+  OVS_KEY_ATTR.IN_PORT,
+]);
+const METADATA_CT: ReadonlySet<number> = new Set([
+  ...METADATA,
+  OVS_KEY_ATTR.CT_STATE,
+  OVS_KEY_ATTR.CT_ZONE,
+  OVS_KEY_ATTR.CT_MARK,
+  OVS_KEY_ATTR.CT_LABELS,
+  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
+  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
+]);
+
+/** What the packets of one microflow share. */
+interface Prepared {
+  /** Empty: the packets are dropped. */
+  readonly actions: Uint8Array;
+  /** Key to execute them with. */
+  readonly metadata: Uint8Array;
+  readonly cache: XlateCache;
+}
+
+/** Takes a packet for a controller: `cookie` is the userdata, `packet` a view. */
+export type PacketInHook = (bridge: XBridge, packet: Uint8Array, cookie: Uint8Array) => void;
+
+export class UpcallHandling {
+  private readonly state: UdpifState;
+  /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
+  isSettled = true;
+  onPacketIn: PacketInHook | undefined;
+  private readonly flow = newFlowKey();
+
+  constructor(state: UdpifState) {
+    this.state = state;
+  }
+
+  /** Handles a batch; resolves when the datapath has been told.  Never rejects. */
+  async handle(upcalls: readonly DpifUpcall[]): Promise<void> {
+    try {
+      await this.state.countFlows();
+      await this.handleBatch(upcalls);
+    } catch (e) {
+      log.err(() => `handling of ${upcalls.length} upcalls failed: ${String(e)}`, limit);
+    }
+  }
+
+  private async handleBatch(upcalls: readonly DpifUpcall[]): Promise<void> {
+    const ops: DpifOp[] = [];
+    const installs: { readonly op: DpifFlowPut; readonly ukey: Ukey }[] = [];
+    const misses = new Map<Ufid, Prepared | undefined>();
+    const slow = new Map<Ufid, Prepared | undefined>();
+    for (const upcall of upcalls) {
+      const kind = classifyUpcall(upcall);
+      if (kind === 'controller') this.toController(upcall);
+      if (kind !== 'miss' && kind !== 'slow-path') continue;
+      const ufid = flowUfid(upcall.key);
+      const known = kind === 'miss' ? misses : slow;
+      let prepared = known.get(ufid);
+      if (prepared !== undefined) {
+        if (kind === 'miss') prepared.cache.push(statsOf(upcall));
+      } else if (!known.has(ufid)) {
+        prepared = kind === 'miss' ? this.miss(upcall, ufid, ops, installs) : this.slowPath(upcall);
+        known.set(ufid, prepared);
+      }
+      if (prepared === undefined || prepared.actions.length === 0) continue;
+      ops.push({
+        type: 'execute',
+        key: prepared.metadata,
+        actions: prepared.actions,
+        packet: upcall.packet,
+        mru: upcall.mru,
+        ...(upcall.hash === undefined ? undefined : { hash: upcall.hash }),
+      });
+    }
+    try {
+      if (ops.length > 0) await this.state.dpif.operate(ops);
+    } finally {
+      // A dump may have met the flow meanwhile: then the revalidator has taken it over.
+      for (const { op, ukey } of installs) {
+        if (ukey.state === UKEY.VISIBLE) ukey.transition(op.result === 0 ? UKEY.OPERATIONAL : UKEY.EVICTED);
+      }
+    }
+  }
+
+  /** Translates the first packet of a flow, and has the flow installed; undefined if it cannot be told what to do. */
+  private miss(
+    upcall: DpifUpcall,
+    ufid: Ufid,
+    ops: DpifOp[],
+    installs: { op: DpifFlowPut; ukey: Ukey }[],
+  ): Prepared | undefined {
+    const { state, flow } = this;
+    const fit = keyFromNest(upcall.key, flow);
+    if (fit === ODP_FIT.ERROR) return undefined;
+    const odpPort = getField(flow, FIELD.inPort);
+    const from = state.bridges.byOdpPort(odpPort);
+    if (from === undefined) {
+      if (!this.isSettled) return undefined;
+      // A port that is being removed: the flow spares us its remaining packets.  The next dump takes it away again.
+      const key = upcall.key.slice();
+      ops.push({ type: 'put', flags: DPIF_FP.CREATE, key, mask: undefined, ufid, actions: new Uint8Array(0) });
+      log.info(
+        `received packet on unassociated datapath port ${odpPort} (no OpenFlow port for datapath port ${odpPort})`,
+        limit,
+      );
+      return undefined;
+    }
+    const revalSeq = state.revalSeq;
+    const cache = new XlateCache();
+    const xout = xlateActions({
+      bridge: from.bridge,
+      flow,
+      ofpInPort: from.ofport,
+      hasSideEffects: true,
+      stats: statsOf(upcall),
+      cache,
+    });
+    const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
+    if (!xout.avoidCaching && this.mayInstall()) {
+      const ukey = new Ukey({
+        ufid,
+        hasUfid: true,
+        key: upcall.key.slice(),
+        mask: nestFrom(flow, xout.wc),
+        actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
+        revalSeq,
+        cache,
+      });
+      if (state.ukeys.install(ukey)) {
+        const op = ukey.putOp(DPIF_FP.CREATE);
+        ops.push(op);
+        installs.push({ op, ukey });
+        state.adjustCount(1);
+      }
+    }
+    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache };
+  }
+
+  /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */
+  private slowPath(upcall: DpifUpcall): Prepared | undefined {
+    const cookie = decodeCookie(upcall.userdata as Uint8Array);
+    const bridge = cookie === undefined ? undefined : this.state.bridges.byUuid(cookie.ofprotoUuid);
+    if (cookie === undefined || bridge === undefined) {
+      log.info('upcall could not find ofproto', limit);
+      return undefined;
+    }
+    if (keyFromNest(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
+    const xout = xlateActions({
+      bridge,
+      flow: this.flow,
+      ofpInPort: cookie.ofpInPort,
+      hasSideEffects: true,
+      stats: undefined,
+      cache: undefined,
+    });
+    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache: new XlateCache() };
+  }
+
+  private toController(upcall: DpifUpcall): void {
+    const cookie = decodeCookie(upcall.userdata as Uint8Array);
+    const bridge = cookie === undefined ? undefined : this.state.bridges.byUuid(cookie.ofprotoUuid);
+    if (bridge !== undefined) this.onPacketIn?.(bridge, upcall.packet, upcall.userdata as Uint8Array);
+  }
+
+  private mayInstall(): boolean {
+    const { state } = this;
+    if (state.nFlows < state.flowLimit) return true;
+    limitHitCount.n++;
+    log.warn(`upcall: datapath reached the dynamic limit of ${state.flowLimit} flows.`, limit);
+    return false;
+  }
+
+  private metadataOf(upcall: DpifUpcall): Uint8Array {
+    return filterAttrs(upcall.key, getField(this.flow, FIELD.ctState) === 0 ? METADATA : METADATA_CT);
+  }
+}
+
+const statsOf = (upcall: DpifUpcall) => ({
+  nPackets: 1n,
+  nBytes: BigInt(upcall.packet.length),
+  usedMs: monotonicMs(),
+});

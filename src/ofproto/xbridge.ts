@@ -1,0 +1,33 @@
+/**
+ * What translation needs of a bridge, and what it is told of packets: the interface between `xlate*.ts` and `ofproto.ts`.
+ */
+import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import type { Bundle, XPort } from './bundle.ts';
+import type { MacTable } from './mac-learning.ts';
+import type { Rule } from './rules.ts';
+
+/** A bridge as translation sees it. */
+export interface XBridge {
+  readonly name: string;
+  /** 16 bytes; stands in the cookies of userspace actions. */
+  readonly uuid: Uint8Array;
+  readonly macs: MacTable<Bundle>;
+  /** In the order in which they were made. */
+  readonly bundles: Iterable<Bundle>;
+  /** By rising OpenFlow number. */
+  readonly xports: Iterable<XPort>;
+  xport(ofport: number): XPort | undefined;
+  /** The rule of flow table `table` for a packet. */
+  lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule;
+  /** Netlink port that packets of port `ofport` are sent up to. */
+  upcallPid(ofport: number): number;
+  /** Notes that a frame from `mac` in `vlan` came in on `bundle`. */
+  learn(mac: number, vlan: number, bundle: Bundle): void;
+}
+
+/** Packets to credit to what a translation passes. */
+export interface PushStats {
+  readonly nPackets: bigint;
+  readonly nBytes: bigint;
+  readonly usedMs: number;
+}

@@ -1,0 +1,130 @@
+/**
+ * The state of one translation: a packet's flow as the actions change it, the wildcards of the megaflow that comes out,
+ * and the datapath actions so far.  `xlate.ts` begins and ends one, `xlate-actions.ts` and `xlate-normal.ts` carry out actions
+ * on it; sending a packet out of a port happens here.
+ *
+ * In a translation `flow.inPort` is the OpenFlow number of the port; outside, in keys and upcalls, the datapath's.
+ * Source: ofproto/ofproto-dpif-xlate.c (struct xlate_ctx, compose_output_action, commit_odp_actions).
+ */
+import { FIELD, VLAN_CFI } from '../flow/fields.ts';
+import { type FlowKey, type FlowMask, newFlowKey } from '../flow/flow-key.ts';
+import { newXvlan, type XPort } from './bundle.ts';
+import type { OdpActionsBuilder } from './odp-codec.ts';
+import { OFPPC } from './ofp-port.ts';
+import type { Rule } from './rules.ts';
+import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
+import type { PushStats, XBridge } from './xbridge.ts';
+import type { XlateCache } from './xlate-cache.ts';
+
+/** Why a translation failed.  The flow drops then. */
+// biome-ignore format: table
+export const XLATE_ERROR = {
+  OK: 0, BRIDGE_NOT_FOUND: 1, RECURSION_TOO_DEEP: 2, TOO_MANY_RESUBMITS: 3, NO_RECIRCULATION_CONTEXT: 4, ACTIONS_TOO_BIG: 5,
+} as const;
+export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
+
+/** Limits of nesting. */
+export const MAX_DEPTH = 64;
+export const MAX_RESUBMITS = 64 * MAX_DEPTH;
+
+const VLAN_BITS = [bitsOf(FIELD.vlanTpid, FIELD.vlanTci), bitsOf(FIELD.cvlanTpid, FIELD.cvlanTci)] as const;
+
+export class XlateCtx {
+  readonly bridge: XBridge;
+  /** The packet as the actions have made it so far. */
+  readonly flow: FlowKey;
+  readonly wc: FlowMask;
+  readonly out: OdpActionsBuilder;
+  /** The input port; undefined if the packet did not come through one. */
+  readonly inPort: XPort | undefined;
+  readonly ofpInPort: number;
+  /** Whether the packet is real: MAC addresses are learned from it. */
+  readonly hasSideEffects: boolean;
+  readonly stats: PushStats | undefined;
+  readonly cache: XlateCache | undefined;
+
+  error: XlateError = XLATE_ERROR.OK;
+  /** SLOW_* bits. */
+  slow = 0;
+  depth = 0;
+  resubmits = 0;
+  /** The rule whose actions are being carried out. */
+  rule: Rule | undefined;
+  /** Scratch of `xlate-normal.ts`. */
+  readonly inVlan = newXvlan();
+  readonly vlan = newXvlan();
+  readonly outVlan = newXvlan();
+
+  /** The VLAN headers that the packet has in the datapath, after the datapath actions so far. */
+  private base0: number;
+  private base1: number;
+
+  constructor(init: {
+    bridge: XBridge;
+    flow: FlowKey;
+    ofpInPort: number;
+    wc: FlowMask;
+    out: OdpActionsBuilder;
+    hasSideEffects: boolean;
+    stats: PushStats | undefined;
+    cache: XlateCache | undefined;
+  }) {
+    this.bridge = init.bridge;
+    this.flow = newFlowKey();
+    this.flow.set(init.flow);
+    this.flow[FIELD.inPort.word] = init.ofpInPort;
+    this.ofpInPort = init.ofpInPort;
+    this.inPort = init.bridge.xport(init.ofpInPort);
+    this.wc = init.wc;
+    this.out = init.out;
+    this.hasSideEffects = init.hasSideEffects;
+    this.stats = init.stats;
+    this.cache = init.cache;
+    this.base0 = this.flow[VLAN_WORDS[0]] as number;
+    this.base1 = this.flow[VLAN_WORDS[1]] as number;
+  }
+
+  /** Credits `rule` with the packets of this translation, now and whenever the cache is replayed. */
+  credit(rule: Rule): void {
+    if (this.stats !== undefined) rule.credit(this.stats.nPackets, this.stats.nBytes, this.stats.usedMs);
+    this.cache?.addRule(rule);
+  }
+
+  /** Sends the packet out of port `ofport`, unless that port is missing or does not send. */
+  output(ofport: number): void {
+    const port = this.bridge.xport(ofport);
+    if (port === undefined || (port.config & (OFPPC.NO_FWD | OFPPC.PORT_DOWN)) !== 0) return;
+    if (this.inPort?.bundle?.isProtected && port.bundle?.isProtected) return;
+    this.commit();
+    this.out.output(port.odpPort);
+  }
+
+  /** Makes the packet in the datapath what `flow` says, by actions. */
+  commit(): void {
+    const v0 = this.flow[VLAN_WORDS[0]] as number;
+    const v1 = this.flow[VLAN_WORDS[1]] as number;
+    if (v0 === this.base0 && v1 === this.base1) return;
+    const want = stackOf(v0, v1);
+    const have = stackOf(this.base0, this.base1);
+    // Headers that are the same from the inside out stay where they are.
+    let common = 0;
+    while (common < want.length && common < have.length && want[common] === have[common]) common++;
+    for (let i = have.length; i > common; i--) {
+      this.out.popVlan();
+      // Which header is popped depends on all of it: without it the packet would have been left as it is.
+      unwildcard(this.wc, VLAN_BITS[have.length - i] ?? VLAN_BITS[0]);
+    }
+    for (let i = common; i < want.length; i++) {
+      const header = want[i] as number;
+      this.out.pushVlan(header >>> 16, header & 0xffff);
+    }
+    this.base0 = v0;
+    this.base1 = v1;
+  }
+}
+
+/** The headers from the inside out. */
+function stackOf(v0: number, v1: number): number[] {
+  if ((v0 & VLAN_CFI) === 0) return [];
+  return (v1 & VLAN_CFI) === 0 ? [v0] : [v1, v0];
+}

@@ -1,0 +1,97 @@
+/**
+ * Translation: from a packet and the OpenFlow tables to datapath actions, and to the wildcards of a megaflow for which these
+ * actions are right.  The rule for wildcards: a bit that any decision looked at is matched; no other is, so that one
+ * flow serves as many packets as can be.
+ *
+ * `upcall.ts` translates for packets that the datapath has no flow for, `revalidator.ts` to see whether a flow is still
+ * right.  Source: ofproto/ofproto-dpif-xlate.c (xlate_actions, xlate_wc_init, xlate_wc_finish).
+ */
+import { FIELD } from '../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
+import { coverage } from '../util/coverage.ts';
+import { OdpActionsBuilder } from './odp-codec.ts';
+import { OFPPC } from './ofp-port.ts';
+import { clearAbsent, isIp } from './packet-fields.ts';
+import { bitsOf, unwildcard } from './wildcards.ts';
+import type { PushStats, XBridge } from './xbridge.ts';
+import { xlateTable } from './xlate-actions.ts';
+import type { XlateCache } from './xlate-cache.ts';
+import { XLATE_ERROR, XlateCtx, type XlateError } from './xlate-ctx.ts';
+
+const xlateCount = coverage('xlate_actions');
+const oversizeCount = coverage('xlate_actions_oversize');
+
+/** Largest action list that fits a netlink attribute. */
+const MAX_ACTIONS_SIZE = 0xffff - 4;
+
+const ALWAYS = bitsOf(FIELD.inPort, FIELD.ethType, FIELD.recircId);
+const FRAGMENT = bitsOf(FIELD.nwFrag);
+const TUNNEL_RECEIVED = bitsOf(
+  FIELD.tunId,
+  FIELD.tunSrc,
+  FIELD.tunDst,
+  FIELD.tunIpv6Src,
+  FIELD.tunIpv6Dst,
+  FIELD.tunFlags,
+);
+
+export interface XlateIn {
+  readonly bridge: XBridge;
+  /** As the datapath gave it: `inPort` is a datapath port. */
+  readonly flow: FlowKey;
+  readonly ofpInPort: number;
+  /** Learn from the packet. */
+  readonly hasSideEffects: boolean;
+  /** Packets to credit to the rules; undefined credits none. */
+  readonly stats: PushStats | undefined;
+  /** Takes note of what to credit and learn later on. */
+  readonly cache: XlateCache | undefined;
+}
+
+export interface XlateOut {
+  /** Not OK: the actions are empty, that is, drop. */
+  readonly error: XlateError;
+  /** OVS_ACTION_ATTR_* list; the caller's. */
+  readonly actions: Uint8Array;
+  /** Bits that decided.  Valid until the next translation. */
+  readonly wc: FlowMask;
+  /** SLOW_* bits: why userspace must see each packet; 0 if it need not. */
+  readonly slow: number;
+  /** Must not become a datapath flow. */
+  readonly avoidCaching: boolean;
+}
+
+// Translation never waits, so that one set of buffers serves all of them.
+const scratchWc = newFlowKey();
+const scratchOut = new OdpActionsBuilder();
+const NO_ACTIONS = new Uint8Array(0);
+
+/** Translates a packet of port `ofpInPort` of a bridge. */
+export function xlateActions(xin: XlateIn): XlateOut {
+  xlateCount.n++;
+  const wc = scratchWc;
+  initWildcards(wc, xin.flow);
+  scratchOut.clear();
+  const ctx = new XlateCtx({ ...xin, wc, out: scratchOut });
+  if (getField(xin.flow, FIELD.recircId) !== 0) {
+    // Nothing here recirculates yet, so it can only come from another program's flow, or an earlier run's.
+    ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
+  } else if (ctx.inPort === undefined || (ctx.inPort.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
+    xlateTable(ctx, 0);
+  }
+  clearAbsent(wc, xin.flow);
+
+  if (scratchOut.size > MAX_ACTIONS_SIZE) {
+    oversizeCount.n++;
+    ctx.error = XLATE_ERROR.ACTIONS_TOO_BIG;
+  }
+  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc, slow: 0, avoidCaching: false };
+  return { error: ctx.error, actions: scratchOut.finish(), wc, slow: ctx.slow, avoidCaching: false };
+}
+
+function initWildcards(wc: FlowMask, flow: FlowKey): void {
+  wc.fill(0);
+  unwildcard(wc, ALWAYS);
+  if (isIp(getField(flow, FIELD.ethType))) unwildcard(wc, FRAGMENT);
+  if (getField(flow, FIELD.tunPresent) !== 0) unwildcard(wc, TUNNEL_RECEIVED);
+}
