@@ -127,6 +127,10 @@ export class AttrTable {
   u32(type: number): number {
     return this.dv.getUint32(this.at[type]!, LITTLE_ENDIAN);
   }
+  /** The low 32 bits of a u64. */
+  u64Low(type: number): number {
+    return this.dv.getUint32(this.at[type]! + (LITTLE_ENDIAN ? 0 : 4), LITTLE_ENDIAN);
+  }
   /** Bytes up to the first NUL, as text; the rule has seen to it that there is one. */
   string(type: number): string {
     const at = this.at[type]!;

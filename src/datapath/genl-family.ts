@@ -40,6 +40,8 @@ export interface GenlFamily {
   /** Bytes of the family's own header, after the genlmsghdr: 4 for the ovs families. */
   readonly hdrsize: number;
   readonly maxattr: number;
+  /** Highest attribute number that is read, if that is more than clients are told. */
+  readonly parsedAttrs?: number;
   readonly rules: AttrRules;
   readonly ops: readonly GenlOp[];
   /** Multicast group, which has the family's name; 0 if it has none. */

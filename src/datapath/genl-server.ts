@@ -78,7 +78,7 @@ export class GenlServer implements NetlinkReceiver, Replies {
   register(family: GenlFamily): void {
     const ops: GenlOp[] = [];
     for (const op of family.ops) ops[op.cmd] = op;
-    const request = new Request(family, new AttrTable(family.maxattr));
+    const request = new Request(family, new AttrTable(family.parsedAttrs ?? family.maxattr));
     this.served.set(family.id, { family, ops, strictFrom: ops.length, request });
   }
 

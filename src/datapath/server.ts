@@ -1,0 +1,167 @@
+/**
+ * The netlink face of the datapath, put together: the families that openvswitch.ko serves, and nlctrl, over any
+ * transport.  On a NETLINK_GENERIC socket this is the daemon (main.ts); on MemoryNetlink it is a test, or a switch
+ * embedded in a program.
+ *
+ *     client --> genl-server.ts --> {dp,vport,flow,packet}-commands.ts --> datapaths.ts --> datapath.ts
+ *     client <-- upcall-writer.ts <------------------------------------------------ upcall.ts
+ *
+ * Source: net/openvswitch/datapath.c (dp_genl_families, dp_init).
+ */
+import { availableParallelism } from 'node:os';
+import { NetlinkError } from '../netlink/errors.ts';
+import { OVS_CT_LIMIT_CMD, OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION } from '../netlink/families/ovs-ct-limit.ts';
+import { OVS_METER_CMD, OVS_METER_FAMILY, OVS_METER_VERSION } from '../netlink/families/ovs-meter.ts';
+import { OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
+import type { NetlinkTransport } from '../netlink/transport.ts';
+import type { Arena } from '../packet/packet.ts';
+import { monotonicMs } from '../util/clock.ts';
+import { ERRNO } from '../util/errno.ts';
+import type { Logger } from '../util/vlog.ts';
+import { Datapaths } from './datapaths.ts';
+import { datapathFamily } from './dp-commands.ts';
+import { flowFamily } from './flow-commands.ts';
+import type { GenlFamily, GenlOp } from './genl-family.ts';
+import { GenlServer, type GroupListeners } from './genl-server.ts';
+import { chooseGroups } from './multicast.ts';
+import { nlctrlFamily } from './nlctrl-server.ts';
+import { packetFamily } from './packet-commands.ts';
+import type { PortFactory } from './port-factory.ts';
+import { UpcallWriter } from './upcall-writer.ts';
+import { announceVportDel, vportFamily } from './vport-commands.ts';
+
+/** Families' numbers: those that the module gets on a machine that has just been started. */
+// biome-ignore format: table
+const FAMILY_ID = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25 } as const;
+/** Families with a multicast group: all of ours but packet. */
+const N_GROUPS = 5;
+/** OVS_METER_ATTR_MAX and OVS_CT_LIMIT_ATTR_MAX. */
+const [METER_MAXATTR, CT_LIMIT_MAXATTR] = [9, 1] as const;
+
+export interface DatapathServerOptions {
+  /** Bound to the port id that clients know.  Closed by its owner. */
+  readonly transport: NetlinkTransport;
+  readonly portFactory: PortFactory;
+  /** Where packets are; the server takes a few slots of it first thing. */
+  readonly arena: Arena;
+  readonly log: Logger;
+  /** Monotonic time in ms; the process's own clock if left out. */
+  readonly clock?: () => number;
+  /** Multicast groups that somebody else uses; see multicast.ts. */
+  readonly usedGroups?: ReadonlySet<number>;
+  readonly listeners?: GroupListeners;
+  /** How many CPUs to speak of to clients. */
+  readonly nCpus?: number;
+  /** Numbers in [0, 1), for SAMPLE and hash seeds. */
+  readonly random?: () => number;
+}
+
+export class DatapathServer {
+  readonly datapaths: Datapaths;
+  private readonly genl: GenlServer;
+  private readonly vports: GenlFamily;
+  private readonly datapathFamily: GenlFamily;
+  private readonly log: Logger;
+
+  constructor(options: DatapathServerOptions) {
+    const { transport, portFactory, arena, log, listeners, random } = options;
+    const clock = options.clock ?? monotonicMs;
+    const nCpus = options.nCpus ?? availableParallelism();
+    this.log = log;
+    const upcallSink = new UpcallWriter(transport, FAMILY_ID.PACKET, arena);
+    const datapaths = new Datapaths({ arena, clock, portFactory, upcallSink, ...(random && { random }) });
+    this.datapaths = datapaths;
+    this.genl = new GenlServer({
+      transport,
+      log,
+      ...(listeners && { listeners }),
+      // Packets that EXECUTE queued on ports go out once a batch of requests.
+      batchEnd: () => datapaths.flush(),
+    });
+
+    const groups = chooseGroups(options.usedGroups ?? new Set(), N_GROUPS);
+    const group = (i: number): number => groups[i] ?? 0;
+    this.datapathFamily = datapathFamily({ id: FAMILY_ID.DATAPATH, group: group(0), datapaths, nCpus });
+    this.vports = vportFamily({ id: FAMILY_ID.VPORT, group: group(1), datapaths, nCpus });
+    for (const family of [
+      nlctrlFamily(() => this.genl.families()),
+      this.datapathFamily,
+      this.vports,
+      flowFamily({ id: FAMILY_ID.FLOW, group: group(2), datapaths }),
+      packetFamily({ id: FAMILY_ID.PACKET, datapaths }),
+      meterFamily(group(3)),
+      ctLimitFamily(group(4)),
+    ]) {
+      this.genl.register(family);
+    }
+  }
+
+  /** Starts answering. */
+  start(): void {
+    this.genl.start();
+  }
+
+  /** Stops answering, and removes all datapaths with their ports. */
+  close(): void {
+    this.genl.close();
+    this.datapaths.close();
+  }
+
+  /**
+   * The device with this ifindex is gone: its port goes too, and whoever listens is told.  With a local port, which the
+   * kernel would not let go, its whole datapath goes.
+   */
+  deviceGone(ifindex: number): void {
+    const ref = this.datapaths.portOf(ifindex);
+    if (ref === undefined) return;
+    const { dp, vport } = ref;
+    this.log.info(`${dp.name}: the device of port ${vport.portNo}, ${vport.name}, is gone`);
+    announceVportDel(this.genl, this.vports, dp, vport);
+    if (vport.portNo === OVSP_LOCAL) {
+      this.log.warn(`${dp.name}: that was its local port, so the datapath goes as well`);
+      this.datapaths.destroy(dp);
+    } else {
+      this.datapaths.removePort(dp, vport);
+    }
+  }
+}
+
+/** A command that clients find listed, and that is not done here. */
+const unsupported = (cmd: number, needsAdmin: boolean): GenlOp => ({
+  cmd,
+  needsAdmin,
+  doit: (req) => {
+    throw new NetlinkError(ERRNO.EOPNOTSUPP, `${req.family.name}: command ${cmd}`);
+  },
+});
+
+const meterFamily = (group: number): GenlFamily => ({
+  id: FAMILY_ID.METER,
+  name: OVS_METER_FAMILY,
+  version: OVS_METER_VERSION,
+  hdrsize: 4,
+  maxattr: METER_MAXATTR,
+  rules: [],
+  ops: [
+    unsupported(OVS_METER_CMD.FEATURES, false),
+    unsupported(OVS_METER_CMD.SET, true),
+    unsupported(OVS_METER_CMD.GET, false),
+    unsupported(OVS_METER_CMD.DEL, true),
+  ],
+  group,
+});
+
+const ctLimitFamily = (group: number): GenlFamily => ({
+  id: FAMILY_ID.CT_LIMIT,
+  name: OVS_CT_LIMIT_FAMILY,
+  version: OVS_CT_LIMIT_VERSION,
+  hdrsize: 4,
+  maxattr: CT_LIMIT_MAXATTR,
+  rules: [],
+  ops: [
+    unsupported(OVS_CT_LIMIT_CMD.SET, true),
+    unsupported(OVS_CT_LIMIT_CMD.DEL, true),
+    unsupported(OVS_CT_LIMIT_CMD.GET, false),
+  ],
+  group,
+});

@@ -1,0 +1,108 @@
+/**
+ * Upcalls on the wire: builds OVS_PACKET_CMD_MISS and ACTION messages and sends them, one datagram each, never waiting.
+ * upcall.ts decides who gets one.
+ *
+ *     | nlmsghdr, genlmsghdr, ovs_header | KEY | [USERDATA] | [EGRESS_TUN_KEY] | [ACTIONS] | [MRU] | [LEN] | HASH | PACKET |
+ *
+ * The packet comes last and, for clients that asked for OVS_DP_F_UNALIGNED, without padding, so that nlmsg_len may be odd.
+ *
+ * Hot path: the message is built in slots of the arena, so that the packet is copied within one buffer and nothing is
+ * allocated.
+ * Source: net/openvswitch/datapath.c (queue_userspace_packet).
+ */
+import { FIELD } from '../flow/fields.ts';
+import { type FlowKey, getField } from '../flow/flow-key.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, nlaAlign } from '../netlink/constants.ts';
+import { OVS_DP_F } from '../netlink/families/ovs-datapath.ts';
+import { OVS_PACKET_ATTR, OVS_PACKET_VERSION } from '../netlink/families/ovs-packet.ts';
+import { MessageWriter } from '../netlink/message.ts';
+import type { NetlinkTransport } from '../netlink/transport.ts';
+import { ETH_TYPE } from '../packet/ethernet.ts';
+import { IPPROTO } from '../packet/ip.ts';
+import { type Arena, type Packet, SLOT_SIZE } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
+import type { Datapath } from './datapath.ts';
+import { putKey } from './key-put.ts';
+import type { UpcallInfo, UpcallSink } from './upcall.ts';
+
+const ATTR = OVS_PACKET_ATTR.type;
+/** Slots for one message: packet, userdata, actions and egress tunnel key of up to 64 KB each, and the rest. */
+export const UPCALL_SLOTS = 5;
+/** An attribute's length has 16 bits. */
+const MAX_PAYLOAD = 0xffff - NLA_HDRLEN;
+/** Upper words of OVS_PACKET_ATTR_HASH: made by software; from ports. */
+const [HASH_SW, HASH_L4] = [1, 2] as const;
+
+export class UpcallWriter implements UpcallSink {
+  private readonly transport: NetlinkTransport;
+  private readonly familyId: number;
+  private readonly writer = new MessageWriter(0);
+  private readonly base: number;
+
+  /** Takes UPCALL_SLOTS adjacent slots of `arena` for good, so it must come before anything gives slots back. */
+  constructor(transport: NetlinkTransport, familyId: number, arena: Arena) {
+    this.transport = transport;
+    this.familyId = familyId;
+    this.base = arena.takeRun(UPCALL_SLOTS) * SLOT_SIZE;
+    this.writer.bytes = arena.bytes;
+    this.writer.dv = arena.view;
+  }
+
+  upcall(dp: Datapath, key: FlowKey, pkt: Packet, info: UpcallInfo): number {
+    const { size } = info;
+    if (size > MAX_PAYLOAD) return -ERRNO.EFBIG;
+    const w = this.writer;
+    w.size = this.base;
+    const at = w.beginOvs(this.familyId, 0, 0, 0, info.cmd, OVS_PACKET_VERSION, dp.ifindex);
+    putKey(w, ATTR.key, key);
+    if (info.userdataSize >= 0) putRange(w, ATTR.userdata, info.bytes, info.userdataAt, info.userdataSize);
+    const tunKey = info.egressTunKey;
+    if (tunKey !== undefined) putRange(w, ATTR.egressTunKey, tunKey, 0, tunKey.length);
+    if (info.actionsSize > 0) putRange(w, ATTR.actions, info.bytes, info.actionsAt, info.actionsSize);
+    if (info.mru !== 0) w.attrU16(ATTR.mru, info.mru);
+    if (size < pkt.end - pkt.start) w.attrU32(ATTR.len, pkt.end - pkt.start);
+    putHash(w, key, info.hash);
+    putPacket(w, pkt.start, size);
+    if ((dp.userFeatures & OVS_DP_F.bit.unaligned) === 0) pad(w);
+    w.end(at);
+    const sent = this.transport.send(w.bytes, at, w.size - at, info.portId);
+    return Math.min(sent, 0);
+  }
+}
+
+function putRange(w: MessageWriter, type: number, from: Uint8Array, offset: number, size: number): void {
+  const at = w.attrHeader(type, size);
+  // A loop: userdata is 8 to 56 bytes, for which making a view to copy from would take longer.
+  for (let i = 0; i < size; i++) w.bytes[at + i] = from[offset + i]!;
+}
+
+function putHash(w: MessageWriter, key: FlowKey, hash: number): void {
+  const at = w.attrHeader(ATTR.hash, 8);
+  const how = hash === 0 ? 0 : hasPorts(key) ? HASH_SW | HASH_L4 : HASH_SW;
+  w.dv.setUint32(LITTLE_ENDIAN ? at : at + 4, hash, LITTLE_ENDIAN);
+  w.dv.setUint32(LITTLE_ENDIAN ? at + 4 : at, how, LITTLE_ENDIAN);
+}
+
+/** Whether the kernel's hash of such a packet comes from its ports or its flow label, not from addresses alone. */
+function hasPorts(key: FlowKey): boolean {
+  const type = getField(key, FIELD.ethType);
+  if (type === ETH_TYPE.IPV6 && getField(key, FIELD.ipv6Label) !== 0) return true;
+  if (type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) return false;
+  const proto = getField(key, FIELD.nwProto);
+  if (proto !== IPPROTO.TCP && proto !== IPPROTO.UDP && proto !== IPPROTO.SCTP) return false;
+  return key[FIELD.tpSrc.word] !== 0;
+}
+
+/** Appends `size` bytes of the arena from `start` on, without padding. */
+function putPacket(w: MessageWriter, start: number, size: number): void {
+  const { dv } = w;
+  dv.setUint16(w.size, NLA_HDRLEN + size, LITTLE_ENDIAN);
+  dv.setUint16(w.size + 2, ATTR.packet, LITTLE_ENDIAN);
+  w.bytes.copyWithin(w.size + NLA_HDRLEN, start, start + size);
+  w.size += NLA_HDRLEN + size;
+}
+
+function pad(w: MessageWriter): void {
+  const end = nlaAlign(w.size);
+  while (w.size < end) w.bytes[w.size++] = 0;
+}
