@@ -20,8 +20,12 @@ struct Poller::Handle {
   void Forget();
 };
 
-void Poller::Handle::OnReadable(uv_poll_t *poll, int, int) {
-  /* An error of the poll itself (status < 0, EPOLLERR) is told as readable: the read that follows says what it is. */
+void Poller::Handle::OnReadable(uv_poll_t *poll, int error, int) {
+  /*
+   * An error of the socket (ENOBUFS, ENETDOWN) comes with a negative status, and libuv has stopped the poll.  The receive
+   * that follows says what it is, and clears it, so go on; a callback that knows better stops.
+   */
+  if (error < 0) uv_poll_start(poll, UV_READABLE, OnReadable);
   auto *self = static_cast<Handle *>(poll->data);
   Napi::Env env(self->env);
   Napi::HandleScope scope(env);

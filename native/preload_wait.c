@@ -150,11 +150,13 @@ static enum head hide_ack(int fd, uint64_t cookie) {
     struct msghdr msg = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1};
     enum head result = OTHER;
     lock();
-    ssize_t n = real_recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+    /* MSG_TRUNC: the size is the datagram's. */
+    ssize_t n = real_recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0) {
         result = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? EMPTY : FAILED;
-    } else if (n == sizeof head && from.nl_pid == DATAPATH_PORT_ID && head.nlmsg.nlmsg_type == NLMSG_ERROR &&
-               head.error == 0) {
+    } else if (n >= (ssize_t)sizeof head && n <= (ssize_t)NLMSG_ALIGN(head.nlmsg.nlmsg_len) &&
+               from.nl_pid == DATAPATH_PORT_ID && head.nlmsg.nlmsg_type == NLMSG_ERROR && head.error == 0) {
+        /* It is the only message of its datagram. */
         struct pending **p = find(cookie, head.nlmsg.nlmsg_seq, false);
         if (p != NULL && (*p)->hide_ack) {
             drop(p);

@@ -37,7 +37,10 @@ export interface NativeNetlinkSocket {
   receive(buffer: Uint8Array, stride: number, max: number, info: Int32Array): number;
   joinGroup(group: number): void;
   leaveGroup(group: number): void;
-  /** Calls `onReadable` from the event loop while the socket is readable; null stops it. */
+  /**
+   * Calls `onReadable` from the event loop while the socket is readable or has an error to tell, which `receive` does;
+   * null stops it.
+   */
   poll(onReadable: (() => void) | null): void;
   /** Whether polling keeps the process alive; it does at first. */
   setRef(on: boolean): void;
@@ -58,7 +61,8 @@ export interface NativePort {
   /**
    * Receives up to `max` frames into the arena: number i at `base + i * stride`, a struct virtio_net_hdr of
    * VNET_HDR_SIZE bytes and then the frame.  `stride` bounds both.  For each, RX_WORDS words go to `info`:
-   *   [0] bytes of header and frame, 0 if it did not fit and is to be dropped, [1] VLAN TCI that the kernel took out of the frame, or -1, [2] its TPID,
+   *   [0] bytes of header and frame, 0 if it did not fit and is to be dropped,
+   *   [1] VLAN TCI that the kernel took out of the frame, or -1, [2] its TPID,
    *   [3] sll_pkttype (AF_PACKET; PACKET_OUTGOING ones are left out already), 0 for a TAP.
    * Returns how many, 0 when there are none, or -errno (-ENETDOWN, -EBADFD for a device that went away).
    */
@@ -68,6 +72,7 @@ export interface NativePort {
    * the bytes of both.  Returns how many were taken; for the others `list[2 * i + 1]` becomes -errno.
    */
   send(list: Int32Array, n: number): number;
+  /** As a netlink socket's. */
   poll(onReadable: (() => void) | null): void;
   close(): void;
 }

@@ -1,0 +1,165 @@
+/**
+ * What port-tap.ts and port-netdev.ts have in common: frames in batches from a NativePort into the arena and out of it.
+ *
+ * All ports of an arena receive into the same 64 slots.  That is safe because a batch is dealt with before the next one
+ * is received, on whatever port: `batchEnd` flushes every port that has some of it queued.
+ */
+import { type NativePort, RX_WORDS } from '../native/index.ts';
+import { type Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
+import type { DeviceStats, PortEvents } from './port-backend.ts';
+
+/** Frames of a batch, received or sent. */
+export const BATCH = 64;
+/** Batches received before the event loop gets its turn. */
+const BATCHES_PER_POLL = 4;
+/** Wake-ups in a row that bring nothing but an error, after which a device is taken for gone. */
+const MAX_ERRORS = 16;
+
+/** What a port asks of the kernel about its device.  A caller gives one for all ports (its table of links). */
+export interface DeviceInfo {
+  /** Current name; '' if the device is gone. */
+  name(ifindex: number): string;
+  /** Bytes. */
+  mtu(ifindex: number): number;
+  /** Reads the counters now; zeros if the device is gone.  The object is the caller's. */
+  readStats(ifindex: number): DeviceStats;
+}
+
+interface ReceiveRun {
+  readonly firstSlot: number;
+  readonly packet: Packet;
+  /** RX_WORDS a frame: see NativePort.receive. */
+  readonly info: Int32Array;
+}
+
+const runs = new WeakMap<Arena, ReceiveRun>();
+
+/**
+ * The slots that ports of `arena` receive into.  They are taken at the first call, which must come before anybody has
+ * given a slot back (Arena.takeRun): call it at start-up.
+ */
+export function receiveRun(arena: Arena): ReceiveRun {
+  let run = runs.get(arena);
+  if (run === undefined) {
+    run = {
+      firstSlot: arena.takeRun(BATCH),
+      packet: new Packet(arena),
+      info: new Int32Array(BATCH * RX_WORDS),
+    };
+    runs.set(arena, run);
+  }
+  return run;
+}
+
+export class PortIo {
+  private readonly port: NativePort;
+  private readonly run: ReceiveRun;
+  private events: PortEvents | undefined;
+  /** Offset and size of each queued frame with its header: see NativePort.send. */
+  private readonly queue = new Int32Array(2 * BATCH);
+  private nQueued = 0;
+  private nErrors = 0;
+  private closed = false;
+  /** Frames that the device did not take, and that did not fit into a slot. */
+  txDropped = 0;
+  rxDropped = 0;
+
+  /** Takes over `port`. */
+  constructor(port: NativePort, arena: Arena) {
+    this.port = port;
+    this.run = receiveRun(arena);
+  }
+
+  start(events: PortEvents): void {
+    this.events = events;
+    this.port.poll(() => this.poll());
+  }
+
+  /** Hot path. */
+  send(pkt: Packet): void {
+    const i = 2 * this.nQueued++;
+    this.queue[i] = pkt.writeVnetHdr();
+    this.queue[i + 1] = VNET_HDR_SIZE + pkt.end - pkt.start;
+    if (this.nQueued === BATCH) this.flush();
+  }
+
+  /** Hot path. */
+  flush(): void {
+    const n = this.nQueued;
+    if (n === 0) return;
+    this.nQueued = 0;
+    const sent = this.closed ? 0 : this.port.send(this.queue, n);
+    if (sent < n) this.txDropped += sent < 0 ? n : n - sent;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.events = undefined;
+    this.nQueued = 0;
+    this.port.close();
+  }
+
+  private poll(): void {
+    for (let i = 0; i < BATCHES_PER_POLL; i++) {
+      const { events } = this;
+      if (events === undefined) return;
+      const { firstSlot, info } = this.run;
+      const base = firstSlot * SLOT_SIZE + HEADROOM - VNET_HDR_SIZE;
+      const n = this.port.receive(base, SLOT_SIZE, BATCH, info);
+      if (n <= 0) {
+        if (n < 0) this.receiveFailed(-n);
+        return;
+      }
+      this.nErrors = 0;
+      this.deliver(events, n);
+      if (n < BATCH) return;
+    }
+  }
+
+  /** Hot path. */
+  private deliver(events: PortEvents, n: number): void {
+    const { firstSlot, info, packet } = this.run;
+    for (let i = 0; i < n; i++) {
+      const size = info[i * RX_WORDS]!;
+      if (size <= VNET_HDR_SIZE) {
+        this.rxDropped++;
+        continue;
+      }
+      packet.reset(firstSlot + i);
+      packet.end = packet.start + size - VNET_HDR_SIZE;
+      packet.readVnetHdr();
+      const tci = info[i * RX_WORDS + 1]!;
+      if (tci >= 0) putBackVlanTag(packet, tci, info[i * RX_WORDS + 2]!);
+      events.receive(packet);
+    }
+    events.batchEnd();
+  }
+
+  private receiveFailed(errno: number): void {
+    // A device that is down says so once, and works again when it is up.  One that was deleted says it for ever.
+    const isGone = errno === ERRNO.EBADFD || errno === ERRNO.ENXIO || errno === ERRNO.ENODEV || errno === ERRNO.EBADF;
+    if (isGone || ++this.nErrors >= MAX_ERRORS) this.port.poll(null);
+  }
+}
+
+/**
+ * Puts a VLAN tag that the kernel had taken out of a received frame back in, before the EtherType.  Hot path.
+ *
+ *     | MAC addresses, 12 bytes | type ...     moves 4 bytes into the headroom to make room for     | tpid | tci |
+ *
+ * Where checksum and headers begin counts from the frame's start, so it moves too.
+ */
+export function putBackVlanTag(pkt: Packet, tci: number, tpid: number): void {
+  const { bytes, view } = pkt.arena;
+  const from = pkt.start;
+  const to = from - 4;
+  // A loop is faster than copyWithin for so few bytes.
+  for (let i = 0; i < 12; i++) bytes[to + i] = bytes[from + i]!;
+  view.setUint16(to + 12, tpid);
+  view.setUint16(to + 14, tci);
+  pkt.start = to;
+  if ((pkt.vnetFlags & VNET_F.NEEDS_CSUM) !== 0) pkt.csumStart += 4;
+  if (pkt.gsoType !== VNET_GSO.NONE) pkt.hdrLen += 4;
+}
