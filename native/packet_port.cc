@@ -311,7 +311,8 @@ Napi::Value OpenTap(const Napi::CallbackInfo &info) {
 Napi::Value CreateArena(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   double size = Num(env, info[0]);
-  if (!(size >= 1 && size <= 9007199254740991.0)) return ThrowUsage(env, "createArena(size)");
+  /* V8 allows no larger ArrayBuffer, and offsets into it are 32-bit words. */
+  if (!(size >= 1 && size <= 4294967296.0)) return ThrowUsage(env, "createArena(size)");
   void *at = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return ThrowErrno(env, errno, "mmap");

@@ -83,7 +83,7 @@ export const RX_WORDS = 4;
 export interface NativeAddon {
   /** `protocol` is NETLINK_*; `portId` 0 lets the kernel choose; `rcvbuf` in bytes, forced where allowed. */
   openNetlink(protocol: number, portId: number, rcvbuf: number): NativeNetlinkSocket;
-  /** `size` bytes, page-aligned, zeroed, reserved but not committed. */
+  /** `size` bytes (4 GiB at most), page-aligned, zeroed, reserved but not committed. */
   createArena(size: number): NativeArena;
   /**
    * AF_PACKET socket bound to `ifindex`: all protocols, PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING,

@@ -3,7 +3,7 @@
  * built addon: without them the tests skip and say so.
  */
 import { existsSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { NETLINK_ROUTE, NLM_F } from '../../src/netlink/constants.ts';
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL, NLCTRL_VERSION } from '../../src/netlink/families/nlctrl.ts';
 import { forEachMessage, MessageWriter } from '../../src/netlink/message.ts';
@@ -127,6 +127,31 @@ describe.skipIf(!built || !root)('SocketTransport between two sockets', () => {
     for (let i = 0; i < 1000 && result >= 0; i++) result = a.send(bytes, 0, bytes.length, b.portId);
     expect(result).toBe(-ERRNO.EAGAIN);
     expect(a.send(bytes, 0, 16, 0x7fff0002)).toBe(-ERRNO.ECONNREFUSED);
+  });
+
+  it('tells of what a multicast could not deliver, and goes on after it', async () => {
+    const a = openSocket();
+    const b = openSocket({ rcvbuf: 64 << 10 });
+    b.join(30);
+    const bytes = new Uint8Array(8192);
+    for (let i = 0; i < 100; i++) a.multicast(bytes, 0, bytes.length, 30);
+    let overflows = 0;
+    let datagrams = 0;
+    const done = new Promise<void>((resolve) => {
+      b.receive({
+        overflow: () => overflows++,
+        datagram: (_bytes, _dv, _offset, size) => {
+          datagrams++;
+          if (size === 16) resolve();
+        },
+      });
+    });
+    await vi.waitFor(() => expect(overflows).toBe(1));
+    a.send(bytes, 0, 16, b.portId);
+    await done;
+    expect(overflows).toBe(1);
+    expect(datagrams).toBeGreaterThan(1);
+    expect(datagrams).toBeLessThan(101);
   });
 
   it('multicasts to those who joined', async () => {
