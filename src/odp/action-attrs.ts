@@ -39,6 +39,17 @@ export const OVS_ACTION_ATTR = {
   DROP: 24, //         u32 reason; Linux 6.7
   PSAMPLE: 25, //      nest of OVS_PSAMPLE_ATTR; Linux 6.11
 } as const;
+/**
+ * The same numbers as Open vSwitch 3.1 uses them in userspace: its datapath-independent code, which the stock tools print
+ * and parse with, has actions of its own from 23 on, where kernels have DEC_TTL, DROP and PSAMPLE.
+ */
+// biome-ignore format: table
+export const OVS_USERSPACE_ACTION_ATTR = {
+  TUNNEL_PUSH: 23, // struct ovs_action_push_tnl
+  TUNNEL_POP: 24, //  u32 port number
+  DROP: 25, //        u32 reason (enum xlate_error)
+  LB_OUTPUT: 26, //   u32 bond id
+} as const;
 export type OvsActionAttr = (typeof OVS_ACTION_ATTR)[keyof typeof OVS_ACTION_ATTR];
 
 /** enum ovs_userspace_attr. */

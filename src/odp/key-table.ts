@@ -20,6 +20,21 @@ export const OVS_KEY_ATTR = {
   TUNNEL_INFO: 31, IPV6_EXTHDRS: 32,
 } as const;
 
+/** enum ovs_tunnel_key_attr. */
+// biome-ignore format: table
+export const OVS_TUNNEL_KEY_ATTR = {
+  ID: 0, IPV4_SRC: 1, IPV4_DST: 2, TOS: 3, TTL: 4, DONT_FRAGMENT: 5, CSUM: 6, OAM: 7, GENEVE_OPTS: 8, TP_SRC: 9, TP_DST: 10,
+  VXLAN_OPTS: 11, IPV6_SRC: 12, IPV6_DST: 13, PAD: 14, ERSPAN_OPTS: 15,
+  /** Kernels know a flag by this number; the userspace datapaths of Open vSwitch use it for GTP-U (struct gtpu_metadata). */
+  IPV4_INFO_BRIDGE: 16, GTPU_OPTS: 16,
+} as const;
+
+/** enum ovs_vxlan_ext.  GBP: u32, the group policy id in its low half, flags above. */
+export const OVS_VXLAN_EXT = { GBP: 1 } as const;
+
+/** enum ovs_nsh_key_attr.  BASE: flags, ttl, mdtype, np, be32 path header; MD1: four be32. */
+export const OVS_NSH_KEY_ATTR = { BASE: 1, MD1: 2, MD2: 3 } as const;
+
 /**
  * How a member's integer stands in the payload: "be" network order, "host" host order.  Wider ones (MAC, IPv6 addresses,
  * labels) are bytes, in the order of the field.
@@ -86,8 +101,9 @@ const ROWS: readonly KeyRow[] = [
   row(K.CT_ZONE,      'ct_zone',      2,  m('ctZone', 0, 2, 'host')),
   row(K.CT_MARK,      'ct_mark',      4,  m('ctMark', 0, 4, 'host')),
   row(K.CT_LABELS,    'ct_label',     16, m('ctLabels', 0, 16)),
-  row(K.CT_ORIG_TUPLE_IPV4, 'ct_tuple4', 13, m('ctNwSrc', 0, 4), m('ctNwDst', 4, 4), m('ctTpSrc', 8, 2), m('ctTpDst', 10, 2), m('ctNwProto', 12, 1)),
-  row(K.CT_ORIG_TUPLE_IPV6, 'ct_tuple6', 37, m('ctIpv6Src', 0, 16), m('ctIpv6Dst', 16, 16), m('ctTpSrc', 32, 2), m('ctTpDst', 34, 2), m('ctNwProto', 36, 1)),
+  // Three bytes of padding follow the protocol.
+  row(K.CT_ORIG_TUPLE_IPV4, 'ct_tuple4', 16, m('ctNwSrc', 0, 4), m('ctNwDst', 4, 4), m('ctTpSrc', 8, 2), m('ctTpDst', 10, 2), m('ctNwProto', 12, 1)),
+  row(K.CT_ORIG_TUPLE_IPV6, 'ct_tuple6', 40, m('ctIpv6Src', 0, 16), m('ctIpv6Dst', 16, 16), m('ctTpSrc', 32, 2), m('ctTpDst', 34, 2), m('ctNwProto', 36, 1)),
   row(K.NSH,          'nsh',          -1),
   row(K.PACKET_TYPE,  'packet_type',  4),
   row(K.ND_EXTENSIONS, 'nd_ext',      8,  m('ndReserved', 0, 4), m('ndOptionsType', 4, 1)),
