@@ -1,6 +1,6 @@
 /** Types of the datapath interface (dpif.ts): what providers take and give.  Source: lib/dpif.h. */
 
-/** 128-bit flow id, as 32 lower-case hexadecimal digits. */
+/** 128-bit flow id: the bytes of OVS_FLOW_ATTR_UFID as 32 lower-case hexadecimal digits (odp/odp-ufid.ts). */
 export type Ufid = string;
 
 /** An OVS_KEY_ATTR_* or OVS_ACTION_ATTR_* nest, without the header of the nest itself. */

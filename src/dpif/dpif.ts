@@ -30,6 +30,9 @@ export interface DpifProvider {
   close(): void;
 }
 
+/** Stands in a userspace action for "the port id of the CPU that handles the packet". */
+export const DPIF_PER_CPU_PID = 0xffffffff;
+
 /** Takes the upcalls of one batch (64 at most).  Nothing else is received before its promise, if any, resolves. */
 export type UpcallHandler = (upcalls: readonly DpifUpcall[]) => void | Promise<void>;
 
@@ -54,7 +57,10 @@ export interface Dpif {
   portStats(portNo: number): Promise<DpifPortStats>;
   /** All ports, by rising number. */
   portDump(): Promise<DpifPort[]>;
-  /** Calls `onEvent` when ports come, go or change, until the returned function is called. */
+  /**
+   * Calls `onEvent` when ports come, go or change, until the returned function is called.  The first event is a "resync":
+   * what happened before is not known.
+   */
   portPoll(onEvent: (event: PortEvent) => void): () => void;
 
   /** Deletes all flows. */
@@ -72,4 +78,9 @@ export interface Dpif {
    * May be called once ports exist; ports added later are covered.
    */
   setUpcallHandler(handler: UpcallHandler | null): Promise<void>;
+  /**
+   * The port id to put into a userspace action of a flow whose packets come from `portNo` (undefined: from anywhere).
+   * A provider without this method has one that is the same for all: {@link DPIF_PER_CPU_PID}.
+   */
+  upcallPid?(portNo: number | undefined): number;
 }

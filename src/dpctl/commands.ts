@@ -1,0 +1,111 @@
+/**
+ * The table of dpctl commands, and running one.  Source: lib/dpctl.c (all_commands, dpctl_run_command()).
+ */
+import { formatOdpActions } from '../odp/odp-format-actions.ts';
+import { parseOdpActions } from '../odp/odp-parse-actions.ts';
+import { OdpParseError } from '../odp/odp-text-scan.ts';
+import { ERRNO } from '../util/errno.ts';
+import { type DpctlContext, print, printError } from './dpctl-context.ts';
+import { withOptionalDpif } from './dpctl-open.ts';
+import { dumpFlows } from './dump-flows.ts';
+import { addFlows, delFlows, modFlows } from './flow-file.ts';
+import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
+import { addIf, delIf, setIf } from './ports.ts';
+import { addDp, cacheGetSize, delDp, dumpDps, show } from './show.ts';
+
+export interface DpctlCommand {
+  readonly name: string;
+  readonly usage: string;
+  readonly minArgs: number;
+  readonly maxArgs: number;
+  /** Whether it changes something. */
+  readonly writes: boolean;
+  /** Returns 0 or an errno, having said what is wrong. */
+  readonly run: (ctx: DpctlContext, args: readonly string[]) => Promise<number> | number;
+}
+
+const ANY = Number.MAX_SAFE_INTEGER;
+const [RO, RW] = [false, true];
+
+const command = (
+  name: string,
+  usage: string,
+  minArgs: number,
+  maxArgs: number,
+  run: DpctlCommand['run'],
+  writes: boolean,
+): DpctlCommand => ({ name, usage, minArgs, maxArgs, writes, run });
+
+// biome-ignore format: table
+export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
+  command('add-dp',             'dp [iface...]',   1, ANY, addDp,    RW),
+  command('del-dp',             'dp',              1, 1,   delDp,    RW),
+  command('add-if',             'dp iface...',     2, ANY, addIf,    RW),
+  command('del-if',             'dp iface...',     2, ANY, delIf,    RW),
+  command('set-if',             'dp iface...',     2, ANY, setIf,    RW),
+  command('dump-dps',           '',                0, 0,   dumpDps,  RO),
+  command('show',               '[-s] [dp...]',    0, ANY, show,     RO),
+  command('dump-flows',         '[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]', 0, 6, dumpFlows, RO),
+  command('add-flow',           '[dp] flow actions', 2, 3, addFlow,  RW),
+  command('mod-flow',           '[dp] flow actions', 2, 3, modFlow,  RW),
+  command('get-flow',           '[dp] ufid',       1, 2,   getFlow,  RO),
+  command('del-flow',           '[dp] flow',       1, 2,   delFlow,  RW),
+  command('add-flows',          '[dp] file',       1, 2,   addFlows, RW),
+  command('mod-flows',          '[dp] file',       1, 2,   modFlows, RW),
+  command('del-flows',          '[dp] [file]',     0, 2,   delFlows, RW),
+  command('offload-stats-show', '[dp]',            0, 1,   offloadStatsShow, RO),
+  command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
+  command('help',               '',                0, ANY, (ctx) => say(ctx, ctx.help()), RO),
+  command('list-commands',      '',                0, ANY, (ctx) => say(ctx, listCommands(ctx.isAppctl)), RO),
+  command('parse-actions',      'actions',         1, ANY, parseActions, RO),
+];
+
+function say(ctx: DpctlContext, text: string): number {
+  print(ctx, text);
+  return 0;
+}
+
+function listCommands(isAppctl: boolean): string {
+  const lines = DPCTL_COMMANDS.filter((c) => !isAppctl || c.name !== 'help').map(
+    (c) => `  ${isAppctl ? 'dpctl/' : ''}${c.name.padEnd(23)} ${c.usage}\n`,
+  );
+  return `The available commands are:\n${lines.join('')}`;
+}
+
+/** offload-stats-show [DP]: a system datapath has no such statistics. */
+function offloadStatsShow(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+  return withOptionalDpif(ctx, args, 1, async () => {
+    printError(ctx, ERRNO.EOPNOTSUPP, 'retrieving offload statistics');
+    return ERRNO.EOPNOTSUPP;
+  });
+}
+
+/** parse-actions ACTIONS...: prints them as they are understood. */
+function parseActions(ctx: DpctlContext, args: readonly string[]): number {
+  for (const text of args) {
+    try {
+      print(ctx, `${formatOdpActions(parseOdpActions(text))}\n`);
+    } catch (e) {
+      if (!(e instanceof OdpParseError)) throw e;
+      printError(ctx, e.errno, 'odp_actions_from_string');
+      return e.errno;
+    }
+  }
+  return 0;
+}
+
+/** Runs "COMMAND ARG...".  Returns 0 or an errno, having said what is wrong. */
+export async function runDpctl(ctx: DpctlContext, argv: readonly string[]): Promise<number> {
+  const [name, ...args] = argv;
+  const refuse = (text: string): number => {
+    printError(ctx, 0, text);
+    return ERRNO.EINVAL;
+  };
+  if (name === undefined) return refuse('missing command name; use --help for help');
+  const c = DPCTL_COMMANDS.find((x) => x.name === name);
+  if (c === undefined) return refuse(`unknown command '${name}'; use --help for help`);
+  if (args.length < c.minArgs) return refuse(`'${name}' command requires at least ${c.minArgs} arguments`);
+  if (args.length > c.maxArgs) return refuse(`'${name}' command takes at most ${c.maxArgs} arguments`);
+  if (c.writes && ctx.options.readOnly) return refuse(`'${name}' command does not work in read only mode`);
+  return c.run(ctx, args);
+}

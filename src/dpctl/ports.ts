@@ -1,0 +1,158 @@
+/**
+ * Commands about a datapath's ports: add-if, del-if, set-if.
+ * Source: lib/dpctl.c (dpctl_add_if(), dpctl_del_if(), dpctl_set_if()).
+ */
+import type { Dpif } from '../dpif/dpif.ts';
+import { ERRNO } from '../util/errno.ts';
+import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
+import { openDpif, withDpif } from './dpctl-open.ts';
+import { configureNetdev, openNetdev } from './netdevs.ts';
+
+/** "NAME,KEY=VALUE,..." taken apart; several commas count as one.  `name` is undefined if there is none. */
+function parseIface(text: string): { name: string | undefined; options: (readonly [string, string])[] } {
+  const [name, ...rest] = text.split(',').filter((s) => s !== '');
+  const options = rest.map((option) => {
+    const m = /^=*([^=]*)=?(.*)$/s.exec(option);
+    return [m?.[1] ?? '', m?.[2] ?? ''] as const;
+  });
+  return { name, options };
+}
+
+/** The C library's atoi(): what is no number is 0, and what is too large is cut off. */
+export function atoi(text: string): number {
+  const m = /^[ \t\n\v\f\r]*([+-]?)(\d+)/.exec(text);
+  if (m === null) return 0;
+  const magnitude = BigInt(m[2] ?? '0');
+  const value = m[1] === '-' ? -magnitude : magnitude;
+  const max = 2n ** 63n - 1n;
+  return Number(BigInt.asIntN(32, value > max ? max : value < -max - 1n ? -max - 1n : value));
+}
+
+const PORT_NONE = 0xffffffff;
+
+/** Runs `each` on the interfaces after the datapath in `args`; the result is the last errno. */
+async function forEachIface(
+  ctx: DpctlContext,
+  args: readonly string[],
+  each: (dpif: Dpif, iface: string) => Promise<number>,
+): Promise<number> {
+  const [dp = '', ...ifaces] = args;
+  const dpif = await openDpif(ctx, dp);
+  if (!dpif.ok) {
+    printError(ctx, dpif.errno, 'opening datapath');
+    return dpif.errno;
+  }
+  return withDpif(dpif.value, async (d) => {
+    let lastError = 0;
+    for (const iface of ifaces) lastError = (await each(d, iface)) || lastError;
+    return lastError;
+  });
+}
+
+/** add-if DP IFACE[,OPTION...]... */
+export function addIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+  let known: Map<string, string> | undefined;
+  return forEachIface(ctx, args, async (dpif, iface) => {
+    if (known === undefined) {
+      const ports = await attempt(dpif.portDump());
+      known = new Map(ports.ok ? ports.value.map((p) => [p.name, p.type]) : []);
+    }
+    return addOne(ctx, dpif, args[0] ?? '', iface, known);
+  });
+}
+
+async function addOne(
+  ctx: DpctlContext,
+  dpif: Dpif,
+  dpName: string,
+  iface: string,
+  known: Map<string, string>,
+): Promise<number> {
+  const { name, options } = parseIface(iface);
+  if (name === undefined) {
+    printError(ctx, 0, `${iface} is not a valid network device name`);
+    return ERRNO.EINVAL;
+  }
+  let type = 'system';
+  let portNo = PORT_NONE;
+  const config = new Map<string, string>();
+  for (const [key, value] of options) {
+    if (key === 'type') type = value;
+    else if (key === 'port_no') portNo = atoi(value) >>> 0;
+    else if (config.has(key)) printError(ctx, 0, `duplicate "${key}" option`);
+    else config.set(key, value);
+  }
+
+  const opened = await attempt(openNetdev(ctx.netdevs, name, type, known));
+  if (!opened.ok) {
+    printError(ctx, opened.errno, `${name}: failed to open network device`);
+    return opened.errno;
+  }
+  configureNetdev(name, config);
+  // A device that is open already keeps the type that it was opened with.
+  const addAs = (known.get(name) ?? type) || 'system';
+  const added = await attempt(dpif.portAdd(name, addAs, portNo === PORT_NONE ? undefined : portNo));
+  if (!added.ok) {
+    printError(ctx, added.errno, `adding ${name} to ${dpName} failed`);
+    return added.errno;
+  }
+  known.set(name, addAs);
+  const up = await attempt(ctx.netdevs.turnUp(name));
+  if (!up.ok) printError(ctx, up.errno, `${name}: failed bringing interface up`);
+  return up.errno;
+}
+
+/** del-if DP IFACE|NUMBER... */
+export function delIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+  return forEachIface(ctx, args, async (dpif, which) => {
+    let portNo: number;
+    if (/^\d*$/.test(which)) {
+      portNo = atoi(which) >>> 0;
+    } else {
+      const port = await attempt(dpif.portQuery(which));
+      if (!port.ok || port.value === undefined) {
+        printError(ctx, 0, `no port named ${which}`);
+        return ERRNO.ENOENT;
+      }
+      portNo = port.value.portNo;
+    }
+    const { errno } = await attempt(dpif.portDel(portNo));
+    if (errno !== 0) printError(ctx, errno, `deleting port ${which} from ${args[0]} failed`);
+    return errno;
+  });
+}
+
+/** set-if DP IFACE[,OPTION...]... */
+export function setIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+  return forEachIface(ctx, args, async (dpif, iface) => {
+    const { name, options } = parseIface(iface);
+    if (name === undefined) {
+      printError(ctx, 0, `${iface} is not a valid network device name`);
+      return 0;
+    }
+    const found = await attempt(dpif.portQuery(name));
+    const port = found.ok ? found.value : undefined;
+    if (port === undefined) {
+      const errno = found.errno || ERRNO.ENODEV;
+      printError(ctx, errno, `${name}: failed to query port in ${args[0]}`);
+      return errno;
+    }
+    const config = new Map<string, string>();
+    for (const [key, value] of options) {
+      if (key === 'type') {
+        if (value === port.type) continue;
+        printError(ctx, 0, `${name}: can't change type from ${port.type} to ${value}`);
+        return ERRNO.EINVAL;
+      }
+      if (key === 'port_no') {
+        if (atoi(value) >>> 0 === port.portNo) continue;
+        printError(ctx, 0, `${name}: can't change port number from ${port.portNo} to ${atoi(value)}`);
+        return ERRNO.EINVAL;
+      }
+      if (value === '') config.delete(key);
+      else config.set(key, value);
+    }
+    configureNetdev(name, config);
+    return 0;
+  });
+}

@@ -1,0 +1,260 @@
+/**
+ * The datapath of type "system": openvswitch.ko, or a process that does its job, over generic netlink.  Which of the two it
+ * is was decided when the endpoint was made (netlink/genl-family.ts); nothing here depends on it.
+ *
+ * Neighbours: dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
+ * upcall-dispatch.ts (upcalls).  Source: lib/dpif-netlink.c.
+ */
+import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } from '../dpif/dpif.ts';
+import { dpifFullName, SYSTEM_TYPE } from '../dpif/dpif-name.ts';
+import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import { LoggedDpif } from '../dpif/logged-dpif.ts';
+import { NLM_F } from '../netlink/constants.ts';
+import { NetlinkError } from '../netlink/errors.ts';
+import { OVS_DATAPATH_VERSION, OVS_DP_CMD } from '../netlink/families/ovs-datapath.ts';
+import { OVS_VPORT_ATTR, OVS_VPORT_CMD, OVS_VPORT_VERSION } from '../netlink/families/ovs-vport.ts';
+import type { GenlEndpoint } from '../netlink/genl.ts';
+import { dump } from '../netlink/genl-dump.ts';
+import { subscribe } from '../netlink/genl-notify.ts';
+import { ERRNO } from '../util/errno.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import { type DpReply, decodeDp, dpQuery, isPerCpu, openDp } from './dp-open.ts';
+import { FlowOps } from './flow-ops.ts';
+import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
+import { dispatchPerCpu, dispatchPerVport, followVports } from './upcall-dispatch.ts';
+import { UpcallReceiver } from './upcall-receiver.ts';
+import { decodeVport, dumpVports, findVport, toDpifPort, toPortStats, vportQuery, vportTypeOf } from './vport-ops.ts';
+
+const log = vlog('dpif_netlink');
+const errorLimit = new RateLimit(9999, 5);
+
+/**
+ * The provider of system datapaths.  `endpoint` is resolved at first use, and again after a failure, so that a vswitchd
+ * finds a datapath that was started after it.
+ */
+export class DpifNetlinkProvider implements DpifProvider {
+  readonly type = SYSTEM_TYPE;
+  private readonly resolve: () => Promise<GenlEndpoint>;
+  private families: Promise<OvsFamilies> | undefined;
+
+  constructor(resolve: () => Promise<GenlEndpoint>) {
+    this.resolve = resolve;
+  }
+
+  async enumerate(): Promise<string[]> {
+    const fam = await this.ready();
+    const names: string[] = [];
+    await dump(
+      fam.endpoint,
+      { family: fam.datapath, cmd: OVS_DP_CMD.GET, version: OVS_DATAPATH_VERSION, flags: NLM_F.ECHO, dpIfindex: 0 },
+      () => {},
+      (msg) => decodeDp(msg).name,
+      (some) => {
+        names.push(...some);
+      },
+      'ovs_datapath dump',
+    );
+    return [...new Set(names)].sort();
+  }
+
+  async open(name: string, create: boolean): Promise<Dpif> {
+    const fam = await this.ready();
+    return new LoggedDpif(new DpifNetlink(fam, await openDp(fam, name, create)));
+  }
+
+  close(): void {
+    this.families?.then(
+      (fam) => fam.client.close(),
+      () => {},
+    );
+    this.families = undefined;
+  }
+
+  private ready(): Promise<OvsFamilies> {
+    if (this.families === undefined) {
+      const families = this.resolve().then(openOvsFamilies);
+      families.catch(() => {
+        if (this.families === families) this.families = undefined;
+      });
+      this.families = families;
+    }
+    return this.families;
+  }
+}
+
+/** What runs while there is an upcall handler. */
+interface Upcalls {
+  readonly receiver: UpcallReceiver;
+  /** Ends the watch for new ports, where ports have port ids. */
+  readonly unfollow: (() => void) | undefined;
+}
+
+class DpifNetlink implements Dpif {
+  readonly type = SYSTEM_TYPE;
+  readonly name: string;
+  private readonly fam: OvsFamilies;
+  private readonly dpIfindex: number;
+  private readonly userFeatures: number;
+  private readonly flows: FlowOps;
+  private readonly stops = new Set<() => void>();
+  private upcalls: Upcalls | undefined;
+
+  constructor(fam: OvsFamilies, dp: DpReply) {
+    this.fam = fam;
+    this.name = dp.name;
+    this.dpIfindex = dp.dpIfindex;
+    this.userFeatures = dp.userFeatures ?? 0;
+    this.flows = new FlowOps(fam, dp.dpIfindex);
+  }
+
+  async destroy(): Promise<void> {
+    const { fam, dpIfindex } = this;
+    const request = { family: fam.datapath, cmd: OVS_DP_CMD.DEL, version: OVS_DATAPATH_VERSION, flags: 0, dpIfindex };
+    await fam.client.transact(request, () => {}, 'ovs_datapath DEL');
+  }
+
+  close(): void {
+    for (const stop of this.stops) stop();
+    this.stops.clear();
+    this.upcalls?.unfollow?.();
+    this.upcalls?.receiver.close();
+    this.upcalls = undefined;
+  }
+
+  async stats(): Promise<DpifDpStats> {
+    const { stats, megaflowStats: mega, masksCacheSize } = await dpQuery(this.fam, 'GET', this.dpIfindex, {});
+    return {
+      nHit: stats?.nHit ?? 0n,
+      nMissed: stats?.nMissed ?? 0n,
+      nLost: stats?.nLost ?? 0n,
+      nFlows: stats?.nFlows ?? 0n,
+      nMaskHit: mega?.nMaskHit,
+      nMasks: mega?.nMasks,
+      // Older datapaths do not count cache hits, and always say 0.
+      nCacheHit: mega === undefined || mega.nCacheHit === 0n ? undefined : mega.nCacheHit,
+      masksCacheSize,
+    };
+  }
+
+  async portAdd(name: string, typeName: string, portNo: number | undefined): Promise<number> {
+    const type = vportTypeOf(typeName);
+    if (type === undefined) {
+      const text = `${dpifFullName(this)}: cannot create port \`${name}' because it has unsupported type \`${typeName}'`;
+      log.warn(text, errorLimit);
+      throw new NetlinkError(ERRNO.EINVAL, text);
+    }
+    const upcallPid = [isPerCpu(this.userFeatures) ? 0 : (this.upcalls?.receiver.portId ?? 0)];
+    const number = portNo === undefined ? {} : { portNo };
+    try {
+      return (await vportQuery(this.fam, 'NEW', this.dpIfindex, { ...number, type, name, upcallPid })).portNo;
+    } catch (e) {
+      if (e instanceof NetlinkError && e.errno === ERRNO.EBUSY && portNo !== undefined) {
+        log.info(`${dpifFullName(this)}: requested port ${portNo} is in use`);
+      }
+      throw e;
+    }
+  }
+
+  async portDel(portNo: number): Promise<void> {
+    const { fam, dpIfindex } = this;
+    if ((await findVport(fam, dpIfindex, portNo)) === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
+    await fam.client.transact(
+      { family: fam.vport, cmd: OVS_VPORT_CMD.DEL, version: OVS_VPORT_VERSION, flags: 0, dpIfindex },
+      (w) => w.attrU32(OVS_VPORT_ATTR.type.portNo, portNo),
+      'ovs_vport DEL',
+    );
+  }
+
+  async portQuery(which: string | number): Promise<DpifPort | undefined> {
+    const v = await findVport(this.fam, this.dpIfindex, which);
+    return v === undefined ? undefined : toDpifPort(v);
+  }
+
+  async portStats(portNo: number): Promise<DpifPortStats> {
+    const v = await findVport(this.fam, this.dpIfindex, portNo);
+    if (v === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
+    return toPortStats(v);
+  }
+
+  async portDump(): Promise<DpifPort[]> {
+    return (await dumpVports(this.fam, this.dpIfindex)).map(toDpifPort);
+  }
+
+  portPoll(onEvent: (event: PortEvent) => void): () => void {
+    const { fam, dpIfindex } = this;
+    const stop = subscribe(
+      fam.endpoint,
+      fam.vportGroup,
+      (msg) => {
+        if (msg.type !== fam.vport || !msg.hasOvsHeader || msg.dpIfindex !== dpIfindex) return;
+        try {
+          const { name, cmd } = decodeVport(msg);
+          if (cmd === OVS_VPORT_CMD.NEW || cmd === OVS_VPORT_CMD.SET || cmd === OVS_VPORT_CMD.DEL) {
+            log.dbg(() => `port_changed: dpif:${dpifFullName(this)} vport:${name} cmd:${cmd}`);
+            onEvent({ kind: 'changed', name, deleted: cmd === OVS_VPORT_CMD.DEL });
+          }
+        } catch (e) {
+          log.warn(`error reading or parsing netlink (${e instanceof Error ? e.message : String(e)})`, errorLimit);
+        }
+      },
+      () => onEvent({ kind: 'resync' }),
+    );
+    let isStopped = false;
+    const stopAll = (): void => {
+      isStopped = true;
+      this.stops.delete(stopAll);
+      stop();
+    };
+    this.stops.add(stopAll);
+    queueMicrotask(() => {
+      if (!isStopped) onEvent({ kind: 'resync' });
+    });
+    return stopAll;
+  }
+
+  flowFlush(): Promise<void> {
+    return this.flows.flush();
+  }
+  flowDump(terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> {
+    return this.flows.dump(terse, visit);
+  }
+  operate(ops: readonly DpifOp[]): Promise<void> {
+    return this.flows.operate(ops);
+  }
+
+  async setUpcallHandler(handler: UpcallHandler | null): Promise<void> {
+    const before = this.upcalls;
+    this.upcalls = undefined;
+    before?.unfollow?.();
+    if (handler === null) {
+      if (before !== undefined) await this.dispatch(0);
+      before?.receiver.close();
+      return;
+    }
+    const source = { fam: this.fam, dpIfindex: this.dpIfindex, fullName: dpifFullName(this) };
+    const receiver = new UpcallReceiver(source, handler);
+    try {
+      const unfollow = isPerCpu(this.userFeatures) ? undefined : followVports(this.target, receiver.portId);
+      this.upcalls = { receiver, unfollow };
+      await this.dispatch(receiver.portId);
+    } catch (e) {
+      this.upcalls?.unfollow?.();
+      this.upcalls = undefined;
+      receiver.close();
+      throw e;
+    } finally {
+      before?.receiver.close();
+    }
+  }
+
+  upcallPid(): number {
+    return isPerCpu(this.userFeatures) ? DPIF_PER_CPU_PID : (this.upcalls?.receiver.portId ?? 0);
+  }
+
+  private dispatch(pid: number): Promise<void> {
+    return isPerCpu(this.userFeatures) ? dispatchPerCpu(this.target, pid) : dispatchPerVport(this.target, pid);
+  }
+  private get target() {
+    return { fam: this.fam, dpIfindex: this.dpIfindex, name: this.name, userFeatures: this.userFeatures };
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Ports of a datapath: their types on the wire and in the database, and the requests that list, add and remove them.
+ * Source: lib/dpif-netlink.c (get_vport_type(), netdev_to_ovs_vport_type(), dpif_netlink_port_*()).
+ */
+import type { DpifPort, DpifPortStats } from '../dpif/dpif-types.ts';
+import { NLM_F } from '../netlink/constants.ts';
+import { NetlinkError } from '../netlink/errors.ts';
+import {
+  OVS_VPORT_ATTR,
+  OVS_VPORT_CMD,
+  OVS_VPORT_TYPE,
+  OVS_VPORT_VERSION,
+  type VportAttrs,
+} from '../netlink/families/ovs-vport.ts';
+import { dump } from '../netlink/genl-dump.ts';
+import type { MessageView } from '../netlink/message.ts';
+import { ERRNO } from '../util/errno.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import type { OvsFamilies } from './ovs-families.ts';
+
+const log = vlog('dpif_netlink');
+const typeLimit = new RateLimit(5, 20);
+
+/** A port as replies and notifications describe it. */
+export interface VportReply extends VportAttrs {
+  readonly name: string;
+  readonly portNo: number;
+  readonly type: number;
+  readonly dpIfindex: number;
+  readonly cmd: number;
+}
+
+const TYPE_TO_TEXT: Readonly<Record<number, string>> = {
+  [OVS_VPORT_TYPE.NETDEV]: 'system',
+  [OVS_VPORT_TYPE.INTERNAL]: 'internal',
+  [OVS_VPORT_TYPE.GRE]: 'gre',
+  [OVS_VPORT_TYPE.VXLAN]: 'vxlan',
+  [OVS_VPORT_TYPE.GENEVE]: 'geneve',
+};
+const TEXT_TO_TYPE: Readonly<Record<string, number>> = {
+  system: OVS_VPORT_TYPE.NETDEV,
+  tap: OVS_VPORT_TYPE.NETDEV,
+  internal: OVS_VPORT_TYPE.INTERNAL,
+  gre: OVS_VPORT_TYPE.GRE,
+  vxlan: OVS_VPORT_TYPE.VXLAN,
+  geneve: OVS_VPORT_TYPE.GENEVE,
+};
+
+/** OVS_VPORT_TYPE_* of a type's name, undefined for one that no datapath has. */
+export const vportTypeOf = (type: string): number | undefined =>
+  Object.hasOwn(TEXT_TO_TYPE, type) ? TEXT_TO_TYPE[type] : undefined;
+
+export function decodeVport(msg: MessageView): VportReply {
+  const attrs = msg.readOvs(OVS_VPORT_ATTR);
+  const { name, portNo, type } = attrs;
+  if (name === undefined || portNo === undefined || type === undefined) {
+    throw new NetlinkError(ERRNO.EINVAL, 'ovs_vport reply without a name, number or type');
+  }
+  return { ...attrs, name, portNo, type, dpIfindex: msg.dpIfindex, cmd: msg.cmd };
+}
+
+export function toDpifPort(v: VportReply): DpifPort {
+  const type = TYPE_TO_TEXT[v.type];
+  if (type === undefined) log.warn(`dp${v.dpIfindex}: port \`${v.name}' has unsupported type ${v.type}`, typeLimit);
+  return { name: v.name, type: type ?? 'unknown', portNo: v.portNo, ifindex: v.ifindex };
+}
+
+/** All zero where the datapath sent no statistics. */
+export function toPortStats(v: VportReply): DpifPortStats {
+  return {
+    rxPackets: v.stats?.rxPackets ?? 0n,
+    txPackets: v.stats?.txPackets ?? 0n,
+    rxBytes: v.stats?.rxBytes ?? 0n,
+    txBytes: v.stats?.txBytes ?? 0n,
+    rxErrors: v.stats?.rxErrors ?? 0n,
+    txErrors: v.stats?.txErrors ?? 0n,
+    rxDropped: v.stats?.rxDropped ?? 0n,
+    txDropped: v.stats?.txDropped ?? 0n,
+    upcallSuccess: v.upcallStats?.success,
+    upcallFail: v.upcallStats?.fail,
+  };
+}
+
+const requestTo = (fam: OvsFamilies, cmd: number, dpIfindex: number, flags: number) => ({
+  family: fam.vport,
+  cmd,
+  version: OVS_VPORT_VERSION,
+  flags,
+  dpIfindex,
+});
+
+/** One ovs_vport request that is answered with the port as it then is. */
+export function vportQuery(
+  fam: OvsFamilies,
+  cmd: keyof typeof OVS_VPORT_CMD,
+  dpIfindex: number,
+  attrs: VportAttrs,
+): Promise<VportReply> {
+  return fam.client.query(
+    requestTo(fam, OVS_VPORT_CMD[cmd], dpIfindex, NLM_F.ECHO),
+    (w) => w.attrs(OVS_VPORT_ATTR, attrs),
+    decodeVport,
+    `ovs_vport ${cmd}`,
+  );
+}
+
+/**
+ * Looks a port up in a datapath by name or number; undefined if it is not there.  A look-up by name goes through all
+ * datapaths: a port of another one is none.
+ */
+export async function findVport(
+  fam: OvsFamilies,
+  dpIfindex: number,
+  which: string | number,
+): Promise<VportReply | undefined> {
+  try {
+    const v = await vportQuery(fam, 'GET', dpIfindex, typeof which === 'number' ? { portNo: which } : { name: which });
+    return v.dpIfindex === dpIfindex ? v : undefined;
+  } catch (e) {
+    if (e instanceof NetlinkError && e.errno === ERRNO.ENODEV) return undefined;
+    throw e;
+  }
+}
+
+/** A dump that ports came or went under is begun again, this often. */
+const DUMP_TRIES = 4;
+
+/** All ports of a datapath, by rising number. */
+export async function dumpVports(fam: OvsFamilies, dpIfindex: number): Promise<VportReply[]> {
+  for (let i = 1; ; i++) {
+    const all: VportReply[] = [];
+    const isConsistent = await dump(
+      fam.endpoint,
+      requestTo(fam, OVS_VPORT_CMD.GET, dpIfindex, NLM_F.ECHO),
+      () => {},
+      decodeVport,
+      (some) => {
+        all.push(...some);
+      },
+      'ovs_vport dump',
+    );
+    if (isConsistent || i === DUMP_TRIES) return all.sort((a, b) => a.portNo - b.portNo);
+  }
+}
