@@ -1,0 +1,146 @@
+/**
+ * The commands that `ovs-appctl` can give to vswitchd, as one table; unixctl-server.ts adds list-commands and version.
+ * Names, usage and texts are the stock program's.  Source: ovs-vswitchd(8), ovs-appctl(8), ofproto/ofproto-dpif.c,
+ * ofproto/ofproto-dpif-upcall.c, lib/vlog.c, lib/coverage.c.
+ */
+import type { DpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
+import type { DpifFlow } from '../dpif/dpif-types.ts';
+import { formatFlowStats } from '../dpif/flow-stats.ts';
+import { OVS_KEY_ATTR } from '../odp/key-table.ts';
+import { findAttr, hostUint, readAttrs } from '../odp/odp-attr-list.ts';
+import { formatOdpActions } from '../odp/odp-format-actions.ts';
+import { formatOdpFlow } from '../odp/odp-format-key.ts';
+import { formatUfid } from '../odp/odp-ufid.ts';
+import type { Ofproto, OfprotoBacker } from '../ofproto/ofproto-provider.ts';
+import { formatFdb } from '../ofproto/show.ts';
+import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
+import { readCoverage, showCoverage } from '../util/coverage.ts';
+import {
+  closeLogFile,
+  reopenLogFile,
+  setLevels,
+  setLevelsFromString,
+  setRateLimits,
+  showLevels,
+} from '../util/vlog.ts';
+
+/** What the commands act on. */
+export interface CommandTarget {
+  /** Undefined while there is no bridge, or no datapath. */
+  readonly backer: OfprotoBacker | undefined;
+  /** Ends the process soon, after the reply is on its way. */
+  exit(cleanup: boolean): void;
+}
+
+/** All commands.  `dpctl` are those of dpctl/dpctl-unixctl.ts. */
+export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUnixctl[]): UnixctlCommand[] {
+  const bridge = (name: string | undefined): Ofproto => {
+    const found = target.backer?.ofprotos.get(name ?? '');
+    if (found === undefined) throw new UnixctlError('no such bridge');
+    return found;
+  };
+  const bridges = (): Ofproto[] => [...(target.backer?.ofprotos.values() ?? [])];
+  // biome-ignore format: table
+  return [
+    command('exit',                    '[--cleanup]',      0, 1,        ([option]) => exit(target, option)),
+    command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
+    command('fdb/show',                'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
+    command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `system@${b.name}\n`).sort().join('')),
+    command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
+    command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
+    command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),
+    command('upcall/show',             '',                 0, 0,        () => target.backer?.showUpcall() ?? ''),
+    command('revalidator/wait',        '',                 0, 0,        async () => { await target.backer?.revalidated(); return ''; }),
+    command('coverage/show',           '',                 0, 0,        () => showCoverage()),
+    command('coverage/read-counter',   'COUNTER',          1, 1,        ([name]) => readCounter(name)),
+    command('vlog/set',                '{spec | PATTERN:destination:pattern}', 0, Infinity, (specs) => setLogLevels(specs)),
+    command('vlog/list',               '',                 0, 0,        () => showLevels()),
+    command('vlog/enable-rate-limit',  '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, true))),
+    command('vlog/disable-rate-limit', '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, false))),
+    command('vlog/reopen',             '',                 0, 0,        () => reopen()),
+    command('vlog/close',              '',                 0, 0,        () => { closeLogFile(); return ''; }),
+    ...dpctl.map(({ name, usage, minArgs, maxArgs, handler }) =>
+      command(name, usage, minArgs, maxArgs, async (args) => {
+        const { isError, text } = await handler(args);
+        if (isError) throw new UnixctlError(text);
+        return text;
+      })),
+  ];
+}
+
+const command = (
+  name: string,
+  usage: string,
+  minArgs: number,
+  maxArgs: number,
+  run: UnixctlCommand['run'],
+): UnixctlCommand => ({ name, usage, minArgs, maxArgs, run });
+
+function orError(problem: string | undefined): string {
+  if (problem !== undefined) throw new UnixctlError(problem);
+  return '';
+}
+
+function exit(target: CommandTarget, option: string | undefined): string {
+  target.exit(option === '--cleanup');
+  return '';
+}
+
+function flush(ofprotos: readonly Ofproto[]): string {
+  for (const ofproto of ofprotos) ofproto.fdbFlush();
+  return 'table successfully flushed';
+}
+
+function readCounter(name: string | undefined): string {
+  const n = readCoverage(name ?? '');
+  if (n === undefined) throw new UnixctlError('No such counter');
+  return `${n}\n`;
+}
+
+/** Each spec is as after `-v`; none at all means that everything is logged everywhere. */
+function setLogLevels(specs: readonly string[]): string {
+  if (specs.length === 0) setLevels(undefined, undefined, 'dbg');
+  for (const spec of specs) orError(setLevelsFromString(spec));
+  return '';
+}
+
+function reopen(): string {
+  try {
+    if (reopenLogFile()) return '';
+  } catch (error) {
+    throw new UnixctlError((error as Error).message);
+  }
+  throw new UnixctlError('Logging to file not configured');
+}
+
+/** The datapath's flows that packets of one bridge's ports make use of. */
+async function dumpFlows(
+  backer: OfprotoBacker | undefined,
+  ofproto: Ofproto,
+  options: readonly string[],
+): Promise<string> {
+  if (backer === undefined) return '';
+  const verbose = options.includes('-m');
+  const named = options.findLast((option) => option === '--names' || option === '--no-names');
+  const ports = await backer.dpif.portDump();
+  const showNames = named === undefined ? verbose : named === '--names';
+  const portNames = showNames ? new Map(ports.map((p) => [p.portNo, p.name])) : undefined;
+  const own = new Set([...ofproto.ports.values()].map((p) => p.odpPort));
+  const lines: string[] = [];
+  await backer.dpif.flowDump(false, (flows) => {
+    for (const flow of flows) if (own.has(inPort(flow))) lines.push(formatFlow(flow, verbose, portNames));
+  });
+  return lines.join('');
+}
+
+function inPort({ key }: DpifFlow): number {
+  const attr = key === undefined ? undefined : findAttr(readAttrs(key).attrs, OVS_KEY_ATTR.IN_PORT);
+  return attr === undefined ? -1 : hostUint(attr.data, 0, 4);
+}
+
+function formatFlow(flow: DpifFlow, verbose: boolean, portNames: ReadonlyMap<number, string> | undefined): string {
+  const { ufid, key = new Uint8Array(), mask, actions = new Uint8Array(), stats } = flow;
+  const id = verbose && ufid !== undefined ? `${formatUfid(ufid)} ` : '';
+  const match = formatOdpFlow(key, mask, { verbose, portNames });
+  return `${id}${match}, ${formatFlowStats(stats)}, actions:${formatOdpActions(actions, { portNames })}\n`;
+}
