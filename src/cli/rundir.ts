@@ -37,7 +37,7 @@ export interface Member extends ProcessId {
 }
 
 /** Clients before servers. */
-const STOP_ORDER: readonly Member['role'][] = ['vswitchd', 'ovsdb-server', 'datapath'];
+export const STOP_ORDER: readonly Member['role'][] = ['vswitchd', 'ovsdb-server', 'datapath'];
 
 export const lockPath = (rundir: string): string => join(rundir, 'tapswitch.pid');
 const recordPath = (rundir: string): string => join(rundir, 'tapswitch.json');

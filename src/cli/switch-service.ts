@@ -13,7 +13,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Child, fileIsThere, spawnChild, stopProcess, waitUntil } from './processes.ts';
-import { type Dirs, holderOf, type Member, removeRecord, writeRecord } from './rundir.ts';
+import { type Dirs, holderOf, type Member, removeRecord, STOP_ORDER, writeRecord } from './rundir.ts';
 
 export interface ServiceOptions {
   readonly dirs: Dirs;
@@ -41,20 +41,14 @@ const STEADY_MS = 10_000;
 export class SwitchService {
   private readonly options: ServiceOptions;
   private readonly children = new Map<Role, Child>();
+  private readonly readySince = new Map<Child, number>();
   private readonly delays = new Map<Role, number>();
   private stopping = false;
-  /** Starting and restarting happen one after the other. */
+  /** Restarts happen one after the other. */
   private work: Promise<void> = Promise.resolve();
-  /** Rejects when the service cannot go on. */
-  readonly failed: Promise<never>;
-  private fail: (error: Error) => void = () => {};
 
   constructor(options: ServiceOptions) {
     this.options = options;
-    this.failed = new Promise((_, reject) => {
-      this.fail = reject;
-    });
-    this.failed.catch(() => {});
   }
 
   /** Starts everything; resolves when vswitchd takes commands.  On failure what was started is ended again. */
@@ -62,9 +56,9 @@ export class SwitchService {
     mkdirSync(this.options.dirs.run, { recursive: true });
     mkdirSync(this.options.dirs.log, { recursive: true });
     try {
-      if (this.options.emulated) await this.startDatapath();
-      if (this.options.database === undefined) await this.startDatabase();
-      await this.startVswitchd();
+      if (this.options.emulated) await this.begin('datapath');
+      if (this.options.database === undefined) await this.begin('ovsdb-server');
+      await this.begin('vswitchd');
     } catch (error) {
       await this.stop();
       throw error;
@@ -74,14 +68,15 @@ export class SwitchService {
   /** Ends everything, clients before servers. */
   async stop(): Promise<void> {
     this.stopping = true;
-    for (const role of ['vswitchd', 'ovsdb-server', 'datapath'] as const) {
-      const child = this.children.get(role);
-      if (child === undefined) continue;
-      await stopProcess(child);
-      this.children.delete(role);
-    }
+    for (const role of STOP_ORDER) await this.endChild(role);
     await this.work;
+    for (const role of STOP_ORDER) await this.endChild(role); // What a restart was just about to bring back.
     removeRecord(this.options.dirs.run);
+  }
+
+  private begin(role: Role): Promise<void> {
+    if (role === 'datapath') return this.startDatapath();
+    return role === 'vswitchd' ? this.startVswitchd() : this.startDatabase();
   }
 
   private async startDatapath(): Promise<void> {
@@ -95,7 +90,7 @@ export class SwitchService {
       ready,
       ...verbose.map((spec) => `-v${spec}`),
     ]);
-    await waitUntil(child, ready, fileIsThere(ready), READY_MS);
+    await this.supervise(child, ready, fileIsThere(ready));
   }
 
   private async startDatabase(): Promise<void> {
@@ -116,7 +111,7 @@ export class SwitchService {
       '-vconsole:warn',
     ]);
     // The pidfile is written before the database is served, and the socket of a server that was killed is still there.
-    await waitUntil(child, socket, () => accepts(socket), READY_MS);
+    await this.supervise(child, socket, () => accepts(socket));
   }
 
   private async startVswitchd(): Promise<void> {
@@ -134,44 +129,59 @@ export class SwitchService {
       ...verbose.map((spec) => `-v${spec}`),
     ]);
     const control = join(dirs.run, `ovs-vswitchd.${child.pid}.ctl`);
-    await waitUntil(child, control, async () => holderOf(pidfile) === child.pid && (await accepts(control)), READY_MS);
+    await this.supervise(child, control, async () => holderOf(pidfile) === child.pid && (await accepts(control)));
   }
 
   private async spawn(role: Role, name: string, command: string[]): Promise<Child> {
     const { dirs, echo } = this.options;
+    if (this.stopping) throw new Error('the switch is being ended');
     const env = { ...process.env, OVS_RUNDIR: dirs.run, OVS_LOGDIR: dirs.log };
     const child = await spawnChild(name, command, { env, logFile: join(dirs.log, `${name}.out`), echo });
     this.children.set(role, child);
     this.record();
-    const started = Date.now();
     void child.ended.then((how) => {
-      if (this.stopping || this.children.get(role) !== child) return;
+      if (this.children.get(role) !== child) return;
       this.children.delete(role);
       this.record();
-      if (Date.now() - started > STEADY_MS) this.delays.delete(role);
+      // One that never was ready is the business of whoever waits for that.
+      const readySince = this.readySince.get(child);
+      if (this.stopping || readySince === undefined) return;
+      if (Date.now() - readySince > STEADY_MS) this.delays.delete(role);
       this.options.say(`${name} (process ${child.pid}) ended with ${how}; starting it again`);
-      this.work = this.work.then(() => this.restart(role)).catch((error: Error) => this.fail(error));
+      this.work = this.work.then(() => this.restart(role));
     });
     return child;
   }
 
+  /** Waits until `child` is ready; from then on it is started again when it ends. */
+  private async supervise(child: Child, path: string, ready: () => boolean | Promise<boolean>): Promise<void> {
+    await waitUntil(child, path, ready, READY_MS);
+    this.readySince.set(child, Date.now());
+  }
+
+  /** Starts `role` again, as often as it takes. */
   private async restart(role: Role): Promise<void> {
-    const wait = this.delays.get(role) ?? FIRST_RESTART_MS;
-    this.delays.set(role, Math.min(wait * 2, LAST_RESTART_MS));
-    await new Promise((done) => setTimeout(done, wait));
-    if (this.stopping || this.children.has(role)) return;
-    if (role === 'datapath') {
-      const vswitchd = this.children.get('vswitchd');
-      this.children.delete('vswitchd');
-      if (vswitchd !== undefined) await stopProcess(vswitchd);
-      await this.startDatapath();
-      await this.startVswitchd();
-    } else if (role === 'ovsdb-server') {
-      await this.startDatabase();
-    } else {
-      await this.startVswitchd();
+    while (!this.stopping && !this.children.has(role)) {
+      const wait = this.delays.get(role) ?? FIRST_RESTART_MS;
+      this.delays.set(role, Math.min(wait * 2, LAST_RESTART_MS));
+      await new Promise((done) => setTimeout(done, wait));
+      if (this.stopping) return;
+      try {
+        if (role === 'datapath') await this.endChild('vswitchd');
+        await this.begin(role);
+        if (role === 'datapath') await this.begin('vswitchd');
+        this.options.say(`${role} runs again (process ${this.children.get(role)?.pid})`);
+      } catch (error) {
+        this.options.say((error as Error).message);
+        await this.endChild(role);
+      }
     }
-    if (!this.stopping) this.options.say(`${role} runs again (process ${this.children.get(role)?.pid})`);
+  }
+
+  private async endChild(role: Role): Promise<void> {
+    const child = this.children.get(role);
+    this.children.delete(role);
+    if (child !== undefined) await stopProcess(child);
   }
 
   private record(): void {

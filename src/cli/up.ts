@@ -3,12 +3,12 @@
  * the background.  Neighbours: switch-service.ts (what runs), rundir.ts (where, and that it is the only one), down.ts.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { hasDatapathFamily } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
-import { cleanLeftovers, type Dirs, dirsOf, takeRundir } from './rundir.ts';
+import { cleanLeftovers, type Dirs, dirsOf, lockPath, takeRundir } from './rundir.ts';
 import { SwitchService } from './switch-service.ts';
 
 interface UpOptions {
@@ -101,10 +101,11 @@ async function up(options: UpOptions): Promise<void> {
       failed: false,
     });
     process.disconnect?.();
-    say(`ending: ${await Promise.race([stop, service.failed.catch((e: Error) => e)])}`);
+    say(`ending: ${await stop}`);
   }
   await service.stop();
   await starting.catch(() => {});
+  rmSync(lockPath(where.run), { force: true });
   process.exit(0);
 }
 
