@@ -168,6 +168,11 @@ export class Datapaths {
     dp.removeVport(vport);
   }
 
+  /** Takes in what happened to devices. */
+  sync(): void {
+    this.options.portFactory.sync?.();
+  }
+
   /** Sends what the ports of all datapaths have queued. */
   flush(): void {
     for (const dp of this.byIfindex.values()) dp.flush();

@@ -74,6 +74,7 @@ export function datapathFamily({ id, group, datapaths, nCpus }: DpCommandsOption
       },
       { cmd: OVS_DP_CMD.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
     ],
+    prepare: () => datapaths.sync(),
     group,
   };
 }

@@ -44,6 +44,8 @@ export interface GenlFamily {
   readonly parsedAttrs?: number;
   readonly rules: AttrRules;
   readonly ops: readonly GenlOp[];
+  /** Called before each command. */
+  readonly prepare?: () => void;
   /** Multicast group, which has the family's name; 0 if it has none. */
   readonly group: number;
 }

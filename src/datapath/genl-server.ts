@@ -153,6 +153,7 @@ export class GenlServer implements NetlinkReceiver, Replies {
       throw new NetlinkError(ERRNO.EOPNOTSUPP, `${family.name}: command ${msg.cmd}`);
     }
     if (isDump && this.dumps.isBusy(from)) throw new NetlinkError(ERRNO.EBUSY, `${family.name}: dump`);
+    family.prepare?.();
     const violation = request.attrs.parse(msg.dv, msg.start, attrsAt, msg.end, family.rules);
     if (isDump) {
       this.startDump(op, request, violation);

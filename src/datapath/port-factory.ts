@@ -3,7 +3,14 @@
  * tests, and programs that embed the datapath, give devices in memory.
  * Source: net/openvswitch/vport-internal_dev.c, vport-netdev.c (ovs_netdev_link).
  */
+import { NetlinkError } from '../netlink/errors.ts';
+import { ARPHRD, IFF } from '../netlink/families/rt-link.ts';
+import type { Arena } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
+import type { LinkTable } from './link-table.ts';
 import type { PortBackend } from './port-backend.ts';
+import { NetdevPort } from './port-netdev.ts';
+import { TapPort } from './port-tap.ts';
 
 export interface PortFactory {
   /**
@@ -17,6 +24,8 @@ export interface PortFactory {
    * another device is its master.
    */
   openNetdev(name: string, check: (ifindex: number) => void): PortBackend;
+  /** Brings what is known of devices up to date: called before each command about datapaths or ports. */
+  sync?(): void;
 }
 
 /**
@@ -25,4 +34,54 @@ export interface PortFactory {
  */
 export function isDeviceName(name: string): boolean {
   return name !== '.' && name !== '..' && /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name);
+}
+
+/** Ports of this host's network namespace. */
+export class SystemPorts implements PortFactory {
+  private readonly arena: Arena;
+  private readonly links: LinkTable;
+  private readonly warn: (message: string) => void;
+
+  /** `warn` is told what works only in part. */
+  constructor(arena: Arena, links: LinkTable, warn: (message: string) => void) {
+    this.arena = arena;
+    this.links = links;
+    this.warn = warn;
+  }
+
+  sync(): void {
+    this.links.sync();
+  }
+
+  createInternal(name: string): PortBackend {
+    if (!isDeviceName(name)) throw new NetlinkError(ERRNO.EINVAL, `device name "${name}"`);
+    if (this.links.byName(name) !== undefined) throw new NetlinkError(ERRNO.EEXIST, name);
+    const port = attempt(name, () => new TapPort(this.arena, name, this.links));
+    this.links.refresh(port.ifindex);
+    return port;
+  }
+
+  openNetdev(name: string, check: (ifindex: number) => void): PortBackend {
+    const found = this.links.byName(name);
+    if (found === undefined) throw new NetlinkError(ERRNO.ENODEV, name);
+    const [ifindex, link] = found;
+    if ((link.flags & IFF.LOOPBACK) !== 0 || link.type !== ARPHRD.ETHER) {
+      throw new NetlinkError(ERRNO.EINVAL, `${name} is not an Ethernet device`);
+    }
+    check(ifindex);
+    if (link.master !== 0) throw new NetlinkError(ERRNO.EBUSY, `${name} has a master`);
+    return attempt(name, () => new NetdevPort(this.arena, ifindex, this.links, { warn: this.warn }));
+  }
+}
+
+/** Turns the Error of a system call into an answer for a client. */
+function attempt(name: string, open: () => PortBackend): PortBackend {
+  try {
+    return open();
+  } catch (error) {
+    const errno = (error as { errno?: unknown }).errno;
+    if (typeof errno !== 'number') throw error;
+    // A TAP of that name which somebody else has open: to a client that is a device that exists.
+    throw new NetlinkError(errno === ERRNO.EBUSY ? ERRNO.EEXIST : errno, `${name}: ${(error as Error).message}`);
+  }
 }

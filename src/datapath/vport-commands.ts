@@ -78,6 +78,7 @@ export function vportFamily({ id, group, datapaths, nCpus }: VportCommandsOption
       },
       { cmd: OVS_VPORT_CMD.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
     ],
+    prepare: () => datapaths.sync(),
     group,
   };
 }

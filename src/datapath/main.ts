@@ -1,0 +1,165 @@
+/**
+ * The datapath process: `tapswitch datapath`.  It puts server.ts on a NETLINK_GENERIC socket with a port id that clients
+ * know, gives it the host's devices, and serves until SIGINT or SIGTERM.
+ *
+ * It needs CAP_NET_ADMIN (and CAP_NET_RAW for existing devices) in its network namespace only, so it runs in a user
+ * namespace too.  When it ends, its TAPs vanish and devices get their packets back; what a killed one left is removed at
+ * the next start.  Nothing that happens while it serves ends it: an exception is logged, and it goes on.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { native } from '../native/index.ts';
+import { DATAPATH_PORT_ID, NETLINK_ROUTE } from '../netlink/constants.ts';
+import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
+import { openSocketTransport } from '../netlink/socket.ts';
+import type { NetlinkTransport } from '../netlink/transport.ts';
+import { Arena, SLOT_SIZE } from '../packet/packet.ts';
+import { monotonicMs } from '../util/clock.ts';
+import { ERRNO } from '../util/errno.ts';
+import { openLogFile, RateLimit, setLevelsFromString, vlog } from '../util/vlog.ts';
+import { removeLeftover } from './ingress-drop.ts';
+import { LinkTable } from './link-table.ts';
+import { groupsOf, kernelFamilies, ProcListeners } from './multicast.ts';
+import type { DatapathProcessOptions } from './options.ts';
+import { SystemPorts } from './port-factory.ts';
+import { DatapathServer } from './server.ts';
+
+const log = vlog('datapath');
+const exceptionLimit = new RateLimit(60, 20);
+
+/** Packets in memory at a time: 64 of a receive batch, copies and segments of them.  Pages cost nothing until used. */
+const ARENA_SLOTS = 2048;
+/** Bit of CapEff in /proc/self/status. */
+const CAP_NET_ADMIN = 12;
+
+/** A datapath that serves. */
+export interface RunningDatapath {
+  readonly portId: number;
+  readonly server: DatapathServer;
+  /** Stops serving and gives everything back. */
+  close(): void;
+}
+
+/**
+ * Runs the datapath until a signal ends it.  Rejects with an Error whose message is meant for the user if it cannot start.
+ */
+export async function runDatapath(options: DatapathProcessOptions = {}): Promise<void> {
+  applyLogOptions(options);
+  if (options.pidfile !== undefined) lockPidfile(options.pidfile);
+  const datapath = await startDatapath(options);
+  process.on('uncaughtException', survive);
+  process.on('unhandledRejection', survive);
+  const ended = new Promise<string>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+  });
+  if (options.readyFile !== undefined) writeReadyFile(options.readyFile);
+  log.info(() => `serving at netlink port id ${datapath.portId} (process ${process.pid})`);
+  log.info(`${await ended}: ending`);
+  for (const file of [options.readyFile, options.pidfile]) if (file !== undefined) rmSync(file, { force: true });
+  datapath.close();
+}
+
+/** Starts serving in this process.  Throws an Error that says what is in the way. */
+export async function startDatapath(options: DatapathProcessOptions = {}): Promise<RunningDatapath> {
+  if (!hasNetAdmin()) {
+    throw new Error('the datapath needs CAP_NET_ADMIN: run it as root, or in a user namespace (unshare -rn)');
+  }
+  const usedGroups = await askKernel();
+  const transport = openTransport(options.portId ?? DATAPATH_PORT_ID);
+  try {
+    return serve(transport, usedGroups);
+  } catch (error) {
+    transport.close();
+    throw error;
+  }
+}
+
+function serve(transport: NetlinkTransport, usedGroups: ReadonlySet<number>): RunningDatapath {
+  let server: DatapathServer | undefined;
+  const links = new LinkTable(() => native().openNetlink(NETLINK_ROUTE, 0, 1 << 20), {
+    gone: (ifindex) => server?.deviceGone(ifindex),
+  });
+  try {
+    for (const [ifindex, link] of links.all()) {
+      if (removeLeftover(ifindex)) log.info(`${link.name}: removed what a datapath that was killed had left there`);
+    }
+    const arena = new Arena(native().createArena(ARENA_SLOTS * SLOT_SIZE).buffer);
+    server = new DatapathServer({
+      transport,
+      arena,
+      log,
+      usedGroups,
+      portFactory: new SystemPorts(arena, links, (message) => log.warn(message)),
+      listeners: new ProcListeners(monotonicMs),
+    });
+  } catch (error) {
+    links.close();
+    throw error;
+  }
+  const started = server;
+  started.start();
+  return {
+    portId: transport.portId,
+    server: started,
+    close: () => {
+      started.close();
+      links.close();
+      transport.close();
+    },
+  };
+}
+
+/** Multicast groups that the kernel uses.  Says so if the kernel has a datapath of its own. */
+async function askKernel(): Promise<Set<number>> {
+  const transport = openSocketTransport();
+  try {
+    const families = await kernelFamilies(transport);
+    if (families.some((f) => f.familyName === OVS_DATAPATH_FAMILY)) {
+      log.warn('this kernel has openvswitch.ko; clients use that unless they are told otherwise');
+    }
+    return groupsOf(families);
+  } finally {
+    transport.close();
+  }
+}
+
+function openTransport(portId: number): NetlinkTransport {
+  try {
+    return openSocketTransport({ portId });
+  } catch (error) {
+    if ((error as { errno?: unknown }).errno !== ERRNO.EADDRINUSE) throw error;
+    const text = `a datapath already runs in this network namespace (netlink port id ${portId} is taken)`;
+    throw new Error(text, { cause: error });
+  }
+}
+
+function hasNetAdmin(): boolean {
+  const caps = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+  return caps === undefined || ((BigInt(`0x${caps}`) >> BigInt(CAP_NET_ADMIN)) & 1n) === 1n;
+}
+
+function applyLogOptions(options: DatapathProcessOptions): void {
+  if (options.logFile !== undefined) openLogFile(options.logFile);
+  for (const spec of options.verbose ?? []) {
+    const error = setLevelsFromString(spec);
+    if (error !== undefined) throw new Error(`-v${spec}: ${error}`);
+  }
+}
+
+function lockPidfile(path: string): void {
+  try {
+    native().lockPidfile(path, `${process.pid}\n`);
+  } catch (cause) {
+    throw new Error(`${path}: already locked by another process`, { cause });
+  }
+}
+
+/** Whoever waits for the file sees it whole or not at all. */
+function writeReadyFile(path: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, `${process.pid}\n`);
+  renameSync(temporary, path);
+}
+
+function survive(error: unknown): void {
+  log.err(() => `unexpected: ${error instanceof Error ? error.stack : String(error)}`, exceptionLimit);
+}
