@@ -117,7 +117,11 @@ export function nestFrom(key: FlowKey, m: FlowMask): Uint8Array {
         if (isFieldSet(m, FIELD.ndTarget)) w.row(K.ND, m);
       }
     }
-  } else if (type === 0x0806) w.row(K.ARP, m);
+  } else if (type === 0x0806) {
+    w.row(K.ARP, m);
+    // The opcode's high byte is matched with its low one.
+    if (isMask && getField(m, FIELD.nwProto) === 0xff) w.bytes[w.at - 16] = 0xff;
+  }
   for (const at of ends) dvOf(w.bytes).setUint16(at, w.at - at, true);
   return w.done();
 }

@@ -18,7 +18,8 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { attrPayload } from './nest.ts';
-import { keyFromNest, maskFromNest, ODP_FIT } from './odp-codec.ts';
+import { maskFromNest, ODP_FIT } from './odp-codec.ts';
+import { readFlow } from './read-flow.ts';
 import { MIN_FLOW_LIMIT, type UdpifState } from './udpif-state.ts';
 import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, UKEY, Ukey } from './ukey.ts';
 import { hasExtraBits } from './wildcards.ts';
@@ -272,7 +273,7 @@ export class Revalidator {
   private adopt(f: DpifFlow): FlowDelReason | undefined {
     const { key, actions } = f;
     if (key === undefined || actions === undefined) return undefined;
-    if (keyFromNest(key, this.flow) === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
+    if (readFlow(key, this.flow) === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
     // Recirculation ids mean something to the process that gave them out, which is gone.
     if (getField(this.flow, FIELD.recircId) !== 0 || attrPayload(actions, OVS_ACTION_ATTR.RECIRC) !== undefined) {
       return FLOW_DEL_REASON.NO_OFPROTO;
@@ -331,7 +332,7 @@ export class Revalidator {
   /** Translates a flow's key again, filling its cache, and compares with what is installed. */
   private retranslate(ukey: Ukey): Verdict {
     const { state, flow } = this;
-    const fit = keyFromNest(ukey.key, flow);
+    const fit = readFlow(ukey.key, flow);
     if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
     const from = state.bridges.byOdpPort(getField(flow, FIELD.inPort));
     if (from === undefined) return del(FLOW_DEL_REASON.NO_OFPROTO);

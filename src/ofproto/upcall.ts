@@ -17,7 +17,8 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
-import { keyFromNest, nestFrom, ODP_FIT } from './odp-codec.ts';
+import { nestFrom, ODP_FIT } from './odp-codec.ts';
+import { readFlow } from './read-flow.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 import type { XBridge } from './xbridge.ts';
@@ -150,7 +151,7 @@ export class UpcallHandling {
     installs: { op: DpifFlowPut; ukey: Ukey }[],
   ): Prepared | undefined {
     const { state, flow } = this;
-    const fit = keyFromNest(upcall.key, flow);
+    const fit = readFlow(upcall.key, flow);
     if (fit === ODP_FIT.ERROR) return undefined;
     const odpPort = getField(flow, FIELD.inPort);
     const from = state.bridges.byOdpPort(odpPort);
@@ -204,7 +205,7 @@ export class UpcallHandling {
       log.info('upcall could not find ofproto', limit);
       return undefined;
     }
-    if (keyFromNest(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
+    if (readFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
     const xout = xlateActions({
       bridge,
       flow: this.flow,
