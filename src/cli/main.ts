@@ -8,8 +8,15 @@ import { registerDown } from './down.ts';
 import { registerDpctl } from './dpctl.ts';
 import { registerExec } from './exec.ts';
 import { registerUp } from './up.ts';
+import { registerVswitchd } from './vswitchd.ts';
 
-const REGISTER: readonly ((program: Command) => void)[] = [registerUp, registerDown, registerDpctl, registerExec];
+const REGISTER: readonly ((program: Command) => void)[] = [
+  registerUp,
+  registerDown,
+  registerVswitchd,
+  registerDpctl,
+  registerExec,
+];
 
 const { version, description } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

@@ -57,7 +57,7 @@ as ovs-dpctl, run under \`tapswitch exec -- PROGRAM\` where the datapath is a pr
     });
 }
 
-const collect = (spec: string | true, specs: string[]): string[] => [...specs, spec === true ? 'info' : spec];
+const collect = (spec: string | true, specs: string[]): string[] => [...specs, spec === true ? 'any:any:dbg' : spec];
 
 /** To the process that started us in the background, or to the terminal. */
 function tell(report: Report): void {
