@@ -1,15 +1,398 @@
-import type { FlowKey } from '../flow/flow-key.ts';
+/**
+ * Validates a list of actions when it is installed, as the kernel does, and makes the program that actions.ts runs.
+ * Everything that can be checked is checked here: running checks only what depends on the packet.
+ *
+ * Validation follows what the actions do to the packet (PacketShape).  A list inside an action begins with the shape at
+ * that action; what it does there is forgotten after it.
+ * Source: net/openvswitch/flow_netlink.c (ovs_nla_copy_actions and below).
+ */
+import { FIELD, VLAN_CFI } from '../flow/fields.ts';
+import { type FlowKey, getField } from '../flow/flow-key.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, nlaAlign } from '../netlink/constants.ts';
+import { NetlinkError, NetlinkFormatError } from '../netlink/errors.ts';
+import { DP_MAX_PORTS } from '../netlink/families/ovs-vport.ts';
+import { AttrCursor } from '../netlink/message.ts';
+import {
+  MAX_ACTION_DEPTH,
+  OVS_ACTION_ATTR,
+  OVS_CHECK_PKT_LEN_ATTR,
+  OVS_DEC_TTL_ATTR,
+  OVS_HASH_ALG,
+  OVS_MPLS_L3_TUNNEL_FLAG_MASK,
+  OVS_SAMPLE_ATTR,
+  OVS_USERSPACE_ATTR,
+} from '../odp/action-attrs.ts';
+import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
+import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
+import { compileSet, type PacketShape } from './compile-set.ts';
 
-/** Linux version for `kernelCompat`. */
+/** A Linux version as one number, to compare. */
 export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
-/** What the golden recordings are of. */
+/** Whose answers are given unless something else is asked for: Linux 6.1's, which stock tools are tested with. */
 export const DEFAULT_KERNEL = linuxVersion(6, 1);
-/** Signature; the body follows. */
-export declare function compileActions(
+const KERNEL_WITH_DROP = linuxVersion(6, 7);
+
+const A = OVS_ACTION_ATTR;
+/** Payload sizes; -1 is checked by the action itself.  What is missing is refused. */
+const SIZES: readonly (number | undefined)[] = Object.assign([], {
+  [A.OUTPUT]: 4,
+  [A.USERSPACE]: -1,
+  [A.SET]: -1,
+  [A.PUSH_VLAN]: 4,
+  [A.POP_VLAN]: 0,
+  [A.SAMPLE]: -1,
+  [A.RECIRC]: 4,
+  [A.HASH]: 8,
+  [A.PUSH_MPLS]: 8,
+  [A.POP_MPLS]: 2,
+  [A.SET_MASKED]: -1,
+  [A.TRUNC]: 4,
+  [A.PUSH_ETH]: 12,
+  [A.POP_ETH]: 0,
+  [A.CLONE]: -1,
+  [A.CHECK_PKT_LEN]: -1,
+  [A.ADD_MPLS]: 8,
+  [A.DEC_TTL]: -1,
+  [A.DROP]: 4,
+});
+/** Actions that leave the flow key as it is for those that come after them. */
+const KEEPS_KEY = new Set<number>([A.OUTPUT, A.RECIRC, A.TRUNC, A.USERSPACE]);
+/** Largest attribute. */
+const MAX_ATTR = 0xffff;
+
+/**
+ * Compiles the action list in bytes `[at, at + size)` of `dv` for packets of `key`, the masked key of their flow or the
+ * whole key of a packet to be executed.  Throws NetlinkError: EINVAL for what is wrong, EOVERFLOW for lists nested too
+ * deep, EMSGSIZE and ERANGE as the kernel.
+ */
+export function compileActions(
   dv: DataView,
   at: number,
   size: number,
   key: FlowKey,
-  kernelCompat?: number,
-): ActionProgram;
+  kernelCompat: number = DEFAULT_KERNEL,
+): ActionProgram {
+  const compiler = new Compiler(dv, at, key, kernelCompat);
+  const shape: PacketShape = {
+    ethType: getField(key, FIELD.ethType),
+    vlanTci: getField(key, FIELD.vlanTci),
+    nMpls: countLabels(key),
+    hasEthernet: getField(key, FIELD.packetType) === 0,
+  };
+  try {
+    compiler.list(at, size, shape, 0);
+  } catch (e) {
+    if (e instanceof NetlinkFormatError) throw new NetlinkError(ERRNO.EINVAL, e.message);
+    throw e;
+  }
+  return {
+    code: Int32Array.from(compiler.code),
+    bytes: new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice(),
+  };
+}
+
+/** Labels that the key has, as far as it shows. */
+function countLabels(key: FlowKey): number {
+  if (!isMplsType(getField(key, FIELD.ethType))) return 0;
+  if (key[FIELD.mplsLse2.word] !== 0) return 3;
+  return key[FIELD.mplsLse1.word] !== 0 ? 2 : 1;
+}
+
+const refuse = (what: string, errno: number = ERRNO.EINVAL): never => {
+  throw new NetlinkError(errno, `actions: ${what}`);
+};
+
+class Compiler {
+  readonly code: number[] = [];
+  private readonly dv: DataView;
+  private readonly base: number;
+  private readonly key: FlowKey;
+  private readonly kernelCompat: number;
+  /** Bytes that the kernel would have stored up to here: its limits are about those. */
+  private stored = 0;
+
+  constructor(dv: DataView, base: number, key: FlowKey, kernelCompat: number) {
+    this.dv = dv;
+    this.base = base;
+    this.key = key;
+    this.kernelCompat = kernelCompat;
+  }
+
+  /** Compiles one list.  `shape` is changed. */
+  list(at: number, size: number, shape: PacketShape, depth: number): void {
+    if (depth > MAX_ACTION_DEPTH) refuse('nested too deep', ERRNO.EOVERFLOW);
+    const it = new AttrCursor(this.dv, at, at + size, 'OVS_ACTION_ATTR');
+    while (it.next()) {
+      const want = SIZES[it.type];
+      if (want === undefined || (want !== it.size && want !== -1)) refuse(`action ${it.type} of ${it.size} bytes`);
+      const isLast = it.at + nlaAlign(it.size) >= at + size;
+      this.action(it, shape, depth, isLast, at, size);
+    }
+  }
+
+  private emit(op: number, ...args: number[]): void {
+    this.code.push(op, args.length, ...args);
+  }
+  private u32(at: number): number {
+    return this.dv.getUint32(at, LITTLE_ENDIAN);
+  }
+
+  private action(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean, listAt: number, listSize: number) {
+    const { dv } = this;
+    let stored = NLA_HDRLEN + nlaAlign(it.size);
+    switch (it.type) {
+      case A.OUTPUT: {
+        const port = this.u32(it.at);
+        if (port >= DP_MAX_PORTS) refuse(`output to port ${port}`);
+        this.emit(A.OUTPUT, port);
+        break;
+      }
+      case A.USERSPACE:
+        this.userspace(it, listAt, listSize);
+        break;
+      case A.TRUNC: {
+        const max = this.u32(it.at);
+        if (max < ETH_HLEN) refuse(`truncation to ${max} bytes`);
+        this.emit(A.TRUNC, max);
+        break;
+      }
+      case A.HASH:
+        if (this.u32(it.at) !== OVS_HASH_ALG.L4) refuse(`hash algorithm ${this.u32(it.at)}`);
+        this.emit(A.HASH, this.u32(it.at + 4) | 0);
+        break;
+      case A.POP_VLAN:
+        if (!shape.hasEthernet) refuse('pop_vlan without Ethernet header');
+        shape.vlanTci = 0;
+        this.emit(A.POP_VLAN);
+        break;
+      case A.PUSH_VLAN: {
+        const tci = dv.getUint16(it.at + 2);
+        if (!shape.hasEthernet || !isVlanType(dv.getUint16(it.at)) || (tci & VLAN_CFI) === 0) refuse('push_vlan');
+        shape.vlanTci = tci;
+        this.emit(A.PUSH_VLAN, dv.getInt32(it.at));
+        break;
+      }
+      case A.RECIRC:
+        this.emit(A.RECIRC, this.u32(it.at) | 0);
+        break;
+      case A.PUSH_MPLS:
+      case A.ADD_MPLS:
+        this.pushMpls(it, shape);
+        break;
+      case A.POP_MPLS: {
+        const type = dv.getUint16(it.at);
+        if ((shape.vlanTci & VLAN_CFI) !== 0 || !isMplsType(shape.ethType)) refuse('pop_mpls without labels');
+        if (type === ETH_TYPE.TEB && shape.hasEthernet) refuse('pop_mpls to Ethernet behind an Ethernet header');
+        // Nothing is known of what is behind the last label, so nothing of it can be set without recirculation.
+        shape.nMpls--;
+        shape.ethType = !isMplsType(type) || shape.nMpls === 0 ? 0 : type;
+        this.emit(A.POP_MPLS, type);
+        break;
+      }
+      case A.SET:
+      case A.SET_MASKED: {
+        const n = compileSet(it, it.type === A.SET_MASKED, this.key, shape, this.code);
+        if (n < 0) refuse('set of a field that cannot be set here');
+        if (it.type === A.SET) stored = n;
+        break;
+      }
+      case A.PUSH_ETH:
+        if (shape.hasEthernet) refuse('push_eth on an Ethernet header');
+        shape.hasEthernet = true;
+        this.emit(
+          A.PUSH_ETH,
+          dv.getInt32(it.at + 6),
+          (dv.getUint16(it.at + 10) << 16) | dv.getUint16(it.at),
+          dv.getInt32(it.at + 2),
+        );
+        break;
+      case A.POP_ETH:
+        if (!shape.hasEthernet || (shape.vlanTci & VLAN_CFI) !== 0) refuse('pop_eth');
+        shape.hasEthernet = false;
+        this.emit(A.POP_ETH);
+        break;
+      case A.SAMPLE:
+        this.sample(it, shape, depth, isLast);
+        return;
+      case A.CLONE:
+        this.nestedList(A.CLONE, [this.inPlace(it.at, it.size, isLast)], it.at, it.size, shape, depth, 8);
+        return;
+      case A.CHECK_PKT_LEN:
+        this.checkPktLen(it, shape, depth, isLast);
+        return;
+      case A.DEC_TTL: {
+        const list = this.decTtlList(it);
+        this.nestedList(A.DEC_TTL, [], list.at, list.size, shape, depth, NLA_HDRLEN);
+        return;
+      }
+      case A.DROP:
+        if (this.kernelCompat < KERNEL_WITH_DROP || !isLast) refuse('drop');
+        this.emit(A.DROP, this.u32(it.at) | 0);
+        break;
+      default:
+        refuse(`action ${it.type}`);
+    }
+    this.stored += stored;
+  }
+
+  private userspace(it: AttrCursor, listAt: number, listSize: number): void {
+    const attrs = this.attributes(it, OVS_USERSPACE_ATTR.ACTIONS);
+    const pid = attrs[OVS_USERSPACE_ATTR.PID];
+    const port = attrs[OVS_USERSPACE_ATTR.EGRESS_TUN_PORT];
+    if ((pid && pid.size < 4) || (port && port.size < 4)) refuse('userspace attribute too short', ERRNO.ERANGE);
+    if (pid === undefined || this.u32(pid.at) === 0) refuse('userspace without port id');
+    const data = attrs[OVS_USERSPACE_ATTR.USERDATA];
+    const wantsActions = attrs[OVS_USERSPACE_ATTR.ACTIONS] !== undefined;
+    this.emit(
+      A.USERSPACE,
+      this.u32(pid!.at) | 0,
+      data === undefined ? 0 : data.at - this.base,
+      data === undefined ? -1 : data.size,
+      port === undefined ? -1 : this.u32(port.at) | 0,
+      wantsActions ? listAt - this.base : 0,
+      wantsActions ? listSize : -1,
+    );
+  }
+
+  private pushMpls(it: AttrCursor, shape: PacketShape): void {
+    const { dv } = this;
+    const type = dv.getUint16(it.at + 4);
+    const isPush = it.type === A.PUSH_MPLS;
+    const behindEthernet = isPush || (dv.getUint16(it.at + 6, LITTLE_ENDIAN) & OVS_MPLS_L3_TUNNEL_FLAG_MASK) !== 0;
+    if (!isMplsType(type)) refuse('push_mpls of another ethertype');
+    if (behindEthernet) {
+      // Only behind what is known to hold no tags.
+      if ((shape.vlanTci & VLAN_CFI) !== 0 || !MPLS_MAY_COVER(shape.ethType)) refuse('push_mpls');
+      shape.nMpls++;
+    } else if (shape.hasEthernet) {
+      shape.nMpls = 1;
+      shape.hasEthernet = false;
+    } else {
+      shape.nMpls++;
+    }
+    shape.ethType = type;
+    if (isPush) this.emit(A.PUSH_MPLS, dv.getInt32(it.at), type);
+    else this.emit(A.ADD_MPLS, dv.getInt32(it.at), type, behindEthernet ? 1 : 0);
+  }
+
+  private sample(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
+    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_SAMPLE_ATTR');
+    const attrs: Range[] = [];
+    while (seen.next()) {
+      const isKnown = seen.type === OVS_SAMPLE_ATTR.PROBABILITY || seen.type === OVS_SAMPLE_ATTR.ACTIONS;
+      if (!isKnown || attrs[seen.type] !== undefined) refuse(`sample attribute ${seen.type}`);
+      attrs[seen.type] = { at: seen.at, size: seen.size };
+    }
+    const probability = attrs[OVS_SAMPLE_ATTR.PROBABILITY];
+    if (probability?.size !== 4) refuse('sample without probability');
+    const list = this.checkedList(attrs[OVS_SAMPLE_ATTR.ACTIONS]);
+    const head = [this.u32(probability!.at) | 0, this.inPlace(list.at, list.size, isLast)];
+    this.nestedList(A.SAMPLE, head, list.at, list.size, shape, depth, 12);
+  }
+
+  private checkPktLen(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
+    const C = OVS_CHECK_PKT_LEN_ATTR;
+    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_CHECK_PKT_LEN_ATTR');
+    const attrs: Range[] = [];
+    while (seen.next()) {
+      if (seen.type > C.ACTIONS_IF_LESS_EQUAL) refuse(`check_pkt_len attribute ${seen.type}`);
+      if (seen.type === C.PKT_LEN && seen.size < 2) refuse('check_pkt_len length too short', ERRNO.ERANGE);
+      if (seen.type > C.PKT_LEN && seen.size > 0 && seen.size < NLA_HDRLEN) refuse('check_pkt_len list', ERRNO.ERANGE);
+      attrs[seen.type] = { at: seen.at, size: seen.size };
+    }
+    const length = attrs[C.PKT_LEN];
+    const bytes = length === undefined ? 0 : this.dv.getUint16(length.at, LITTLE_ENDIAN);
+    if (bytes === 0) refuse('check_pkt_len without length');
+    const less = this.checkedList(attrs[C.ACTIONS_IF_LESS_EQUAL]);
+    const greater = this.checkedList(attrs[C.ACTIONS_IF_GREATER]);
+
+    const start = this.code.length;
+    const storedBefore = this.stored;
+    this.emit(
+      A.CHECK_PKT_LEN,
+      bytes,
+      this.inPlace(less.at, less.size, isLast),
+      this.inPlace(greater.at, greater.size, isLast),
+      0,
+    );
+    const lists = this.code.length;
+    this.stored += NLA_HDRLEN + 8;
+    this.stored += NLA_HDRLEN;
+    const hasEthernet = getField(this.key, FIELD.packetType) === 0;
+    this.list(less.at, less.size, { ...shape, hasEthernet }, depth + 1);
+    this.code[lists - 1] = this.code.length - lists;
+    this.stored += NLA_HDRLEN;
+    this.list(greater.at, greater.size, { ...shape, hasEthernet }, depth + 1);
+    this.code[start + 1] = this.code.length - start - 2;
+    if (this.stored - storedBefore > MAX_ATTR) refuse('too long', ERRNO.EMSGSIZE);
+  }
+
+  /** Emits `op` with `head` arguments and then the list.  `overhead`: bytes stored besides the list and its header. */
+  private nestedList(
+    op: number,
+    head: number[],
+    at: number,
+    size: number,
+    shape: PacketShape,
+    depth: number,
+    overhead: number,
+  ): void {
+    if (size > 0 && size < NLA_HDRLEN) refuse('list too short');
+    const start = this.code.length;
+    const storedBefore = this.stored;
+    this.emit(op, ...head);
+    this.stored += NLA_HDRLEN + overhead;
+    // Inside, whether there is an Ethernet header is judged by the flow key again, as the kernel does.
+    const hasEthernet = getField(this.key, FIELD.packetType) === 0;
+    this.list(at, size, { ...shape, hasEthernet }, depth + 1);
+    this.code[start + 1] = this.code.length - start - 2;
+    if (this.stored - storedBefore > MAX_ATTR) refuse('too long', ERRNO.EMSGSIZE);
+  }
+
+  private inPlace(at: number, size: number, isLast: boolean): number {
+    if (isLast) return 1;
+    const it = new AttrCursor(this.dv, at, at + size, 'OVS_ACTION_ATTR');
+    while (it.next()) if (!KEEPS_KEY.has(it.type)) return 0;
+    return 1;
+  }
+
+  private checkedList(list: Range | undefined): Range {
+    if (list === undefined || (list.size > 0 && list.size < NLA_HDRLEN)) return refuse('list of actions missing');
+    return list;
+  }
+
+  /** The list in a DEC_TTL; unknown attributes are ignored, a second list is refused. */
+  private decTtlList(it: AttrCursor): Range {
+    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_DEC_TTL_ATTR');
+    let list: Range | undefined;
+    while (seen.next()) {
+      if (seen.type > OVS_DEC_TTL_ATTR.ACTION) continue;
+      if (seen.type !== OVS_DEC_TTL_ATTR.ACTION || list !== undefined) refuse(`dec_ttl attribute ${seen.type}`);
+      list = { at: seen.at, size: seen.size };
+    }
+    return this.checkedList(list);
+  }
+
+  /** Attributes up to `max` by number, the last of each; the others, and what is left at the end, are ignored. */
+  private attributes(it: AttrCursor, max: number): Range[] {
+    const attrs: Range[] = [];
+    const end = it.at + it.size;
+    for (let at = it.at; end - at >= NLA_HDRLEN; ) {
+      const len = this.dv.getUint16(at, LITTLE_ENDIAN);
+      if (len < NLA_HDRLEN || len > end - at) break;
+      const type = this.dv.getUint16(at + 2, LITTLE_ENDIAN) & 0x3fff;
+      if (type <= max) attrs[type] = { at: at + NLA_HDRLEN, size: len - NLA_HDRLEN };
+      at += nlaAlign(len);
+    }
+    return attrs;
+  }
+}
+
+interface Range {
+  at: number;
+  size: number;
+}
+
+const MPLS_MAY_COVER = (type: number): boolean =>
+  type === ETH_TYPE.IP || type === ETH_TYPE.IPV6 || type === ETH_TYPE.ARP || type === ETH_TYPE.RARP || isMplsType(type);

@@ -1,9 +1,39 @@
-import type { FlowKey } from '../flow/flow-key.ts';
-import type { Arena } from '../packet/packet.ts';
+/**
+ * One datapath: its ports, its flow table, and the way of a packet through them.
+ *
+ *     PortBackend.receive -> receive() -> process(): flow key, look-up -> ActionExecutor.execute() -> output() -> port
+ *                                              \-> miss: sendUpcall()            \-> userspace(): sendUpcall()
+ *
+ * Packets come in batches; what is sent is queued on the ports, and flushed at the end of the batch, until when the bytes
+ * must stay as they are (slot-pool.ts).  Not re-entrant: a backend must not deliver a frame while it is sent one.
+ * Source: net/openvswitch/datapath.c, vport.c.
+ */
+import { FIELD } from '../flow/fields.ts';
+import { extractHeaders, extractMetadata } from '../flow/flow-extract.ts';
+import { hashFlow } from '../flow/flow-hash.ts';
+import { type FlowKey, newFlowKey } from '../flow/flow-key.ts';
+import { OVS_DP_F } from '../netlink/families/ovs-datapath.ts';
+import { DP_MAX_PORTS, OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
+import { ETH_HLEN, hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
+import { type Arena, HEADROOM, type Packet, SLOT_SIZE } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
-import type { FlowTable } from './flow-table.ts';
-import type { UpcallSink } from './upcall.ts';
-import type { Vport, VportSpec } from './vport.ts';
+import { ActionExecutor, type ActionHost } from './actions.ts';
+import { DROP, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
+import { FlowTable } from './flow-table.ts';
+import { PortSender } from './port-sender.ts';
+import { hasOffloads } from './segment.ts';
+import { SlotPool } from './slot-pool.ts';
+import { Upcaller, type UpcallSink } from './upcall.ts';
+import { Vport, type VportSpec } from './vport.ts';
+
+const W_IN_PORT = FIELD.inPort.word;
+const W_PRIORITY = FIELD.skbPriority.word;
+const W_MARK = FIELD.skbMark.word;
+const W_RECIRC = FIELD.recircId.word;
+const W_FLAGS = FIELD.tcpFlags.word;
+/** DP_MASKS_REBALANCE_INTERVAL. */
+const REBALANCE_MS = 4000;
 
 export interface DatapathOptions {
   readonly name: string;
@@ -16,7 +46,7 @@ export interface DatapathOptions {
 }
 
 export interface ExecuteOptions {
-  /** OVS_PACKET_ATTR_MRU, HASH (low 32 bits, 0: none), UPCALL_PID (0: none). */
+  /** OVS_PACKET_ATTR_MRU, HASH (low 32 bits) and UPCALL_PID; 0: none. */
   readonly mru?: number;
   readonly hash?: number;
   readonly upcallPid?: number;
@@ -24,41 +54,229 @@ export interface ExecuteOptions {
   readonly isBatched?: boolean;
 }
 
-/** Signatures; see the commits that follow for the bodies. */
-export declare class Datapath {
+export class Datapath implements ActionHost {
   readonly name: string;
   /** dp_ifindex: that of the local port's device; the netlink side sets it. */
-  ifindex: number;
+  ifindex = 0;
   readonly arena: Arena;
   readonly clock: () => number;
+  readonly random: () => number;
   readonly table: FlowTable;
   /** OVS_DP_STATS; nMaskHit and nCacheHit are in `table`. */
-  nHit: number;
-  nMissed: number;
-  nLost: number;
+  nHit = 0;
+  nMissed = 0;
+  nLost = 0;
+  /** Packets dropped, by DROP. */
+  readonly drops = new Float64Array(N_DROP_REASONS);
   /** OVS_DP_F bits. */
-  userFeatures: number;
+  userFeatures = 0;
   /** OVS_DP_ATTR_PER_CPU_PIDS; empty if not set. */
-  perCpuPids: Uint32Array;
-  /** Number of ports. */
-  readonly nPorts: number;
-  constructor(options: DatapathOptions);
-  /** Makes a vport and starts receiving on it.  The caller has checked that the number is free and below 65535. */
-  addVport(spec: VportSpec): Vport;
-  /** Stops it, closes its backend. */
-  removeVport(vport: Vport): void;
-  vport(portNo: number): Vport | undefined;
+  perCpuPids = new Uint32Array(0);
+
+  private readonly ports: (Vport | undefined)[] = [];
+  private portCount = 0;
+  private readonly slots: SlotPool;
+  private readonly sender: PortSender;
+  private readonly executor: ActionExecutor;
+  private readonly upcaller: Upcaller;
+  private readonly rx: Packet;
+  private readonly rxKey = newFlowKey();
+  /** Of extractForExecute(), until execute(). */
+  private readonly pending: Packet;
+  private readonly pendingKey = newFlowKey();
+  /** Time of the batch, -1 before its first packet. */
+  private now = -1;
+  private lastRebalance: number;
+
+  constructor(options: DatapathOptions) {
+    this.name = options.name;
+    this.arena = options.arena;
+    this.clock = options.clock;
+    this.random = options.random ?? Math.random;
+    this.table = new FlowTable(this.random);
+    this.lastRebalance = this.clock();
+    this.slots = new SlotPool(this.arena, () => this.sender.flush());
+    this.sender = new PortSender(this.slots);
+    this.executor = new ActionExecutor(this, this.slots);
+    this.upcaller = new Upcaller(this, this.slots, options.upcallSink);
+    this.rx = this.slots.newPacket();
+    this.pending = this.slots.newPacket();
+  }
+
+  get nPorts(): number {
+    return this.portCount;
+  }
+
+  /** Makes a vport and starts receiving on it.  Throws RangeError for a number that is taken or too large. */
+  addVport(spec: VportSpec): Vport {
+    const { portNo } = spec;
+    if (portNo < 0 || portNo >= DP_MAX_PORTS || this.ports[portNo] !== undefined) {
+      throw new RangeError(`${this.name}: port number ${portNo} is taken or too large`);
+    }
+    const vport = new Vport(spec);
+    // Holes are filled, so that the array stays one with fast elements.
+    while (this.ports.length <= portNo) this.ports.push(undefined);
+    this.ports[portNo] = vport;
+    this.portCount++;
+    vport.backend.start({
+      receive: (pkt) => this.receive(vport, pkt),
+      batchEnd: () => this.flush(),
+    });
+    return vport;
+  }
+
+  /** Stops it and closes its backend. */
+  removeVport(vport: Vport): void {
+    if (this.ports[vport.portNo] !== vport) throw new RangeError(`${this.name}: no port ${vport.portNo}`);
+    this.flush();
+    this.ports[vport.portNo] = undefined;
+    this.portCount--;
+    vport.backend.close();
+  }
+
+  vport(portNo: number): Vport | undefined {
+    return this.ports[portNo];
+  }
+
   /** In order of their numbers. */
-  vports(): Vport[];
-  /**
-   * OVS_PACKET_CMD_EXECUTE: runs `program` on a copy of `packet[0, size)`.  `key` holds the metadata that the request's
-   * key gave (in_port, priority, mark, recirc_id, hash, ct, tunnel) and is completed from the packet (changed).
-   * Returns 0 or -errno.
-   */
-  extractForExecute(packet: Uint8Array, offset: number, size: number, key: FlowKey): number;
-  execute(key: FlowKey, program: ActionProgram, options?: ExecuteOptions): number;
-  /** Sends what is queued on all ports. */
-  flush(): void;
+  vports(): Vport[] {
+    return this.ports.filter((p) => p !== undefined);
+  }
+
   /** Removes all vports and flows. */
-  close(): void;
+  close(): void {
+    for (const vport of this.vports()) this.removeVport(vport);
+    this.table.flush();
+  }
+
+  /** One frame from a port.  Hot path. */
+  private receive(vport: Vport, from: Packet): void {
+    if (this.ports[vport.portNo] !== vport) return;
+    const { rx, rxKey } = this;
+    rx.cloneFrom(from);
+    rx.resetMetadata();
+    rx.inPort = vport.portNo;
+    if (this.now < 0) this.now = this.clock();
+    extractMetadata(rx, rxKey);
+    if (extractHeaders(rx, rxKey)) this.process(rx, rxKey);
+    else this.drop(DROP.BAD_PACKET);
+    rx.slot = -1;
+  }
+
+  /** Looks up the flow of a packet and runs its actions; an upcall if there is none.  Returns 0 or -errno.  Hot path. */
+  process(pkt: Packet, key: FlowKey): number {
+    if (pkt.hash === 0) pkt.hash = hashFlow(key);
+    const flow = this.table.lookupPacket(key, pkt.hash);
+    if (flow === undefined) {
+      this.nMissed++;
+      const vport = this.ports[pkt.inPort];
+      const err = this.upcaller.miss(pkt, key, vport);
+      if (err !== 0) this.drop(DROP.UPCALL);
+      return 0;
+    }
+    this.nHit++;
+    flow.count(pkt.end - pkt.start, key[W_FLAGS]! >>> 16, this.now);
+    this.executor.execute(pkt, key, flow.program);
+    return 0;
+  }
+
+  output(pkt: Packet, portNo: number): void {
+    const vport = this.ports[portNo];
+    if (vport === undefined) {
+      this.drop(DROP.NO_PORT);
+      return;
+    }
+    if (pkt.packetType !== 0) {
+      this.drop(DROP.L2_TYPE);
+      return;
+    }
+    let reason: number;
+    if (pkt.cutLen !== 0 && pkt.cutLen < sizeWithoutVlan(pkt)) {
+      const cut = this.slots.pushPacket();
+      cut.cloneFrom(pkt);
+      reason = this.cut(cut) ? this.sender.send(cut, vport) : DROP.NO_MEMORY;
+      this.slots.popPacket();
+    } else {
+      reason = this.sender.send(pkt, vport);
+    }
+    pkt.isShared = true;
+    if (reason >= 0) this.drop(reason as DropReason);
+  }
+
+  /** Cuts a packet to its cutLen, without counting its outermost VLAN tag. */
+  private cut(pkt: Packet): boolean {
+    if (hasOffloads(pkt)) {
+      // What a device would do with the part that is gone makes no sense any more.
+      if (!this.slots.moveToOwnSlot(pkt) || !this.sender.finish(pkt)) return false;
+    }
+    pkt.end = pkt.start + Math.max(pkt.cutLen, ETH_HLEN) + (hasVlan(pkt) ? VLAN_HLEN : 0);
+    return true;
+  }
+
+  userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void {
+    this.upcaller.action(pkt, key, this.ports[pkt.inPort], program, arg);
+  }
+
+  drop(reason: DropReason): void {
+    this.drops[reason]!++;
+  }
+
+  /**
+   * First half of OVS_PACKET_CMD_EXECUTE: takes in `packet[offset, offset + size)`.  `key` has the metadata of the
+   * request's key (in_port, priority, mark, recirculation id, hash, conntrack, tunnel; packetType for a packet without
+   * Ethernet header) and is completed from the packet, for compileActions().  Returns 0 or -errno.
+   */
+  extractForExecute(packet: Uint8Array, offset: number, size: number, key: FlowKey): number {
+    const { pending } = this;
+    if (size > SLOT_SIZE - HEADROOM) return -ERRNO.EINVAL;
+    const slot = this.slots.take();
+    if (slot < 0) return -ERRNO.ENOMEM;
+    pending.reset(slot);
+    pending.packetType = key[FIELD.packetType.word]! & 0xffff;
+    this.arena.bytes.set(packet.subarray(offset, offset + size), pending.start);
+    pending.end = pending.start + size;
+    if (extractHeaders(pending, key)) return 0;
+    pending.slot = -1;
+    return -ERRNO.EINVAL;
+  }
+
+  /** Second half: runs `program` on the packet of extractForExecute() with its key.  Returns 0 or -errno. */
+  execute(key: FlowKey, program: ActionProgram, options: ExecuteOptions = {}): number {
+    const { pending, pendingKey } = this;
+    if (pending.slot < 0) return -ERRNO.EINVAL;
+    const inPort = key[W_IN_PORT]! & 0xffff;
+    pending.inPort = this.ports[inPort] !== undefined ? inPort : OVSP_LOCAL;
+    if (this.ports[pending.inPort] === undefined) {
+      pending.slot = -1;
+      return -ERRNO.ENODEV;
+    }
+    pending.skbPriority = key[W_PRIORITY]!;
+    pending.skbMark = key[W_MARK]!;
+    pending.recircId = key[W_RECIRC]!;
+    pending.mru = options.mru ?? 0;
+    pending.hash = (options.hash ?? 0) | 0;
+    pending.upcallPid = options.upcallPid ?? 0;
+    pendingKey.set(key);
+    if (this.now < 0) this.now = this.clock();
+    const err = this.executor.execute(pending, pendingKey, program);
+    pending.slot = -1;
+    if (options.isBatched !== true) this.flush();
+    return err;
+  }
+
+  /** Sends what is queued on all ports; the end of a batch. */
+  flush(): void {
+    this.sender.flush();
+    this.slots.giveBack();
+    if (this.now - this.lastRebalance >= REBALANCE_MS) {
+      this.lastRebalance = this.now;
+      this.table.rebalanceMasks();
+    }
+    this.now = -1;
+  }
+
+  /** Whether upcalls go by CPU (OVS_DP_F_DISPATCH_UPCALL_PER_CPU). */
+  get isPerCpu(): boolean {
+    return (this.userFeatures & OVS_DP_F.bit.dispatchUpcallPerCpu) !== 0;
+  }
 }

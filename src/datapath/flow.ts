@@ -7,7 +7,6 @@
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { ActionProgram } from './action-program.ts';
-import type { FlowTable } from './flow-table.ts';
 
 /** What FlowTable.insert() needs.  Keys and masks are copied; the rest is kept. */
 export interface FlowSpec {
@@ -61,8 +60,14 @@ export class Mask {
   }
 }
 
+/** Where a flow's words are: the flow table. */
+export interface KeySource {
+  readKey(flow: Flow, out: FlowKey): FlowKey;
+  readUnmaskedKey(flow: Flow, out: FlowKey): FlowKey;
+}
+
 export class Flow {
-  private readonly table: FlowTable;
+  private readonly table: KeySource;
   readonly mask: Mask;
   /** Its row in the table's columns; -1 once it was removed. */
   index: number;
@@ -80,7 +85,7 @@ export class Flow {
   tcpFlags = 0;
 
   /** For FlowTable only. */
-  constructor(table: FlowTable, mask: Mask, index: number, ufid: Uint8Array | undefined, program: ActionProgram) {
+  constructor(table: KeySource, mask: Mask, index: number, ufid: Uint8Array | undefined, program: ActionProgram) {
     this.table = table;
     this.mask = mask;
     this.index = index;

@@ -1,0 +1,339 @@
+/**
+ * Runs programs on packets.  Hot path: one loop, one switch, nothing allocated.
+ *
+ * The bytes of a packet are read by others once it was queued for output or cloned (`isShared`); an action that changes
+ * them first moves the packet to a slot of its own.  What runs before the end of a list on a clone (sample, clone,
+ * check_pkt_len, recirc) describes the same bytes with another Packet.
+ *
+ * Limits are the kernel's: five levels of execution (recirculation is one), three of cloned keys, and, beyond those,
+ * nine deferred runs for each packet received.
+ *
+ * compile-actions.ts has checked opcodes, arguments and nesting, and that the flow has the headers that are set; whether
+ * the packet has them whole is checked where they are written.
+ * Source: net/openvswitch/actions.c.
+ */
+import { FIELD } from '../flow/fields.ts';
+import { extractHeaders } from '../flow/flow-extract.ts';
+import { hashAdd, hashFinish, hashFlow } from '../flow/flow-hash.ts';
+import { type FlowKey, newFlowKey } from '../flow/flow-key.ts';
+import { OVS_ACTION_ATTR as A } from '../odp/action-attrs.ts';
+import { hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
+import type { Packet } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
+import { type ActionProgram, EMPTY_PROGRAM, SET_OP } from './action-program.ts';
+import { DROP, type DropReason } from './drop-reasons.ts';
+import {
+  decTtl,
+  popEthernet,
+  popMpls,
+  popVlan,
+  pushEthernet,
+  pushMpls,
+  pushMplsFirst,
+  pushVlan,
+  TTL,
+} from './push-pop.ts';
+import { Segmenter } from './segment.ts';
+import { setEthernet, setIpv4, setIpv6, setMark, setMpls, setPriority, setSctp, setTcp, setUdp } from './set-field.ts';
+import type { SlotPool } from './slot-pool.ts';
+
+const W_RECIRC = FIELD.recircId.word;
+const W_DP_HASH = FIELD.dpHash.word;
+
+/** OVS_RECURSION_LIMIT, and what follows from it. */
+const MAX_LEVEL = 5;
+const KEY_CLONES = MAX_LEVEL - 2;
+/** DEFERRED_ACTION_FIFO_SIZE; one place stays empty. */
+const FIFO_SIZE = 10;
+
+/** What actions need of the datapath. */
+export interface ActionHost {
+  /** Sends `pkt`, cut as `pkt.cutLen` says, on a port.  Its bytes may stay in use: it marks the packet shared. */
+  output(pkt: Packet, portNo: number): void;
+  /** An upcall for a USERSPACE action, whose arguments are at `arg` of the program. */
+  userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void;
+  /** Looks up the flow of a recirculated packet and runs its actions; an upcall if there is none. */
+  process(pkt: Packet, key: FlowKey): number;
+  drop(reason: DropReason): void;
+  /** In [0, 1). */
+  random(): number;
+}
+
+export class ActionExecutor {
+  private readonly host: ActionHost;
+  private readonly slots: SlotPool;
+  private level = 0;
+  private readonly keys: FlowKey[] = Array.from({ length: KEY_CLONES }, newFlowKey);
+
+  // Deferred runs: a FIFO that is filled and emptied once for each packet received.
+  private readonly fifoPackets: Packet[];
+  private readonly fifoKeys: FlowKey[] = Array.from({ length: FIFO_SIZE }, newFlowKey);
+  private readonly fifoPrograms: ActionProgram[] = Array.from({ length: FIFO_SIZE }, () => EMPTY_PROGRAM);
+  /** Where in the program to begin and end; beginning at -1 means recirculation. */
+  private readonly fifoFrom = new Int32Array(FIFO_SIZE);
+  private readonly fifoTo = new Int32Array(FIFO_SIZE);
+  private head = 0;
+  private tail = 0;
+
+  constructor(host: ActionHost, slots: SlotPool) {
+    this.host = host;
+    this.slots = slots;
+    this.fifoPackets = Array.from({ length: FIFO_SIZE }, () => slots.newPacket());
+  }
+
+  /** Runs a whole program.  `pkt` and `key` are used up.  Returns 0 or -errno. */
+  execute(pkt: Packet, key: FlowKey, program: ActionProgram): number {
+    if (this.level >= MAX_LEVEL) {
+      this.host.drop(DROP.RECURSION);
+      return -ERRNO.ENETDOWN;
+    }
+    this.level++;
+    const err = this.run(pkt, key, program, 0, program.code.length);
+    if (this.level === 1) this.runDeferred();
+    this.level--;
+    return err;
+  }
+
+  private run(pkt: Packet, key: FlowKey, program: ActionProgram, from: number, to: number): number {
+    const { code } = program;
+    const { host } = this;
+    for (let pc = from; pc < to; ) {
+      const op = code[pc]!;
+      const arg = pc + 2;
+      pc = arg + code[pc + 1]!;
+      let isGood = true;
+
+      switch (op) {
+        case A.OUTPUT:
+          host.output(pkt, code[arg]!);
+          pkt.cutLen = 0;
+          break;
+        case A.TRUNC:
+          pkt.cutLen = code[arg]!;
+          break;
+        case A.USERSPACE:
+          host.userspace(pkt, key, program, arg);
+          pkt.cutLen = 0;
+          break;
+        case A.HASH:
+          if (pkt.hash === 0) pkt.hash = hashFlow(key);
+          key[W_DP_HASH] = hashFinish(hashAdd(pkt.hash, code[arg]!)) || 1;
+          break;
+        case A.RECIRC: {
+          if (pkt.isKeyStale && !extractHeaders(pkt, key)) {
+            host.drop(DROP.BAD_PACKET);
+            return -ERRNO.EINVAL;
+          }
+          const err = this.cloneRun(pkt, key, program, -1, code[arg]!, pc >= to, true);
+          if (pc >= to) return err;
+          break;
+        }
+        case A.SAMPLE:
+          if (this.isSampled(code[arg]!)) {
+            const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
+            if (pc >= to) return err;
+          }
+          break;
+        case A.CLONE: {
+          const err = this.cloneRun(pkt, key, program, arg + 1, pc, pc >= to, code[arg] === 0);
+          if (pc >= to) return err;
+          break;
+        }
+        case A.CHECK_PKT_LEN: {
+          const err = this.checkPktLen(pkt, key, program, arg, pc, pc >= to);
+          if (pc >= to) return err;
+          break;
+        }
+        case A.DEC_TTL:
+          if (!this.makeWritable(pkt, 0)) return -ERRNO.ENOMEM;
+          switch (decTtl(pkt, key)) {
+            case TTL.EXPIRED:
+              // The rest is not for this packet any more.
+              if (arg === pc) host.drop(DROP.TTL);
+              return this.cloneRun(pkt, key, program, arg, pc, true, false);
+            case TTL.BAD:
+              isGood = false;
+          }
+          break;
+        case A.DROP:
+          host.drop(code[arg] === 0 ? DROP.EXPLICIT : DROP.EXPLICIT_ERROR);
+          return 0;
+        case SET_OP.PRIORITY:
+          setPriority(pkt, key, code, arg);
+          break;
+        case SET_OP.SKB_MARK:
+          setMark(pkt, key, code, arg);
+          break;
+        default:
+          // All others change bytes.
+          if (!this.makeWritable(pkt, pushRoom(op))) return -ERRNO.ENOMEM;
+          isGood = change(pkt, key, code, op, arg);
+      }
+      if (!isGood) {
+        host.drop(DROP.ACTION_ERROR);
+        return -ERRNO.EINVAL;
+      }
+    }
+    return 0;
+  }
+
+  /**
+   * Runs `[from, to)` of a program, or, if `from` is -1, recirculates with id `to`, on the packet as it is.  Unless this
+   * `isLast`, the packet and its key are not changed by that.  `clonesKey`: the run may change the key.
+   */
+  private cloneRun(
+    pkt: Packet,
+    key: FlowKey,
+    program: ActionProgram,
+    from: number,
+    to: number,
+    isLast: boolean,
+    clonesKey: boolean,
+  ): number {
+    let runKey = key;
+    if (clonesKey) {
+      if (this.level > KEY_CLONES) {
+        this.defer(pkt, key, program, from, to);
+        return 0;
+      }
+      runKey = this.keys[this.level - 1]!;
+      runKey.set(key);
+    }
+    let runPkt = pkt;
+    if (!isLast) {
+      pkt.isShared = true;
+      runPkt = this.slots.pushPacket();
+      runPkt.cloneFrom(pkt);
+    }
+    let err = 0;
+    if (from < 0) {
+      runKey[W_RECIRC] = to;
+      err = this.host.process(runPkt, runKey);
+    } else {
+      if (clonesKey) this.level++;
+      err = this.run(runPkt, runKey, program, from, to);
+      if (clonesKey) this.level--;
+    }
+    if (!isLast) this.slots.popPacket();
+    return err;
+  }
+
+  private defer(pkt: Packet, key: FlowKey, program: ActionProgram, from: number, to: number): void {
+    if (this.head >= FIFO_SIZE - 1) {
+      this.host.drop(DROP.DEFERRED);
+      return;
+    }
+    const i = this.head++;
+    pkt.isShared = true;
+    this.fifoPackets[i]!.cloneFrom(pkt);
+    this.fifoKeys[i]!.set(key);
+    this.fifoPrograms[i] = program;
+    this.fifoFrom[i] = from;
+    this.fifoTo[i] = to;
+    if (from < 0) this.fifoKeys[i]![W_RECIRC] = to;
+  }
+
+  private runDeferred(): void {
+    while (this.tail < this.head) {
+      const i = this.tail++;
+      const pkt = this.fifoPackets[i]!;
+      const key = this.fifoKeys[i]!;
+      if (this.fifoFrom[i]! < 0) this.host.process(pkt, key);
+      else this.run(pkt, key, this.fifoPrograms[i]!, this.fifoFrom[i]!, this.fifoTo[i]!);
+      pkt.slot = -1;
+    }
+    this.head = this.tail = 0;
+  }
+
+  /** `probability`: a fraction of 2^32 as int32; -1 is always. */
+  private isSampled(probability: number): boolean {
+    if (probability === -1) return true;
+    return probability !== 0 && Math.floor(this.host.random() * 0x100000000) <= probability >>> 0;
+  }
+
+  /** A super-packet is as large as its largest segment. */
+  private checkPktLen(
+    pkt: Packet,
+    key: FlowKey,
+    program: ActionProgram,
+    arg: number,
+    end: number,
+    isLast: boolean,
+  ): number {
+    const { code } = program;
+    const max = code[arg]!;
+    const tag = hasVlan(pkt) ? VLAN_HLEN : 0;
+    let size = sizeWithoutVlan(pkt);
+    if (pkt.mru !== 0) size = pkt.mru + pkt.l3 - tag;
+    const middle = arg + 4 + code[arg + 3]!;
+    const isLessEqual = size <= max || (pkt.gsoType !== 0 && isWithin(Segmenter.largest(pkt) - tag, max));
+    return isLessEqual
+      ? this.cloneRun(pkt, key, program, arg + 4, middle, isLast, code[arg + 1] === 0)
+      : this.cloneRun(pkt, key, program, middle, end, isLast, code[arg + 2] === 0);
+  }
+
+  /** Gives the packet bytes of its own, with `room` bytes before them.  False if there is no memory: it is dropped. */
+  private makeWritable(pkt: Packet, room: number): boolean {
+    if (!pkt.isShared && this.slots.hasRoom(pkt, room)) return true;
+    if (this.slots.moveToOwnSlot(pkt)) return true;
+    this.host.drop(DROP.NO_MEMORY);
+    return false;
+  }
+}
+
+const isWithin = (size: number, max: number): boolean => size > 0 && size <= max;
+
+/** Bytes that an action writes before the packet. */
+function pushRoom(op: number): number {
+  switch (op) {
+    case A.PUSH_VLAN:
+    case A.PUSH_MPLS:
+    case A.ADD_MPLS:
+      return 4;
+    case A.PUSH_ETH:
+      return 14;
+    default:
+      return 0;
+  }
+}
+
+/** Runs an action that changes a packet's bytes; false if the packet is not fit for it. */
+function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: number): boolean {
+  switch (op) {
+    case A.PUSH_VLAN:
+      return pushVlan(pkt, key, code[arg]!);
+    case A.POP_VLAN:
+      popVlan(pkt, key);
+      return true;
+    case A.PUSH_MPLS:
+      pushMpls(pkt, code[arg]!, code[arg + 1]!);
+      return true;
+    case A.ADD_MPLS:
+      if (code[arg + 2] === 1) pushMpls(pkt, code[arg]!, code[arg + 1]!);
+      else pushMplsFirst(pkt, code[arg]!, code[arg + 1]!);
+      return true;
+    case A.POP_MPLS:
+      return popMpls(pkt, code[arg]!);
+    case A.PUSH_ETH:
+      pushEthernet(pkt, code, arg);
+      return true;
+    case A.POP_ETH:
+      return popEthernet(pkt);
+    case SET_OP.ETHERNET:
+      return setEthernet(pkt, key, code, arg);
+    case SET_OP.IPV4:
+      return setIpv4(pkt, key, code, arg);
+    case SET_OP.IPV6:
+      return setIpv6(pkt, key, code, arg);
+    case SET_OP.TCP:
+      return setTcp(pkt, key, code, arg);
+    case SET_OP.UDP:
+      return setUdp(pkt, key, code, arg);
+    case SET_OP.SCTP:
+      return setSctp(pkt, key, code, arg);
+    case SET_OP.MPLS:
+      return setMpls(pkt, key, code, arg);
+    default:
+      return false;
+  }
+}

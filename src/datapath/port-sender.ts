@@ -1,0 +1,90 @@
+/**
+ * Sends packets on ports: the checks of the kernel's ovs_vport_send(), and in software what a device cannot do.  Frames
+ * are queued on the port's backend until flush().  Hot path.
+ */
+import { ETH_HLEN, sizeWithoutVlan } from '../packet/ethernet.ts';
+import type { Packet } from '../packet/packet.ts';
+import { DROP } from './drop-reasons.ts';
+import { completeChecksum, hasOffloads, Segmenter } from './segment.ts';
+import type { SlotPool } from './slot-pool.ts';
+import type { Vport } from './vport.ts';
+
+export class PortSender {
+  private readonly slots: SlotPool;
+  private readonly segmenter = new Segmenter();
+  private readonly segment: Packet;
+  /** Ports with something queued: `dirty[0, nDirty)`. */
+  private readonly dirty: Vport[] = [];
+  private nDirty = 0;
+
+  constructor(slots: SlotPool) {
+    this.slots = slots;
+    this.segment = slots.newPacket();
+  }
+
+  /** Queues `pkt`, whose bytes must then stay as they are.  Returns a DROP reason, or -1 if it was taken. */
+  send(pkt: Packet, vport: Vport): number {
+    const { backend } = vport;
+    const size = sizeWithoutVlan(pkt) - ETH_HLEN;
+    if (pkt.mru !== 0 && size > pkt.mru) return DROP.FRAGMENT;
+    if (size > backend.mtu && pkt.gsoType === 0) {
+      vport.txErrors++;
+      return DROP.OVER_MTU;
+    }
+    if (backend.takesOffloads || !hasOffloads(pkt)) {
+      this.queue(pkt, vport);
+      return -1;
+    }
+    return this.sendInSoftware(pkt, vport);
+  }
+
+  flush(): void {
+    for (let i = 0; i < this.nDirty; i++) {
+      const vport = this.dirty[i]!;
+      vport.isDirty = false;
+      vport.backend.flush();
+    }
+    this.nDirty = 0;
+  }
+
+  /** Makes a packet that has its bytes to itself one without offloads, a super-packet as if it had been small. */
+  finish(pkt: Packet): boolean {
+    if (!completeChecksum(pkt)) return false;
+    pkt.vnetFlags = pkt.gsoType = pkt.gsoSize = pkt.hdrLen = pkt.csumStart = pkt.csumOffset = 0;
+    return true;
+  }
+
+  private queue(pkt: Packet, vport: Vport): void {
+    vport.backend.send(pkt);
+    if (vport.isDirty) return;
+    vport.isDirty = true;
+    this.dirty[this.nDirty++] = vport;
+  }
+
+  /** In slots of its own: the packet's bytes may be queued elsewhere with the offloads that they have. */
+  private sendInSoftware(pkt: Packet, vport: Vport): number {
+    const { segment, segmenter, slots } = this;
+    let reason = -1;
+    if (pkt.gsoType === 0) {
+      segment.cloneFrom(pkt);
+      if (!slots.moveToOwnSlot(segment)) reason = DROP.NO_MEMORY;
+      else if (!this.finish(segment)) reason = DROP.OFFLOAD;
+      else this.queue(segment, vport);
+    } else {
+      const n = segmenter.begin(pkt);
+      if (n < 0) reason = DROP.OFFLOAD;
+      for (let i = 0; i < n; i++) {
+        const slot = slots.take();
+        if (slot < 0) {
+          reason = DROP.NO_MEMORY;
+          break;
+        }
+        segment.reset(slot);
+        segmenter.write(i, segment);
+        this.queue(segment, vport);
+      }
+    }
+    segment.slot = -1;
+    return reason;
+  }
+}
