@@ -17,7 +17,7 @@ const GROUPS = {
   cvlan:    ['cvlanTpid', 'cvlanTci'],
   ip:       ['nwProto', 'nwTos', 'nwTtl', 'nwFrag'],
   ipv4:     ['nwSrc', 'nwDst'],
-  ipv6:     ['ipv6Src', 'ipv6Dst', 'ipv6Label', 'ipv6Exthdrs'],
+  ipv6:     ['ipv6Src', 'ipv6Dst', 'ipv6Label'],
   arp:      ['nwProto', 'nwSrc', 'nwDst', 'arpSha', 'arpTha'],
   ports:    ['tpSrc', 'tpDst'],
   tcp:      ['tcpFlags'],
@@ -71,12 +71,15 @@ function l4Groups(key: FlowKey, isV6: boolean): Group[] {
   }
 }
 
+/** Whether the packet came with the original direction's tuple of its connection. */
+const hasTuple = (key: FlowKey): boolean => getField(key, FIELD.ctNwProto) !== 0;
+
 function l3Groups(key: FlowKey): Group[] {
   switch (getField(key, FIELD.ethType)) {
     case ETH_TYPE.IPV4:
-      return ['ip', 'ipv4', 'ctV4', ...l4Groups(key, false)];
+      return ['ip', 'ipv4', ...(hasTuple(key) ? (['ctV4'] as const) : []), ...l4Groups(key, false)];
     case ETH_TYPE.IPV6:
-      return ['ip', 'ipv6', 'ctV6', ...l4Groups(key, true)];
+      return ['ip', 'ipv6', ...(hasTuple(key) ? (['ctV6'] as const) : []), ...l4Groups(key, true)];
     case ETH_TYPE.ARP:
     case ETH_TYPE.RARP:
       return ['arp'];
@@ -110,7 +113,7 @@ function shapeOf(key: FlowKey): number {
     const proto = getField(key, FIELD.nwProto);
     const type = getField(key, FIELD.tpSrc);
     const isNd = proto === PROTO.ICMPV6 && (type === ND_SOLICIT || type === ND_ADVERT);
-    shape += (proto * 8 + getField(key, FIELD.nwFrag) * 2 + (isNd ? 1 : 0)) * 0x10000;
+    shape += (proto * 16 + (hasTuple(key) ? 8 : 0) + getField(key, FIELD.nwFrag) * 2 + (isNd ? 1 : 0)) * 0x10000;
   }
   const tunnel = getField(key, FIELD.tunPresent) === 0 ? 0 : 1;
   const l3 = getField(key, FIELD.packetType) === 0 ? 0 : 1;

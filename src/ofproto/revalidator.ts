@@ -12,14 +12,13 @@ import { DPIF_FP, type DpifFlow, type DpifFlowDel, type DpifFlowGet, type DpifFl
 import { FIELD } from '../flow/fields.ts';
 import { getField, newFlowKey } from '../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
+import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../odp/odp-key.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { attrPayload } from './nest.ts';
-import { maskFromNest, ODP_FIT } from './odp-codec.ts';
-import { readFlow } from './read-flow.ts';
 import { MIN_FLOW_LIMIT, type UdpifState } from './udpif-state.ts';
 import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, UKEY, Ukey } from './ukey.ts';
 import { hasExtraBits } from './wildcards.ts';
@@ -273,7 +272,7 @@ export class Revalidator {
   private adopt(f: DpifFlow): FlowDelReason | undefined {
     const { key, actions } = f;
     if (key === undefined || actions === undefined) return undefined;
-    if (readFlow(key, this.flow) === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
+    if (odpKeyToFlow(key, this.flow) === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
     // Recirculation ids mean something to the process that gave them out, which is gone.
     if (getField(this.flow, FIELD.recircId) !== 0 || attrPayload(actions, OVS_ACTION_ATTR.RECIRC) !== undefined) {
       return FLOW_DEL_REASON.NO_OFPROTO;
@@ -332,7 +331,7 @@ export class Revalidator {
   /** Translates a flow's key again, filling its cache, and compares with what is installed. */
   private retranslate(ukey: Ukey): Verdict {
     const { state, flow } = this;
-    const fit = readFlow(ukey.key, flow);
+    const fit = odpKeyToFlow(ukey.key, flow);
     if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
     const from = state.bridges.byOdpPort(getField(flow, FIELD.inPort));
     if (from === undefined) return del(FLOW_DEL_REASON.NO_OFPROTO);
@@ -348,9 +347,9 @@ export class Revalidator {
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
     if (ukey.mask !== undefined && ukey.mask.length > 0) {
-      if (maskFromNest(ukey.mask, this.mask) === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
       // Too wide: it matches packets for which these actions may be wrong.
-      if (hasExtraBits(this.mask, xout.wc, flow)) return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
+      if (hasExtraBits(this.mask, xout.wc)) return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
     }
     return equalBytes(actions, ukey.actions) ? KEEP : { kind: 'modify', actions };
   }

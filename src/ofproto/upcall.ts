@@ -10,6 +10,8 @@ import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type 
 import { FIELD } from '../flow/fields.ts';
 import { getField, newFlowKey } from '../flow/flow-key.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
+import { ODP_FIT, odpKeyToFlow } from '../odp/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromMask } from '../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { decodeCookie } from '../odp/user-action-cookie.ts';
 import { monotonicMs } from '../util/clock.ts';
@@ -17,8 +19,6 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
-import { nestFrom, ODP_FIT } from './odp-codec.ts';
-import { readFlow } from './read-flow.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 import type { XBridge } from './xbridge.ts';
@@ -151,7 +151,7 @@ export class UpcallHandling {
     installs: { op: DpifFlowPut; ukey: Ukey }[],
   ): Prepared | undefined {
     const { state, flow } = this;
-    const fit = readFlow(upcall.key, flow);
+    const fit = odpKeyToFlow(upcall.key, flow);
     if (fit === ODP_FIT.ERROR) return undefined;
     const odpPort = getField(flow, FIELD.inPort);
     const from = state.bridges.byOdpPort(odpPort);
@@ -182,7 +182,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key.slice(),
-        mask: nestFrom(flow, xout.wc),
+        mask: odpKeyFromMask(xout.wc, flow, KERNEL_SUPPORT),
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         cache,
@@ -205,7 +205,7 @@ export class UpcallHandling {
       log.info('upcall could not find ofproto', limit);
       return undefined;
     }
-    if (readFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
+    if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
     const xout = xlateActions({
       bridge,
       flow: this.flow,

@@ -53,21 +53,8 @@ export function nVlans(key: FlowKey): number {
   return ((key[VLAN_WORDS[1]] as number) & VLAN_CFI) === 0 ? 1 : 2;
 }
 
-/**
- * True if `wc` has bits that `installed` lacks, that is, if the flow in the datapath matches packets that it should not.
- * VLAN headers that `key` does not have are not compared: the datapath tells tagged from untagged frames by their
- * Ethernet type, which is always matched.
- */
-export function hasExtraBits(installed: FlowMask, wc: FlowMask, key: FlowKey): boolean {
-  const tags = nVlans(key);
-  for (let i = 0; i < FLOW_WORDS; i++) {
-    if (((wc[i] as number) & ~(installed[i] as number)) === 0) continue;
-    if ((i === VLAN_WORDS[0] && tags < 1) || (i === VLAN_WORDS[1] && tags < 2)) continue;
-    // What distinguishes TPIDs is the outer Ethernet type, and that is always matched too.
-    if (i === VLAN_WORDS[0] || i === VLAN_WORDS[1]) {
-      if (((wc[i] as number) & ~(installed[i] as number) & 0xffff) === 0) continue;
-    }
-    return true;
-  }
+/** True if `wc` has bits that `installed` lacks: the flow in the datapath then matches packets that it should not. */
+export function hasExtraBits(installed: FlowMask, wc: FlowMask): boolean {
+  for (let i = 0; i < FLOW_WORDS; i++) if (((wc[i] as number) & ~(installed[i] as number)) !== 0) return true;
   return false;
 }

@@ -20,7 +20,7 @@ import type { Scheduler } from '../../src/ofproto/scheduler.ts';
 import { FakeClock, setClock } from '../../src/util/clock.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';
-import { nestOf } from './nests.ts';
+import { keyNest } from './nests.ts';
 
 setConsole(() => {});
 
@@ -299,7 +299,7 @@ export const arpRequest = (inPort: number, src: string, nwSrc: number, nwDst: nu
 export const missOf = (key: FlowKey, size = 60): DpifUpcall => ({
   type: DPIF_UC.MISS,
   packet: new Uint8Array(size),
-  key: nestOf(key, key),
+  key: keyNest(key),
   userdata: undefined,
   egressTunKey: undefined,
   actions: undefined,

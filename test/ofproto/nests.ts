@@ -1,19 +1,18 @@
 /** Keys to nests and back, and the text of action lists that the switch makes. */
 import type { FlowKey, FlowMask } from '../../src/flow/flow-key.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
-import { keyFromNest, maskFromNest, nestFrom } from '../../src/ofproto/odp-codec.ts';
+import { odpMaskToFlow } from '../../src/odp/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
 
-export const nestOf = (key: FlowKey, m: FlowMask): Uint8Array => nestFrom(key, m);
+const SUPPORT = { ...KERNEL_SUPPORT, maxVlanHeaders: 2 };
 
-export function maskOf(nest: Uint8Array | undefined): FlowMask {
+export const keyNest = (key: FlowKey): Uint8Array => odpKeyFromFlow(key, SUPPORT);
+
+/** What is left of a mask that goes into the datapath and comes back. */
+export function throughNest(key: FlowKey, wc: FlowMask): FlowMask {
   const mask = newFlowKey();
-  if (nest !== undefined) maskFromNest(nest, mask);
+  odpMaskToFlow(odpKeyFromMask(wc, key, SUPPORT), mask, key, 2);
   return mask;
-}
-export function keyOfNest(nest: Uint8Array): FlowKey {
-  const key = newFlowKey();
-  keyFromNest(nest, key);
-  return key;
 }
 
 /** "1,push_vlan(8100,100a),2": outputs by number. */

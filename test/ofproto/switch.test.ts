@@ -160,7 +160,7 @@ describe('upcalls', () => {
     await dpif.upcall(missOf(udp(2, MAC_A, MAC_B, { skbPriority: 7 })));
     const op = dpif.last[1];
     expect(op?.type === 'execute' && [Buffer.from(op.key).toString('hex'), op.hash]).toEqual([
-      '080002000700000008000300020000000800' + '0f0000000000',
+      '0800020007000000' + '08000f0000000000' + '0800030002000000',
       5n,
     ]);
   });
