@@ -21,7 +21,8 @@ export class Vport {
   /** The device's name when the port was made: what look-ups by name find. */
   readonly name: string;
   readonly backend: PortBackend;
-  upcallPids: Uint32Array;
+  /** At least one; 0 for nobody. */
+  upcallPids = new Uint32Array(1);
   /** OVS_VPORT_ATTR_UPCALL_STATS. */
   upcallSuccess = 0;
   upcallFail = 0;
@@ -35,10 +36,10 @@ export class Vport {
     this.type = spec.type;
     this.name = spec.name;
     this.backend = spec.backend;
-    this.upcallPids = Uint32Array.from(spec.upcallPids ?? [0]);
+    this.setUpcallPids(spec.upcallPids ?? []);
   }
 
-  /** Sets whom upcalls go to. */
+  /** Sets whom upcalls go to; an empty list for nobody. */
   setUpcallPids(pids: readonly number[]): void {
     this.upcallPids = Uint32Array.from(pids.length === 0 ? [0] : pids);
   }
