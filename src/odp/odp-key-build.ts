@@ -1,0 +1,211 @@
+/**
+ * From flow keys and masks to OVS_KEY_ATTR_* nests, attribute by attribute in the order in which ovs-vswitchd writes them.
+ *
+ * A mask has the attributes of its key: which layers there are is a matter of the key, whatever the mask matches.  Attributes that
+ * a datapath does not know are left out, as `OdpSupport` says.  `odp-key.ts` is the way back.
+ * Warm path: once per installed flow.
+ * Source: lib/odp-util.c (odp_flow_key_from_flow__), lib/odp-util.h (ODP_SUPPORT_FIELDS).
+ */
+import { FIELD as F, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField } from '../flow/flow-key.ts';
+import { MessageWriter } from '../netlink/message.ts';
+import { storeKeyAttr } from './key-codec.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
+import { putNsh, putTunnel } from './odp-key-nests.ts';
+import { ETH_P, IPPROTO, isIp, isMpls, isNd, isVlan } from './odp-layers.ts';
+
+/** What a datapath can match. */
+export interface OdpSupport {
+  /** VLAN tags, 0 to 2. */
+  readonly maxVlanHeaders: number;
+  /** MPLS labels in a mask, 0 to 3. */
+  readonly maxMplsDepth: number;
+  readonly recirc: boolean;
+  readonly ctState: boolean;
+  readonly ctZone: boolean;
+  readonly ctMark: boolean;
+  readonly ctLabel: boolean;
+  readonly ctOrigTuple: boolean;
+  readonly ctOrigTuple6: boolean;
+  /** Userspace datapaths only. */
+  readonly ndExt: boolean;
+}
+
+/** What openvswitch.ko of Linux 6.1 can, and a vswitchd with its default vlan-limit uses. */
+export const KERNEL_SUPPORT: OdpSupport = {
+  maxVlanHeaders: 1,
+  maxMplsDepth: 3,
+  recirc: true,
+  ctState: true,
+  ctZone: true,
+  ctMark: true,
+  ctLabel: true,
+  ctOrigTuple: true,
+  ctOrigTuple6: true,
+  ndExt: false,
+};
+
+const ETH_TYPE_MIN = 0x600;
+const ODPP_NONE = 0xffffffff;
+
+/** Appends one attribute of fixed size from the fields of `data`. */
+function putAttr(w: MessageWriter, type: number, data: FlowKey): void {
+  const row = KEY_ROWS[type];
+  if (row === undefined) return;
+  const at = w.attrHeader(type, row.size);
+  w.bytes.fill(0, at, at + row.size);
+  storeKeyAttr(row, data, w.dv, at);
+}
+
+function putBe16(w: MessageWriter, type: number, value: number): void {
+  w.dv.setUint16(w.attrHeader(type, 2), value);
+}
+
+/** The nest of a key. */
+export function odpKeyFromFlow(flow: FlowKey, support: OdpSupport): Uint8Array {
+  const w = new MessageWriter(1024);
+  putOdpKey(w, flow, support);
+  return w.bytes.slice(0, w.size);
+}
+
+/** The nest of a mask; `flow` is its key. */
+export function odpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
+  const w = new MessageWriter(1024);
+  putOdpMask(w, mask, flow, support);
+  return w.bytes.slice(0, w.size);
+}
+
+/** Appends the attributes of a key to `w`. */
+export function putOdpKey(w: MessageWriter, flow: FlowKey, support: OdpSupport): void {
+  put(w, flow, flow, support);
+}
+
+/** Appends the attributes of a mask to `w`. */
+export function putOdpMask(w: MessageWriter, mask: FlowMask, flow: FlowKey, support: OdpSupport): void {
+  put(w, mask, flow, support);
+}
+
+/** `data` is what is written: `flow` itself, or a mask, which `flow` tells how to read. */
+function put(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
+  const isMask = data !== flow;
+  w.attrU32(K.PRIORITY, getField(data, F.skbPriority));
+  if (isMask || getField(flow, F.tunPresent) !== 0) putTunnel(w, data, flow);
+  w.attrU32(K.SKB_MARK, getField(data, F.skbMark));
+  putConntrack(w, data, flow, support);
+  if (support.recirc) {
+    w.attrU32(K.RECIRC_ID, getField(data, F.recircId));
+    w.attrU32(K.DP_HASH, getField(data, F.dpHash));
+  }
+  if (isMask || getField(flow, F.inPort) !== ODPP_NONE) w.attrU32(K.IN_PORT, getField(data, F.inPort));
+  putLayers(w, data, flow, support);
+}
+
+function putConntrack(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
+  if (support.ctState) putAttr(w, K.CT_STATE, data);
+  if (support.ctZone) putAttr(w, K.CT_ZONE, data);
+  if (support.ctMark) putAttr(w, K.CT_MARK, data);
+  if (support.ctLabel) putAttr(w, K.CT_LABELS, data);
+  if (getField(flow, F.ctNwProto) === 0) return;
+  const ethType = getField(flow, F.ethType);
+  if (support.ctOrigTuple && ethType === ETH_P.IP) putAttr(w, K.CT_ORIG_TUPLE_IPV4, data);
+  else if (support.ctOrigTuple6 && ethType === ETH_P.IPV6) putAttr(w, K.CT_ORIG_TUPLE_IPV6, data);
+}
+
+const TAGS: readonly { tpid: Field; tci: Field }[] = [
+  { tpid: F.vlanTpid, tci: F.vlanTci },
+  { tpid: F.cvlanTpid, tci: F.cvlanTci },
+];
+
+function putLayers(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
+  const isMask = data !== flow;
+  const nests: number[] = [];
+  let isTruncated = false;
+  if (getField(flow, F.packetType) === 0) {
+    putAttr(w, K.ETHERNET, data);
+    for (const tag of TAGS.slice(0, support.maxVlanHeaders)) {
+      const hasTag = (getField(flow, tag.tci) & VLAN_CFI) !== 0;
+      const ethType = getField(flow, F.ethType);
+      // A frame that ends within its tag has the tag's TPID for an Ethertype.
+      if (!hasTag && !isVlan(ethType)) break;
+      putBe16(w, K.ETHERTYPE, isMask ? 0xffff : hasTag ? getField(flow, tag.tpid) : ethType);
+      putBe16(w, K.VLAN, getField(data, tag.tci));
+      nests.push(w.nest(K.ENCAP));
+      if (!hasTag) {
+        isTruncated = true;
+        break;
+      }
+    }
+  }
+  if (!isTruncated) putL3(w, data, flow, support);
+  for (const nest of nests.reverse()) w.endNest(nest);
+}
+
+function putL3(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
+  const isMask = data !== flow;
+  const ethType = getField(flow, F.ethType);
+  if (ethType < ETH_TYPE_MIN) {
+    // No Ethertype with a mask of all ones: a frame that is not Ethernet II.
+    if (isMask) putBe16(w, K.ETHERTYPE, 0xffff);
+    return;
+  }
+  putBe16(w, K.ETHERTYPE, getField(data, F.ethType));
+  if (ethType === ETH_P.IP) putAttr(w, K.IPV4, data);
+  else if (ethType === ETH_P.IPV6) putAttr(w, K.IPV6, data);
+  else if (ethType === ETH_P.ARP || ethType === ETH_P.RARP) putArp(w, data);
+  else if (isMpls(ethType)) putMpls(w, data, flow, isMask ? support.maxMplsDepth : LSES.length);
+  else if (ethType === ETH_P.NSH) putNsh(w, data, isMask);
+  if (isIp(ethType) && getField(flow, F.nwFrag) !== OVS_FRAG_TYPE.LATER) putL4(w, data, flow, ethType, support);
+}
+
+/** The opcode is 16 bits on the wire and 8 in a flow; matching all 8 is matching all 16. */
+function putArp(w: MessageWriter, data: FlowKey): void {
+  const at = w.size + 4;
+  putAttr(w, K.ARP, data);
+  if (getField(data, F.nwProto) === 0xff) w.dv.setUint16(at + 8, 0xffff);
+}
+
+const LSES = [F.mplsLse0, F.mplsLse1, F.mplsLse2] as const;
+const MPLS_BOS = 0x100;
+
+/** As many labels as the key has, up to its bottom of stack, and at most `limit`. */
+function putMpls(w: MessageWriter, data: FlowKey, flow: FlowKey, limit: number): void {
+  let n = 0;
+  while (n < LSES.length) {
+    const lse = getField(flow, LSES[n++] ?? F.mplsLse0);
+    if (lse & MPLS_BOS) break;
+  }
+  n = Math.min(n, limit);
+  const at = w.attrHeader(K.MPLS, 4 * n);
+  for (let i = 0; i < n; i++) w.dv.setUint32(at + 4 * i, getField(data, LSES[i] ?? F.mplsLse0));
+}
+
+function putL4(w: MessageWriter, data: FlowKey, flow: FlowKey, ethType: number, support: OdpSupport): void {
+  const isMask = data !== flow;
+  switch (getField(flow, F.nwProto)) {
+    case IPPROTO.TCP:
+      putAttr(w, K.TCP, data);
+      if (!isMask || getField(data, F.tcpFlags)) putAttr(w, K.TCP_FLAGS, data);
+      break;
+    case IPPROTO.UDP:
+      putAttr(w, K.UDP, data);
+      break;
+    case IPPROTO.SCTP:
+      putAttr(w, K.SCTP, data);
+      break;
+    case IPPROTO.ICMP:
+      if (ethType === ETH_P.IP) putAttr(w, K.ICMP, data);
+      break;
+    case IPPROTO.ICMPV6:
+      if (ethType === ETH_P.IPV6) putIcmpv6(w, data, flow, support);
+      break;
+  }
+}
+
+function putIcmpv6(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
+  putAttr(w, K.ICMPV6, data);
+  const isTypeMatched = (getField(data, F.tpSrc) & 0xff) === 0xff && (getField(data, F.tpDst) & 0xff) === 0xff;
+  if (!isNd(flow) || (data !== flow && !isTypeMatched)) return;
+  putAttr(w, K.ND, data);
+  if (support.ndExt && (getField(data, F.ndReserved) || getField(data, F.ndOptionsType)))
+    putAttr(w, K.ND_EXTENSIONS, data);
+}
