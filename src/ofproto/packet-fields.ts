@@ -5,7 +5,7 @@
  * cannot say so, and need not: what tells that the field is absent is matched anyway.
  * Source: lib/flow.h, net/openvswitch/flow_netlink.c (the attributes that each protocol has).
  */
-import { FIELD, type FieldName, FLOW_WORDS, OVS_FRAG_TYPE } from '../flow/fields.ts';
+import { FIELD, type FieldName, FLOW_WORDS, FLOW_WORDS_BASE, OVS_FRAG_TYPE } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
 import { bitsOf, nVlans, unwildcard } from './wildcards.ts';
 
@@ -143,5 +143,8 @@ export function presentBits(key: FlowKey): FlowMask {
 /** Clears from `wc` the bits of fields that a packet like `key` has not got. */
 export function clearAbsent(wc: FlowMask, key: FlowKey): void {
   const present = presentBits(key);
-  for (let i = 0; i < FLOW_WORDS; i++) wc[i] = (wc[i] as number) & (present[i] as number);
+  // What lies beyond is tunnel options, which nothing consults without a tunnel.
+  const n = getField(key, FIELD.tunPresent) === 0 ? FLOW_WORDS_BASE : FLOW_WORDS;
+  for (let i = 0; i < n; i++) wc[i] = (wc[i] as number) & (present[i] as number);
+  wc.fill(0, n);
 }

@@ -5,9 +5,9 @@
 import { DPIF_PER_CPU_PID, type Dpif } from '../dpif/dpif.ts';
 import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
+import { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { encodeCookie } from '../odp/user-action-cookie.ts';
 import { monotonicMs } from '../util/clock.ts';
-import { OdpActionsBuilder } from './odp-codec.ts';
 import type { BackerOptions } from './ofproto-provider.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey.ts';
@@ -75,9 +75,8 @@ export class UdpifState {
 
   /** Actions of a flow each of whose packets userspace must see: send them up, saying why. */
   slowPathActions(bridge: XBridge, flow: FlowKey, ofpInPort: number, reason: number): Uint8Array {
-    const out = new OdpActionsBuilder();
     const pid = this.dpif.upcallPid?.(getField(flow, FIELD.inPort)) ?? DPIF_PER_CPU_PID;
-    out.userspace(pid, encodeCookie({ type: 'slowPath', ofpInPort, ofprotoUuid: bridge.uuid, reason }));
-    return out.finish();
+    const userdata = encodeCookie({ type: 'slowPath', ofpInPort, ofprotoUuid: bridge.uuid, reason });
+    return new OdpActionsBuilder().userspace(pid, { userdata }).finish();
   }
 }

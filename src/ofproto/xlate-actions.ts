@@ -94,5 +94,5 @@ function xlateController(ctx: XlateCtx, maxLen: number): void {
     controllerId: 0,
     maxLen,
   });
-  ctx.out.userspace(ctx.bridge.upcallPid(ctx.ofpInPort), userdata);
+  ctx.out.userspace(ctx.bridge.upcallPid(ctx.ofpInPort), { userdata });
 }

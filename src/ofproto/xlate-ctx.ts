@@ -8,8 +8,8 @@
  */
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, newFlowKey } from '../flow/flow-key.ts';
+import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { newXvlan, type XPort } from './bundle.ts';
-import type { OdpActionsBuilder } from './odp-codec.ts';
 import { OFPPC } from './ofp-port.ts';
 import type { Rule } from './rules.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
@@ -28,6 +28,24 @@ export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * MAX_DEPTH;
 
 const VLAN_BITS = [bitsOf(FIELD.vlanTpid, FIELD.vlanTci), bitsOf(FIELD.cvlanTpid, FIELD.cvlanTci)] as const;
+
+// Translation never waits, so that one set of buffers serves all of them.
+const scratchFlow = newFlowKey();
+const scratchVlans = [newXvlan(), newXvlan(), newXvlan()] as const;
+
+/** What is to be translated, and what may come of it besides actions. */
+export interface XlateIn {
+  readonly bridge: XBridge;
+  /** As the datapath gave it: `inPort` is a datapath port. */
+  readonly flow: FlowKey;
+  readonly ofpInPort: number;
+  /** Learn from the packet. */
+  readonly hasSideEffects: boolean;
+  /** Packets to credit to the rules; undefined credits none. */
+  readonly stats: PushStats | undefined;
+  /** Takes note of what to credit and learn later on. */
+  readonly cache: XlateCache | undefined;
+}
 
 export class XlateCtx {
   readonly bridge: XBridge;
@@ -51,35 +69,27 @@ export class XlateCtx {
   /** The rule whose actions are being carried out. */
   rule: Rule | undefined;
   /** Scratch of `xlate-normal.ts`. */
-  readonly inVlan = newXvlan();
-  readonly vlan = newXvlan();
-  readonly outVlan = newXvlan();
+  readonly inVlan = scratchVlans[0];
+  readonly vlan = scratchVlans[1];
+  readonly outVlan = scratchVlans[2];
 
   /** The VLAN headers that the packet has in the datapath, after the datapath actions so far. */
   private base0: number;
   private base1: number;
 
-  constructor(init: {
-    bridge: XBridge;
-    flow: FlowKey;
-    ofpInPort: number;
-    wc: FlowMask;
-    out: OdpActionsBuilder;
-    hasSideEffects: boolean;
-    stats: PushStats | undefined;
-    cache: XlateCache | undefined;
-  }) {
-    this.bridge = init.bridge;
-    this.flow = newFlowKey();
-    this.flow.set(init.flow);
-    this.flow[FIELD.inPort.word] = init.ofpInPort;
-    this.ofpInPort = init.ofpInPort;
-    this.inPort = init.bridge.xport(init.ofpInPort);
-    this.wc = init.wc;
-    this.out = init.out;
-    this.hasSideEffects = init.hasSideEffects;
-    this.stats = init.stats;
-    this.cache = init.cache;
+  /** `wc` and `out` are the caller's, and empty. */
+  constructor(xin: XlateIn, wc: FlowMask, out: OdpActionsBuilder) {
+    this.bridge = xin.bridge;
+    this.flow = scratchFlow;
+    this.flow.set(xin.flow);
+    this.flow[FIELD.inPort.word] = xin.ofpInPort;
+    this.ofpInPort = xin.ofpInPort;
+    this.inPort = xin.bridge.xport(xin.ofpInPort);
+    this.wc = wc;
+    this.out = out;
+    this.hasSideEffects = xin.hasSideEffects;
+    this.stats = xin.stats;
+    this.cache = xin.cache;
     this.base0 = this.flow[VLAN_WORDS[0]] as number;
     this.base1 = this.flow[VLAN_WORDS[1]] as number;
   }

@@ -8,21 +8,16 @@
  */
 import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
+import { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { coverage } from '../util/coverage.ts';
-import { OdpActionsBuilder } from './odp-codec.ts';
 import { OFPPC } from './ofp-port.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
-import type { PushStats, XBridge } from './xbridge.ts';
 import { xlateTable } from './xlate-actions.ts';
-import type { XlateCache } from './xlate-cache.ts';
-import { XLATE_ERROR, XlateCtx, type XlateError } from './xlate-ctx.ts';
+import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 
 const xlateCount = coverage('xlate_actions');
 const oversizeCount = coverage('xlate_actions_oversize');
-
-/** Largest action list that fits a netlink attribute. */
-const MAX_ACTIONS_SIZE = 0xffff - 4;
 
 const ALWAYS = bitsOf(FIELD.inPort, FIELD.ethType, FIELD.recircId);
 const FRAGMENT = bitsOf(FIELD.nwFrag);
@@ -34,19 +29,6 @@ const TUNNEL_RECEIVED = bitsOf(
   FIELD.tunIpv6Dst,
   FIELD.tunFlags,
 );
-
-export interface XlateIn {
-  readonly bridge: XBridge;
-  /** As the datapath gave it: `inPort` is a datapath port. */
-  readonly flow: FlowKey;
-  readonly ofpInPort: number;
-  /** Learn from the packet. */
-  readonly hasSideEffects: boolean;
-  /** Packets to credit to the rules; undefined credits none. */
-  readonly stats: PushStats | undefined;
-  /** Takes note of what to credit and learn later on. */
-  readonly cache: XlateCache | undefined;
-}
 
 export interface XlateOut {
   /** Not OK: the actions are empty, that is, drop. */
@@ -71,8 +53,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
   xlateCount.n++;
   const wc = scratchWc;
   initWildcards(wc, xin.flow);
-  scratchOut.clear();
-  const ctx = new XlateCtx({ ...xin, wc, out: scratchOut });
+  scratchOut.reset();
+  const ctx = new XlateCtx(xin, wc, scratchOut);
   if (getField(xin.flow, FIELD.recircId) !== 0) {
     // Nothing here recirculates yet, so it can only come from another program's flow, or an earlier run's.
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
@@ -81,7 +63,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   clearAbsent(wc, xin.flow);
 
-  if (scratchOut.size > MAX_ACTIONS_SIZE) {
+  if (scratchOut.isOversized) {
     oversizeCount.n++;
     ctx.error = XLATE_ERROR.ACTIONS_TOO_BIG;
   }
