@@ -18,7 +18,7 @@ export const GENL = {
 } as const;
 
 const OP = policy('CTRL_ATTR_OP', { id: nla(1, u32), flags: nla(2, u32) });
-const MCAST_GRP = policy('CTRL_ATTR_MCAST_GRP', { name: nla(1, string(15)), id: nla(2, u32) });
+const MCAST_GRP = policy('CTRL_ATTR_MCAST_GRP', { id: nla(2, u32), name: nla(1, string(15)) });
 
 // The order is the kernel's: the writer keeps it.
 // biome-ignore format: table

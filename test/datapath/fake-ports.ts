@@ -1,0 +1,114 @@
+/**
+ * Devices that exist only as table entries, for tests of the netlink face: they carry no packets of their own accord, but
+ * keep what is sent to them.  What a shell does with `ip link` is done here by methods.
+ */
+
+import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/port-backend.ts';
+import { isDeviceName, type PortFactory } from '../../src/datapath/port-factory.ts';
+import { NetlinkError } from '../../src/netlink/errors.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import { ERRNO } from '../../src/util/errno.ts';
+
+export interface FakeDevice {
+  name: string;
+  readonly ifindex: number;
+  master: number;
+  readonly isLoopback: boolean;
+}
+
+export const zeroStats = (): DeviceStats => ({
+  ...{ rxPackets: 0n, txPackets: 0n, rxBytes: 0n, txBytes: 0n },
+  ...{ rxErrors: 0n, txErrors: 0n, rxDropped: 0n, txDropped: 0n },
+});
+
+export class FakePort implements PortBackend {
+  readonly device: FakeDevice;
+  readonly mtu = 1500;
+  readonly takesOffloads = true;
+  readonly sent: Uint8Array[] = [];
+  events: PortEvents | undefined;
+  isOpen = true;
+  private readonly onClose: () => void;
+
+  constructor(device: FakeDevice, onClose: () => void = () => {}) {
+    this.device = device;
+    this.onClose = onClose;
+  }
+  get name(): string {
+    return this.device.name;
+  }
+  get ifindex(): number {
+    return this.device.ifindex;
+  }
+  start(events: PortEvents): void {
+    this.events = events;
+  }
+  send(pkt: Packet): void {
+    this.sent.push(pkt.arena.bytes.slice(pkt.start, pkt.end));
+  }
+  flush(): void {}
+  stats(): DeviceStats {
+    return zeroStats();
+  }
+  close(): void {
+    if (this.isOpen) this.onClose();
+    this.isOpen = false;
+    this.events = undefined;
+  }
+}
+
+export class FakePorts implements PortFactory {
+  readonly devices = new Map<string, FakeDevice>();
+  readonly open = new Set<FakePort>();
+  private readonly ifindexOf: (name: string) => number;
+
+  /** `ifindexOf` numbers a device that is made. */
+  constructor(ifindexOf?: (name: string) => number) {
+    let next = 2;
+    this.ifindexOf = ifindexOf ?? (() => next++);
+    this.devices.set('lo', { name: 'lo', ifindex: 1, master: 0, isLoopback: true });
+  }
+
+  add(name: string): FakeDevice {
+    const device: FakeDevice = { name, ifindex: this.ifindexOf(name), master: 0, isLoopback: false };
+    this.devices.set(name, device);
+    return device;
+  }
+  rename(from: string, to: string): void {
+    const device = this.devices.get(from);
+    if (device === undefined) throw new Error(`no device ${from}`);
+    this.devices.delete(from);
+    device.name = to;
+    this.devices.set(to, device);
+  }
+  /** Deletes a device; returns its ifindex. */
+  remove(name: string): number {
+    const device = this.devices.get(name);
+    if (device === undefined) throw new Error(`no device ${name}`);
+    this.devices.delete(name);
+    return device.ifindex;
+  }
+  port(name: string): FakePort | undefined {
+    for (const port of this.open) if (port.name === name) return port;
+    return undefined;
+  }
+
+  createInternal(name: string): PortBackend {
+    if (!isDeviceName(name)) throw new NetlinkError(ERRNO.EINVAL, name);
+    if (this.devices.has(name)) throw new NetlinkError(ERRNO.EEXIST, name);
+    const device = this.add(name);
+    return this.track(new FakePort(device, () => this.devices.delete(device.name)));
+  }
+  openNetdev(name: string, check: (ifindex: number) => void): PortBackend {
+    const device = this.devices.get(name);
+    if (device === undefined) throw new NetlinkError(ERRNO.ENODEV, name);
+    if (device.isLoopback) throw new NetlinkError(ERRNO.EINVAL, name);
+    check(device.ifindex);
+    if (device.master !== 0) throw new NetlinkError(ERRNO.EBUSY, name);
+    return this.track(new FakePort(device));
+  }
+  private track(port: FakePort): FakePort {
+    this.open.add(port);
+    return port;
+  }
+}
