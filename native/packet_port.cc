@@ -148,6 +148,14 @@ class Port : public Napi::ObjectWrap<Port> {
     return Napi::Number::New(env, sent);
   }
 
+  Napi::Value Lost(const Napi::CallbackInfo &info) {
+    tpacket_stats stats{};
+    socklen_t size = sizeof stats;
+    /* Reading resets the kernel's count. */
+    if (!tap_ && getsockopt(fd_, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0) lost_ += stats.tp_drops;
+    return Napi::Number::New(info.Env(), static_cast<double>(lost_));
+  }
+
   Napi::Value Poll(const Napi::CallbackInfo &info) {
     Napi::Env env = info.Env();
     if (!info[0].IsFunction()) {
@@ -256,6 +264,7 @@ class Port : public Napi::ObjectWrap<Port> {
   int fd_ = -1;
   bool tap_ = false;
   int ifindex_ = 0;
+  uint64_t lost_ = 0;
   std::string name_;
   uint8_t *arena_ = nullptr;
   size_t arena_size_ = 0;
@@ -284,6 +293,7 @@ Napi::Function PortClass(Napi::Env env) {
                                Port::InstanceAccessor<&Port::Ifindex>("ifindex"),
                                Port::InstanceMethod<&Port::Receive>("receive"),
                                Port::InstanceMethod<&Port::Send>("send"),
+                               Port::InstanceMethod<&Port::Lost>("lost"),
                                Port::InstanceMethod<&Port::Poll>("poll"),
                                Port::InstanceMethod<&Port::Close>("close"),
                            });

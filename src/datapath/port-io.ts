@@ -61,14 +61,20 @@ export class PortIo {
   private nQueued = 0;
   private nErrors = 0;
   private closed = false;
-  /** Frames that the device did not take, and that did not fit into a slot. */
+  /** Frames that the device did not take. */
   txDropped = 0;
-  rxDropped = 0;
+  /** Frames that did not fit into a slot. */
+  private nTooLarge = 0;
 
   /** Takes over `port`. */
   constructor(port: NativePort, arena: Arena) {
     this.port = port;
     this.run = receiveRun(arena);
+  }
+
+  /** Frames that came and were not handed over. */
+  get rxDropped(): number {
+    return this.nTooLarge + (this.closed ? 0 : this.port.lost());
   }
 
   start(events: PortEvents): void {
@@ -124,7 +130,7 @@ export class PortIo {
     for (let i = 0; i < n; i++) {
       const size = info[i * RX_WORDS]!;
       if (size <= VNET_HDR_SIZE) {
-        this.rxDropped++;
+        this.nTooLarge++;
         continue;
       }
       packet.reset(firstSlot + i);

@@ -72,6 +72,8 @@ export interface NativePort {
    * the bytes of both.  Returns how many were taken; for the others `list[2 * i + 1]` becomes -errno.
    */
   send(list: Int32Array, n: number): number;
+  /** Frames that came while the socket's buffer was full, since it was opened; 0 for a TAP, whose device counts them. */
+  lost(): number;
   /** As a netlink socket's. */
   poll(onReadable: (() => void) | null): void;
   close(): void;
