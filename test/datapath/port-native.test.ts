@@ -56,8 +56,8 @@ describe.skipIf(why !== undefined)('frames through ports', () => {
   });
 
   it('takes bursts that are larger than any queue', () => {
-    expect(got['burst']).toEqual([1000, 1000]);
-    expect(got['stats']).toEqual({ drops: 0, sentAtLeast1000: true });
+    expect(got['big burst']).toEqual([1000, 1000]);
+    expect(got['its stats']).toEqual({ drops: 0, sentAtLeast1000: true });
   });
 
   it('goes on after its device was down', () => {
