@@ -72,6 +72,9 @@ const METADATA_CT: ReadonlySet<number> = new Set([
   OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
 ]);
 
+/** More ports than these are told apart again and again. */
+const MAX_PLAIN_METADATA = 1024;
+
 /** What the packets of one microflow share. */
 interface Prepared {
   /** Empty: the packets are dropped. */
@@ -90,6 +93,8 @@ export class UpcallHandling {
   isSettled = true;
   onPacketIn: PacketInHook | undefined;
   private readonly flow = newFlowKey();
+  /** By datapath port. */
+  private readonly plainMetadata = new Map<number, Uint8Array>();
 
   constructor(state: UdpifState) {
     this.state = state;
@@ -231,8 +236,25 @@ export class UpcallHandling {
     return false;
   }
 
+  /** The part of the key that the packet does not say itself. */
   private metadataOf(upcall: DpifUpcall): Uint8Array {
-    return filterAttrs(upcall.key, getField(this.flow, FIELD.ctState) === 0 ? METADATA : METADATA_CT);
+    const { flow, plainMetadata } = this;
+    const hasCt = getField(flow, FIELD.ctState) !== 0;
+    const isPlain =
+      !hasCt &&
+      getField(flow, FIELD.tunPresent) === 0 &&
+      getField(flow, FIELD.skbPriority) === 0 &&
+      getField(flow, FIELD.skbMark) === 0;
+    if (!isPlain) return filterAttrs(upcall.key, hasCt ? METADATA_CT : METADATA);
+    // Nearly all packets have nothing but a port, so that one copy a port serves them.
+    const inPort = getField(flow, FIELD.inPort);
+    let metadata = plainMetadata.get(inPort);
+    if (metadata === undefined) {
+      metadata = filterAttrs(upcall.key, METADATA);
+      if (plainMetadata.size > MAX_PLAIN_METADATA) plainMetadata.clear();
+      plainMetadata.set(inPort, metadata);
+    }
+    return metadata;
   }
 }
 
