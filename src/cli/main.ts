@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { registerDatapath } from './datapath.ts';
 import { registerDown } from './down.ts';
 import { registerDpctl } from './dpctl.ts';
 import { registerExec } from './exec.ts';

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { hasDatapathFamily } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
+import { collectLevels } from './datapath.ts';
 import { cleanLeftovers, type Dirs, dirsOf, lockPath, takeRundir } from './rundir.ts';
 import { SwitchService } from './switch-service.ts';
 
@@ -39,7 +40,7 @@ export function registerUp(program: Command): void {
         .default('auto'),
     )
     .option('--log-dir <directory>', 'where log files go (default: $OVS_LOGDIR or /var/log/openvswitch)')
-    .option('-v, --verbose [spec]', 'log levels, as in -vdbg or -vdpif:file:dbg; may be repeated', collect, [])
+    .option('-v, --verbose [spec]', 'log levels, as in -vdbg or -vdpif:file:dbg; may be repeated', collectLevels, [])
     .addHelpText(
       'after',
       `
@@ -56,8 +57,6 @@ as ovs-dpctl, run under \`tapswitch exec -- PROGRAM\` where the datapath is a pr
       }
     });
 }
-
-const collect = (spec: string | true, specs: string[]): string[] => [...specs, spec === true ? 'any:any:dbg' : spec];
 
 /** To the process that started us in the background, or to the terminal. */
 function tell(report: Report): void {
