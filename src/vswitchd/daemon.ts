@@ -6,7 +6,7 @@
  * Source: lib/daemon-unix.c, lib/fatal-signal.c, ovs-vswitchd(8).
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, unlinkSync } from 'node:fs';
+import { mkdirSync, statSync, unlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { native } from '../native/index.ts';
@@ -55,17 +55,21 @@ export function daemonizeComplete(stayInDir: boolean): void {
   process.send?.('ready', undefined, undefined, () => process.disconnect?.());
 }
 
-const filesToUnlink = new Set<string>();
+/** Inode by name. */
+const filesToUnlink = new Map<string, number>();
 
-/** Removes `path` when this process ends, however that comes about (but for kill -9). */
+/**
+ * Removes the existing file `path` when this process ends, however that comes about (but for kill -9), unless another
+ * file has that name by then.
+ */
 export function unlinkAtExit(path: string): void {
-  filesToUnlink.add(path);
+  filesToUnlink.set(path, statSync(path).ino);
 }
 
 function unlinkAll(): void {
-  for (const path of filesToUnlink) {
+  for (const [path, inode] of filesToUnlink) {
     try {
-      unlinkSync(path);
+      if (statSync(path).ino === inode) unlinkSync(path);
     } catch {
       // It is gone already, or the disk is; nothing is left to be done about it.
     }

@@ -3,20 +3,24 @@
  * settings that a bridge makes (MAC address, MTU).  bridge.ts and iface-status.ts read it; a test gives them another
  * `NetdevTable`.
  *
- * This is the cold path, through the npm package `netlink`.  Two sockets: kernels from 6.2 on repeat the request's sequence
- * number in the notification that it causes, so that on one socket a notification could pass for a reply.  The package
- * reports an errno only as text ("Request rejected: ENODEV"), which is turned back into a number here.
+ * This is the cold path.  Requests go through the npm package `netlink`, which reports an errno only as text ("Request
+ * rejected: ENODEV"); that is turned back into a number here.  Notifications come through a socket of our own: the package
+ * aborts the process when the kernel drops notifications (ENOBUFS), which a few hundred new devices at once bring about.
  * Source: include/uapi/linux/rtnetlink.h, if_link.h; lib/netdev-linux.c.
  */
-import { createNetlink, createRtNetlink, rt } from 'netlink';
+import { constants } from 'node:os';
+import { createRtNetlink, rt } from 'netlink';
+import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
+import { forEachMessage } from '../netlink/message.ts';
+import { openSocketTransport } from '../netlink/socket.ts';
+import type { NetlinkTransport } from '../netlink/transport.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatMac, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
 
 const log = vlog('netdev_linux');
 
-const NETLINK_ROUTE = 0;
 const RTNLGRP_LINK = 1;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -62,29 +66,38 @@ export interface NetdevTable {
 /** The kernel's table. */
 export class RtnetlinkTable implements NetdevTable {
   private readonly requests = createRtNetlink();
-  private readonly notifications = createNetlink(NETLINK_ROUTE);
+  private readonly notifications: NetlinkTransport;
   private readonly byIndex = new Map<number, Netdev>();
   private readonly byName = new Map<string, Netdev>();
   private readonly watchers = new Set<(name: string) => void>();
   private resyncing: Promise<void> | undefined;
   private closed = false;
 
-  private constructor() {
+  private constructor(notifications: NetlinkTransport) {
+    this.notifications = notifications;
     this.requests.socket.on('error', (error) => log.warn(`rtnetlink: ${error.message}`));
-    this.notifications.on('error', (error) => {
-      // ENOBUFS: notifications came faster than they were read, and some are lost.
-      log.info(`rtnetlink notifications were lost (${error.message}); looking at all devices again`);
-      this.resync().catch((e: Error) => log.warn(`rtnetlink: ${e.message}`));
-    });
-    this.notifications.on('message', (messages) => {
-      for (const { type, data } of messages) this.notified(type, data);
+    notifications.setRef(false);
+    notifications.receive({
+      datagram: (bytes, dv, offset, size, from) => {
+        // Only the kernel's word counts; any process may send here.
+        if (from !== 0) return;
+        forEachMessage(dv, offset, offset + size, (msg) =>
+          this.notified(msg.type, Buffer.from(bytes.subarray(msg.payload, msg.end))),
+        );
+      },
+      overflow: () => {
+        log.info('rtnetlink notifications were lost; looking at all devices again');
+        this.resync().catch((e: Error) => log.warn(`rtnetlink: ${e.message}`));
+      },
     });
   }
 
-  /** Reads the kernel's table, and follows it from then on. */
-  static async open(): Promise<RtnetlinkTable> {
-    const table = new RtnetlinkTable();
-    table.notifications.addMembership(RTNLGRP_LINK);
+  /** Reads the kernel's table, and follows it from then on.  `notifications` is an open NETLINK_ROUTE socket. */
+  static async open(
+    notifications: NetlinkTransport = openSocketTransport({ protocol: NETLINK_ROUTE }),
+  ): Promise<RtnetlinkTable> {
+    const table = new RtnetlinkTable(notifications);
+    notifications.join(RTNLGRP_LINK);
     await table.resync();
     return table;
   }
@@ -243,6 +256,6 @@ function kindOf(linkinfo: unknown): string | undefined {
 function toNetlinkError(cause: unknown, where: string): NetlinkError {
   if (cause instanceof NetlinkError) return cause;
   const name = /Request rejected: (E[A-Z0-9]+)/.exec((cause as Error).message)?.[1];
-  const errno = name !== undefined && Object.hasOwn(ERRNO, name) ? ERRNO[name as keyof typeof ERRNO] : ERRNO.EIO;
-  return Object.assign(new NetlinkError(errno, where), { cause });
+  const errno: number | undefined = (constants.errno as Record<string, number>)[name ?? ''];
+  return Object.assign(new NetlinkError(errno ?? ERRNO.EIO, where), { cause });
 }

@@ -18,6 +18,7 @@ import { Idl, type Txn } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
 import * as schema from '../ovsdb/vswitch-schema.ts';
 import { coverage, coverageRun } from '../util/coverage.ts';
+import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bridge, IFACE_TYPES, interfacesOf, isDatapathGone } from './bridge.ts';
 import { failedColumns } from './iface-status.ts';
@@ -71,6 +72,15 @@ const REPLICATED = [
   },
   { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
 ];
+
+/** Why the datapath cannot be opened, in words for the person who reads the "error" column. */
+function unavailable(error: unknown): string {
+  if (!(error instanceof NetlinkError)) return (error as Error).message;
+  const isMissing = error.errno === ERRNO.ENOENT || error.errno === ERRNO.ECONNREFUSED;
+  return isMissing
+    ? `${error.text}: no openvswitch module, and no "tapswitch datapath" in this network namespace`
+    : error.text;
+}
 
 export class Vswitchd {
   /** Resolves when the first configuration is in force and the database says so. */
@@ -242,7 +252,7 @@ export class Vswitchd {
       this.datapathError = undefined;
       this.isSwept = false;
     } catch (error) {
-      const why = error instanceof NetlinkError ? error.text : (error as Error).message;
+      const why = unavailable(error);
       if (this.datapathError !== why) log.err(`datapath ${DATAPATH_NAME} is not available (${why}); trying again`);
       this.datapathError = why;
       this.provider?.close();
@@ -312,7 +322,7 @@ export class Vswitchd {
     if (this.currentBacker === undefined) return;
     log.err(`datapath ${DATAPATH_NAME} is gone (${error.text}); its bridges will be set up again when it is back`);
     await this.closeDatapath(false);
-    this.datapathError = error.text;
+    this.datapathError = unavailable(error);
   }
 
   private async closeDatapath(deleteIt: boolean): Promise<void> {

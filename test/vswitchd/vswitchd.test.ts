@@ -156,7 +156,9 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
     world.die();
     await until(async () => (await get('eth0', 'ofport'))[0] === '-1', 'the error in the database');
-    expect((await get('eth0', 'error'))[0]).toContain('datapath ovs-system is not available (Connection refused)');
+    expect((await get('eth0', 'error'))[0]).toContain(
+      'datapath ovs-system is not available (Connection refused: no openvswitch module, and no',
+    );
     const { err } = await vsctl('add-port', 'br0', 'eth1');
     expect(err).toContain('Connection refused');
     world.isAlive = true;

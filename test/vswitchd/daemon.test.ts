@@ -1,0 +1,137 @@
+/** The program itself, as a process: command line, background, pidfile, control socket, signals, exit. */
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unixctlRequest } from '../../src/unixctl/unixctl-client.ts';
+import { OVS_VERSION, TAPSWITCH_VERSION } from '../../src/vswitchd/version.ts';
+import { noOvsdbServer, type OvsdbServer, startOvsdbServer, until } from '../ovsdb/ovsdb-server.ts';
+
+const NOT_BUILT = existsSync('build/Release/tapswitch.node') ? undefined : 'the native addon is not built';
+const SKIP = noOvsdbServer ?? NOT_BUILT;
+if (SKIP !== undefined) console.warn(`skipped: ${SKIP}`);
+
+interface Ended {
+  readonly status: number | string | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
+  let server: OvsdbServer;
+  let env: NodeJS.ProcessEnv;
+  const pids: number[] = [];
+
+  beforeEach(async () => {
+    server = await startOvsdbServer();
+    env = { ...process.env, OVS_RUNDIR: server.dir, OVS_LOGDIR: server.dir };
+    const main = resolve('src/vswitchd/main.ts');
+    const code = `import { main } from ${JSON.stringify(main)};\nprocess.exit(await main(process.argv.slice(2)));\n`;
+    writeFileSync(join(server.dir, 'run.mjs'), code);
+  });
+  afterEach(async () => {
+    for (const pid of pids.splice(0)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended, as it should.
+      }
+    }
+    await server.stop();
+  });
+
+  /** Runs vswitchd; the promise resolves when the process that was started ends. */
+  function start(...args: string[]): { pid: number; ended: Promise<Ended> } {
+    const loader = resolve('node_modules/tsx/dist/loader.mjs');
+    // Its working directory is where relative names would go if they were not resolved.
+    const child = spawn(process.execPath, ['--import', loader, 'run.mjs', ...args], { env, cwd: server.dir });
+    const pid = child.pid ?? 0;
+    pids.push(pid);
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (d) => (out += d));
+    child.stderr.on('data', (d) => (err += d));
+    return {
+      pid,
+      ended: new Promise((done) => child.once('close', (code, signal) => done({ status: code ?? signal, out, err }))),
+    };
+  }
+  const pidfile = () => join(server.dir, 'ovs-vswitchd.pid');
+  const isAlive = (pid: number) =>
+    existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+
+  test('in the background: the parent waits until it is ready, ovs-appctl finds it, exit ends it', async () => {
+    const { status, err } = await start('--detach', '--pidfile', '--log-file', '--datapath=emulated').ended;
+    expect(status, err).toBe(0);
+    const pid = Number(readFileSync(pidfile(), 'utf8'));
+    pids.push(pid);
+    expect(isAlive(pid)).toBe(true);
+    // "exit" of the parent means that the database has been configured.
+    expect(server.vsctl('get', 'open', '.', 'iface_types')).toBe('[internal, system, tap]\n');
+    const appctl = (...args: string[]) => execFileSync('ovs-appctl', args, { env, encoding: 'utf8' });
+    expect(appctl('-t', 'ovs-vswitchd', 'version')).toBe(
+      `ovs-vswitchd (Open vSwitch) ${OVS_VERSION} (tapswitch ${TAPSWITCH_VERSION})\n`,
+    );
+    expect(appctl('list-commands')).toContain('  exit                    [--cleanup]\n');
+
+    const second = await start('--pidfile', '--datapath=emulated').ended;
+    expect(second.status).toBe(1);
+    expect(second.err).toBe(`ovs-vswitchd: ${pidfile()}: already running as pid ${pid}, aborting\n`);
+    expect(readFileSync(pidfile(), 'utf8')).toBe(`${pid}\n`);
+
+    expect(appctl('exit')).toBe('');
+    await until(() => !isAlive(pid), 'the process to end');
+    expect(existsSync(pidfile())).toBe(false);
+    expect(existsSync(join(server.dir, `ovs-vswitchd.${pid}.ctl`))).toBe(false);
+    expect(readFileSync(join(server.dir, 'ovs-vswitchd.log'), 'utf8')).toContain(
+      '|bridge|INFO|ovs-vswitchd (Open vSwitch)',
+    );
+  }, 30_000);
+
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s ends it, and takes its files along',
+    async (signal) => {
+      // A pidfile that a dead process left is no obstacle.
+      writeFileSync(pidfile(), '1\n');
+      const { pid, ended } = start('--pidfile', '--unixctl=a.ctl', '-vconsole:warn', '--datapath=emulated');
+      await until(() => existsSync(join(server.dir, 'a.ctl')), 'the control socket', 20_000);
+      expect(readFileSync(pidfile(), 'utf8')).toBe(`${pid}\n`);
+      process.kill(pid, signal);
+      const { status, err } = await ended;
+      expect(status).toBe(signal);
+      expect(err).toMatch(/\|fatal_signal\|WARN\|terminating with signal \d+ \(SIG(TERM|INT)\)\n/);
+      expect([existsSync(pidfile()), existsSync(join(server.dir, 'a.ctl'))]).toEqual([false, false]);
+    },
+    30_000,
+  );
+
+  test('in the foreground: --overwrite-pidfile, and exit --cleanup', async () => {
+    const first = start('--pidfile', '-vconsole:off', '--datapath=emulated');
+    await until(() => existsSync(join(server.dir, `ovs-vswitchd.${first.pid}.ctl`)), 'the first', 20_000);
+    const second = start('--pidfile', '--overwrite-pidfile', '-vconsole:off', '--datapath=emulated');
+    const control = join(server.dir, `ovs-vswitchd.${second.pid}.ctl`);
+    await until(() => existsSync(control), 'the second', 20_000);
+    expect(readFileSync(pidfile(), 'utf8')).toBe(`${second.pid}\n`);
+    // The first one leaves alone what is not its own any more.
+    process.kill(first.pid, 'SIGTERM');
+    expect((await first.ended).status).toBe('SIGTERM');
+    expect(readFileSync(pidfile(), 'utf8')).toBe(`${second.pid}\n`);
+    expect(await unixctlRequest(control, 'exit', ['--cleanup'])).toBe('');
+    expect(await second.ended).toEqual({ status: 0, out: '', err: '' });
+    expect(existsSync(pidfile())).toBe(false);
+  }, 30_000);
+
+  test('what cannot be is said, and the exit status is 1', async () => {
+    const bad = await start('--nonsense').ended;
+    expect(bad).toEqual({ status: 1, out: '', err: "ovs-vswitchd: unrecognized option '--nonsense'\n" });
+    const level = await start('-vnonesuch').ended;
+    expect(level.err).toBe('ovs-vswitchd: processing "nonesuch": no destination, level, or module "nonesuch"\n');
+    const remote = await start('--detach', 'db.sock').ended;
+    expect([remote.status, remote.err]).toEqual([
+      1,
+      'ovs-vswitchd: database "db.sock": want unix:FILE or tcp:HOST:PORT\n',
+    ]);
+    const help = await start('--help').ended;
+    expect([help.status, help.err]).toEqual([0, '']);
+    expect(help.out).toContain('--overwrite-pidfile');
+  }, 30_000);
+});

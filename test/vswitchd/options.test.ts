@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { dirsOf, parseOptions, UsageError, usage } from '../../src/vswitchd/options.ts';
+
+const DIRS = { run: '/run/x', log: '/log/x' };
+
+test('defaults', () => {
+  expect(parseOptions([], DIRS)).toEqual({
+    database: 'unix:/run/x/db.sock',
+    datapath: 'auto',
+    detach: false,
+    stayInDir: false,
+    pidfile: undefined,
+    overwritePidfile: false,
+    logFile: undefined,
+    verbose: [],
+    unixctl: undefined,
+    showHelp: false,
+    showVersion: false,
+  });
+});
+
+test.each([
+  [['tcp:1.2.3.4:6640'], { database: 'tcp:1.2.3.4:6640' }],
+  [['--pidfile'], { pidfile: '/run/x/ovs-vswitchd.pid' }],
+  [['--pidfile=a.pid', 'unix:d'], { pidfile: '/run/x/a.pid', database: 'unix:d' }],
+  [['--pidfile=/tmp/a.pid', '--overwrite-pidfile'], { pidfile: '/tmp/a.pid', overwritePidfile: true }],
+  [['--log-file', '--detach', '--no-chdir'], { logFile: '/log/x/ovs-vswitchd.log', detach: true, stayInDir: true }],
+  [['-v', '-vconsole:warn', '--verbose=bridge:dbg'], { verbose: ['any:any:dbg', 'console:warn', 'bridge:dbg'] }],
+  [['--unixctl=x.ctl'], { unixctl: '/run/x/x.ctl' }],
+  [['--unixctl', '/a/b.ctl'], { unixctl: '/a/b.ctl' }],
+  [['--unixctl=none'], { unixctl: 'none' }],
+  [['--datapath', 'emulated', 'unix:d'], { datapath: 'emulated', database: 'unix:d' }],
+  [['-h'], { showHelp: true }],
+  [['-V'], { showVersion: true }],
+  [['--', 'unix:-d'], { database: 'unix:-d' }],
+])('%j', (argv, want) => {
+  expect(parseOptions(argv, DIRS)).toMatchObject(want);
+});
+
+test.each([
+  [['--nope'], "unrecognized option '--nope'"],
+  [['--toString'], "unrecognized option '--toString'"],
+  [['--detach=yes'], "option '--detach' doesn't allow an argument"],
+  [['--unixctl'], "option '--unixctl' requires an argument"],
+  [['-x'], "invalid option -- 'x'"],
+  [['--datapath=both'], '--datapath=both: want auto, kernel or emulated'],
+  [['a', 'b'], 'at most one non-option argument accepted; use --help for usage'],
+])('%j is refused', (argv, text) => {
+  expect(() => parseOptions(argv, DIRS)).toThrow(UsageError);
+  expect(() => parseOptions(argv, DIRS)).toThrow(text);
+});
+
+test('directories come from the environment', () => {
+  expect(dirsOf({ OVS_RUNDIR: '/a', OVS_LOGDIR: '' })).toEqual({ run: '/a', log: '/var/log/openvswitch' });
+  expect(usage(DIRS)).toContain('(default: "unix:/run/x/db.sock")');
+});
