@@ -14,6 +14,7 @@ import { registerVswitchd } from './vswitchd.ts';
 const REGISTER: readonly ((program: Command) => void)[] = [
   registerUp,
   registerDown,
+  registerDatapath,
   registerVswitchd,
   registerDpctl,
   registerExec,
