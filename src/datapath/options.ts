@@ -1,4 +1,4 @@
-/** What the datapath process can be told: the options of `tapswitch datapath`, for cli/ and main.ts. */
+/** What the datapath process can be told.  cli/datapath.ts reads it from the command line, main.ts follows it. */
 
 export interface DatapathProcessOptions {
   /** Written, with the process id, when the datapath can serve; removed at its end. */
@@ -11,17 +11,3 @@ export interface DatapathProcessOptions {
   /** Port id to serve at, for tests that run beside another datapath. */
   readonly portId?: number;
 }
-
-/** One option of the command line, as commander writes it. */
-export interface OptionRow {
-  readonly flags: string;
-  readonly help: string;
-}
-
-/** For a command line: what each option is called and does. */
-// biome-ignore format: table
-export const DATAPATH_OPTIONS: readonly OptionRow[] = [
-  { flags: '--ready-file <path>', help: 'write this file when the datapath can serve; it is removed at the end' },
-  { flags: '--pidfile <path>',    help: 'lock this file and write the process id to it' },
-  { flags: '--log-file <path>',   help: 'log to this file, too' },
-];

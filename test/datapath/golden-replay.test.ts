@@ -18,9 +18,9 @@ const GROUPS = [9, 10, 11, 12, 13];
 
 /**
  * What is not replayed: conntrack and its limits (009, 077), tunnel devices (025-027), meters (074) and tunnel actions
- * (079), which are not done yet; and cases with real traffic (from 100 on).
+ * (079), which are not done yet; a TAP that ovs-dpctl makes and drops itself (029); and real traffic (from 100 on).
  */
-const LEFT_OUT = /^(009|025|026|027|074|077|079|1\d\d)-/;
+const LEFT_OUT = /^(009|025|026|027|029|074|077|079|1\d\d)-/;
 
 const all = hasGolden ? readGolden() : [];
 const scenarios = [...new Set(all.map((m) => m.scenario))].filter((s) => !LEFT_OUT.test(s));
@@ -115,8 +115,6 @@ class Replay {
       this.ports.add(name);
     } else if (command.startsWith('ip link add')) {
       this.ports.add(words[3] === 'link' ? words[6]! : words[3]!);
-    } else if (command.startsWith('ip tuntap add')) {
-      this.ports.add(words[words.indexOf('name') + 1]!);
     } else if (command.startsWith('ip link del') && this.ports.devices.has(words[3]!)) {
       this.server.deviceGone(this.ports.remove(words[3]!));
     } else if (words[4] === 'name') {
