@@ -55,6 +55,8 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
         else done({ status: code ?? 137, stdout, stderr });
       },
     );
+    // A command that does not read its input closes it, which is its right.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
   });
 }
