@@ -8,13 +8,15 @@
  * Source: ofproto/ofproto-dpif.c (struct dpif_backer, open_dpif_backer, type_run).
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts';
+import { errnoOf } from '../dpif/dpif-error.ts';
+import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
-import { dpifName, formatDpif, formatUpcalls } from './show.ts';
+import { formatDpif, formatUpcalls } from './show.ts';
 import { Udpif } from './udpif.ts';
 import { equalBytes } from './ukey.ts';
 
@@ -89,7 +91,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     if (this.udpif.isSettled || this.isClosed) return;
     this.cancelSettle();
     this.cancelSettleMax();
-    log.info(`${dpifName(this.dpif)}: flows are being checked from now on`);
+    log.info(`${dpifFullName(this.dpif)}: flows are being checked from now on`);
     this.udpif.settle();
     this.udpif.revalidate();
   }
@@ -176,7 +178,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       try {
         await this.findVanished();
       } catch (e) {
-        log.warn(() => `${dpifName(this.dpif)}: cannot list ports: ${String(e)}`);
+        log.warn(() => `${dpifFullName(this.dpif)}: cannot list ports: ${String(e)}`);
       }
     };
     const next: Promise<void> = (this.resync ?? Promise.resolve()).then(look);
@@ -214,7 +216,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   }
 
   async showDpif(): Promise<string> {
-    return formatDpif(dpifName(this.dpif), await this.dpif.stats(), this.switches.values());
+    return formatDpif(dpifFullName(this.dpif), await this.dpif.stats(), this.switches.values());
   }
 
   showUpcall(): string {
@@ -228,13 +230,17 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     this.cancelSettle();
     this.cancelSettleMax();
     this.stopPolling();
-    await this.udpif.stop();
-    if (deleteDatapath) await this.dpif.destroy();
-    this.dpif.close();
+    try {
+      await this.udpif.stop();
+      if (deleteDatapath) await this.dpif.destroy();
+    } catch (e) {
+      // A datapath that is gone needs neither.
+      log.warn(() => `${dpifFullName(this.dpif)}: ${String(e)}`);
+    } finally {
+      this.dpif.close();
+    }
   }
 }
-
-const errnoOf = (e: unknown): unknown => (e instanceof Error && 'errno' in e ? e.errno : undefined);
 
 /** Opens datapath `name`, which is made if there is none, and starts handling its upcalls. */
 export const openBacker: OpenBacker = async (provider, name, options) =>

@@ -22,7 +22,7 @@ export interface XPort extends Ofport {
   /** OFPPC_* bits. */
   readonly config: number;
   /** The bundle that it is in, if any. */
-  readonly bundle: Bundle | undefined;
+  bundle: Bundle | undefined;
 }
 
 const TPID_8021Q = 0x8100;

@@ -15,29 +15,35 @@ const u16 = (b: Uint8Array, at: number): number => {
 };
 const align = (n: number): number => (n + 3) & ~3;
 
-/** The payload of the first attribute of `type`: a view. */
-export function attrPayload(nest: Uint8Array, type: number): Uint8Array | undefined {
+/** One attribute of a nest; both are views. */
+export interface NestAttr {
+  readonly type: number;
+  readonly payload: Uint8Array;
+  /** With its header and padding. */
+  readonly whole: Uint8Array;
+}
+
+/** The attributes of `nest` in order. */
+export function* attrsOf(nest: Uint8Array): Generator<NestAttr> {
   for (let at = 0; at + HEADER_SIZE <= nest.length; ) {
     const size = u16(nest, at);
-    if (size < HEADER_SIZE || at + size > nest.length) return undefined;
-    if ((u16(nest, at + 2) & TYPE_MASK) === type) return nest.subarray(at + HEADER_SIZE, at + size);
+    if (size < HEADER_SIZE || at + size > nest.length) return;
+    yield {
+      type: u16(nest, at + 2) & TYPE_MASK,
+      payload: nest.subarray(at + HEADER_SIZE, at + size),
+      whole: nest.subarray(at, at + align(size)),
+    };
     at += align(size);
   }
-  return undefined;
+}
+
+/** Whether `nest` has an attribute of `type`. */
+export function hasAttr(nest: Uint8Array, type: number): boolean {
+  for (const a of attrsOf(nest)) if (a.type === type) return true;
+  return false;
 }
 
 /** A copy with the attributes whose types are in `types`, in their order. */
 export function filterAttrs(nest: Uint8Array, types: ReadonlySet<number>): Uint8Array {
-  const out = new Uint8Array(align(nest.length));
-  let end = 0;
-  for (let at = 0; at + HEADER_SIZE <= nest.length; ) {
-    const size = u16(nest, at);
-    if (size < HEADER_SIZE || at + size > nest.length) break;
-    if (types.has(u16(nest, at + 2) & TYPE_MASK)) {
-      out.set(nest.subarray(at, at + size), end);
-      end += align(size);
-    }
-    at += align(size);
-  }
-  return out.subarray(0, end);
+  return Buffer.concat([...attrsOf(nest)].filter((a) => types.has(a.type)).map((a) => a.whole));
 }

@@ -4,7 +4,6 @@
  * Source: ofproto/ofproto.c, ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
  */
 import { randomBytes } from 'node:crypto';
-import { DPIF_PER_CPU_PID } from '../dpif/dpif.ts';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
@@ -86,7 +85,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return this.table.lookup(flow, wc);
   }
   upcallPid(ofport: number): number {
-    return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort) ?? DPIF_PER_CPU_PID;
+    return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort);
   }
   /** The MAC address of the LOCAL port, as set. */
   get localAddress(): string {
@@ -177,7 +176,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     const sameMembers = members.length === bundle.members.length && members.every((m, i) => m === bundle.members[i]);
     bundle.memberNames = [...config.members];
     if (!sameMembers) {
-      for (const m of bundle.members) if (m instanceof SwitchPort) m.bundle = undefined;
+      for (const m of bundle.members) m.bundle = undefined;
       bundle.members = [];
       for (const m of members) this.join(bundle, m);
     }
@@ -191,7 +190,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     const bundle = this.byBundle.get(name);
     if (bundle === undefined) return;
     this.byBundle.delete(name);
-    for (const m of bundle.members) if (m instanceof SwitchPort) m.bundle = undefined;
+    for (const m of bundle.members) m.bundle = undefined;
     bundle.members = [];
     this.macs.flushPort(bundle);
     this.changed();

@@ -18,7 +18,7 @@ import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
-import { attrPayload } from './nest.ts';
+import { hasAttr } from './nest.ts';
 import { MIN_FLOW_LIMIT, type UdpifState } from './udpif-state.ts';
 import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, UKEY, Ukey } from './ukey.ts';
 import { hasExtraBits } from './wildcards.ts';
@@ -174,7 +174,7 @@ export class Revalidator {
       }
     });
     if (this.isStopping) return;
-    await this.sweep(dumpSeq, revalSeq, false);
+    await this.sweep(dumpSeq, revalSeq);
     this.adaptLimit(Math.max(1, monotonicMs() - startMs), nFlows);
   }
 
@@ -274,7 +274,7 @@ export class Revalidator {
     if (key === undefined || actions === undefined) return undefined;
     if (odpKeyToFlow(key, this.flow) === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
     // Recirculation ids mean something to the process that gave them out, which is gone.
-    if (getField(this.flow, FIELD.recircId) !== 0 || attrPayload(actions, OVS_ACTION_ATTR.RECIRC) !== undefined) {
+    if (getField(this.flow, FIELD.recircId) !== 0 || hasAttr(actions, OVS_ACTION_ATTR.RECIRC)) {
       return FLOW_DEL_REASON.NO_OFPROTO;
     }
     const ukey = new Ukey({
@@ -343,7 +343,6 @@ export class Revalidator {
       stats: undefined,
       cache: ukey.cache,
     });
-    if (xout.avoidCaching) return del(FLOW_DEL_REASON.AVOID_CACHING);
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
     if (ukey.mask !== undefined && ukey.mask.length > 0) {
@@ -403,13 +402,13 @@ export class Revalidator {
     });
   }
 
-  /** Treats what the dump did not see, and forgets flows that are gone; `purge` deletes all. */
-  private async sweep(dumpSeq: number, revalSeq: number, purge: boolean): Promise<void> {
+  /** Treats what the dump did not see, and forgets flows that are gone. */
+  private async sweep(dumpSeq: number, revalSeq: number): Promise<void> {
     let ops: PendingOp[] = [];
     let n = 0;
     for (const ukey of [...this.state.ukeys]) {
       if (++n % BATCH === 0) await this.state.scheduler.yield();
-      this.sweepOne(ukey, dumpSeq, revalSeq, purge, ops);
+      this.sweepOne(ukey, dumpSeq, revalSeq, ops);
       if (ops.length >= BATCH) {
         await this.finishSwept(ops);
         ops = [];
@@ -418,25 +417,21 @@ export class Revalidator {
     await this.finishSwept(ops);
   }
 
-  private sweepOne(ukey: Ukey, dumpSeq: number, revalSeq: number, purge: boolean, ops: PendingOp[]): void {
+  private sweepOne(ukey: Ukey, dumpSeq: number, revalSeq: number, ops: PendingOp[]): void {
     if (ukey.state === UKEY.EVICTED) {
       this.state.ukeys.delete(ukey);
       return;
     }
     const isInPlace = ukey.state === UKEY.OPERATIONAL || ukey.state === UKEY.INCONSISTENT;
-    if (!isInPlace && !(purge && ukey.state === UKEY.VISIBLE)) return;
+    if (!isInPlace || ukey.dumpSeq === dumpSeq) return;
+    missedCount.n++;
     let verdict: Verdict = KEEP;
-    if (purge) {
-      verdict = del(FLOW_DEL_REASON.PURGE);
-    } else if (ukey.dumpSeq !== dumpSeq) {
-      missedCount.n++;
-      // A flow that was installed during the dump may not have been seen by it.
-      if (++ukey.missedDumps >= MAX_MISSED_DUMPS) verdict = del(FLOW_DEL_REASON.FLOW_MISSING_DP);
-      else if (ukey.state === UKEY.INCONSISTENT) verdict = del(FLOW_DEL_REASON.UPDATE_FAIL);
-      else if (ukey.revalSeq !== revalSeq) {
-        const { nPackets, nBytes, used, tcpFlags } = ukey.stats;
-        verdict = this.check(ukey, { nPackets, nBytes, usedMs: Number(used), tcpFlags }, revalSeq);
-      }
+    // A flow that was installed during the dump may not have been seen by it.
+    if (++ukey.missedDumps >= MAX_MISSED_DUMPS) verdict = del(FLOW_DEL_REASON.FLOW_MISSING_DP);
+    else if (ukey.state === UKEY.INCONSISTENT) verdict = del(FLOW_DEL_REASON.UPDATE_FAIL);
+    else if (ukey.revalSeq !== revalSeq) {
+      const { nPackets, nBytes, used, tcpFlags } = ukey.stats;
+      verdict = this.check(ukey, { nPackets, nBytes, usedMs: Number(used), tcpFlags }, revalSeq);
     }
     this.enact(verdict, ukey, ops);
   }
@@ -444,11 +439,6 @@ export class Revalidator {
   private async finishSwept(ops: readonly PendingOp[]): Promise<void> {
     await this.perform(ops);
     for (const { ukey } of ops) if (ukey?.state === UKEY.EVICTED) this.state.ukeys.delete(ukey);
-  }
-
-  /** Deletes every flow that has a ukey. */
-  async purge(): Promise<void> {
-    await this.sweep(this.state.dumpSeq, this.state.revalSeq, true);
   }
 }
 

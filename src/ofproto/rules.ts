@@ -13,8 +13,6 @@ export type OfpAct = { readonly kind: 'output'; readonly port: number; readonly 
 
 export const output = (port: number, maxLen = 0xffff): OfpAct => ({ kind: 'output', port, maxLen });
 
-export const DEFAULT_PRIORITY = 32768;
-
 export interface RuleSpec {
   readonly priority: number;
   readonly match: Match;

@@ -2,13 +2,11 @@
  * Texts of the unixctl commands that concern switches and their flows, as ovs-appctl 3.1 prints them.
  * Source: ofproto/ofproto-dpif.c (dpif/show, fdb/show), ofproto/ofproto-dpif-upcall.c (upcall/show).
  */
+import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats } from '../dpif/dpif-types.ts';
 import { ofpPortName } from './ofp-port.ts';
 import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
 import type { UdpifState } from './udpif-state.ts';
-
-/** "system@ovs-system". */
-export const dpifName = (dpif: { readonly type: string; readonly name: string }): string => `${dpif.type}@${dpif.name}`;
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);
@@ -42,7 +40,7 @@ const REVALIDATOR_ID = 1;
 /** Text of `upcall/show` for one datapath. */
 export function formatUpcalls(state: UdpifState): string {
   return (
-    `${dpifName(state.dpif)}:\n` +
+    `${dpifFullName(state.dpif)}:\n` +
     `  flows         : (current ${state.nFlows}) (avg ${state.avgFlows}) (max ${state.maxFlows}) (limit ${state.flowLimit})\n` +
     `  dump duration : ${state.dumpDurationMs}ms\n` +
     `  ufid enabled : ${state.hasUfid}\n\n` +

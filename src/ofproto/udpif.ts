@@ -44,8 +44,12 @@ export class Udpif {
     this.revalidator.wake();
   }
 
+  /** Rejects if the datapath cannot be told, but has stopped then too. */
   async stop(): Promise<void> {
-    await this.state.dpif.setUpcallHandler(null);
-    await this.revalidator.stop();
+    try {
+      await this.state.dpif.setUpcallHandler(null);
+    } finally {
+      await this.revalidator.stop();
+    }
   }
 }

@@ -19,6 +19,7 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
+import { splitActions } from './split-actions.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 import type { XBridge } from './xbridge.ts';
@@ -71,6 +72,9 @@ const METADATA_CT: ReadonlySet<number> = new Set([
   OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
   OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
 ]);
+
+/** Actions of an execution that surely fit a message, with a packet of the largest size. */
+const MAX_ACTIONS_SIZE = 32_000;
 
 /** More ports than these are told apart again and again. */
 const MAX_PLAIN_METADATA = 1024;
@@ -129,14 +133,11 @@ export class UpcallHandling {
         known.set(ufid, prepared);
       }
       if (prepared === undefined || prepared.actions.length === 0) continue;
-      ops.push({
-        type: 'execute',
-        key: prepared.metadata,
-        actions: prepared.actions,
-        packet: upcall.packet,
-        mru: upcall.mru,
-        ...(upcall.hash === undefined ? undefined : { hash: upcall.hash }),
-      });
+      for (const actions of splitActions(prepared.actions, MAX_ACTIONS_SIZE)) {
+        const { packet, mru, hash } = upcall;
+        const op = { type: 'execute', key: prepared.metadata, actions, packet, mru } as const;
+        ops.push(hash === undefined ? op : { ...op, hash });
+      }
     }
     try {
       if (ops.length > 0) await this.state.dpif.operate(ops);
@@ -182,7 +183,7 @@ export class UpcallHandling {
       cache,
     });
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
-    if (!xout.avoidCaching && this.mayInstall()) {
+    if (this.mayInstall()) {
       const ukey = new Ukey({
         ufid,
         hasUfid: true,

@@ -31,14 +31,6 @@ export function unwildcard(wc: FlowMask, f: FieldBits): void {
   }
 }
 
-/** Marks no bit of the field as consulted. */
-export function wildcard(wc: FlowMask, f: FieldBits): void {
-  for (let i = 0; i < f.words.length; i++) {
-    const w = f.words[i] as number;
-    wc[w] = (wc[w] as number) & ~(f.bits[i] as number);
-  }
-}
-
 /**
  * The words of the two VLAN headers: TPID in the upper half, TCI in the lower.  Translation moves them whole.
  */

@@ -19,7 +19,7 @@ import type { XlateCache } from './xlate-cache.ts';
 /** Why a translation failed.  The flow drops then. */
 // biome-ignore format: table
 export const XLATE_ERROR = {
-  OK: 0, BRIDGE_NOT_FOUND: 1, RECURSION_TOO_DEEP: 2, TOO_MANY_RESUBMITS: 3, NO_RECIRCULATION_CONTEXT: 4, ACTIONS_TOO_BIG: 5,
+  OK: 0, RECURSION_TOO_DEEP: 1, TOO_MANY_RESUBMITS: 2, NO_RECIRCULATION_CONTEXT: 3,
 } as const;
 export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
 
@@ -62,8 +62,6 @@ export class XlateCtx {
   readonly cache: XlateCache | undefined;
 
   error: XlateError = XLATE_ERROR.OK;
-  /** SLOW_* bits. */
-  slow = 0;
   depth = 0;
   resubmits = 0;
   /** The rule whose actions are being carried out. */

@@ -9,6 +9,7 @@
 import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
+import { SLOW_PATH } from '../odp/slow-path.ts';
 import { coverage } from '../util/coverage.ts';
 import { OFPPC } from './ofp-port.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
@@ -37,10 +38,8 @@ export interface XlateOut {
   readonly actions: Uint8Array;
   /** Bits that decided.  Valid until the next translation. */
   readonly wc: FlowMask;
-  /** SLOW_* bits: why userspace must see each packet; 0 if it need not. */
+  /** SLOW_PATH bits: why userspace must see each packet; 0 if it need not. */
   readonly slow: number;
-  /** Must not become a datapath flow. */
-  readonly avoidCaching: boolean;
 }
 
 // Translation never waits, so that one set of buffers serves all of them.
@@ -63,12 +62,13 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   clearAbsent(wc, xin.flow);
 
+  let slow = 0;
   if (scratchOut.isOversized) {
     oversizeCount.n++;
-    ctx.error = XLATE_ERROR.ACTIONS_TOO_BIG;
+    slow |= SLOW_PATH.ACTION;
   }
-  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc, slow: 0, avoidCaching: false };
-  return { error: ctx.error, actions: scratchOut.finish(), wc, slow: ctx.slow, avoidCaching: false };
+  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc, slow: 0 };
+  return { error: ctx.error, actions: scratchOut.finish(), wc, slow };
 }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {

@@ -1,8 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
+import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { SLOW_PATH } from '../../src/odp/slow-path.ts';
+import { encodeCookie } from '../../src/odp/user-action-cookie.ts';
 import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer.ts';
+import { catchAll } from '../../src/ofproto/classifier.ts';
+import { filterAttrs } from '../../src/ofproto/nest.ts';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
 import type { BackerOptions, BundleConfig } from '../../src/ofproto/ofproto-provider.ts';
+import { output, Rule } from '../../src/ofproto/rules.ts';
 import { setClock } from '../../src/util/clock.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { ERRNO } from '../../src/util/errno.ts';
@@ -205,6 +211,75 @@ describe('upcalls', () => {
     expect(dpif.flows.size).toBe(0);
     dpif.failPut = () => 0;
     expect(await forward(udp(2, MAC_A, MAC_B))).toEqual(['1,3,4']);
+  });
+});
+
+describe('slow path', () => {
+  /** An upcall of an IPv4 UDP packet whose key lacks the ports: too little to match on. */
+  const tooLittle = (key = udp(2, MAC_A, MAC_B)) => {
+    const whole = missOf(key);
+    return { ...whole, key: filterAttrs(whole.key, new Set([2, 3, 4, 6, 7, 15, 20])) };
+  };
+
+  it('sends every packet up that the datapath cannot match well enough, and forwards it from there', async () => {
+    await dpif.upcall(tooLittle());
+    const [put, execute] = dpif.last;
+    expect(put?.type === 'put' && formatOdpActions(put.actions)).toBe('userspace(pid=4294967295,slow_path(match))');
+    expect(execute?.type === 'execute' && actionsText(execute.actions)).toBe('1,3,4');
+
+    const cookie = encodeCookie({
+      type: 'slowPath',
+      ofpInPort: 1,
+      ofprotoUuid: br.uuid,
+      reason: SLOW_PATH.MATCH,
+    });
+    const again = { ...tooLittle(), type: DPIF_UC.ACTION, userdata: cookie };
+    await dpif.upcall(again, again);
+    expect(dpif.last.map((op) => op.type)).toEqual(['execute', 'execute']);
+    // Those packets are counted by their flow.
+    const [rule] = br.table;
+    expect(rule?.nPackets).toBe(1n);
+    await scheduler.advance(600);
+    expect(dpif.flows.size).toBe(1);
+  });
+
+  it('ignores cookies of switches that are gone', async () => {
+    const cookie = encodeCookie({ type: 'slowPath', ofpInPort: 1, ofprotoUuid: new Uint8Array(16), reason: 1 });
+    dpif.operated.length = 0;
+    await dpif.upcall({ ...missOf(udp(2, MAC_A, MAC_B)), type: DPIF_UC.ACTION, userdata: cookie });
+    expect(dpif.operated).toEqual([]);
+  });
+
+  it('executes lists that fit no flow in parts', async () => {
+    const actions = Array.from({ length: 9000 }, (_, i) => output(i % 2 === 0 ? 2 : 3));
+    br.table.add(new Rule({ priority: 1, match: catchAll(), actions }));
+    await dpif.upcall(missOf(udp(2, MAC_A, MAC_B)));
+    const [put, ...executions] = dpif.last;
+    expect(put?.type === 'put' && formatOdpActions(put.actions)).toBe('userspace(pid=4294967295,slow_path(action))');
+    const parts = executions.map((op) => (op.type === 'execute' ? actionsText(op.actions).split(',') : []));
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts.flat()).toEqual(actions.map((a) => String(a.port + 1)));
+  });
+});
+
+describe('two bridges', () => {
+  it('share the datapath, and nothing else', async () => {
+    const other = backer.createOfproto('br1');
+    for (const name of ['br1', 'w1', 'w2']) {
+      await other.portAdd({ name, type: 'system', ofport: undefined, isLocal: name === 'br1' });
+      other.bundleSet(bundle(name));
+    }
+    expect(other.ports.get('w1')?.ofport).toBe(1);
+    expect(await forward(udp(2, MAC_A, MAC_B), udp(6, MAC_A, MAC_B))).toEqual(['1,3,4', '5,7']);
+    expect([br.fdb().length, other.fdb().length]).toEqual([1, 1]);
+    expect(() => backer.createOfproto('br1')).toThrow(RangeError);
+    await expect(other.portAdd({ name: 'v1', type: 'system', ofport: undefined, isLocal: false })).rejects.toThrow(
+      /br0/,
+    );
+    await other.destroy();
+    await scheduler.advance(20);
+    expect([...dpif.flows.values()].map((f) => actionsText(f.actions))).toEqual(['1,3,4']);
+    expect(await backer.strayPorts()).toEqual([]);
   });
 });
 
