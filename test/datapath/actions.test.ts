@@ -1,0 +1,357 @@
+/** What each action does to packets, as the ports behind a datapath see it. */
+import { describe, expect, test } from 'vitest';
+import { linuxVersion } from '../../src/datapath/compile-actions.ts';
+import { DROP } from '../../src/datapath/drop-reasons.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
+import {
+  addMpls,
+  be16,
+  be32,
+  checkPktLen,
+  clone,
+  decTtl,
+  drop,
+  hash,
+  output,
+  popEth,
+  popMpls,
+  popVlan,
+  pushEth,
+  pushMpls,
+  pushVlan,
+  recirc,
+  sample,
+  set,
+  setMasked,
+  trunc,
+  u32,
+  userspace,
+} from '../support/action-bytes.ts';
+import { bytes, checksumsAreRight, DST, eth, ipv4, ipv4With, ipv6With, SRC } from '../support/frames.ts';
+import { type FlowOptions, Lab, takeSent } from '../support/lab.ts';
+
+const IP = ipv4With(17, { payload: [1, 2, 3] });
+const FRAME = eth(0x0800, IP);
+const tagged = (...tags: [number, number][]) => eth(0x0800, IP, tags);
+const set2 = (port: number) => setMasked(K.UDP, be32(port), be32(0xffff));
+const withPort = (port: number) => eth(0x0800, ipv4With(17, { payload: [1, 2, 3], dstPort: port }));
+
+/** What port 2 sends when a frame comes in at port 1 whose flow has these actions. */
+function run(frame: readonly number[], actions: number[][], options: FlowOptions = {}): number[][] {
+  const lab = new Lab();
+  const [a, b] = [lab.port(1), lab.port(2)];
+  lab.flow(frame, 1, actions, options);
+  a.inject([frame]);
+  return takeSent(b);
+}
+
+describe('VLAN', () => {
+  test('push', () => {
+    expect(run(FRAME, [pushVlan(0x8100, 0x7005), output(2)])).toEqual([tagged([0x8100, 0x6005])]);
+    expect(run(tagged([0x8100, 5]), [pushVlan(0x88a8, 0x1006), output(2)])).toEqual([tagged([0x88a8, 6], [0x8100, 5])]);
+  });
+  test('pop', () => {
+    const two = tagged([0x88a8, 6], [0x8100, 5]);
+    expect(run(two, [popVlan(), output(2), popVlan(), output(2), popVlan(), output(2)])).toEqual([
+      tagged([0x8100, 5]),
+      FRAME,
+      FRAME,
+    ]);
+  });
+  test('as many pushes as there is no headroom for', () => {
+    const [sent] = run(FRAME, [...Array.from({ length: 60 }, () => pushVlan(0x8100, 0x1001)), output(2)], {});
+    expect(sent).toEqual(tagged(...Array.from({ length: 60 }, () => [0x8100, 1] as [number, number])));
+  });
+  test('the key follows', () => {
+    const lab = new Lab();
+    lab.port(1);
+    const a = lab.port(2);
+    lab.flow(tagged([0x8100, 5]), 2, [popVlan(), recirc(1)]);
+    lab.flow(FRAME, 2, [pushVlan(0x8100, 0x1007), pushVlan(0x88a8, 0x1008), recirc(2)]);
+    a.inject([tagged([0x8100, 5]), FRAME]);
+    expect(lab.upcalls.map((u) => u.key)).toEqual([
+      lab.keyOf(FRAME, 2, 1),
+      lab.keyOf(tagged([0x88a8, 8], [0x8100, 7]), 2, 2),
+    ]);
+  });
+});
+
+describe('MPLS', () => {
+  const LABEL = [0, 0, 0x11, 0x40];
+  const labelled = (...labels: number[][]) => eth(0x8847, [...labels.flat(), ...IP]);
+  test('push and pop', () => {
+    expect(run(FRAME, [pushMpls(0x1140), output(2), pushMpls(0x2040), output(2)])).toEqual([
+      labelled(LABEL),
+      labelled([0, 0, 0x20, 0x40], LABEL),
+    ]);
+    expect(run(labelled([0, 0, 0x20, 0x40], LABEL), [popMpls(0x8847), output(2), popMpls(0x0800), output(2)])).toEqual([
+      labelled(LABEL),
+      FRAME,
+    ]);
+  });
+  test('set', () => {
+    const list = [setMasked(K.MPLS, be32(0x55), be32(0xff)), output(2)];
+    expect(run(labelled(LABEL), list)).toEqual([labelled([0, 0, 0x11, 0x55])]);
+  });
+  test('of a truncated packet is dropped', () => {
+    const short = eth(0x8847, [0, 0]);
+    expect(run(short, [set(K.MPLS, be32(0x1140)), output(2)])).toEqual([]);
+    expect(run(short, [popMpls(0x0800), output(2)])).toEqual([]);
+  });
+  test('before the Ethernet header and back', () => {
+    expect(run(FRAME, [addMpls(0x1140, 0x8847, 0), popMpls(0x6558), output(2)])).toEqual([FRAME]);
+    expect(run(FRAME, [addMpls(0x1140, 0x8847, 0), pushEth(bytes(SRC), bytes(DST)), output(2)])).toEqual([
+      eth(0x8847, [...LABEL, ...FRAME]),
+    ]);
+    expect(run(FRAME, [addMpls(0x1140, 0x8848, 1), output(2)])).toEqual([eth(0x8848, [...LABEL, ...IP])]);
+  });
+});
+
+describe('Ethernet', () => {
+  test('pop and push', () => {
+    const list = [popEth(), pushEth([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 8]), output(2)];
+    expect(run(FRAME, list)).toEqual([[2, 0, 0, 0, 0, 8, 2, 0, 0, 0, 0, 9, ...FRAME.slice(12)]]);
+  });
+  test('a packet without it cannot leave by an Ethernet device, and recirculates as what it is', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(FRAME, 1, [popEth(), output(2), recirc(3)]);
+    a.inject([FRAME]);
+    expect([takeSent(b), lab.dp.drops[DROP.L2_TYPE]]).toEqual([[], 1]);
+    expect(lab.upcalls[0]!.packet).toEqual(IP);
+  });
+});
+
+describe('userspace', () => {
+  test('carries userdata, actions, and what is left of the packet', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    const inner = [userspace(7, [], true), output(2)];
+    const list = [userspace(6, [5, 6]), trunc(20), userspace(6), ...[clone(...inner)], output(2)];
+    lab.flow(FRAME, 1, list);
+    a.inject([FRAME]);
+    expect(lab.upcalls).toMatchObject([
+      { cmd: 2, portId: 6, packet: FRAME, userdata: [5, 6], actions: undefined },
+      { cmd: 2, portId: 6, packet: FRAME.slice(0, 20), fullSize: FRAME.length, userdata: undefined },
+      { cmd: 2, portId: 7, packet: FRAME, userdata: [], actions: inner.flat() },
+    ]);
+    expect(takeSent(b)).toEqual([FRAME, FRAME]);
+    expect([lab.dp.nMissed, lab.dp.nHit, lab.vport(1).upcallSuccess]).toEqual([0, 1, 3]);
+  });
+  test('a failure is lost, and the rest goes on', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.answer = -11;
+    lab.flow(FRAME, 1, [userspace(6), output(2)]);
+    a.inject([FRAME]);
+    expect([takeSent(b), lab.dp.nLost]).toEqual([[FRAME], 1]);
+  });
+});
+
+describe('trunc', () => {
+  test('is for the next output only, but goes into a clone too', () => {
+    expect(run(FRAME, [trunc(20), output(2), output(2)]).map((f) => f.length)).toEqual([20, FRAME.length]);
+    expect(run(FRAME, [trunc(20), clone(output(2)), output(2)]).map((f) => f.length)).toEqual([20, 20]);
+    expect(run(FRAME, [trunc(2000), output(2)])).toEqual([FRAME]);
+  });
+});
+
+describe('lists inside actions', () => {
+  test('a clone changes nothing outside, unless it is last', () => {
+    const list = [clone(set2(7), pushVlan(0x8100, 0x1001), output(2)), output(2), clone(set2(9), output(2))];
+    const seven = [...withPort(7).slice(0, 12), 0x81, 0, 0, 1, ...withPort(7).slice(12)];
+    expect(run(FRAME, list)).toEqual([seven, FRAME, withPort(9)]);
+  });
+  test('a clone inside a clone, and changes between', () => {
+    const list = [set2(1), clone(set2(2), clone(set2(3), output(2)), output(2)), output(2), set2(4), output(2)];
+    expect(run(FRAME, list)).toEqual([withPort(3), withPort(2), withPort(1), withPort(4)]);
+  });
+  test('a sample is taken with its probability', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(FRAME, 1, [
+      sample(0, set2(1), output(2)),
+      sample(0x80000000, set2(2), output(2)),
+      sample(0x7fffffff, set2(3), output(2)),
+      sample(0xffffffff, set2(4), output(2)),
+      output(2),
+    ]);
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([withPort(2), withPort(4), FRAME]);
+    lab.dice = 0.999;
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([withPort(4), FRAME]);
+    lab.dice = 0;
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([withPort(2), withPort(3), withPort(4), FRAME]);
+  });
+  test('check_pkt_len takes the list for the size', () => {
+    const n = FRAME.length;
+    const list = (max: number) => [checkPktLen(max, [...set2(1), ...output(2)], [...set2(2), ...output(2)]), output(2)];
+    expect(run(FRAME, list(n))).toEqual([withPort(2), FRAME]);
+    expect(run(FRAME, list(n - 1))).toEqual([withPort(1), FRAME]);
+    // A VLAN tag does not count.
+    const inner = [checkPktLen(n, [], output(2))];
+    expect(run(tagged([0x8100, 5]), inner)).toEqual([tagged([0x8100, 5])]);
+  });
+  test('check_pkt_len of a super-packet judges its segments', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    const big = eth(0x0800, ipv4With(6, { payload: Array<number>(3000).fill(7) }));
+    lab.flow(big, 1, [checkPktLen(1054, output(1), output(2)), checkPktLen(1053, output(1), output(2))]);
+    const offloads = {
+      vnetFlags: VNET_F.NEEDS_CSUM,
+      gsoType: VNET_GSO.TCPV4,
+      gsoSize: 1000,
+      hdrLen: 54,
+      csumStart: 34,
+      csumOffset: 16,
+    };
+    a.inject([big], offloads);
+    expect([takeSent(a).length, takeSent(b).length]).toEqual([1, 1]);
+  });
+  test('dec_ttl counts down, or runs its list', () => {
+    const ttl = (n: number) => eth(0x0800, ipv4(99, [], { ttl: n }));
+    expect(run(ttl(9), [decTtl(), decTtl(), output(2)])).toEqual([ttl(7)]);
+    expect(run(ttl(1), [decTtl(pushVlan(0x8100, 0x1001), output(2)), output(2)])).toEqual([
+      [...ttl(1).slice(0, 12), 0x81, 0, 0, 1, ...ttl(1).slice(12)],
+    ]);
+    const six = (hlimit: number) => eth(0x86dd, ipv6With(17, {}, { hlimit }));
+    expect(run(six(2), [decTtl(output(2)), output(2)])).toEqual([six(1)]);
+    expect(run(six(0), [decTtl(), output(2)])).toEqual([]);
+    expect(run(eth(0x1234, [1]), [decTtl(), output(2)])).toEqual([eth(0x1234, [1])]);
+  });
+  test('drop ends the list and is counted by reason', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    const options = { kernel: linuxVersion(6, 7) };
+    lab.flow(FRAME, 1, [output(2), drop(0)], options);
+    lab.flow(tagged([0x8100, 1]), 1, [output(2), drop(5)], options);
+    a.inject([FRAME, tagged([0x8100, 1])]);
+    expect(takeSent(b).length).toBe(2);
+    expect([lab.dp.drops[DROP.EXPLICIT], lab.dp.drops[DROP.EXPLICIT_ERROR]]).toEqual([1, 1]);
+  });
+});
+
+describe('recirculation', () => {
+  test('finds the flow for the changed packet, and the list goes on with the old one', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(FRAME, 1, [pushVlan(0x8100, 0x1005), recirc(8), output(2)]);
+    lab.flow(tagged([0x8100, 5]), 1, [popVlan(), set2(44), output(2)], { recircId: 8 });
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([withPort(44), tagged([0x8100, 5])]);
+    expect([lab.dp.nHit, lab.dp.nMissed]).toEqual([2, 0]);
+  });
+
+  test('a hash is seen by the next flow, never 0, and depends on the basis', () => {
+    const lab = new Lab();
+    const a = lab.port(1);
+    lab.flow(FRAME, 1, [hash(0), recirc(1), hash(1), recirc(1)]);
+    a.inject([FRAME, FRAME]);
+    const hashes = lab.upcalls.map((u) => u.key[4]);
+    expect(hashes.slice(0, 2)).toEqual(hashes.slice(2));
+    expect(new Set(hashes).size).toBe(2);
+    expect(hashes).not.toContain(0);
+  });
+
+  test('a flow that recirculates to itself stops', () => {
+    const lab = new Lab();
+    const a = lab.port(1);
+    const flow = lab.flow(FRAME, 1, [recirc(1)]);
+    const loop = lab.flow(FRAME, 1, [recirc(1)], { recircId: 1 });
+    a.inject([FRAME]);
+    expect(flow.nPackets).toBe(1);
+    // Three levels at once and then one deferred, nine times.
+    expect(loop.nPackets).toBe(3 + 9 * 3);
+    expect(lab.dp.drops[DROP.DEFERRED]).toBe(1);
+    a.inject([FRAME]);
+    expect([flow.nPackets, loop.nPackets]).toEqual([2, 60]);
+  });
+
+  test('deferred runs see the packet as it was then', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    // Level by level, until keys for clones run out; the fourth is deferred, and the packet changed behind it.
+    lab.flow(FRAME, 1, [recirc(1)]);
+    lab.flow(FRAME, 1, [recirc(2)], { recircId: 1 });
+    lab.flow(FRAME, 1, [recirc(3)], { recircId: 2 });
+    lab.flow(FRAME, 1, [recirc(4), set2(5), output(2)], { recircId: 3 });
+    lab.flow(FRAME, 1, [set2(6), output(2)], { recircId: 4 });
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([withPort(5), withPort(6)]);
+  });
+
+  test('clones nested deeper than keys are deferred too', () => {
+    const nest = (n: number): number[] =>
+      n === 0 ? [...set2(n + 1), ...output(2)] : [...clone(nest(n - 1)), ...set2(n + 1), ...output(2)];
+    const sent = run(FRAME, [nest(6)]);
+    // The key allows three levels; the rest runs when all else is done.
+    expect(sent).toEqual([4, 5, 6, 7, 1, 2, 3].map(withPort));
+  });
+});
+
+describe('set', () => {
+  const tcp4 = eth(0x0800, ipv4With(6, { payload: [1, 2, 3] }));
+  test('priority and mark travel in the key', () => {
+    const lab = new Lab();
+    const a = lab.port(1);
+    lab.flow(FRAME, 1, [
+      set(K.PRIORITY, u32(0xfffffff0)),
+      setMasked(K.SKB_MARK, u32(0x30), u32(0xf0)),
+      setMasked(K.SKB_MARK, u32(1), u32(1)),
+      recirc(1),
+    ]);
+    a.inject([FRAME, FRAME]);
+    for (const u of lab.upcalls) expect([...u.key.subarray(0, 4)]).toEqual([1, 1, -16, 0x31]);
+  });
+  test('the key follows every field', () => {
+    const lab = new Lab();
+    const a = lab.port(1);
+    const six = eth(0x86dd, ipv6With(17, {}));
+    lab.flow(tcp4, 1, [
+      set(K.ETHERNET, [2, 9, 9, 9, 9, 9, 2, 8, 8, 8, 8, 8]),
+      set(K.IPV4, [9, 9, 9, 9, 8, 8, 8, 8, 6, 0x20, 7, 0]),
+      set(K.TCP, [...be16(5), ...be16(6)]),
+      recirc(1),
+    ]);
+    lab.flow(six, 1, [
+      set(K.IPV6, [...Array<number>(32).fill(0x3f), ...be32(0x12345), 17, 0x44, 3, 0]),
+      set(K.UDP, [...be16(5), ...be16(6)]),
+      recirc(2),
+    ]);
+    a.inject([tcp4, six]);
+    const got = lab.upcalls.map((u) => u.key);
+    expect(got).toEqual(lab.upcalls.map((u, i) => lab.keyOf(u.packet, 1, i + 1)));
+    for (const u of lab.upcalls) expect(checksumsAreRight(u.packet)).toBe(true);
+    // The hash is of the new headers.
+    expect(lab.upcalls[0]!.hash).not.toBe(lab.upcalls[1]!.hash);
+  });
+  test('of a header that is cut short drops the packet', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    const short = tcp4.slice(0, 40);
+    lab.flow(short, 1, [set(K.TCP, be32(0x10001)), output(2)]);
+    a.inject([short]);
+    expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[], 1]);
+  });
+});
+
+test('the actions of a thousand packets take no slots with them', () => {
+  const lab = new Lab();
+  const [a, b] = [lab.port(1), lab.port(2)];
+  lab.flow(FRAME, 1, [
+    output(2),
+    pushVlan(0x8100, 0x1001),
+    recirc(1),
+    clone(popVlan(), output(2)),
+    trunc(20),
+    output(2),
+    userspace(5),
+  ]);
+  const before = lab.arena.available;
+  for (let i = 0; i < 100; i++) a.inject(Array<number[]>(10).fill(FRAME));
+  expect(lab.arena.available).toBe(before);
+  expect([b.sent.length, lab.upcalls.length]).toEqual([3000, 2000]);
+});
