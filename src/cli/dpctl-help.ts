@@ -21,6 +21,11 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ['del-flow [DP] FLOW         ', 'delete FLOW from DP'],
   ['del-flows [DP] [FILE]      ', 'delete all or specified flows from DP'],
   ['cache-get-size [DP]             ', 'Show the current size for all caches'],
+  ['cache-set-size DP CACHE SIZE  ', 'Set cache size for a specific cache'],
+  ['dump-conntrack [DP] [zone=ZONE]  ', 'display conntrack entries for ZONE'],
+  ['flush-conntrack [DP] [zone=ZONE] [ct-tuple]', 'delete matched conntrack entries in ZONE'],
+  ['ct-stats-show [DP] [zone=ZONE] [verbose] ', 'CT connections grouped by protocol'],
+  ['ct-bkts [DP] [gt=N] ', 'display connections per CT bucket'],
 ];
 
 /** The whole text; `logDir` is where --log-file puts its file. */

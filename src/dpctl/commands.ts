@@ -5,24 +5,15 @@ import { formatOdpActions } from '../odp/odp-format-actions.ts';
 import { parseOdpActions } from '../odp/odp-parse-actions.ts';
 import { OdpParseError } from '../odp/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
-import { type DpctlContext, print, printError } from './dpctl-context.ts';
+import { cacheGetSize, cacheSetSize } from './caches.ts';
+import { type DpctlCommand, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
 import { dumpFlows } from './dump-flows.ts';
 import { addFlows, delFlows, modFlows } from './flow-file.ts';
 import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
 import { addIf, delIf, setIf } from './ports.ts';
-import { addDp, cacheGetSize, delDp, dumpDps, show } from './show.ts';
-
-export interface DpctlCommand {
-  readonly name: string;
-  readonly usage: string;
-  readonly minArgs: number;
-  readonly maxArgs: number;
-  /** Whether it changes something. */
-  readonly writes: boolean;
-  /** Returns 0 or an errno, having said what is wrong. */
-  readonly run: (ctx: DpctlContext, args: readonly string[]) => Promise<number> | number;
-}
+import { addDp, delDp, dumpDps, show } from './show.ts';
+import { CONNTRACK_COMMANDS, CONNTRACK_SETTINGS } from './unsupported.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const [RO, RW] = [false, true];
@@ -54,7 +45,10 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('mod-flows',          '[dp] file',       1, 2,   modFlows, RW),
   command('del-flows',          '[dp] [file]',     0, 2,   delFlows, RW),
   command('offload-stats-show', '[dp]',            0, 1,   offloadStatsShow, RO),
+  ...CONNTRACK_COMMANDS,
   command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
+  command('cache-set-size',     'dp cache <size>', 3, 3,   cacheSetSize, RW),
+  ...CONNTRACK_SETTINGS,
   command('help',               '',                0, ANY, (ctx) => say(ctx, ctx.help()), RO),
   command('list-commands',      '',                0, ANY, (ctx) => say(ctx, listCommands(ctx.isAppctl)), RO),
   command('parse-actions',      'actions',         1, ANY, parseActions, RO),

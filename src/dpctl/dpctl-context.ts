@@ -40,6 +40,18 @@ export interface DpctlContext {
   readonly readLines: (path: string) => AsyncIterable<string>;
 }
 
+/** A row of the table of commands. */
+export interface DpctlCommand {
+  readonly name: string;
+  readonly usage: string;
+  readonly minArgs: number;
+  readonly maxArgs: number;
+  /** Whether it changes something. */
+  readonly writes: boolean;
+  /** Returns 0 or an errno, having said what is wrong. */
+  readonly run: (ctx: DpctlContext, args: readonly string[]) => Promise<number> | number;
+}
+
 export const defaultOptions = (): DpctlOptions => ({
   statistics: false,
   zeroStatistics: false,

@@ -6,8 +6,8 @@
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { DpifProviders } from '../dpif/dpif-name.ts';
-import { DPCTL_COMMANDS, type DpctlCommand } from './commands.ts';
-import { type DpctlContext, type DpctlOptions, defaultOptions } from './dpctl-context.ts';
+import { DPCTL_COMMANDS } from './commands.ts';
+import { type DpctlCommand, type DpctlContext, type DpctlOptions, defaultOptions } from './dpctl-context.ts';
 import type { Netdevs } from './netdevs.ts';
 
 export interface DpctlReply {

@@ -1,10 +1,11 @@
 /**
- * Commands that make, delete, list and show datapaths: add-dp, del-dp, dump-dps, show, cache-get-size.
+ * Commands that make, delete, list and show datapaths: add-dp, del-dp, dump-dps, show.
  * Source: lib/dpctl.c (dpctl_add_dp(), dpctl_del_dp(), show_dpif()).
  */
 import type { Dpif } from '../dpif/dpif.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats, DpifPort } from '../dpif/dpif-types.ts';
+import { formatCaches } from './caches.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { forEachDp, openDpif, withDpif } from './dpctl-open.ts';
 import { NO_COUNTERS } from './netdevs.ts';
@@ -56,22 +57,6 @@ export async function show(ctx: DpctlContext, args: readonly string[]): Promise<
   return lastError;
 }
 
-/** cache-get-size [DP] */
-export async function cacheGetSize(ctx: DpctlContext, args: readonly string[]): Promise<number> {
-  const showOne = async (dpif: Dpif): Promise<void> => {
-    const stats = await attempt(dpif.stats());
-    print(ctx, `${dpifFullName(dpif)}:\n${stats.ok ? formatCaches(stats.value) : ''}`);
-  };
-  if (args[0] === undefined) return forEachDp(ctx, showOne);
-  const dpif = await openDpif(ctx, args[0]);
-  if (!dpif.ok) {
-    printError(ctx, dpif.errno, `Opening datapath ${args[0]} failed`);
-    return dpif.errno;
-  }
-  await withDpif(dpif.value, showOne);
-  return 0;
-}
-
 async function showDpif(ctx: DpctlContext, dpif: Dpif): Promise<void> {
   print(ctx, `${dpifFullName(dpif)}:\n`);
   const stats = await attempt(dpif.stats());
@@ -93,10 +78,6 @@ function formatDpStats(s: DpifDpStats): string {
     text += `  cache: hit:${s.nCacheHit} hit-rate:${(100 * each(s.nCacheHit)).toFixed(2)}%\n`;
   }
   return text;
-}
-
-function formatCaches({ masksCacheSize }: DpifDpStats): string {
-  return masksCacheSize === undefined ? '' : `  caches:\n    masks-cache: size:${masksCacheSize}\n`;
 }
 
 async function showPortStats(ctx: DpctlContext, dpif: Dpif, port: DpifPort): Promise<void> {

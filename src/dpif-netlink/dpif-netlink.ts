@@ -136,6 +136,16 @@ class DpifNetlink implements Dpif {
     };
   }
 
+  async setMasksCacheSize(entries: number): Promise<number> {
+    let masksCacheSize = entries === 0 ? 0 : 1;
+    while (masksCacheSize < entries) masksCacheSize *= 2;
+    // Without the features in the request the datapath would take it that none are wanted.
+    const { name, userFeatures } = this;
+    const dp = await dpQuery(this.fam, 'SET', this.dpIfindex, { name, userFeatures, masksCacheSize });
+    if (dp.masksCacheSize !== masksCacheSize) throw new NetlinkError(ERRNO.EINVAL, `${name}: masks cache`);
+    return masksCacheSize;
+  }
+
   async portAdd(name: string, typeName: string, portNo: number | undefined): Promise<number> {
     const type = vportTypeOf(typeName);
     if (type === undefined) {

@@ -47,6 +47,12 @@ export interface Dpif {
   stats(): Promise<DpifDpStats>;
 
   /**
+   * Sets the size of the masks cache, in entries, rounded up to a power of two; 0 switches it off.  Resolves to the size
+   * in force.  A provider without this method has no such cache.
+   */
+  setMasksCacheSize?(entries: number): Promise<number>;
+
+  /**
    * Adds the device `name`.  `type` "internal" makes the device; "system" takes an existing one.  `portNo` undefined lets
    * the datapath choose.  Resolves to the number.  EBUSY: number or device taken; EEXIST: already a port; ENODEV.
    */

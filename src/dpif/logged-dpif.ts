@@ -48,6 +48,12 @@ const counters = {
 
 const NO_STATS: DpifFlowStats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
 
+class NoSuchCacheError extends Error {
+  override readonly name = 'NoSuchCacheError';
+  readonly errno = ERRNO.EOPNOTSUPP;
+  readonly code = 'EOPNOTSUPP';
+}
+
 /** What a line about a flow may show. */
 interface FlowLine {
   readonly ufid: Ufid | undefined;
@@ -79,6 +85,9 @@ export class LoggedDpif implements Dpif {
   }
   stats(): Promise<DpifDpStats> {
     return this.operation('get_stats', this.inner.stats());
+  }
+  setMasksCacheSize(entries: number): Promise<number> {
+    return this.inner.setMasksCacheSize?.(entries) ?? Promise.reject(new NoSuchCacheError());
   }
 
   async portAdd(name: string, type: string, portNo: number | undefined): Promise<number> {

@@ -1,0 +1,80 @@
+/**
+ * Commands about connection tracking and fragments that dpctl has, and system datapaths (so far) have not: they find their
+ * datapath, look at their arguments, and fail with EOPNOTSUPP in the words of ovs-dpctl.
+ * Source: lib/dpctl.c, lib/ct-dpif.c.
+ */
+import { ERRNO, errnoText } from '../util/errno.ts';
+import { type DpctlCommand, type DpctlContext, printError } from './dpctl-context.ts';
+import { withOptionalDpif } from './dpctl-open.ts';
+
+interface Row {
+  readonly name: string;
+  readonly usage: string;
+  /** Arguments, and how many are most when the first must name a datapath. */
+  readonly args: readonly [min: number, max: number, maxBesideOptions: number];
+  readonly writes: boolean;
+  /** Options at the end, which do not count as arguments. */
+  readonly options?: RegExp;
+  readonly failure: string;
+  /** What the argument `back` places from the end must look like, and the complaint if it does not. */
+  readonly wants?: { readonly back: number; readonly pattern: RegExp; readonly complaint: string };
+}
+
+const ANY = Number.MAX_SAFE_INTEGER;
+const DUMP = 'starting conntrack dump';
+const NUMBER = /^[ \t]*[+-]?\d/;
+const VERSION = /^[ \t]*v[46]/;
+const version = (back: number, text: string) => ({ back, pattern: VERSION, complaint: `parameter missing: ${text}` });
+const number = (complaint: string) => ({ back: 1, pattern: NUMBER, complaint });
+
+// biome-ignore format: table
+const BEFORE_CACHES: readonly Row[] = [
+  { name: 'dump-conntrack', usage: '[-m] [-s] [dp] [zone=N]', args: [0, 4, 1], writes: false, options: /^zone=\d/, failure: DUMP },
+  { name: 'flush-conntrack', usage: '[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]', args: [0, 4, 4], writes: true, failure: 'failed to flush conntrack' },
+];
+// biome-ignore format: table
+const AFTER_CACHES: readonly Row[] = [
+  { name: 'ct-stats-show', usage: '[dp] [zone=N]', args: [0, 3, 1], writes: false, options: /^(verbose|zone=\d)/, failure: DUMP },
+  { name: 'ct-bkts', usage: '[dp] [gt=N]', args: [0, 2, 1], writes: false, options: /^gt=\d/, failure: DUMP },
+  { name: 'ct-set-maxconns', usage: '[dp] maxconns', args: [1, 2, 2], writes: true, failure: 'ct set maxconns failed', wants: number('maxconns missing or malformed') },
+  { name: 'ct-get-maxconns', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'maxconns could not be retrieved' },
+  { name: 'ct-get-nconns', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'nconns could not be retrieved' },
+  { name: 'ct-enable-tcp-seq-chk', usage: '[dp]', args: [0, 1, 2], writes: true, failure: 'enabling TCP sequence checking failed' },
+  { name: 'ct-disable-tcp-seq-chk', usage: '[dp]', args: [0, 1, 2], writes: true, failure: 'disabling TCP sequence checking failed' },
+  { name: 'ct-get-tcp-seq-chk', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'TCP sequence checking query failed' },
+  { name: 'ct-set-limits', usage: '[dp] [default=L] [zone=N,limit=L]...', args: [1, ANY, ANY], writes: false, failure: 'failed to set conntrack limit' },
+  { name: 'ct-del-limits', usage: '[dp] zone=N1[,N2]...', args: [1, 2, 2], writes: false, failure: 'failed to delete conntrack limit' },
+  { name: 'ct-get-limits', usage: '[dp] [zone=N1[,N2]...]', args: [0, 2, 2], writes: false, failure: `failed to get conntrack limit ${errnoText(ERRNO.EOPNOTSUPP)}` },
+  { name: 'ipf-set-enabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'enabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
+  { name: 'ipf-set-disabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'disabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
+  { name: 'ipf-set-min-frag', usage: '[dp] v4|v6 minfragment', args: [2, 3, 3], writes: true, failure: 'requested minimum fragment size too small; see documentation', wants: version(2, 'v4 for IPv4 or v6 for IPv6') },
+  { name: 'ipf-set-max-nfrags', usage: '[dp] maxfrags', args: [1, 2, 2], writes: true, failure: 'setting maximum fragments failed', wants: number('parameter missing for maximum fragments') },
+  { name: 'ipf-get-status', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'ipf status could not be retrieved' },
+];
+
+const toCommand = (row: Row): DpctlCommand => ({
+  name: row.name,
+  usage: row.usage,
+  minArgs: row.args[0],
+  maxArgs: row.args[1],
+  writes: row.writes,
+  run: (ctx, args) => run(ctx, args, row),
+});
+
+async function run(ctx: DpctlContext, allArgs: readonly string[], row: Row): Promise<number> {
+  const args = [...allArgs];
+  while (row.options?.test(args.at(-1) ?? '')) args.pop();
+  return withOptionalDpif(ctx, args, row.args[2], async () => {
+    const { wants } = row;
+    if (wants !== undefined && !wants.pattern.test(args.at(-wants.back) ?? '')) {
+      printError(ctx, ERRNO.EINVAL, wants.complaint);
+      return ERRNO.EINVAL;
+    }
+    printError(ctx, ERRNO.EOPNOTSUPP, row.failure);
+    return ERRNO.EOPNOTSUPP;
+  });
+}
+
+/** Those that `list-commands` shows before the cache commands, and those after. */
+export const CONNTRACK_COMMANDS: readonly DpctlCommand[] = BEFORE_CACHES.map(toCommand);
+export const CONNTRACK_SETTINGS: readonly DpctlCommand[] = AFTER_CACHES.map(toCommand);
