@@ -153,8 +153,7 @@ export class Datapath implements ActionHost {
   private receive(vport: Vport, from: Packet): void {
     if (this.ports[vport.portNo] !== vport) return;
     const { rx, rxKey } = this;
-    rx.cloneFrom(from);
-    rx.resetMetadata();
+    rx.receiveFrom(from);
     rx.inPort = vport.portNo;
     if (this.now < 0) this.now = this.clock();
     extractMetadata(rx, rxKey);

@@ -69,7 +69,6 @@ export class FlowTable {
     if (hash === 0 || cache.size === 0) return this.search(key, 0);
     // The same packet has another flow after recirculation.
     if (key[0] !== 0) hash = hashFinish(hashAdd(hash, key[0]!));
-    hash >>>= 0;
 
     const entry = cache.find(hash);
     if (entry >= 0) {

@@ -7,6 +7,7 @@
  */
 const SEGMENTS = 4;
 const SEGMENT_SHIFT = 8;
+const SIGN = 1 << 31;
 export const DEFAULT_CACHE_SIZE = 256;
 /** 32 KB of 8-byte entries. */
 export const MAX_CACHE_SIZE = 4096;
@@ -14,8 +15,8 @@ export const MAX_CACHE_SIZE = 4096;
 export class MaskCache {
   /** Entries, a power of 2 or 0. */
   readonly size: number;
-  /** Hash of each entry, 0 if empty, and number of its mask.  Unsigned, so that they compare as the kernel's do. */
-  private readonly hashes: Uint32Array;
+  /** Hash of each entry, 0 if empty, and number of its mask. */
+  private readonly hashes: Int32Array;
   private readonly masks: Int32Array;
 
   /** Throws RangeError for a size that is no power of 2, nor 0, or too large. */
@@ -24,11 +25,11 @@ export class MaskCache {
       throw new RangeError(`mask cache: size is ${size}, want 0 or a power of 2 up to ${MAX_CACHE_SIZE}`);
     }
     this.size = size;
-    this.hashes = new Uint32Array(size);
+    this.hashes = new Int32Array(size);
     this.masks = new Int32Array(size);
   }
 
-  /** The entry for `hash` (unsigned), or, as -1 - entry, the one to replace.  Hot path; the size must not be 0. */
+  /** The entry for `hash`, or, as -1 - entry, the one to replace.  Hot path; the size must not be 0. */
   find(hash: number): number {
     let victim = -1;
     let rest = hash;
@@ -36,7 +37,8 @@ export class MaskCache {
       const i = rest & (this.size - 1);
       const there = this.hashes[i]!;
       if (there === hash) return i;
-      if (victim < 0 || there < this.hashes[victim]!) victim = i;
+      // Unsigned, as the kernel compares; int32 all the same, so that no number needs the heap.
+      if (victim < 0 || (there ^ SIGN) < (this.hashes[victim]! ^ SIGN)) victim = i;
       rest >>>= SEGMENT_SHIFT;
     }
     return -1 - victim;
