@@ -127,6 +127,8 @@ describe('the same script in two namespaces', () => {
     const args = line.split(' ');
     const want = await stockDpctl(stock, args);
     expect(comparable(await ourDpctl(ours, args))).toEqual(comparable(want));
+    // What was only looked at cannot have come to differ.
+    if (/^(show|dump-|get-)/.test(line)) return;
     const state = async (ns: Namespace) =>
       withoutRandom(
         normalise((await stockDpctl(ns, ['show'])).stdout + (await stockDpctl(ns, ['dump-flows', '-m', 'dp0'])).stdout),

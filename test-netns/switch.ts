@@ -75,9 +75,12 @@ export const vsctl = (ns: Namespace, args: string): Promise<string> =>
 export const stockDpctl = (ns: Namespace, args: readonly string[], input?: string): Promise<Result> =>
   ns.run([TAPSWITCH, 'exec', '--', 'ovs-dpctl', ...args], input === undefined ? {} : { input });
 
-/** Our dpctl. */
+/** Our dpctl, which begins its messages as the stock one does if it is told to. */
 export const ourDpctl = (ns: Namespace, args: readonly string[], input?: string): Promise<Result> =>
-  ns.run([TAPSWITCH, 'dpctl', ...args], input === undefined ? {} : { input });
+  ns.run([TAPSWITCH, 'dpctl', ...args], {
+    env: { TAPSWITCH_DPCTL_NAME: 'ovs-dpctl' },
+    ...(input === undefined ? {} : { input }),
+  });
 
 /** Dump lines without what differs from moment to moment, in a fixed order. */
 export function normalise(text: string): string {

@@ -57,7 +57,7 @@ describe.each([
   test.each(cases)('%s', async (file) => {
     const name = file.replace(/\.cmds$/, '');
     const out = join(work, tool.replace(/ /g, '-'));
-    const env = { DPCTL: dpctl, GOLDEN_LIB: join(work, 'lib.sh') };
+    const env = { DPCTL: dpctl, TAPSWITCH_DPCTL_NAME: 'ovs-dpctl', GOLDEN_LIB: join(work, 'lib.sh') };
     const { stderr } = await run([join(GOLDEN, 'run'), out, join(GOLDEN, 'cases', file)], { env, timeoutMs: 60_000 });
     const got = readFileSync(join(out, `${name}.out`), 'utf8');
     expect(got, stderr).toBe(readFileSync(join(GOLDEN, 'out', `${name}.out`), 'utf8'));
