@@ -12,10 +12,13 @@ import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import { HostNetdevs } from '../dpctl/netdevs.ts';
 import { DpifProviders } from '../dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
-import { type DatapathChoice, resolveEndpoint } from '../netlink/genl-family.ts';
+import { NetlinkError } from '../netlink/errors.ts';
+import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
+import { type DatapathChoice, hasDatapathFamily, resolveEndpoint } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import { openBacker } from '../ofproto/backer.ts';
 import { UnixctlServer } from '../unixctl/unixctl-server.ts';
+import { ERRNO } from '../util/errno.ts';
 import { openLogFile, setLevelsFromString, vlog } from '../util/vlog.ts';
 import { vswitchdCommands } from './commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile, unlinkAtExit } from './daemon.ts';
@@ -28,6 +31,13 @@ const log = vlog('vswitchd');
 
 const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
   new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport));
+
+/** A provider whose datapath is there.  Rejects with ENOENT otherwise, without a word in the log: this is tried every second. */
+async function readyProvider(choice: DatapathChoice): Promise<DpifNetlinkProvider> {
+  const endpoint = await resolveEndpoint(choice, openSocketTransport);
+  if (!(await hasDatapathFamily(endpoint))) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
+  return new DpifNetlinkProvider(async () => endpoint);
+}
 
 /**
  * Runs vswitchd with the command line `argv` (the words after "vswitchd").  Resolves to the exit status when it has ended,
@@ -79,7 +89,7 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
 
   const vswitchd = await Vswitchd.start({
     database: options.database,
-    openProvider: async () => provider(options.datapath),
+    openProvider: () => readyProvider(options.datapath),
     openBacker,
     openNetdevs: () => RtnetlinkTable.open(),
   });

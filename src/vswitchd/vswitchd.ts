@@ -78,7 +78,7 @@ function unavailable(error: unknown): string {
   if (!(error instanceof NetlinkError)) return (error as Error).message;
   const isMissing = error.errno === ERRNO.ENOENT || error.errno === ERRNO.ECONNREFUSED;
   return isMissing
-    ? `${error.text}: no openvswitch module, and no "tapswitch datapath" in this network namespace`
+    ? `${error.text}: no openvswitch module and no tapswitch datapath in this network namespace`
     : error.text;
 }
 

@@ -157,7 +157,7 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     world.die();
     await until(async () => (await get('eth0', 'ofport'))[0] === '-1', 'the error in the database');
     expect((await get('eth0', 'error'))[0]).toContain(
-      'datapath ovs-system is not available (Connection refused: no openvswitch module, and no',
+      'datapath ovs-system is not available (Connection refused: no openvswitch module and no',
     );
     const { err } = await vsctl('add-port', 'br0', 'eth1');
     expect(err).toContain('Connection refused');
