@@ -18,6 +18,7 @@ import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ETH_HLEN, ETH_TYPE } from '../packet/ethernet.ts';
 import { IPPROTO, ND } from '../packet/ip.ts';
 import { ERRNO } from '../util/errno.ts';
+import { type ActionProgram, EMPTY_PROGRAM } from './action-program.ts';
 import { type AttrTable, atLeast, attrRules, FLAG, NESTED, U16, U32, U64 } from './attr-policy.ts';
 import { compileActions } from './compile-actions.ts';
 import type { Datapath, ExecuteOptions } from './datapath.ts';
@@ -72,10 +73,19 @@ function execute(req: Request, datapaths: Datapaths): void {
   const dp = datapaths.find(req.dpIfindex);
   if (dp === undefined) throw new NetlinkError(ERRNO.ENODEV, `datapath ${req.dpIfindex}`);
   extract(dp, attrs);
-  checkTuples(given);
-  const program = compileActions(dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), key);
-  const error = dp.execute(key, program, readOptions(attrs));
+  const error = dp.execute(key, readProgram(dp, attrs, given), readOptions(attrs));
   if (error < 0) throw new NetlinkError(-error, 'execute');
+}
+
+/** Checks the actions against the packet; if they are not to be executed, drops it, so that its memory comes back. */
+function readProgram(dp: Datapath, attrs: AttrTable, given: number): ActionProgram {
+  try {
+    checkTuples(given);
+    return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), key);
+  } catch (error) {
+    dp.execute(key, EMPTY_PROGRAM, { isBatched: true });
+    throw error;
+  }
 }
 
 /** Completes `key` from the packet. */

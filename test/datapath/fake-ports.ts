@@ -21,6 +21,8 @@ export const zeroStats = (): DeviceStats => ({
   ...{ rxErrors: 0n, txErrors: 0n, rxDropped: 0n, txDropped: 0n },
 });
 
+const MAX_SENT = 64;
+
 export class FakePort implements PortBackend {
   readonly device: FakeDevice;
   readonly mtu = 1500;
@@ -43,7 +45,9 @@ export class FakePort implements PortBackend {
   start(events: PortEvents): void {
     this.events = events;
   }
+  /** Keeps the last few frames only. */
   send(pkt: Packet): void {
+    if (this.sent.length >= MAX_SENT) this.sent.shift();
     this.sent.push(pkt.arena.bytes.slice(pkt.start, pkt.end));
   }
   flush(): void {}
@@ -97,7 +101,12 @@ export class FakePorts implements PortFactory {
     if (!isDeviceName(name)) throw new NetlinkError(ERRNO.EINVAL, name);
     if (this.devices.has(name)) throw new NetlinkError(ERRNO.EEXIST, name);
     const device = this.add(name);
-    return this.track(new FakePort(device, () => this.devices.delete(device.name)));
+    const port = new FakePort(device, () => {
+      this.devices.delete(device.name);
+      this.open.delete(port);
+    });
+    this.open.add(port);
+    return port;
   }
   openNetdev(name: string, check: (ifindex: number) => void): PortBackend {
     const device = this.devices.get(name);
@@ -105,9 +114,7 @@ export class FakePorts implements PortFactory {
     if (device.isLoopback) throw new NetlinkError(ERRNO.EINVAL, name);
     check(device.ifindex);
     if (device.master !== 0) throw new NetlinkError(ERRNO.EBUSY, name);
-    return this.track(new FakePort(device));
-  }
-  private track(port: FakePort): FakePort {
+    const port = new FakePort(device, () => this.open.delete(port));
     this.open.add(port);
     return port;
   }
