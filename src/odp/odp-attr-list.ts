@@ -28,7 +28,8 @@ export function readAttrs(nest: Uint8Array): AttrList {
     const size = hostUint(nest, at, 2);
     if (size < NLA_HDRLEN || size > nest.length - at) break;
     attrs.push({ type: hostUint(nest, at + 2, 2) & NLA_TYPE_MASK, data: nest.subarray(at + NLA_HDRLEN, at + size) });
-    at = Math.min(at + nlaAlign(size), nest.length);
+    // The last attribute may lack its padding; if only part of that is there, it is left over.
+    at += nlaAlign(size) <= nest.length - at ? nlaAlign(size) : size;
   }
   return { attrs, leftover: nest.subarray(at) };
 }

@@ -123,17 +123,22 @@ function formatAction({ type, data }: RawAttr, options: OdpActionsFormatOptions)
   return `bad length ${data.length}, expected ${row?.size ?? -1} for: action${type}${raw}`;
 }
 
-/** The first attribute of a set action; a payload that holds none prints as the empty attribute 0 would. */
-const firstAttr = (nest: Uint8Array): RawAttr => readAttrs(nest).attrs[0] ?? { type: 0, data: new Uint8Array(0) };
+/** The attribute that a set action sets; a payload without one prints as `<empty>`. */
+const attrOfSet = (nest: Uint8Array): RawAttr | undefined => readAttrs(nest).attrs[0];
 
-const formatSet = (nest: Uint8Array) => `set(${formatOdpKeyAttr(firstAttr(nest), undefined, true)})`;
+function formatSet(nest: Uint8Array): string {
+  const a = attrOfSet(nest);
+  return `set(${a ? formatOdpKeyAttr(a, undefined, true) : '<empty>'})`;
+}
 
 function formatSetMasked(nest: Uint8Array): string {
-  const { type, data } = firstAttr(nest);
+  const a = attrOfSet(nest);
+  if (!a) return 'set(<empty>)';
+  const { type, data } = a;
   if (type === OVS_KEY_ATTR.NSH) return formatSetNsh(data);
   const half = data.length >> 1;
   // Tunnels are bigger, and are not split.
-  if (half > MAX_MASKED_SET) return `set(${formatOdpKeyAttr({ type, data }, undefined, false)})`;
+  if (half > MAX_MASKED_SET) return `set(${formatOdpKeyAttr(a, undefined, false)})`;
   const mask = { type, data: data.subarray(half, 2 * half) };
   return `set(${formatOdpKeyAttr({ type, data: data.subarray(0, half) }, mask, false)})`;
 }

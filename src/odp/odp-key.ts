@@ -88,7 +88,7 @@ function scan(at: number, end: number): boolean {
       attrAt[type] = at + NLA_HDRLEN;
       attrSize[type] = size - NLA_HDRLEN;
     }
-    at += nlaAlign(size);
+    at += nlaAlign(size) <= end - at ? nlaAlign(size) : size;
   }
   if (at < end) {
     fail('trailing garbage in flow key');

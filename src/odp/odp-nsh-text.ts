@@ -16,10 +16,9 @@ const sizeOf = (type: number) =>
   type === N.BASE ? BASE_SIZE : type === N.MD1 ? MD1_SIZE : type === N.MD2 ? undefined : 0;
 const MDTYPE_1 = 1;
 const MDTYPE_2 = 2;
-/** Metadata of type 2 that fits into a header (NSH_CTX_HDRS_MAX_LEN), and the longest header. */
+/** Metadata of type 2 that fits into a header (NSH_CTX_HDRS_MAX_LEN). */
 const MD2_MAX = 244;
-const HEADER_MAX = 252;
-const BASE_HEADER = 8;
+const DEFAULT_TTL = 63;
 
 /** What a NSH attribute says: base (8 bytes) and the four contexts (16 bytes), one after the other. */
 const newNsh = (fill: number): Uint8Array => new Uint8Array(BASE_SIZE + MD1_SIZE).fill(fill);
@@ -99,30 +98,27 @@ export function formatSetNsh(nest: Uint8Array): string {
 export function formatPushNsh(nest: Uint8Array): string {
   const outer = readAttrs(nest).attrs[0];
   const nsh = newNsh(0);
-  let md: Uint8Array | undefined;
+  nsh[1] = DEFAULT_TTL;
+  let md: { type: number; data: Uint8Array } | undefined;
   let isSound = outer !== undefined;
-  let isKnown = true;
   for (const { type, data } of outer ? readAttrs(outer.data).attrs : []) {
     const size = sizeOf(type);
-    if ((type <= N.MD2 && size !== undefined && data.length !== size) || data.length > HEADER_MAX - BASE_HEADER) {
+    if ((type <= N.MD2 && size !== undefined && data.length !== size) || data.length > MD2_MAX) {
       isSound = false;
       break;
     }
     if (type === N.BASE) nsh.set(data);
     else if (type === N.MD1) nsh.set(data, BASE_SIZE);
-    if (type === N.MD1 || type === N.MD2) md = data;
-    else if (type !== N.BASE) isKnown = false;
+    if (type === N.MD1 || type === N.MD2) md = { type, data };
+    else if (type !== N.BASE) isSound = false;
   }
   const mdtype = nsh[2] ?? 0;
-  // What the header carries only if the attributes were sound: 2 bits of flags, 6 of TTL, and a length.
-  const isComplete = isSound && isKnown;
-  const flags = isComplete ? (nsh[0] ?? 0) & 3 : 0;
-  const ttl = isComplete ? (nsh[1] ?? 0) & 0x3f : 0;
-  const shown = Uint8Array.from(nsh);
-  shown[0] = flags;
-  shown[1] = ttl;
-  const parts = plain(shown);
-  if (mdtype === MDTYPE_2) parts.push(`md2=${hexNumber(isComplete && md ? md : new Uint8Array(0))}`);
+  // A header has 2 bits of flags and 6 of TTL; of attributes that do not go together it has neither, nor a length.
+  if (md && md.type - N.MD1 !== mdtype - MDTYPE_1) isSound = false;
+  nsh[0] = isSound ? (nsh[0] ?? 0) & 3 : 0;
+  nsh[1] = isSound ? (nsh[1] ?? 0) & 0x3f : 0;
+  const parts = plain(nsh);
+  if (mdtype === MDTYPE_2) parts.push(`md2=${hexNumber(isSound && md ? md.data : new Uint8Array(0))}`);
   else if (mdtype !== MDTYPE_1) parts.push('<error: unknown mdtype>');
   return `push_nsh(${parts.join(',')})`;
 }
@@ -132,7 +128,7 @@ export function parsePushNsh(s: Scanner): Uint8Array | undefined {
   if (!s.lit('push_nsh(')) return undefined;
   const start = s.at - 'push_nsh('.length;
   // A header of type 1 that carries Ethernet, with the largest TTL and index, unless the text says otherwise.
-  const base = Uint8Array.of(0, 63, MDTYPE_1, 3, 0, 0, 0, 255);
+  const base = Uint8Array.of(0, DEFAULT_TTL, MDTYPE_1, 3, 0, 0, 0, 255);
   const context = new Uint8Array(MD1_SIZE);
   let md2 = new Uint8Array(0);
   const bytes = { 'flags=': 0, 'ttl=': 1, 'mdtype=': 2, 'np=': 3, 'si=': 7 } as const;

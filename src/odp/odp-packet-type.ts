@@ -14,7 +14,7 @@ import { findAttr, readAttrs } from './odp-attr-list.ts';
 export function withoutPacketType(nest: Uint8Array): Uint8Array {
   const { attrs } = readAttrs(nest);
   const packetType = findAttr(attrs, K.PACKET_TYPE);
-  if (!packetType || packetType.data.length !== 4) return nest;
+  if (packetType?.data.length !== 4) return nest;
   const isEthernet = findAttr(attrs, K.ETHERNET) !== undefined;
   const ethType = packetType.data.subarray(2, 4);
   const w = new MessageWriter(nest.length + 8);
