@@ -107,13 +107,15 @@ export class UpcallHandling {
   /** Handles a batch; resolves when the datapath has been told.  Never rejects. */
   async handle(upcalls: readonly DpifUpcall[]): Promise<void> {
     try {
-      await this.state.countFlows();
       await this.handleBatch(upcalls);
+      // For the next batch: this one's views are valid only as long as nothing is waited for.
+      await this.state.countFlows();
     } catch (e) {
       log.err(() => `handling of ${upcalls.length} upcalls failed: ${String(e)}`, limit);
     }
   }
 
+  /** Everything up to `operate` happens before this returns; what is left for it is copied out of the receive buffer. */
   private async handleBatch(upcalls: readonly DpifUpcall[]): Promise<void> {
     const ops: DpifOp[] = [];
     const installs: { readonly op: DpifFlowPut; readonly ukey: Ukey }[] = [];
@@ -133,8 +135,9 @@ export class UpcallHandling {
         known.set(ufid, prepared);
       }
       if (prepared === undefined || prepared.actions.length === 0) continue;
+      const packet = upcall.packet.slice();
       for (const actions of splitActions(prepared.actions, MAX_ACTIONS_SIZE)) {
-        const { packet, mru, hash } = upcall;
+        const { mru, hash } = upcall;
         const op = { type: 'execute', key: prepared.metadata, actions, packet, mru } as const;
         ops.push(hash === undefined ? op : { ...op, hash });
       }

@@ -173,7 +173,17 @@ export class FakeDpif implements Dpif {
 
   /** Sends upcalls up, as a receive batch, and resolves when they are handled. */
   async upcall(...upcalls: DpifUpcall[]): Promise<void> {
-    await this.handler?.(upcalls);
+    // As a provider does: views of one buffer, which something else is received into as soon as the handler returns.
+    const buffer = Buffer.alloc(upcalls.reduce((n, u) => n + u.packet.length + u.key.length, 0));
+    let end = 0;
+    const view = (bytes: Uint8Array): Uint8Array => {
+      buffer.set(bytes, end);
+      end += bytes.length;
+      return new Uint8Array(buffer.buffer, buffer.byteOffset + end - bytes.length, bytes.length);
+    };
+    const done = this.handler?.(upcalls.map((u) => ({ ...u, packet: view(u.packet), key: view(u.key) })));
+    buffer.fill(0xee);
+    await done;
   }
   notify(event: PortEvent): void {
     for (const p of this.pollers) p(event);

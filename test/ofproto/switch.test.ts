@@ -171,6 +171,17 @@ describe('upcalls', () => {
     ]);
   });
 
+  it('keeps nothing of the receive buffer: it is used again when the handler has returned', async () => {
+    // Later than when the datapath's flows were last counted, so that the handler has something to wait for.
+    await scheduler.advance(5000);
+    scheduler.clock.advance(400);
+    const miss = missOf(udp(2, MAC_A, MAC_B));
+    await dpif.upcall({ ...miss, packet: miss.packet.fill(7) });
+    const [put, execute] = dpif.last;
+    expect(put?.type === 'put' && put.key).toEqual(miss.key);
+    expect(execute?.type === 'execute' && execute.packet).toEqual(miss.packet);
+  });
+
   it('handles a second miss of an installed flow without a put', async () => {
     await forward(udp(2, MAC_A, MAC_B));
     expect(await forward(udp(2, MAC_A, MAC_B))).toEqual([]);
