@@ -7,7 +7,8 @@
 import { ERRNO } from '../util/errno.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
-import { formatFlow, portNamesOf } from './flows.ts';
+import { FlowFilter } from './flow-filter.ts';
+import { formatFlow, portNamesOf, portNumbersOf } from './flows.ts';
 
 /** Values of `type`, and whether flows in layer "ovs" that are not offloaded have it. */
 const TYPES: ReadonlyMap<string, boolean> = new Map([
@@ -46,8 +47,12 @@ export async function dumpFlows(ctx: DpctlContext, allArgs: readonly string[]): 
 
   return withOptionalDpif(ctx, args, 1, async (dpif) => {
     const portNames = await portNamesOf(ctx, dpif);
-    if (filter !== undefined) {
-      printError(ctx, 0, `Failed to parse filter (${filter}: filters are not supported)`);
+    let passes: FlowFilter | undefined;
+    try {
+      passes = filter === undefined ? undefined : FlowFilter.parse(filter, await portNumbersOf(dpif));
+    } catch (e) {
+      if (!(e instanceof RangeError)) throw e;
+      printError(ctx, 0, `Failed to parse filter (${e.message})`);
       return ERRNO.EINVAL;
     }
     const wanted = types === undefined ? true : selectsOvs(ctx, types);
@@ -57,7 +62,10 @@ export async function dumpFlows(ctx: DpctlContext, allArgs: readonly string[]): 
     const dumped = await attempt(
       dpif.flowDump(false, (flows) => {
         if (!showsFlows) return;
-        for (const f of flows) print(ctx, `${formatFlow(f, ctx.options.verbosity > 0, portNames)}\n`);
+        for (const f of flows) {
+          if (passes !== undefined && !passes.passes(f.key, f.mask)) continue;
+          print(ctx, `${formatFlow(f, ctx.options.verbosity > 0, portNames)}\n`);
+        }
       }),
     );
     if (!dumped.ok) printError(ctx, dumped.errno, 'Failed to dump flows from datapath');

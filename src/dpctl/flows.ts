@@ -53,7 +53,8 @@ export async function portNamesOf(ctx: DpctlContext, dpif: Dpif): Promise<Readon
   return new Map(ports.ok ? ports.value.map((p) => [p.portNo, p.name]) : []);
 }
 
-async function portNumbersOf(dpif: Dpif): Promise<ReadonlyMap<string, number>> {
+/** Numbers of the datapath's ports by name. */
+export async function portNumbersOf(dpif: Dpif): Promise<ReadonlyMap<string, number>> {
   const ports = await attempt(dpif.portDump());
   return new Map(ports.ok ? ports.value.map((p) => [p.name, p.portNo]) : []);
 }

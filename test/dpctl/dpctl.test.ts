@@ -78,6 +78,42 @@ describe('dpctl, our datapath, in memory', () => {
     expect((await run('dump-flows')).out).toBe('');
   });
 
+  // biome-ignore format: table
+  const FILTERS = [
+    { filter: 'in_port=v1',                     lines: 'tcp arp vlan' },
+    { filter: 'in_port=9',                      lines: 'none' },
+    { filter: 'tcp',                            lines: 'tcp' },
+    { filter: 'tcp,nw_src=10.0.0.7,tcp_dst=80', lines: 'tcp' },
+    { filter: 'tcp,tcp_dst=81',                 lines: 'none' },
+    { filter: 'ip nw_src(10.0.0.8)',            lines: 'tcp' },
+    { filter: 'ip,nw_src=10.0.1.8',             lines: 'none' },
+    { filter: 'eth_type=0x0806',                lines: 'arp' },
+    { filter: 'dl_vlan=5',                      lines: 'vlan' },
+    { filter: 'dl_vlan=6',                      lines: 'none' },
+    { filter: 'bogus',                          lines: 'bogus: unknown field bogus' },
+    { filter: 'tcp_dst=80',                     lines: 'tcp_dst=80: prerequisites not met for setting tcp_dst' },
+    { filter: 'tcp,udp',                        lines: 'tcp,udp: Ethernet type set multiple times' },
+    { filter: 'ip,nw_src=x',                    lines: 'ip,nw_src=x: bad value for nw_src (x: invalid ipv4)' },
+  ];
+  test.each(FILTERS)('dump-flows filter=$filter', async ({ filter, lines }) => {
+    await run('add-dp dp0 v1');
+    const flows = {
+      tcp: 'in_port(1),eth(),eth_type(0x0800),ipv4(src=10.0.0.0/255.255.255.0,proto=6,frag=no),tcp(dst=80),tcp_flags(0/0)',
+      arp: 'in_port(1),eth(),eth_type(0x0806),arp(op=1)',
+      vlan: 'in_port(1),eth(),eth_type(0x8100),vlan(vid=5,pcp=0),encap(eth_type(0x0900))',
+    };
+    for (const flow of Object.values(flows)) expect((await run(`add-flow dp0 ${flow} 1`)).err).toBe('');
+    const { out, err, status } = await dpctl(host, ['dump-flows', 'dp0', `filter=${filter}`]);
+    if (status === 0) {
+      const seen = Object.keys(flows).filter((k) =>
+        out.includes({ tcp: 'tcp(', arp: 'arp(', vlan: 'vlan(' }[k] ?? '?'),
+      );
+      expect(seen.join(' ') || 'none').toBe(lines);
+    } else {
+      expect(err).toBe(`ovs-dpctl: Failed to parse filter (${lines})\n`);
+    }
+  });
+
   test('parse-actions', async () => {
     expect((await run('parse-actions 1,2 drop')).out).toBe('1,2\ndrop\n');
     expect(await run('parse-actions no-such')).toMatchObject({ status: 1 });
