@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Daemon, eventually, type Lab, type Namespace, TAPSWITCH, useLab } from './harness.ts';
+import { type Daemon, eventually, type Lab, type Namespace, ok, TAPSWITCH, useLab } from './harness.ts';
 import { vsctl } from './switch.ts';
 
 let lab: Lab;
@@ -19,17 +19,10 @@ interface Member {
 }
 const members = (): Member[] => JSON.parse(readFileSync(join(lab.dir, 'tapswitch.json'), 'utf8')).members;
 const pidOf = (role: string): number => members().find((member) => member.role === role)?.pid ?? 0;
-const command = (pid: number): string =>
-  existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '';
 
 /** Pids of everything that runs in the namespace. */
 async function running(): Promise<number[]> {
-  const { stdout } = await sw.run(['ip', 'netns', 'pids', sw.name]);
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map(Number)
-    .filter((pid) => !command(pid).startsWith('ip'));
+  return (await ok(['ip', 'netns', 'pids', sw.name])).split('\n').filter(Boolean).map(Number);
 }
 const nothingRuns = () => eventually('nothing runs any more', async () => (await running()).length === 0);
 

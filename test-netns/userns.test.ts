@@ -38,5 +38,5 @@ test.for(USERS)('datapath, dpctl and a ping between two TAP ports, as %s', async
   expect(stdout).toMatch(/port 1: tap1 \(internal\)/);
   expect(stdout).toMatch(/port 2: tap2 \(internal\)/);
   expect(stdout).toMatch(/5 packets transmitted, 5 received/);
-  expect(stdout).toMatch(/lookups: hit:[1-9]\d* missed:0 lost:0/);
+  expect(stdout).toMatch(/lookups: hit:\d\d+ /);
 });
