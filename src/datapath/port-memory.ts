@@ -65,23 +65,22 @@ export class MemoryPort implements PortBackend {
     this.events = events;
   }
 
-  /** Receives frames as one batch.  Throws if the port was not started, or the arena is full. */
+  /** Receives frames as one batch.  Throws if the port was not started, or the arena has too few slots. */
   inject(frames: readonly ArrayLike<number>[], offloads: Partial<Offloads> = {}): void {
     if (this.events === undefined) throw new Error(`${this.name}: not started`);
+    if (this.arena.available < frames.length) throw new Error(`${this.name}: no slots for ${frames.length} frames`);
+    // All slots first: those of a device are its own as well.
+    const slots = frames.map(() => this.arena.take());
     const pkt = new Packet(this.arena);
-    const slots: number[] = [];
-    for (const frame of frames) {
-      const slot = this.arena.take();
-      if (slot < 0) throw new Error(`${this.name}: no slot left`);
-      slots.push(slot);
-      pkt.reset(slot);
+    frames.forEach((frame, i) => {
+      pkt.reset(slots[i]!);
       this.arena.bytes.set(frame, pkt.start);
       pkt.end = pkt.start + frame.length;
       Object.assign(pkt, offloads);
       this.counters.rxPackets++;
       this.counters.rxBytes += BigInt(frame.length);
-      this.events.receive(pkt);
-    }
+      this.events?.receive(pkt);
+    });
     this.events.batchEnd();
     for (const slot of slots) this.arena.give(slot);
   }
