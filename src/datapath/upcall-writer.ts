@@ -10,7 +10,7 @@
  * allocated.
  * Source: net/openvswitch/datapath.c (queue_userspace_packet).
  */
-import { FIELD } from '../flow/fields.ts';
+import { FIELD, OVS_FRAG_TYPE } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, nlaAlign } from '../netlink/constants.ts';
 import { OVS_DP_F } from '../netlink/families/ovs-datapath.ts';
@@ -83,8 +83,12 @@ function putHash(w: MessageWriter, key: FlowKey, hash: number): void {
   w.dv.setUint32(LITTLE_ENDIAN ? at + 4 : at, how, LITTLE_ENDIAN);
 }
 
-/** Whether the kernel's hash of such a packet comes from its ports or its flow label, not from addresses alone. */
+/**
+ * Whether the kernel's hash of such a packet comes from its ports or its flow label, not from addresses alone.  It looks
+ * behind one VLAN tag, not two, and not into fragments.
+ */
 function hasPorts(key: FlowKey): boolean {
+  if (getField(key, FIELD.cvlanTci) !== 0 || getField(key, FIELD.nwFrag) !== OVS_FRAG_TYPE.NONE) return false;
   const type = getField(key, FIELD.ethType);
   if (type === ETH_TYPE.IPV6 && getField(key, FIELD.ipv6Label) !== 0) return true;
   if (type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) return false;
