@@ -2,7 +2,7 @@
  * The revalidator: goes through all flows of the datapath again and again, credits their packets to the rules behind
  * them, ends those that are idle, too many or no longer right, and changes those whose actions changed.
  *
- * A round is a dump and a sweep. The dump sees what the datapath has: flows that nobody here knows (an earlier run's, say) are
+ * A round is a dump and a sweep.  The dump sees what the datapath has: flows that nobody here knows (an earlier run's, say) are
  * adopted and then treated like the others.  The sweep sees what the dump did not: ukeys whose flow is gone.  Work is cut
  * into batches of 50 flows, with a turn of the event loop for others in between.  A flow is only ever changed or deleted
  * here, never installed: what is stale cannot come back.
@@ -12,19 +12,15 @@ import { DPIF_FP, type DpifFlow, type DpifFlowDel, type DpifFlowGet, type DpifFl
 import { FIELD } from '../flow/fields.ts';
 import { getField, newFlowKey } from '../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
-import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../odp/odp-key.ts';
-import { SLOW_PATH } from '../odp/slow-path.ts';
+import { ODP_FIT, odpKeyToFlow } from '../odp/odp-key.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { del, FlowChecker, KEEP, type Seen, type Verdict } from './flow-check.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { hasAttr } from './nest.ts';
 import { MIN_FLOW_LIMIT, type UdpifState } from './udpif-state.ts';
-import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, UKEY, Ukey } from './ukey.ts';
-import { hasExtraBits } from './wildcards.ts';
-import type { PushStats } from './xbridge.ts';
-import { xlateActions } from './xlate.ts';
-import { XlateCache } from './xlate-cache.ts';
+import { FLOW_DEL_REASON, type FlowDelReason, UKEY, Ukey } from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
 const dumpLimit = new RateLimit(60, 5);
@@ -46,24 +42,8 @@ const CROWDED_IDLE_MS = 100;
 const MIN_ROUND_MS = 5;
 /** A flow that so many dumps in a row have not seen is gone. */
 const MAX_MISSED_DUMPS = 4;
-/** The datapath may drop a flow as soon as it is idle for this long with too many others: what a dump may take at most. */
+/** A dump that takes longer is worth a line of log, and many fewer flows. */
 const SLOW_DUMP_MS = 2000;
-
-/** What to do with a flow. */
-type Verdict =
-  | { readonly kind: 'keep' }
-  | { readonly kind: 'modify'; readonly actions: Uint8Array }
-  | { readonly kind: 'delete'; readonly reason: FlowDelReason };
-const KEEP: Verdict = { kind: 'keep' };
-const del = (reason: FlowDelReason): Verdict => ({ kind: 'delete', reason });
-
-/** Statistics of a flow as this code counts: `usedMs` 0 is never. */
-interface Seen {
-  readonly nPackets: bigint;
-  readonly nBytes: bigint;
-  readonly usedMs: number;
-  readonly tcpFlags: number;
-}
 
 interface PendingOp {
   readonly op: DpifFlowPut | DpifFlowDel;
@@ -73,8 +53,8 @@ interface PendingOp {
 
 export class Revalidator {
   private readonly state: UdpifState;
+  private readonly checker: FlowChecker;
   private readonly flow = newFlowKey();
-  private readonly mask = newFlowKey();
   private running: Promise<void> | undefined;
   private isStopping = false;
   private wakeUp: (() => void) | undefined;
@@ -84,6 +64,7 @@ export class Revalidator {
 
   constructor(state: UdpifState) {
     this.state = state;
+    this.checker = new FlowChecker(state);
   }
 
   /** Starts the rounds. */
@@ -224,7 +205,7 @@ export class Revalidator {
       if (killAll) verdict = del(FLOW_DEL_REASON.FLOW_LIMIT);
       else if (seen.usedMs < now - maxIdleMs) verdict = del(FLOW_DEL_REASON.FLOW_IDLE);
       else if (ukey.state === UKEY.INCONSISTENT) verdict = del(FLOW_DEL_REASON.UPDATE_FAIL);
-      else verdict = this.check(ukey, seen, revalSeq);
+      else verdict = this.checker.check(ukey, seen, revalSeq);
       ukey.dumpSeq = dumpSeq;
       ukey.missedDumps = 0;
       this.enact(verdict, ukey, ops);
@@ -290,69 +271,6 @@ export class Revalidator {
     return undefined;
   }
 
-  /** Decides on a flow, and credits its packets if it stays. */
-  private check(ukey: Ukey, seen: Seen, revalSeq: number): Verdict {
-    const push: PushStats & { tcpFlags: number } = {
-      nPackets: seen.nPackets > ukey.stats.nPackets ? seen.nPackets - ukey.stats.nPackets : 0n,
-      nBytes: seen.nBytes > ukey.stats.nBytes ? seen.nBytes - ukey.stats.nBytes : 0n,
-      usedMs: seen.usedMs,
-      tcpFlags: seen.tcpFlags,
-    };
-    let verdict: Verdict = KEEP;
-    if (ukey.revalSeq !== revalSeq) {
-      if (!this.isWorthChecking(Number(push.nPackets), Number(ukey.stats.used))) {
-        return del(FLOW_DEL_REASON.TOO_EXPENSIVE);
-      }
-      ukey.cache = new XlateCache();
-      verdict = this.retranslate(ukey);
-    } else if (push.nPackets > 0n && ukey.cache === undefined) {
-      ukey.cache = new XlateCache();
-      verdict = this.retranslate(ukey);
-    }
-    // The packets of a flow that goes are credited when its last statistics are known.
-    if (verdict.kind === 'delete') return verdict;
-    ukey.cache?.push(push);
-    ukey.stats = { nPackets: seen.nPackets, nBytes: seen.nBytes, used: BigInt(seen.usedMs), tcpFlags: seen.tcpFlags };
-    ukey.revalSeq = revalSeq;
-    return verdict;
-  }
-
-  /**
-   * Whether a flow has enough packets to be worth a translation.  Where dumps are slow, a seldom used flow is cheaper to
-   * delete and to install again.
-   */
-  private isWorthChecking(nPackets: number, usedMs: number): boolean {
-    const { state } = this;
-    if (usedMs === 0 || state.dumpDurationMs < state.options.maxRevalidatorMs / 2) return true;
-    const sinceMs = Math.max(0, monotonicMs() - usedMs);
-    return sinceMs / Math.max(nPackets, 1) < 1000 / Math.max(1, state.options.minRevalidatePps);
-  }
-
-  /** Translates a flow's key again, filling its cache, and compares with what is installed. */
-  private retranslate(ukey: Ukey): Verdict {
-    const { state, flow } = this;
-    const fit = odpKeyToFlow(ukey.key, flow);
-    if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
-    const from = state.bridges.byOdpPort(getField(flow, FIELD.inPort));
-    if (from === undefined) return del(FLOW_DEL_REASON.NO_OFPROTO);
-    const xout = xlateActions({
-      bridge: from.bridge,
-      flow,
-      ofpInPort: from.ofport,
-      hasSideEffects: false,
-      stats: undefined,
-      cache: ukey.cache,
-    });
-    const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
-    const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
-    if (ukey.mask !== undefined && ukey.mask.length > 0) {
-      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
-      // Too wide: it matches packets for which these actions may be wrong.
-      if (hasExtraBits(this.mask, xout.wc)) return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
-    }
-    return equalBytes(actions, ukey.actions) ? KEEP : { kind: 'modify', actions };
-  }
-
   /** Adds to `ops` what `verdict` asks for. */
   private enact(verdict: Verdict, ukey: Ukey, ops: PendingOp[]): void {
     if (verdict.kind === 'keep') return;
@@ -382,24 +300,10 @@ export class Revalidator {
         ukey?.transition(UKEY.EVICTED);
         if (op.result === 0) {
           this.state.adjustCount(-1);
-          if (ukey !== undefined) this.creditLast(op, ukey);
+          if (ukey !== undefined && op.stats !== undefined) this.checker.creditLast(op.stats, ukey);
         }
       }
     }
-  }
-
-  private creditLast(op: DpifFlowDel, ukey: Ukey): void {
-    const { stats } = op;
-    if (stats === undefined || stats.nPackets <= ukey.stats.nPackets) return;
-    if (ukey.cache === undefined) {
-      ukey.cache = new XlateCache();
-      this.retranslate(ukey);
-    }
-    ukey.cache.push({
-      nPackets: stats.nPackets - ukey.stats.nPackets,
-      nBytes: stats.nBytes - ukey.stats.nBytes,
-      usedMs: Math.max(Number(stats.used), Number(ukey.stats.used)),
-    });
   }
 
   /** Treats what the dump did not see, and forgets flows that are gone. */
@@ -431,7 +335,7 @@ export class Revalidator {
     else if (ukey.state === UKEY.INCONSISTENT) verdict = del(FLOW_DEL_REASON.UPDATE_FAIL);
     else if (ukey.revalSeq !== revalSeq) {
       const { nPackets, nBytes, used, tcpFlags } = ukey.stats;
-      verdict = this.check(ukey, { nPackets, nBytes, usedMs: Number(used), tcpFlags }, revalSeq);
+      verdict = this.checker.check(ukey, { nPackets, nBytes, usedMs: Number(used), tcpFlags }, revalSeq);
     }
     this.enact(verdict, ukey, ops);
   }
