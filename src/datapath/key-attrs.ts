@@ -5,7 +5,7 @@
  */
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS } from '../odp/key-table.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_TUNNEL_KEY_ATTR } from '../odp/key-table.ts';
 import { ERRNO } from '../util/errno.ts';
 
 /** OVS_KEY_ATTR_MAX. */
@@ -121,11 +121,8 @@ function fillInner(dv: DataView, at: number, end: number, isTunnel: boolean): vo
     const len = dv.getUint16(at, LITTLE_ENDIAN);
     if (len < NLA_HDRLEN || len > end - at) return;
     const type = dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK;
-    if (isTunnel && type === VXLAN_OPTS) fillInner(dv, at + NLA_HDRLEN, at + len, false);
+    if (isTunnel && type === OVS_TUNNEL_KEY_ATTR.VXLAN_OPTS) fillInner(dv, at + NLA_HDRLEN, at + len, false);
     else for (let i = at + NLA_HDRLEN; i < at + len; i++) dv.setUint8(i, 0xff);
     at += nlaAlign(len);
   }
 }
-
-/** OVS_TUNNEL_KEY_ATTR_VXLAN_OPTS. */
-const VXLAN_OPTS = 11;

@@ -150,7 +150,9 @@ export class LinkTable implements DeviceInfo {
         found = this.store(msg, ifindex, nsid);
       },
     );
-    if (errno === ERRNO.ENODEV && link !== undefined) this.forget(ifindex);
+    const isGone = errno === ERRNO.ENODEV || (errno === ERRNO.EINVAL && nsid !== -1);
+    // Later, because whoever asks may be in the middle of a message about that device.
+    if (isGone && link !== undefined) queueMicrotask(() => this.forget(ifindex));
     return errno === 0 ? found : undefined;
   }
 
