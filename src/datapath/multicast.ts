@@ -50,11 +50,15 @@ export function kernelFamilies(transport: NetlinkTransport, timeoutMs = 2000): P
     transport.receive({
       datagram: (_bytes, dv, offset, size, from) => {
         if (from !== 0) return;
-        forEachMessage(dv, offset, offset + size, (msg) => {
-          if (msg.type === NLMSG.DONE) finish();
-          else if (msg.type === NLMSG.ERROR) finish(new NetlinkError(ERRNO.EPROTO, 'nlctrl of the kernel'));
-          else if (msg.type === GENL_ID_CTRL && msg.hasGenlHeader) families.push(msg.readGenl(CTRL_ATTR));
-        });
+        try {
+          forEachMessage(dv, offset, offset + size, (msg) => {
+            if (msg.type === NLMSG.DONE) finish();
+            else if (msg.type === NLMSG.ERROR) finish(new NetlinkError(ERRNO.EPROTO, 'nlctrl of the kernel'));
+            else if (msg.type === GENL_ID_CTRL && msg.hasGenlHeader) families.push(msg.readGenl(CTRL_ATTR));
+          });
+        } catch (error) {
+          finish(new NetlinkError(ERRNO.EPROTO, `nlctrl of the kernel: ${(error as Error).message}`));
+        }
       },
     });
     const sent = transport.send(w.bytes, 0, w.size, 0);
