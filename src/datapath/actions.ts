@@ -54,6 +54,8 @@ export interface ActionHost {
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void;
   /** Looks up the flow of a recirculated packet and runs its actions; an upcall if there is none. */
   process(pkt: Packet, key: FlowKey): number;
+  /** Sends a packet through a meter; returns whether it exceeds it.  A meter that is not there lets all pass. */
+  meter(pkt: Packet, id: number): boolean;
   drop(reason: DropReason): void;
   /** In [0, 1). */
   random(): number;
@@ -155,6 +157,10 @@ export class ActionExecutor {
               isGood = false;
           }
           break;
+        case A.METER:
+          if (!host.meter(pkt, code[arg]!)) break;
+          host.drop(DROP.METER);
+          return 0;
         case A.DROP:
           host.drop(code[arg] === 0 ? DROP.EXPLICIT : DROP.EXPLICIT_ERROR);
           return 0;

@@ -50,6 +50,7 @@ const SIZES: readonly (number | undefined)[] = Object.assign([], {
   [A.TRUNC]: 4,
   [A.PUSH_ETH]: 12,
   [A.POP_ETH]: 0,
+  [A.METER]: 4,
   [A.CLONE]: -1,
   [A.CHECK_PKT_LEN]: -1,
   [A.ADD_MPLS]: 8,
@@ -226,6 +227,9 @@ class Compiler {
         this.nestedList(A.DEC_TTL, [], list.at, list.size, shape, depth, NLA_HDRLEN);
         return;
       }
+      case A.METER:
+        this.emit(A.METER, this.u32(it.at) | 0);
+        break;
       case A.DROP:
         if (this.kernelCompat < KERNEL_WITH_DROP || !isLast) refuse('drop');
         this.emit(A.DROP, this.u32(it.at) | 0);

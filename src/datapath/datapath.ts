@@ -21,6 +21,7 @@ import type { ActionProgram } from './action-program.ts';
 import { ActionExecutor, type ActionHost } from './actions.ts';
 import { DROP, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
 import { FlowTable } from './flow-table.ts';
+import { MeterTable } from './meter.ts';
 import { PortSender } from './port-sender.ts';
 import { hasOffloads } from './segment.ts';
 import { SlotPool } from './slot-pool.ts';
@@ -62,6 +63,7 @@ export class Datapath implements ActionHost {
   readonly clock: () => number;
   readonly random: () => number;
   readonly table: FlowTable;
+  readonly meters = new MeterTable();
   /** OVS_DP_STATS; nMaskHit and nCacheHit are in `table`. */
   nHit = 0;
   nMissed = 0;
@@ -214,6 +216,11 @@ export class Datapath implements ActionHost {
 
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void {
     this.upcaller.action(pkt, key, this.ports[pkt.inPort], program, arg);
+  }
+
+  meter(pkt: Packet, id: number): boolean {
+    const meter = this.meters.find(id);
+    return meter?.mustDrop(sizeWithoutVlan(pkt), this.now) === true;
   }
 
   drop(reason: DropReason): void {

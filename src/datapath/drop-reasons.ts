@@ -19,6 +19,7 @@ export const DROP = {
   EXPLICIT: 11, //          a drop action without reason
   EXPLICIT_ERROR: 12, //    a drop action with one
   TTL: 13,
+  METER: 14,
 } as const;
 export type DropReason = (typeof DROP)[keyof typeof DROP];
 export const N_DROP_REASONS = Object.keys(DROP).length;

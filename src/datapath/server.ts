@@ -3,7 +3,7 @@
  * transport.  On a NETLINK_GENERIC socket this is the daemon (main.ts); on MemoryNetlink it is a test, or a switch
  * embedded in a program.
  *
- *     client --> genl-server.ts --> {dp,vport,flow,packet}-commands.ts --> datapaths.ts --> datapath.ts
+ *     client --> genl-server.ts --> {dp,vport,flow,packet,meter}-commands.ts --> datapaths.ts --> datapath.ts
  *     client <-- upcall-writer.ts <------------------------------------------------ upcall.ts
  *
  * Source: net/openvswitch/datapath.c (dp_genl_families, dp_init).
@@ -11,7 +11,6 @@
 import { availableParallelism } from 'node:os';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_CT_LIMIT_CMD, OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION } from '../netlink/families/ovs-ct-limit.ts';
-import { OVS_METER_CMD, OVS_METER_FAMILY, OVS_METER_VERSION } from '../netlink/families/ovs-meter.ts';
 import { OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { Arena } from '../packet/packet.ts';
@@ -23,6 +22,7 @@ import { datapathFamily } from './dp-commands.ts';
 import { flowFamily } from './flow-commands.ts';
 import type { GenlFamily, GenlOp } from './genl-family.ts';
 import { GenlServer, type GroupListeners } from './genl-server.ts';
+import { meterFamily } from './meter-commands.ts';
 import { chooseGroups } from './multicast.ts';
 import { nlctrlFamily } from './nlctrl-server.ts';
 import { packetFamily } from './packet-commands.ts';
@@ -35,8 +35,8 @@ import { announceVportDel, vportFamily } from './vport-commands.ts';
 const FAMILY_ID = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25 } as const;
 /** Families with a multicast group: all of ours but packet. */
 const N_GROUPS = 5;
-/** OVS_METER_ATTR_MAX and OVS_CT_LIMIT_ATTR_MAX. */
-const [METER_MAXATTR, CT_LIMIT_MAXATTR] = [9, 1] as const;
+/** OVS_CT_LIMIT_ATTR_MAX. */
+const CT_LIMIT_MAXATTR = 1;
 
 export interface DatapathServerOptions {
   /** Bound to the port id that clients know.  Closed by its owner. */
@@ -89,7 +89,7 @@ export class DatapathServer {
       this.vports,
       flowFamily({ id: FAMILY_ID.FLOW, group: group(2), datapaths }),
       packetFamily({ id: FAMILY_ID.PACKET, datapaths }),
-      meterFamily(group(3)),
+      meterFamily({ id: FAMILY_ID.METER, group: group(3), datapaths }),
       ctLimitFamily(group(4)),
     ]) {
       this.genl.register(family);
@@ -133,22 +133,6 @@ const unsupported = (cmd: number, needsAdmin: boolean): GenlOp => ({
   doit: (req) => {
     throw new NetlinkError(ERRNO.EOPNOTSUPP, `${req.family.name}: command ${cmd}`);
   },
-});
-
-const meterFamily = (group: number): GenlFamily => ({
-  id: FAMILY_ID.METER,
-  name: OVS_METER_FAMILY,
-  version: OVS_METER_VERSION,
-  hdrsize: 4,
-  maxattr: METER_MAXATTR,
-  rules: [],
-  ops: [
-    unsupported(OVS_METER_CMD.FEATURES, false),
-    unsupported(OVS_METER_CMD.SET, true),
-    unsupported(OVS_METER_CMD.GET, false),
-    unsupported(OVS_METER_CMD.DEL, true),
-  ],
-  group,
 });
 
 const ctLimitFamily = (group: number): GenlFamily => ({

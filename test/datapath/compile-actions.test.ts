@@ -84,7 +84,7 @@ const CASES: [string, number[][], ReturnType<typeof newFlowKey>, string][] = [
   ['an attribute longer than the list', [[12, 0, 1, 0, 0, 0, 0, 0]], TCP4, 'EINVAL'],
   ['an attribute of length 3', [[3, 0, 1, 0]], TCP4, 'EINVAL'],
   ['conntrack', [attr(A.CT)], TCP4, 'EINVAL'],
-  ['a meter', [attr(A.METER, u32(1))], TCP4, 'EINVAL'],
+  ['a meter', [attr(A.METER, u32(1))], TCP4, 'ok'],
   ['truncation to 14 bytes', [trunc(14)], TCP4, 'ok'],
   ['truncation to 13 bytes', [trunc(13)], TCP4, 'EINVAL'],
   ['hash', [hash(7), recirc(1)], TCP4, 'ok'],

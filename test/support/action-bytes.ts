@@ -33,6 +33,7 @@ export const addMpls = (lse: number, type: number, flags: number) =>
   attr(A.ADD_MPLS, [...be32(lse), ...be16(type), ...u16(flags)]);
 export const popMpls = (type: number) => attr(A.POP_MPLS, be16(type));
 export const clone = (...list: number[][]) => attr(A.CLONE, list.flat());
+export const meter = (id: number) => attr(A.METER, u32(id));
 export const drop = (reason: number) => attr(A.DROP, u32(reason));
 export const decTtl = (...list: number[][]) => attr(A.DEC_TTL, attr(1, list.flat()));
 export const sample = (probability: number, ...list: number[][]) =>
