@@ -135,6 +135,8 @@ export class Daemon implements ProcessId {
   readonly pid: number;
   readonly startTime: string;
   readonly logFile: string;
+  /** Resolves when all of its threads have ended, and with them its sockets and devices. */
+  private readonly ended: Promise<void>;
 
   constructor(name: string, command: readonly string[], logFile: string, env: Record<string, string>) {
     const log = openSync(logFile, 'a');
@@ -142,7 +144,10 @@ export class Daemon implements ProcessId {
       env: { ...process.env, ...env },
       stdio: ['ignore', log, log],
     });
-    child.on('error', () => {});
+    this.ended = new Promise((done) => {
+      child.on('error', () => done());
+      child.on('exit', () => done());
+    });
     this.name = name;
     this.pid = child.pid ?? 0;
     this.startTime = startTimeOf(this.pid) ?? '';
@@ -160,12 +165,13 @@ export class Daemon implements ProcessId {
 
   async stop(): Promise<void> {
     await stopProcess(this);
+    await this.ended;
   }
 
   /** Kills it the hard way, and waits until it is gone. */
   async kill(): Promise<void> {
     process.kill(this.pid, 'SIGKILL');
-    await eventually(`${this.name} is gone`, () => !this.running);
+    await this.ended;
   }
 
   /** Waits for `check`, and fails at once if the daemon ends before. */

@@ -53,6 +53,7 @@ test.each([
   console.log(`${name}: ${gbits.toFixed(2)} Gbit/s, ${sent.retransmits} retransmissions`);
   // A switch that hands on packets of 1500 bytes one by one, or breaks checksums, is far below this on any machine.
   expect(gbits).toBeGreaterThan(0.2);
-  // One retransmission in 5 MB is loss on a full queue; a storm is one every few packets.
-  expect(sent.retransmits).toBeLessThan(50 + sent.bytes / 5e6);
+  // A full queue costs a few segments in a thousand, over a Linux bridge too; a storm is far more.
+  const segments = sent.bytes / 1448;
+  expect(sent.retransmits).toBeLessThan(10 + segments / 100);
 });
