@@ -3,7 +3,7 @@
  * LD_PRELOAD, it replaces the socket calls with which they would talk to the kernel's openvswitch module.
  * `tapswitch exec` sets it up.
  *
- * On a NETLINK_GENERIC socket, and no other:
+ * On NETLINK_GENERIC and NETLINK_NETFILTER sockets (the latter for conntrack), and no other:
  *  - a request for the datapath (preload_route.c) that is addressed to the kernel goes to the datapath's port id instead;
  *  - connect() to the kernel binds the socket as ever, but leaves it unconnected, since a connected socket hears its
  *    peer only; the kernel stays where sends without an address go, and what getpeername() says;
@@ -52,18 +52,25 @@ extern ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room, int f
 ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags) { return REAL(sendmsg)(fd, msg, flags); }
 ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags) { return REAL(recvmsg)(fd, msg, flags); }
 
-/* Whether `fd` is a generic netlink socket of a process that uses an emulated datapath.  Keeps errno. */
-static bool is_ours(int fd) {
+/*
+ * The protocol of `fd` if it is a socket on which requests may be for a datapath, and this process uses an emulated one;
+ * else -1.  Keeps errno.
+ */
+static int protocol_of(int fd) {
     int saved = errno, protocol = 0, domain = 0;
     socklen_t size = sizeof protocol;
-    bool yes = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == NETLINK_GENERIC;
+    bool yes = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+               (protocol == NETLINK_GENERIC || protocol == NETLINK_NETFILTER);
     if (yes) {
+        /* These numbers mean other things to other kinds of sockets: 12 is IPPROTO_PUP. */
         size = sizeof domain;
         yes = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_NETLINK && route_active();
     }
     errno = saved;
-    return yes;
+    return yes ? protocol : -1;
 }
+
+static bool is_ours(int fd) { return protocol_of(fd) >= 0; }
 
 static uint64_t cookie_of(int fd) {
     uint64_t cookie = 0;
@@ -126,10 +133,11 @@ static ssize_t send_to_datapath(int fd, const struct msghdr *msg, size_t size, i
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
-    if (msg == NULL || !is_ours(fd)) return real_sendmsg(fd, msg, flags);
+    int protocol = msg == NULL ? -1 : protocol_of(fd);
+    if (protocol < 0) return real_sendmsg(fd, msg, flags);
     uint8_t head[HEAD];
     size_t n = gather(msg, 0, head, sizeof head);
-    if (!route_is_for_datapath(head, n) || !is_to_kernel(fd, msg->msg_name, msg->msg_namelen)) {
+    if (!route_is_for_datapath(protocol, head, n) || !is_to_kernel(fd, msg->msg_name, msg->msg_namelen)) {
         return real_sendmsg(fd, msg, flags);
     }
     size_t size = 0;

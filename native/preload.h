@@ -23,8 +23,11 @@ ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags);
 /* Whether this process uses an emulated datapath: false where the kernel has the module.  Asked once. */
 bool route_active(void);
 
-/* Whether the datagram that begins with the `size` bytes at `head` is a request that the datapath serves. */
-bool route_is_for_datapath(const uint8_t *head, size_t size);
+/*
+ * Whether the datagram that begins with the `size` bytes at `head`, on a socket of `protocol` (NETLINK_GENERIC or
+ * NETLINK_NETFILTER), is a request that the datapath serves.
+ */
+bool route_is_for_datapath(int protocol, const uint8_t *head, size_t size);
 
 /* --- preload_wait.c --- */
 
@@ -45,6 +48,9 @@ bool wait_any(void);
 int wait_before_receive(int fd, uint64_t cookie);
 /* After a receive (not a peek) of `size` bytes into `msg`. */
 void wait_after_receive(int fd, uint64_t cookie, const struct msghdr *msg, size_t size);
+
+/* Whether a datapath serves the protocol of the netlink socket `fd`. */
+bool datapath_is_there(int fd);
 
 /* Copies up to `size` bytes from offset `at` of scattered memory; returns how many there were. */
 size_t gather(const struct msghdr *msg, size_t at, void *to, size_t size);

@@ -1,16 +1,19 @@
 /*
- * Which netlink messages of a stock tool are for the emulated datapath?  Requests to the families that it serves, and
- * questions to "nlctrl" about families called "ovs_*".  Everything else goes to the kernel as ever: the same process may
- * talk to ethtool, devlink or WireGuard.
+ * Which netlink messages of a stock tool are for the emulated datapath?  Requests to the families that it serves,
+ * questions to "nlctrl" about families called "ovs_*", and, of nfnetlink, those about conntrack: a datapath process tracks
+ * connections in tables of its own.  Everything else goes to the kernel as ever: the same process may talk to ethtool,
+ * WireGuard or nftables.
  *
  * The environment variable TAPSWITCH_DATAPATH says "emulated" (always), "kernel" (never), or "auto", which is the default:
  * if the kernel has a family "ovs_datapath", its module is used and this library does nothing.
  *
- * Source: include/uapi/linux/genetlink.h; the names are those of include/uapi/linux/openvswitch.h.
+ * Source: include/uapi/linux/genetlink.h, linux/netfilter/nfnetlink.h; the names are those of
+ * include/uapi/linux/openvswitch.h.
  */
 #include "preload.h"
 
 #include <linux/genetlink.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
@@ -36,6 +39,8 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 /* nlmsg_types of the datapath's families, 0 where not known.  They are the same after a restart of the datapath. */
 static uint16_t family_ids[N_FAMILIES];
 static bool resolved;
+/* Whether the datapath has been seen to take nfnetlink messages. */
+static bool netfilter_served;
 
 struct family_request {
     struct nlmsghdr nlmsg;
@@ -100,7 +105,7 @@ static uint16_t ask_family(int fd, uint32_t port_id, const char *name, uint32_t 
     }
 }
 
-static int open_socket(void) { return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC); }
+static int open_socket(int protocol) { return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol); }
 
 /* A child of a process with threads gets the mutex unlocked, whatever they were doing. */
 static void lock(void) { pthread_mutex_lock(&mutex); }
@@ -115,7 +120,7 @@ static void choose_mode(void) {
         mode = EMULATED;
     } else {
         mode = AUTO;
-        int fd = open_socket();
+        int fd = open_socket(NETLINK_GENERIC);
         if (fd < 0) return;
         if (ask_family(fd, 0, family_names[0], 1) != 0) mode = KERNEL;
         close(fd);
@@ -130,7 +135,7 @@ bool route_active(void) {
 /* Learns the datapath's families, if it runs; asks until it does.  The mutex is held. */
 static bool resolve(void) {
     if (resolved) return true;
-    int fd = open_socket();
+    int fd = open_socket(NETLINK_GENERIC);
     if (fd < 0) return false;
     for (uint32_t i = 0; i < N_FAMILIES; i++) {
         family_ids[i] = ask_family(fd, DATAPATH_PORT_ID, family_names[i], i + 1);
@@ -149,10 +154,35 @@ static bool is_datapath_family(uint16_t type) {
     return false;
 }
 
-bool route_is_for_datapath(const uint8_t *head, size_t size) {
+/* Whether somebody takes nfnetlink messages in the datapath's place; asks until it is so.  The mutex is held. */
+static bool serves_netfilter(void) {
+    if (netfilter_served) return true;
+    int fd = open_socket(NETLINK_NETFILTER);
+    if (fd < 0) return false;
+    netfilter_served = datapath_is_there(fd);
+    close(fd);
+    return netfilter_served;
+}
+
+/* Of nfnetlink, connections, expectations and timeout policies are the datapath's. */
+static bool is_conntrack(uint16_t type) {
+    uint8_t subsystem = NFNL_SUBSYS_ID(type);
+    return subsystem == NFNL_SUBSYS_CTNETLINK || subsystem == NFNL_SUBSYS_CTNETLINK_EXP ||
+           subsystem == NFNL_SUBSYS_CTNETLINK_TIMEOUT;
+}
+
+bool route_is_for_datapath(int protocol, const uint8_t *head, size_t size) {
     struct nlmsghdr nlmsg;
     if (size < NLMSG_HDRLEN + GENL_HDRLEN) return false;
     memcpy(&nlmsg, head, sizeof nlmsg);
+    if (protocol == NETLINK_NETFILTER) {
+        if (!is_conntrack(nlmsg.nlmsg_type)) return false;
+        lock();
+        /* Where a datapath may be absent, or may track no connections, the kernel's are meant. */
+        bool served = serves_netfilter() || mode == EMULATED;
+        unlock();
+        return served;
+    }
     if (nlmsg.nlmsg_type < GENL_MIN_ID) return false;
 
     bool yes = false;

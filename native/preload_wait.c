@@ -168,8 +168,8 @@ static enum head hide_ack(int fd, uint64_t cookie) {
     return result;
 }
 
-/* Whether a datapath is there: a message without NLM_F_REQUEST has no effect and no answer. */
-static bool is_alive(int fd) {
+/* A message without NLM_F_REQUEST has no effect and no answer. */
+bool datapath_is_there(int fd) {
     struct nlmsghdr noop = {.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = NLMSG_NOOP};
     struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_pid = DATAPATH_PORT_ID};
     struct iovec iov = {&noop, sizeof noop};
@@ -199,7 +199,7 @@ int wait_before_receive(int fd, uint64_t cookie) {
         if (ready < 0) return errno;
         if (ready > 0) continue;
         waited += PROBE_MS;
-        if (!is_alive(fd) || waited >= ANSWER_MS) {
+        if (!datapath_is_there(fd) || waited >= ANSWER_MS) {
             drop_all(cookie);
             return waited >= ANSWER_MS ? ETIMEDOUT : ECONNREFUSED;
         }

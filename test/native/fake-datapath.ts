@@ -1,10 +1,11 @@
 /**
  * A datapath process of a few lines, for preload.test.ts: it serves the ovs_* families' nlctrl entries and a handful of
  * commands, each a few milliseconds late, so that a client that does not wait fails.  Prints "ready", then a line for
- * each request that it got: family, command, flags.  Runs until killed.
+ * each request that it got: family, command, flags.  On NETLINK_NETFILTER it says of anything that it is done: with one
+ * message of the same type in a dump or where nobody asked for an acknowledgement.  Runs until killed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DATAPATH_PORT_ID, NLM_F, NLMSG } from '../../src/netlink/constants.ts';
+import { DATAPATH_PORT_ID, NETLINK_NETFILTER, NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL } from '../../src/netlink/families/nlctrl.ts';
 import { OVS_DP_ATTR } from '../../src/netlink/families/ovs-datapath.ts';
 import { forEachMessage, MessageWriter } from '../../src/netlink/message.ts';
@@ -35,20 +36,23 @@ interface Req {
   features: number;
 }
 
-function send(to: number, build: (w: MessageWriter) => void): void {
+function send(to: number, build: (w: MessageWriter) => void, through = transport): void {
   const w = new MessageWriter();
   build(w);
-  transport.send(w.bytes, 0, w.size, to);
+  through.send(w.bytes, 0, w.size, to);
 }
 
-function error(to: number, seq: number, errno: number): void {
-  send(to, (w) => {
-    const at = w.begin(NLMSG.ERROR, 0, seq, to);
-    w.reserve(20);
+/** Sends a NLMSG_ERROR or NLMSG_DONE. */
+function status(to: number, type: number, seq: number, errno: number, through = transport): void {
+  const build = (w: MessageWriter): void => {
+    const at = w.begin(type, type === NLMSG.DONE ? NLM_F.MULTI : 0, seq, to);
+    const size = type === NLMSG.DONE ? 4 : 20;
+    w.reserve(size);
     w.dv.setInt32(w.size, -errno, true);
-    w.size += 20;
+    w.size += size;
     w.end(at);
-  });
+  };
+  send(to, build, through);
 }
 
 function datapath(w: MessageWriter, req: Req, to: number, flags: number, name: string): void {
@@ -89,17 +93,11 @@ async function handle(req: Req, to: number): Promise<void> {
       send(to, (w) => datapath(w, req, to, NLM_F.MULTI, name));
       await sleep(DELAY_MS);
     }
-    send(to, (w) => {
-      const at = w.begin(NLMSG.DONE, NLM_F.MULTI, req.seq, to);
-      w.reserve(4);
-      w.dv.setInt32(w.size, 0);
-      w.size += 4;
-      w.end(at);
-    });
+    status(to, NLMSG.DONE, req.seq, 0);
     return;
   }
   const errno = serve(req, to);
-  if (errno !== 0 || (req.flags & NLM_F.ACK) !== 0) error(to, req.seq, errno);
+  if (errno !== 0 || (req.flags & NLM_F.ACK) !== 0) status(to, NLMSG.ERROR, req.seq, errno);
 }
 
 transport.receive({
@@ -112,6 +110,22 @@ transport.receive({
       const req = { type: m.type, cmd: m.cmd, flags: m.flags, seq: m.seq, familyName, name, features };
       console.log(`${FAMILIES[m.type - FIRST_ID] ?? 'nlctrl'} ${req.cmd} 0x${req.flags.toString(16)}`);
       tail = tail.then(() => handle(req, from));
+    });
+  },
+});
+
+const netfilter = openSocketTransport({ protocol: NETLINK_NETFILTER, portId: DATAPATH_PORT_ID });
+netfilter.receive({
+  datagram: (_bytes, dv, offset, size, from) => {
+    forEachMessage(dv, offset, offset + size, ({ type, flags, seq }) => {
+      if ((flags & NLM_F.REQUEST) === 0) return;
+      console.log(`nfnetlink 0x${type.toString(16)} 0x${flags.toString(16)}`);
+      const isDump = (flags & NLM_F.DUMP) === NLM_F.DUMP;
+      tail = tail.then(async () => {
+        await sleep(DELAY_MS);
+        if (isDump || (flags & NLM_F.ACK) === 0) send(from, (w) => w.end(w.begin(type, 0, seq, from)), netfilter);
+        if (isDump || (flags & NLM_F.ACK) !== 0) status(from, isDump ? NLMSG.DONE : NLMSG.ERROR, seq, 0, netfilter);
+      });
     });
   },
 });

@@ -114,6 +114,29 @@ a, b = socket.socketpair()
 a.send(b"x")
 out["unix"] = b.recv(1).decode()
 
+# nfnetlink: conntrack (1), its expectations (2) and timeouts (8) are the datapath's, nftables (10) and the rest are not.
+NETFILTER = 12
+
+
+def nf_message(subsystem, kind, seq, flags):
+    return struct.pack("=IHHIIBBH", 20, subsystem << 8 | kind, flags, seq, 0, 0, 0, 0)
+
+
+s2 = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+s2.connect((0, 0))
+s2.send(nf_message(1, 1, 70, REQUEST | DUMP))
+out["conntrack dump"] = [answer(s2) for _ in range(3)]
+s2.send(nf_message(1, 2, 71, REQUEST | ACK))
+out["conntrack delete"] = [answer(s2) for _ in range(2)]
+s2.sendto(nf_message(8, 1, 72, REQUEST | ACK), (0, 0))
+out["timeout policy"] = answer(s2)
+s2.send(nf_message(2, 1, 73, REQUEST | ACK))
+out["expectation"] = answer(s2)
+# The kernel knows no subsystem 77.
+s2.send(nf_message(77, 1, 74, REQUEST | ACK))
+out["no conntrack"] = answer(s2)
+s2.close()
+
 failures = []
 
 

@@ -106,9 +106,11 @@ describe.skipIf(why !== undefined)('a client with plain sockets', () => {
   const FAMILY = 900;
   const NEVER = 'EAGAIN';
   let got: Record<string, unknown>;
+  let lines: string[];
   beforeAll(async () => {
     const fake = await startFake();
     const { stdout, stderr } = run(['python3', file('preload-client.py')]);
+    lines = fake.lines;
     fake.process.kill();
     if (stdout === '') throw new Error(stderr);
     got = JSON.parse(stdout) as Record<string, unknown>;
@@ -138,12 +140,22 @@ describe.skipIf(why !== undefined)('a client with plain sockets', () => {
     ['same fd',          true],
     ['reused',           NEVER],
     ['unix',             'x'],
+    ['conntrack dump',   [[257, 70, null, 0], [3, 70, null, 0], NEVER]],
+    ['conntrack delete', [[2, 71, 0, 0], NEVER]],
+    ['timeout policy',   [2, 72, 0, 0]],
+    ['expectation',      [2, 73, 0, 0]],
+    ['no conntrack',     [2, 74, 22, 0]],
     ['thread failures',  []],
     ['child',            0],
     ['died',             'ECONNREFUSED'],
     ['gone',             'ECONNREFUSED'],
   ])('%s', (question, answer) => {
     expect(got[question]).toEqual(answer);
+  });
+
+  it('asks the datapath about conntrack only', async () => {
+    const asked = ['nfnetlink 0x101 0x301', 'nfnetlink 0x102 0x5', 'nfnetlink 0x801 0x5', 'nfnetlink 0x201 0x5'];
+    await vi.waitFor(() => expect(lines.filter((line) => line.startsWith('nfnetlink'))).toEqual(asked));
   });
 
   it('waits when something is outstanding, and only then', () => {
