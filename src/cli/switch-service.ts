@@ -2,9 +2,9 @@
  * The switch as one service: a datapath process where the kernel has none, an ovsdb-server of its own unless another
  * database is named, and vswitchd.  Starts them in that order, keeps them running, and ends them in the reverse order.
  *
- * What a death means: vswitchd is started again, and finds the datapath and its flows as they were.  A datapath takes its
- * ports and flows with it, so vswitchd is started again after it, to make them anew.  An ovsdb-server is started again, and its
- * clients reconnect by themselves.  What dies again and again is given ever more time (up to 10 s).
+ * What dies is started again, alone: a new vswitchd finds the datapath and its flows as they were; a datapath takes its
+ * ports and flows with it, and vswitchd, which looks for it every second, makes them anew; clients of an ovsdb-server
+ * reconnect.  What dies again and again is given ever more time (up to 10 s).
  *
  * Used by up.ts.  Neighbours: processes.ts (a child), rundir.ts (the record of them).
  */
@@ -167,9 +167,7 @@ export class SwitchService {
       await new Promise((done) => setTimeout(done, wait));
       if (this.stopping) return;
       try {
-        if (role === 'datapath') await this.endChild('vswitchd');
         await this.begin(role);
-        if (role === 'datapath') await this.begin('vswitchd');
         this.options.say(`${role} runs again (process ${this.children.get(role)?.pid})`);
       } catch (error) {
         this.options.say((error as Error).message);
