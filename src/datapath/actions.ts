@@ -22,6 +22,7 @@ import type { Packet } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { type ActionProgram, EMPTY_PROGRAM, SET_OP } from './action-program.ts';
 import { DROP, type DropReason } from './drop-reasons.ts';
+import { popNsh, pushNsh } from './nsh.ts';
 import {
   decTtl,
   popEthernet,
@@ -172,7 +173,7 @@ export class ActionExecutor {
           break;
         default:
           // All others change bytes.
-          if (!this.makeWritable(pkt, pushRoom(op))) return -ERRNO.ENOMEM;
+          if (!this.makeWritable(pkt, pushRoom(op, code[arg - 1]!))) return -ERRNO.ENOMEM;
           isGood = change(pkt, key, code, op, arg);
       }
       if (!isGood) {
@@ -281,7 +282,7 @@ export class ActionExecutor {
   /** Gives the packet bytes of its own, with `room` bytes before them.  False if there is no memory: it is dropped. */
   private makeWritable(pkt: Packet, room: number): boolean {
     if (!pkt.isShared && this.slots.hasRoom(pkt, room)) return true;
-    if (this.slots.moveToOwnSlot(pkt)) return true;
+    if (this.slots.moveToOwnSlot(pkt) && this.slots.makeRoom(pkt, room)) return true;
     this.host.drop(DROP.NO_MEMORY);
     return false;
   }
@@ -289,8 +290,8 @@ export class ActionExecutor {
 
 const isWithin = (size: number, max: number): boolean => size > 0 && size <= max;
 
-/** Bytes that an action writes before the packet. */
-function pushRoom(op: number): number {
+/** Bytes that an action with `n` argument words writes before the packet. */
+function pushRoom(op: number, n: number): number {
   switch (op) {
     case A.PUSH_VLAN:
     case A.PUSH_MPLS:
@@ -298,6 +299,8 @@ function pushRoom(op: number): number {
       return 4;
     case A.PUSH_ETH:
       return 14;
+    case A.PUSH_NSH:
+      return 4 * n;
     default:
       return 0;
   }
@@ -325,6 +328,10 @@ function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: nu
       return true;
     case A.POP_ETH:
       return popEthernet(pkt);
+    case A.PUSH_NSH:
+      return pushNsh(pkt, code, arg, code[arg - 1]!);
+    case A.POP_NSH:
+      return popNsh(pkt);
     case SET_OP.ETHERNET:
       return setEthernet(pkt, key, code, arg);
     case SET_OP.IPV4:

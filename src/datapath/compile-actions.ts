@@ -26,6 +26,7 @@ import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.t
 import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
+import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
 
 /** A Linux version as one number, to compare. */
 export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
@@ -50,6 +51,8 @@ const SIZES: readonly (number | undefined)[] = Object.assign([], {
   [A.TRUNC]: 4,
   [A.PUSH_ETH]: 12,
   [A.POP_ETH]: 0,
+  [A.PUSH_NSH]: -1,
+  [A.POP_NSH]: 0,
   [A.METER]: 4,
   [A.CLONE]: -1,
   [A.CHECK_PKT_LEN]: -1,
@@ -226,6 +229,19 @@ class Compiler {
         const list = this.decTtlList(it);
         this.nestedList(A.DEC_TTL, [], list.at, list.size, shape, depth, NLA_HDRLEN);
         return;
+      }
+      case A.PUSH_NSH: {
+        if (!shape.hasEthernet && nextProtocolOf(shape.ethType) === 0) refuse('push_nsh on an unknown protocol');
+        shape.hasEthernet = false;
+        this.emit(A.PUSH_NSH, ...(readPushNsh(dv, it.at, it.size) ?? refuse('push_nsh of no valid header')));
+        break;
+      }
+      case A.POP_NSH: {
+        const inner = shape.ethType === ETH_TYPE.NSH ? ethTypeOf(getField(this.key, FIELD.nshNp)) : 0;
+        if (inner === 0) refuse('pop_nsh');
+        shape.hasEthernet = inner === ETH_TYPE.TEB;
+        this.emit(A.POP_NSH);
+        break;
       }
       case A.METER:
         this.emit(A.METER, this.u32(it.at) | 0);

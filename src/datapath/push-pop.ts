@@ -20,7 +20,7 @@ const W_PROTO = FIELD.nwProto.word;
 export const PUSH_ROOM = ETH_HLEN;
 
 /** Moves the packet's start `n` bytes towards lower addresses; `n` may be negative.  Offsets stay where they point. */
-function grow(pkt: Packet, n: number): void {
+export function grow(pkt: Packet, n: number): void {
   pkt.start -= n;
   pkt.l3 += n;
   pkt.l4 += n;

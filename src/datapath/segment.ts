@@ -13,7 +13,10 @@ import { foldSum, pseudoSum, setIpv4Checksum, sumBytes } from '../packet/checksu
 import { ETH_ADDRS, ETH_HLEN, ETH_TYPE, isMplsType, isVlanType, MPLS_BOS } from '../packet/ethernet.ts';
 import { IP, IP_MF, IPPROTO, IPV6, TCP, TCP_FLAG, UDP } from '../packet/ip.ts';
 import { type Packet, VNET_F, VNET_GSO } from '../packet/packet.ts';
+import { ethTypeOf, nshSize } from './nsh.ts';
 
+/** Before its metadata. */
+const NSH_BASE_SIZE = 8;
 /** Size of an IPv6 fragment header, and where its fields are. */
 const FRAG = { NEXT: 0, OFFSET: 2, ID: 4, HLEN: 8 } as const;
 
@@ -39,13 +42,18 @@ function finishedChecksum(pkt: Packet): number {
   return checksum === 0 ? 0xffff : checksum;
 }
 
-/** Offset of the IP header behind VLAN tags and labels, from `pkt.start`; -1 if there is none. */
+/** Offset of the IP header behind Ethernet, VLAN tags, NSH and labels, from `pkt.start`; -1 if there is none. */
 function findIp(pkt: Packet): number {
   const { view } = pkt.arena;
   let at = pkt.start;
-  let type = pkt.packetType;
-  if (type === 0) {
+  let type: number = pkt.packetType === 0 ? ETH_TYPE.TEB : pkt.packetType;
+  while (type === ETH_TYPE.TEB || type === ETH_TYPE.NSH) {
     if (pkt.end - at < ETH_HLEN) return -1;
+    if (type === ETH_TYPE.NSH) {
+      type = ethTypeOf(view.getUint8(at + 3));
+      at += Math.max(nshSize(view, at), NSH_BASE_SIZE);
+      continue;
+    }
     at += ETH_ADDRS;
     type = view.getUint16(at);
     for (; isVlanType(type) && pkt.end - at >= 6; type = view.getUint16(at)) at += 4;

@@ -69,6 +69,19 @@ export class SlotPool {
     return true;
   }
 
+  /** Moves a packet that has a slot to itself so far back in it that `n` bytes fit before it.  False if it is too large. */
+  makeRoom(pkt: Packet, n: number): boolean {
+    if (this.hasRoom(pkt, n)) return true;
+    // The network header of an Ethernet frame is aligned to 4 bytes, as in a frame that was received.
+    const start = pkt.slot * SLOT_SIZE + ((VNET_HDR_SIZE + n + 3) & ~3) + 2;
+    const end = start + pkt.end - pkt.start;
+    if (end > (pkt.slot + 1) * SLOT_SIZE) return false;
+    pkt.arena.bytes.copyWithin(start, pkt.start, pkt.end);
+    pkt.start = start;
+    pkt.end = end;
+    return true;
+  }
+
   /** To be called after all ports have been flushed. */
   giveBack(): void {
     let kept = 0;

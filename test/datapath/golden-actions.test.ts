@@ -10,8 +10,8 @@ import { AttrCursor, MessageView } from '../../src/netlink/message.ts';
 import { OVS_ACTION_ATTR as A } from '../../src/odp/action-attrs.ts';
 import { OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
 
-/** Actions that need what is not here: conntrack, NSH. */
-const NOT_HERE = new Set<number>([A.CT, A.CT_CLEAR, A.PUSH_NSH, A.POP_NSH]);
+/** Actions that need what is not here: conntrack. */
+const NOT_HERE = new Set<number>([A.CT, A.CT_CLEAR]);
 
 interface Line {
   scenario: string;

@@ -5,6 +5,7 @@ import {
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR,
 } from '../../src/odp/action-attrs.ts';
+import { OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from '../../src/odp/key-table.ts';
 
 const be = (v: number, size: number) => Array.from({ length: size }, (_, i) => (v / 2 ** (8 * (size - 1 - i))) & 0xff);
 /** Host order, little-endian here. */
@@ -33,6 +34,12 @@ export const addMpls = (lse: number, type: number, flags: number) =>
   attr(A.ADD_MPLS, [...be32(lse), ...be16(type), ...u16(flags)]);
 export const popMpls = (type: number) => attr(A.POP_MPLS, be16(type));
 export const clone = (...list: number[][]) => attr(A.CLONE, list.flat());
+/** `base`: flags, TTL, metadata type, next protocol and 4 bytes of path. */
+export const pushNsh = (base: readonly number[], ...metadata: number[][]) =>
+  attr(A.PUSH_NSH, attr(OVS_KEY_ATTR.NSH, [...attr(OVS_NSH_KEY_ATTR.BASE, base), ...metadata.flat()]));
+export const md1 = (fill: number) => attr(OVS_NSH_KEY_ATTR.MD1, Array<number>(16).fill(fill));
+export const md2 = (...metadata: number[]) => attr(OVS_NSH_KEY_ATTR.MD2, metadata);
+export const popNsh = () => attr(A.POP_NSH);
 export const meter = (id: number) => attr(A.METER, u32(id));
 export const drop = (reason: number) => attr(A.DROP, u32(reason));
 export const decTtl = (...list: number[][]) => attr(A.DEC_TTL, attr(1, list.flat()));
