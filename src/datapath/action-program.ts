@@ -37,6 +37,7 @@
 // biome-ignore format: table
 export const SET_OP = {
   PRIORITY: -1, SKB_MARK: -2, ETHERNET: -3, IPV4: -4, IPV6: -5, TCP: -6, UDP: -7, SCTP: -8, MPLS: -9,
+  CT: -10, // Mark or labels of conntrack: may be installed, but drops; only a ct action sets them.
 } as const;
 
 export interface ActionProgram {

@@ -69,6 +69,7 @@ const K = OVS_KEY_ATTR;
 const OP_OF: readonly (number | undefined)[] = Object.assign([], {
   [K.PRIORITY]: SET_OP.PRIORITY, [K.SKB_MARK]: SET_OP.SKB_MARK, [K.ETHERNET]: SET_OP.ETHERNET, [K.IPV4]: SET_OP.IPV4,
   [K.IPV6]: SET_OP.IPV6, [K.TCP]: SET_OP.TCP, [K.UDP]: SET_OP.UDP, [K.SCTP]: SET_OP.SCTP, [K.MPLS]: SET_OP.MPLS,
+  [K.CT_MARK]: SET_OP.CT, [K.CT_LABELS]: SET_OP.CT,
 });
 
 /** Value bits outside the mask are an error. */
@@ -89,6 +90,8 @@ function mayBeSet(dv: DataView, type: number, at: number, maskAt: number, key: F
   switch (type) {
     case K.PRIORITY:
     case K.SKB_MARK:
+    case K.CT_MARK:
+    case K.CT_LABELS:
       return true;
     case K.ETHERNET:
       return shape.hasEthernet;

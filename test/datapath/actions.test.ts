@@ -328,6 +328,13 @@ describe('set', () => {
     // The hash is of the new headers.
     expect(lab.upcalls[0]!.hash).not.toBe(lab.upcalls[1]!.hash);
   });
+  test('of the mark or labels of conntrack drops the packet', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(FRAME, 1, [output(2), set(K.CT_MARK, u32(1)), output(2)]);
+    a.inject([FRAME]);
+    expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[FRAME], 1]);
+  });
   test('of a header that is cut short drops the packet', () => {
     const lab = new Lab();
     const [a, b] = [lab.port(1), lab.port(2)];
