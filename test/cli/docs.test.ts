@@ -1,0 +1,41 @@
+/** The documents name files and folders; those must exist. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const DOCUMENTS = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(ROOT, 'docs')).map((name) => join('docs', name)),
+];
+const FOLDERS = /^(src|native|bin|scripts|test|test-netns|docs|bench)\//;
+
+/** All file names below src/ and the like, without their folders. */
+const names = new Set(
+  ['src', 'native', 'bin', 'scripts', 'test', 'test-netns', 'docs'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => path.split('/').at(-1) ?? ''),
+  ),
+);
+
+test.each(DOCUMENTS)('%s', (document) => {
+  const text = readFileSync(join(ROOT, document), 'utf8');
+  const missing: string[] = [];
+  for (const [, code = ''] of text.matchAll(/`([^`\n]+)`/g)) {
+    for (const word of code.split(/[\s,;()]+/)) {
+      const path = word.replace(/\*.*$/, '');
+      if (FOLDERS.test(word) && !word.includes('...')) {
+        const pattern =
+          path === word ? existsSync(join(ROOT, path)) : existsSync(join(ROOT, path.replace(/[^/]*$/, '')));
+        if (!pattern) missing.push(word);
+      } else if (/^[\w-]+\.(ts|cc|sh)$/.test(word) && !names.has(word)) {
+        missing.push(word);
+      }
+    }
+  }
+  for (const [, link = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+    if (!/^https?:/.test(link) && !existsSync(join(ROOT, document, '..', link))) missing.push(link);
+  }
+  expect(missing).toEqual([]);
+});
