@@ -13,6 +13,7 @@
 import type { NativeNetlinkSocket } from '../native/index.ts';
 import { LITTLE_ENDIAN, NLM_F, NLMSG } from '../netlink/constants.ts';
 import {
+  collectsMetadata,
   IFINFOMSG,
   IFINFOMSG_SIZE,
   IFLA,
@@ -36,6 +37,8 @@ export interface Link {
   type: number;
   /** Kind of a virtual device ("veth", "tun", "bridge"); '' of a real one. */
   kind: string;
+  /** A tunnel that is told its remote end with each packet, as the kernel's own switch does it. */
+  collectsMetadata: boolean;
   /** ifindex of the device that this one is enslaved to, or 0. */
   master: number;
   /** Link-layer address, 6 bytes for Ethernet. */
@@ -229,6 +232,7 @@ export class LinkTable implements DeviceInfo {
       flags: header.flags,
       type: header.type,
       kind: attrs.linkinfo?.kind ?? '',
+      collectsMetadata: collectsMetadata(attrs.linkinfo),
       master: attrs.master ?? 0,
       address: attrs.address ?? new Uint8Array(0),
     });

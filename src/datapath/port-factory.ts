@@ -20,8 +20,8 @@ export interface PortFactory {
   createInternal(name: string): PortBackend;
   /**
    * Opens device `name`.  Calls `check` with its ifindex before anything is done to it; what that throws goes up.  Throws
-   * NetlinkError: ENODEV if there is none, EINVAL for a device that cannot be a port (loopback, not Ethernet), EBUSY if
-   * another device is its master.
+   * NetlinkError: ENODEV if there is none, EINVAL for a device that cannot be a port (loopback, not Ethernet), EOPNOTSUPP
+   * for a tunnel whose packets carry metadata that only the kernel sees, EBUSY if another device is its master.
    */
   openNetdev(name: string, check: (ifindex: number) => void): PortBackend;
   /** Brings what is known of devices up to date: called before each command about datapaths or ports. */
@@ -67,6 +67,13 @@ export class SystemPorts implements PortFactory {
     const [ifindex, link] = found;
     if ((link.flags & IFF.LOOPBACK) !== 0 || link.type !== ARPHRD.ETHER) {
       throw new NetlinkError(ERRNO.EINVAL, `${name} is not an Ethernet device`);
+    }
+    // The kernel's module takes it; stock clients, when refused, ask for a tunnel vport in its place.
+    if (link.collectsMetadata) {
+      throw new NetlinkError(
+        ERRNO.EOPNOTSUPP,
+        `${name} is a tunnel that takes its remote end from the kernel's metadata`,
+      );
     }
     check(ifindex);
     if (link.master !== 0) throw new NetlinkError(ERRNO.EBUSY, `${name} has a master`);

@@ -1,6 +1,7 @@
 /** The table of links against a kernel made of messages: dumps, notifications, TAPs that move, counters. */
 import { describe, expect, test } from 'vitest';
 import { LinkTable } from '../../src/datapath/link-table.ts';
+import { SystemPorts } from '../../src/datapath/port-factory.ts';
 import type { NativeNetlinkSocket } from '../../src/native/index.ts';
 import { NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import {
@@ -12,6 +13,7 @@ import {
   RTM_LINK,
 } from '../../src/netlink/families/rt-link.ts';
 import { MessageView, MessageWriter } from '../../src/netlink/message.ts';
+import { Arena, SLOT_SIZE } from '../../src/packet/packet.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 
 interface FakeLink {
@@ -126,6 +128,38 @@ function start() {
   const links = new LinkTable(kernel.open, { gone: (ifindex) => gone.push(ifindex) });
   return { kernel, links, gone };
 }
+
+describe('tunnels', () => {
+  /** An attribute of IFLA_INFO_DATA. */
+  const attr = (type: number, ...value: number[]) => Uint8Array.of(4 + value.length, 0, type, 0, ...value);
+  const vxlanId = [8, 0, 1, 0, 42, 0, 0, 0];
+
+  // biome-ignore format: table
+  test.each<[boolean, string, Uint8Array | undefined]>([
+    [false, 'veth',      undefined],
+    [false, 'vxlan',     undefined],
+    [false, 'vxlan',     Uint8Array.of(...vxlanId)],
+    [false, 'vxlan',     Uint8Array.of(...vxlanId, ...attr(25, 0))],
+    [true,  'vxlan',     Uint8Array.of(...vxlanId, ...attr(25, 1))],
+    [true,  'geneve',    attr(6)],
+    [false, 'gretap',    attr(6)],
+    [true,  'gretap',    attr(18)],
+    [true,  'ip6erspan', attr(18)],
+    [true,  'bareudp',   undefined],
+  ])('are refused as ports if they take metadata: %s, %s %j', (collectsMetadata, kind, data) => {
+    const { kernel, links } = start();
+    kernel.add(3, { ifname: 'tun3', mtu: 1400, linkinfo: data === undefined ? { kind } : { kind, data } });
+    links.sync();
+    expect(links.byIndex(3)).toMatchObject({ kind, collectsMetadata });
+    const stop = new Error('it would be opened');
+    const open = () =>
+      new SystemPorts(new Arena(new ArrayBuffer(SLOT_SIZE)), links, () => {}).openNetdev('tun3', () => {
+        throw stop;
+      });
+    if (collectsMetadata) expect(open).toThrow(expect.objectContaining({ errno: ERRNO.EOPNOTSUPP }));
+    else expect(open).toThrow(stop);
+  });
+});
 
 describe('links', () => {
   test('that are there at the start', () => {

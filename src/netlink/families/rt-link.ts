@@ -28,7 +28,18 @@ const RTNL_LINK_STATS64 = struct({
   rxErrors: u64, txErrors: u64, rxDropped: u64, txDropped: u64,
 });
 
-const IFLA_INFO = policy('IFLA_INFO', { kind: nla(1, string(63)) });
+/** `data` is a nest whose meaning depends on the kind. */
+const IFLA_INFO = policy('IFLA_INFO', { kind: nla(1, string(63)), data: nla(2, bytes()) });
+
+/**
+ * IFLA_*_COLLECT_METADATA, by kind: the device is a tunnel without a remote end of its own, which takes where a packet is to
+ * go from metadata beside it.  A flag, or a byte that is not 0.
+ */
+// biome-ignore format: table
+const COLLECT_METADATA: Readonly<Record<string, number>> = {
+  vxlan: 25, geneve: 6, gre: 18, gretap: 18, erspan: 18, ip6gre: 18, ip6gretap: 18, ip6erspan: 18,
+  ipip: 19, ip6tnl: 19, sit: 19,
+};
 
 /** Attributes of a link. */
 // biome-ignore format: table
@@ -45,3 +56,17 @@ export const IFLA = policy('IFLA', {
   newIfindex:    nla(49, s32), // in DELLINK: its ifindex there
 });
 export type LinkAttrs = AttrsOf<typeof IFLA>;
+
+/** Whether a device's tunnel end is told to it packet by packet.  A bareudp device knows no other way. */
+export function collectsMetadata(info: LinkAttrs['linkinfo']): boolean {
+  if (info?.kind === 'bareudp') return true;
+  const type = COLLECT_METADATA[info?.kind ?? ''];
+  if (type === undefined || info?.data === undefined) return false;
+  const { data } = info;
+  const { collect } = policy('IFLA_INFO_DATA', { collect: nla(type, bytes()) }).read(
+    new DataView(data.buffer, data.byteOffset, data.length),
+    0,
+    data.length,
+  );
+  return collect !== undefined && (collect.length === 0 || collect[0] !== 0);
+}
