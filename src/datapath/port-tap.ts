@@ -6,6 +6,7 @@
  * Source: Documentation/networking/tuntap.rst.
  */
 import { native } from '../native/index.ts';
+import { ETH_HLEN } from '../packet/ethernet.ts';
 import type { Arena, Packet } from '../packet/packet.ts';
 import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 import { type DeviceInfo, PortIo } from './port-io.ts';
@@ -47,8 +48,13 @@ export class TapPort implements PortBackend {
 
   stats(): DeviceStats {
     const stats = this.devices.readStats(this.ifindex);
-    // What we failed to send is what the host failed to receive, and the other way round.
-    stats.rxDropped += BigInt(this.io.txDropped);
+    // An internal port of openvswitch.ko counts what the host receives without its Ethernet header, and does not count
+    // what is sent to it while it is down, which a TAP counts as dropped.
+    const counted = stats.rxPackets * BigInt(ETH_HLEN);
+    stats.rxBytes = stats.rxBytes > counted ? stats.rxBytes - counted : 0n;
+    const refused = BigInt(this.io.txDropped);
+    stats.rxDropped = stats.rxDropped > refused ? stats.rxDropped - refused : 0n;
+    // What we failed to receive is what the host failed to send.
     stats.txDropped += BigInt(this.io.rxDropped);
     return stats;
   }

@@ -4,10 +4,16 @@
  */
 // biome-ignore format: table
 export const EXPECTED: readonly string[] = [
-  '001', '002', '003', '004', '007', //  datapaths
-  '020', '021', '023', '024', //         ports
-  '040', '041', '042', '044', '045', //  flows
+  '001', '002', '003', '004', '007', '008', '011', //               datapaths
+  '020', '021', '023', '024', //                                    ports
+  '040', '041', '042', '044', '045', //                             flows
+  '050', '052', '053', '055', '056', '057', '059', '062', //        keys
+  '070', '072', '073', '076', //                                    actions
+  '100', '101', '102', '105', '110', '111', //                      packets
 ];
+
+/** Cases in which our dpctl says something else on purpose: its help tells its own options. */
+export const OWN_TEXT: readonly string[] = ['011'];
 
 /** Cases that ask for what a kernel may lack: device type, for which golden.test.ts then gives a stand-in. */
 export const STAND_INS: Readonly<Record<string, string>> = {
