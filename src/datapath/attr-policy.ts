@@ -3,8 +3,9 @@
  * families.  `netlink/policy.ts` says how attributes are read and written; here is only what a stranger's are held to.
  *
  * The families are of the old, liberal kind: unknown attributes and attribute number 0 are ignored, of two with the same
- * number the last counts, an attribute may be longer than its integer, and bytes after the last whole attribute are
- * ignored.  server.ts turns a PolicyViolation into an error with an extended ack.
+ * number the last counts, and an attribute may be longer than its integer.  Stricter than the kernel in one thing: it
+ * ignores what follows the last whole attribute, so that a FLOW DEL cut short deletes every flow; here that is EINVAL, as
+ * it is for the kernel's newer families.  server.ts turns a PolicyViolation into an error with an extended ack.
  * Source: lib/nlattr.c (validate_nla), net/netlink/policy.c.
  */
 import { LITTLE_ENDIAN, NLA_F_NESTED, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
@@ -52,15 +53,16 @@ export function attrRules(maxattr: number, rules: Readonly<Record<number, AttrRu
   return Array.from({ length: maxattr + 1 }, (_, type) => rules[type]);
 }
 
-/** An attribute that a rule forbids. */
+/** An attribute that a rule forbids, or that is cut short. */
 export class PolicyViolation {
   readonly errno: number;
   readonly message: string;
   /** Of the attribute's header, in bytes from the start of the message. */
   readonly offset: number;
-  readonly rule: AttrRule;
+  /** The rule that was broken, if it was one attribute's. */
+  readonly rule: AttrRule | undefined;
 
-  constructor(errno: number, message: string, offset: number, rule: AttrRule) {
+  constructor(errno: number, message: string, offset: number, rule: AttrRule | undefined) {
     this.errno = errno;
     this.message = message;
     this.offset = offset;
@@ -88,9 +90,11 @@ export class AttrTable {
   parse(dv: DataView, start: number, at: number, end: number, rules: AttrRules): PolicyViolation | undefined {
     this.dv = dv;
     this.at.fill(0);
-    while (end - at >= NLA_HDRLEN) {
-      const len = dv.getUint16(at, LITTLE_ENDIAN);
-      if (len < NLA_HDRLEN || len > end - at) return undefined;
+    while (at < end) {
+      const len = end - at < NLA_HDRLEN ? 0 : dv.getUint16(at, LITTLE_ENDIAN);
+      if (len < NLA_HDRLEN || len > end - at) {
+        return new PolicyViolation(ERRNO.EINVAL, 'bytes leftover after parsing attributes', at - start, undefined);
+      }
       const type = dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK;
       if (type > 0 && type <= this.maxattr) {
         const rule = rules[type];

@@ -211,7 +211,7 @@ export class GenlServer implements NetlinkReceiver, Replies {
       w.attrString(NLMSGERR_ATTR.MSG, text);
       if (violation !== undefined) {
         w.attrU32(NLMSGERR_ATTR.OFFS, violation.offset);
-        writeRule(w, NLMSGERR_ATTR.POLICY, violation.rule);
+        if (violation.rule !== undefined) writeRule(w, NLMSGERR_ATTR.POLICY, violation.rule);
       }
     }
     w.end(at);
