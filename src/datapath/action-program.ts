@@ -27,11 +27,14 @@
  *     PUSH_NSH       the header: 2 to 63 words
  *     METER          id
  *     DROP           reason
+ *     CT             which of `cts`
  *     SET_*          value words, then as many mask words; see set-field.ts
  *
  * "In place" is 1 if the list cannot change what the actions after it see of the flow key, or if none come after it.
  * Source: include/uapi/linux/openvswitch.h.
  */
+
+import type { CtArgs } from './conntrack/ct-args.ts';
 
 /** Ops that OVS_ACTION_ATTR has no number for: one for each kind of header that can be set. */
 // biome-ignore format: table
@@ -43,6 +46,8 @@ export const SET_OP = {
 export interface ActionProgram {
   /** The instructions. */
   readonly code: Int32Array;
+  /** Arguments of its CT actions, if there are any. */
+  readonly cts?: readonly CtArgs[];
   /** The action list as it was sent: the payload of OVS_FLOW_ATTR_ACTIONS. */
   readonly bytes: Uint8Array;
 }

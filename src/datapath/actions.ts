@@ -21,6 +21,8 @@ import { hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
 import type { Packet } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { type ActionProgram, EMPTY_PROGRAM, SET_OP } from './action-program.ts';
+import type { CtArgs } from './conntrack/ct-args.ts';
+import { CT_STOLEN } from './conntrack/ct-execute.ts';
 import { DROP, type DropReason } from './drop-reasons.ts';
 import { popNsh, pushNsh } from './nsh.ts';
 import {
@@ -57,6 +59,10 @@ export interface ActionHost {
   process(pkt: Packet, key: FlowKey): number;
   /** Sends a packet through a meter; returns whether it exceeds it.  A meter that is not there lets all pass. */
   meter(pkt: Packet, id: number): boolean;
+  /** Runs a CT action: 0, CT_STOLEN or -errno. */
+  track(pkt: Packet, key: FlowKey, args: CtArgs): number;
+  /** Makes the packet forget its connection. */
+  untrack(pkt: Packet, key: FlowKey): void;
   drop(reason: DropReason): void;
   /** In [0, 1). */
   random(): number;
@@ -147,6 +153,14 @@ export class ActionExecutor {
           if (pc >= to) return err;
           break;
         }
+        case A.CT: {
+          const err = this.track(pkt, key, program.cts![code[arg]!]!);
+          if (err !== 0) return err === CT_STOLEN ? 0 : err;
+          break;
+        }
+        case A.CT_CLEAR:
+          host.untrack(pkt, key);
+          break;
         case A.DEC_TTL:
           if (!this.makeWritable(pkt, 0)) return -ERRNO.ENOMEM;
           switch (decTtl(pkt, key)) {
@@ -256,6 +270,16 @@ export class ActionExecutor {
   private isSampled(probability: number): boolean {
     if (probability === -1) return true;
     return probability !== 0 && Math.floor(this.host.random() * 0x100000000) <= probability >>> 0;
+  }
+
+  private track(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    if (pkt.isKeyStale && !extractHeaders(pkt, key)) {
+      this.host.drop(DROP.BAD_PACKET);
+      return -ERRNO.EINVAL;
+    }
+    const err = this.host.track(pkt, key, args);
+    if (err < 0) this.host.drop(DROP.CONNTRACK);
+    return err;
   }
 
   /** A super-packet is as large as its largest segment. */

@@ -26,6 +26,8 @@ import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.t
 import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
+import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
+import { rewriteCt } from './conntrack/ct-rewrite.ts';
 import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
 
 /** A Linux version as one number, to compare. */
@@ -49,6 +51,8 @@ const SIZES: readonly (number | undefined)[] = Object.assign([], {
   [A.POP_MPLS]: 2,
   [A.SET_MASKED]: -1,
   [A.TRUNC]: 4,
+  [A.CT]: -1,
+  [A.CT_CLEAR]: 0,
   [A.PUSH_ETH]: 12,
   [A.POP_ETH]: 0,
   [A.PUSH_NSH]: -1,
@@ -62,6 +66,8 @@ const SIZES: readonly (number | undefined)[] = Object.assign([], {
 });
 /** Actions that leave the flow key as it is for those that come after them. */
 const KEEPS_KEY = new Set<number>([A.OUTPUT, A.RECIRC, A.TRUNC, A.USERSPACE]);
+/** What the kernel stores of a CT action: its header and a struct ovs_conntrack_info. */
+const CT_INFO_SIZE = 164;
 /** Largest attribute. */
 const MAX_ATTR = 0xffff;
 
@@ -77,6 +83,20 @@ export function compileActions(
   key: FlowKey,
   kernelCompat: number = DEFAULT_KERNEL,
 ): ActionProgram {
+  const compiler = compileList(dv, at, size, key, kernelCompat);
+  if (compiler.cts.length > 0) {
+    // A list is shown as the kernel keeps it, and places in it count from there.
+    const kept = rewriteCt(dv, at, size, compiler.cts);
+    const again = compileList(new DataView(kept.buffer), 0, kept.length, key, kernelCompat);
+    return { code: Int32Array.from(again.code), cts: again.cts, bytes: kept };
+  }
+  return {
+    code: Int32Array.from(compiler.code),
+    bytes: new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice(),
+  };
+}
+
+function compileList(dv: DataView, at: number, size: number, key: FlowKey, kernelCompat: number): Compiler {
   const compiler = new Compiler(dv, at, key, kernelCompat);
   const shape: PacketShape = {
     ethType: getField(key, FIELD.ethType),
@@ -90,10 +110,7 @@ export function compileActions(
     if (e instanceof NetlinkFormatError) throw new NetlinkError(ERRNO.EINVAL, e.message);
     throw e;
   }
-  return {
-    code: Int32Array.from(compiler.code),
-    bytes: new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice(),
-  };
+  return compiler;
 }
 
 /** Labels that the key has, as far as it shows. */
@@ -109,6 +126,7 @@ const refuse = (what: string, errno: number = ERRNO.EINVAL): never => {
 
 class Compiler {
   readonly code: number[] = [];
+  readonly cts: CtArgs[] = [];
   private readonly dv: DataView;
   private readonly base: number;
   private readonly key: FlowKey;
@@ -215,6 +233,13 @@ class Compiler {
         if (!shape.hasEthernet || (shape.vlanTci & VLAN_CFI) !== 0) refuse('pop_eth');
         shape.hasEthernet = false;
         this.emit(A.POP_ETH);
+        break;
+      case A.CT:
+        this.emit(A.CT, this.cts.push(parseCt(dv, it.at, it.size, this.key)) - 1);
+        stored = CT_INFO_SIZE;
+        break;
+      case A.CT_CLEAR:
+        this.emit(A.CT_CLEAR);
         break;
       case A.SAMPLE:
         this.sample(it, shape, depth, isLast);

@@ -19,6 +19,9 @@ import { type Arena, HEADROOM, type Packet, SLOT_SIZE } from '../packet/packet.t
 import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
 import { ActionExecutor, type ActionHost } from './actions.ts';
+import { Conntrack } from './conntrack/conntrack.ts';
+import type { CtArgs } from './conntrack/ct-args.ts';
+import { CtExecutor } from './conntrack/ct-execute.ts';
 import { DROP, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
 import { FlowTable } from './flow-table.ts';
 import { MeterTable } from './meter.ts';
@@ -42,6 +45,8 @@ export interface DatapathOptions {
   /** Monotonic time in ms. */
   readonly clock: () => number;
   readonly upcallSink: UpcallSink;
+  /** Connections of the network namespace; its own if left out. */
+  readonly conntrack?: Conntrack;
   /** Numbers in [0, 1), for SAMPLE and hash seeds. */
   readonly random?: () => number;
 }
@@ -80,6 +85,7 @@ export class Datapath implements ActionHost {
   private readonly slots: SlotPool;
   private readonly sender: PortSender;
   private readonly executor: ActionExecutor;
+  private readonly tracking: CtExecutor;
   private readonly upcaller: Upcaller;
   private readonly rx: Packet;
   private readonly rxKey = newFlowKey();
@@ -100,6 +106,10 @@ export class Datapath implements ActionHost {
     this.slots = new SlotPool(this.arena, () => this.sender.flush());
     this.sender = new PortSender(this.slots);
     this.executor = new ActionExecutor(this, this.slots);
+    this.tracking = new CtExecutor(options.conntrack ?? new Conntrack(), {
+      makeWritable: (pkt) => !pkt.isShared || this.slots.moveToOwnSlot(pkt),
+      now: () => this.now,
+    });
     this.upcaller = new Upcaller(this, this.slots, options.upcallSink);
     this.rx = this.slots.newPacket();
     this.pending = this.slots.newPacket();
@@ -221,6 +231,13 @@ export class Datapath implements ActionHost {
   meter(pkt: Packet, id: number): boolean {
     const meter = this.meters.find(id);
     return meter?.mustDrop(sizeWithoutVlan(pkt), this.now) === true;
+  }
+
+  track(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    return this.tracking.execute(pkt, key, args);
+  }
+  untrack(pkt: Packet, key: FlowKey): void {
+    this.tracking.clear(pkt, key);
   }
 
   drop(reason: DropReason): void {

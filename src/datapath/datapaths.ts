@@ -11,6 +11,7 @@ import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_VPORT_TYPE, OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
 import type { Arena } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
+import { Conntrack } from './conntrack/conntrack.ts';
 import { Datapath } from './datapath.ts';
 import type { PortBackend } from './port-backend.ts';
 import type { PortFactory } from './port-factory.ts';
@@ -37,6 +38,8 @@ const FIRST_FAKE_IFINDEX = 0x100000;
 
 export class Datapaths {
   private readonly options: DatapathsOptions;
+  /** Connections of this network namespace: all datapaths share them. */
+  readonly conntrack: Conntrack;
   /** By dp_ifindex, in the order in which they were made. */
   private readonly byIfindex = new Map<number, Datapath>();
   /** By the name that the device had when the port was made. */
@@ -45,6 +48,7 @@ export class Datapaths {
 
   constructor(options: DatapathsOptions) {
     this.options = options;
+    this.conntrack = new Conntrack(options.random === undefined ? {} : { random: options.random });
   }
 
   /** All datapaths, the oldest first. */
@@ -83,7 +87,7 @@ export class Datapaths {
    */
   create(name: string, upcallPids: readonly number[], prepare: (dp: Datapath) => void): Datapath {
     const { arena, clock, upcallSink, portFactory, random } = this.options;
-    const dp = new Datapath({ name, arena, clock, upcallSink, ...(random && { random }) });
+    const dp = new Datapath({ name, arena, clock, upcallSink, conntrack: this.conntrack, ...(random && { random }) });
     try {
       prepare(dp);
       const backend = this.hashable(portFactory.createInternal(name));

@@ -20,6 +20,7 @@ export const DROP = {
   EXPLICIT_ERROR: 12, //    a drop action with one
   TTL: 13,
   METER: 14,
+  CONNTRACK: 15, //         conntrack refused it: a limit, a clash, a bad fragment
 } as const;
 export type DropReason = (typeof DROP)[keyof typeof DROP];
 export const N_DROP_REASONS = Object.keys(DROP).length;

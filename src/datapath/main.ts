@@ -8,7 +8,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { native } from '../native/index.ts';
-import { DATAPATH_PORT_ID, NETLINK_ROUTE } from '../netlink/constants.ts';
+import { DATAPATH_PORT_ID, NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.ts';
 import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
@@ -64,16 +64,33 @@ export async function startDatapath(options: DatapathProcessOptions = {}): Promi
     throw new Error('the datapath needs CAP_NET_ADMIN: run it as root, or in a user namespace (unshare -rn)');
   }
   const usedGroups = await askKernel();
-  const transport = openTransport(options.portId ?? DATAPATH_PORT_ID);
+  const portId = options.portId ?? DATAPATH_PORT_ID;
+  const transport = openTransport(portId);
+  const netfilter = openNetfilter(portId);
   try {
-    return serve(transport, usedGroups);
+    return serve(transport, netfilter, usedGroups);
   } catch (error) {
     transport.close();
+    netfilter?.close();
     throw error;
   }
 }
 
-function serve(transport: NetlinkTransport, usedGroups: ReadonlySet<number>): RunningDatapath {
+/** Where conntrack answers.  Kernels without netfilter have no such sockets; everything else works there. */
+function openNetfilter(portId: number): NetlinkTransport | undefined {
+  try {
+    return openSocketTransport({ protocol: NETLINK_NETFILTER, portId });
+  } catch (error) {
+    log.warn(() => `connections cannot be listed: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function serve(
+  transport: NetlinkTransport,
+  netfilter: NetlinkTransport | undefined,
+  usedGroups: ReadonlySet<number>,
+): RunningDatapath {
   let server: DatapathServer | undefined;
   const links = new LinkTable(() => native().openNetlink(NETLINK_ROUTE, 0, 1 << 20), {
     gone: (ifindex) => server?.deviceGone(ifindex),
@@ -85,6 +102,7 @@ function serve(transport: NetlinkTransport, usedGroups: ReadonlySet<number>): Ru
     const arena = new Arena(native().createArena(ARENA_SLOTS * SLOT_SIZE).buffer);
     server = new DatapathServer({
       transport,
+      ...(netfilter && { netfilter }),
       arena,
       log,
       usedGroups,
@@ -104,6 +122,7 @@ function serve(transport: NetlinkTransport, usedGroups: ReadonlySet<number>): Ru
       started.close();
       links.close();
       transport.close();
+      netfilter?.close();
     },
   };
 }
@@ -129,6 +148,16 @@ function openTransport(portId: number): NetlinkTransport {
     if ((error as { errno?: unknown }).errno !== ERRNO.EADDRINUSE) throw error;
     const text = `a datapath already runs in this network namespace (netlink port id ${portId} is taken)`;
     throw new Error(text, { cause: error });
+  }
+}
+
+/** Where requests about conntrack come in: the same port id among NETLINK_NETFILTER sockets.  Does without if it must. */
+function openNetfilter(portId: number): NetlinkTransport | undefined {
+  try {
+    return openSocketTransport({ protocol: NETLINK_NETFILTER, portId });
+  } catch (error) {
+    log.warn(`nobody can list or end connections, or set their timeouts: ${(error as Error).message}`);
+    return undefined;
   }
 }
 

@@ -9,18 +9,17 @@
  * Source: net/openvswitch/datapath.c (dp_genl_families, dp_init).
  */
 import { availableParallelism } from 'node:os';
-import { NetlinkError } from '../netlink/errors.ts';
-import { OVS_CT_LIMIT_CMD, OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION } from '../netlink/families/ovs-ct-limit.ts';
 import { OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { Arena } from '../packet/packet.ts';
 import { monotonicMs } from '../util/clock.ts';
-import { ERRNO } from '../util/errno.ts';
 import type { Logger } from '../util/vlog.ts';
+import { CtnetlinkServer } from './conntrack/ctnetlink-server.ts';
+import { ctLimitFamily } from './ct-limit-commands.ts';
 import { Datapaths } from './datapaths.ts';
 import { datapathFamily } from './dp-commands.ts';
 import { flowFamily } from './flow-commands.ts';
-import type { GenlFamily, GenlOp } from './genl-family.ts';
+import type { GenlFamily } from './genl-family.ts';
 import { GenlServer, type GroupListeners } from './genl-server.ts';
 import { meterFamily } from './meter-commands.ts';
 import { chooseGroups } from './multicast.ts';
@@ -35,12 +34,12 @@ import { announceVportDel, vportFamily } from './vport-commands.ts';
 const FAMILY_ID = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25 } as const;
 /** Families with a multicast group: all of ours but packet. */
 const N_GROUPS = 5;
-/** OVS_CT_LIMIT_ATTR_MAX. */
-const CT_LIMIT_MAXATTR = 1;
 
 export interface DatapathServerOptions {
   /** Bound to the port id that clients know.  Closed by its owner. */
   readonly transport: NetlinkTransport;
+  /** A NETLINK_NETFILTER socket bound to the same port id, on which conntrack answers; none if left out. */
+  readonly netfilter?: NetlinkTransport;
   readonly portFactory: PortFactory;
   /** Where packets are; the server takes a few slots of it first thing. */
   readonly arena: Arena;
@@ -59,6 +58,7 @@ export interface DatapathServerOptions {
 export class DatapathServer {
   readonly datapaths: Datapaths;
   private readonly genl: GenlServer;
+  private readonly ctnetlink: CtnetlinkServer | undefined;
   private readonly vports: GenlFamily;
   private readonly datapathFamily: GenlFamily;
   private readonly log: Logger;
@@ -79,6 +79,10 @@ export class DatapathServer {
       batchEnd: () => datapaths.flush(),
     });
 
+    this.ctnetlink =
+      options.netfilter &&
+      new CtnetlinkServer({ transport: options.netfilter, tracker: datapaths.conntrack.tracker, clock, log });
+
     const groups = chooseGroups(options.usedGroups ?? new Set(), N_GROUPS);
     const group = (i: number): number => groups[i] ?? 0;
     this.datapathFamily = datapathFamily({ id: FAMILY_ID.DATAPATH, group: group(0), datapaths, nCpus });
@@ -90,7 +94,7 @@ export class DatapathServer {
       flowFamily({ id: FAMILY_ID.FLOW, group: group(2), datapaths }),
       packetFamily({ id: FAMILY_ID.PACKET, datapaths }),
       meterFamily({ id: FAMILY_ID.METER, group: group(3), datapaths }),
-      ctLimitFamily(group(4)),
+      ctLimitFamily({ id: FAMILY_ID.CT_LIMIT, group: group(4), conntrack: datapaths.conntrack, clock }),
     ]) {
       this.genl.register(family);
     }
@@ -99,11 +103,13 @@ export class DatapathServer {
   /** Starts answering. */
   start(): void {
     this.genl.start();
+    this.ctnetlink?.start();
   }
 
   /** Stops answering, and removes all datapaths with their ports. */
   close(): void {
     this.genl.close();
+    this.ctnetlink?.close();
     this.datapaths.close();
   }
 
@@ -125,27 +131,3 @@ export class DatapathServer {
     }
   }
 }
-
-/** A command that clients find listed, and that is not done here. */
-const unsupported = (cmd: number, needsAdmin: boolean): GenlOp => ({
-  cmd,
-  needsAdmin,
-  doit: (req) => {
-    throw new NetlinkError(ERRNO.EOPNOTSUPP, `${req.family.name}: command ${cmd}`);
-  },
-});
-
-const ctLimitFamily = (group: number): GenlFamily => ({
-  id: FAMILY_ID.CT_LIMIT,
-  name: OVS_CT_LIMIT_FAMILY,
-  version: OVS_CT_LIMIT_VERSION,
-  hdrsize: 4,
-  maxattr: CT_LIMIT_MAXATTR,
-  rules: [],
-  ops: [
-    unsupported(OVS_CT_LIMIT_CMD.SET, true),
-    unsupported(OVS_CT_LIMIT_CMD.DEL, true),
-    unsupported(OVS_CT_LIMIT_CMD.GET, false),
-  ],
-  group,
-});

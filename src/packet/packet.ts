@@ -91,6 +91,11 @@ export class Packet {
   mru = 0;
   /** Bytes that the next output keeps (OVS_ACTION_ATTR_TRUNC), 0 for all. */
   cutLen = 0;
+  /** Its tracked connection, as a number of conntrack's table + 1; 0 is none.  Good while `nfctGen` is that row's. */
+  nfct = 0;
+  nfctGen = 0;
+  /** What it is to that connection (CTINFO). */
+  nfctInfo = 0;
   /** OVS_PACKET_ATTR_UPCALL_PID of the execution that this is part of, else 0. */
   upcallPid = 0;
 
@@ -125,6 +130,7 @@ export class Packet {
   /** Clears all but the bytes and the offload fields: what a port does not set of a packet that it received. */
   resetMetadata(): void {
     this.inPort = this.skbPriority = this.skbMark = this.recircId = this.hash = this.mru = this.cutLen = 0;
+    this.nfct = this.nfctGen = this.nfctInfo = 0;
     this.upcallPid = this.packetType = this.l3 = this.l4 = 0;
     this.isKeyStale = this.isShared = false;
   }
@@ -154,6 +160,9 @@ export class Packet {
     this.hash = from.hash;
     this.mru = from.mru;
     this.cutLen = from.cutLen;
+    this.nfct = from.nfct;
+    this.nfctGen = from.nfctGen;
+    this.nfctInfo = from.nfctInfo;
     this.upcallPid = from.upcallPid;
     this.packetType = from.packetType;
     this.l3 = from.l3;

@@ -1,0 +1,21 @@
+/**
+ * Connection tracking of one network namespace, put together: the tracker with its table, and the fragments that wait to be
+ * made whole.  All datapaths of the namespace share it; each has a CtExecutor.
+ *
+ *     actions.ts --> ct-execute.ts --> frag.ts, tracker.ts --> tcp-state.ts, datagram.ts, sctp.ts   (conn-table.ts)
+ *                         \--> nat.ts, nat-packet.ts, helpers.ts --> expect.ts
+ *     ovs-dpctl  --> ctnetlink-server.ts --> tracker.ts;   ct-limit-commands.ts --> limits.ts
+ *
+ * Source: net/netfilter/nf_conntrack_*.c, nf_nat_*.c, net/openvswitch/conntrack.c.
+ */
+import { Defragmenter } from './frag.ts';
+import { Tracker, type TrackerOptions } from './tracker.ts';
+
+export class Conntrack {
+  readonly tracker: Tracker;
+  readonly defragmenter = new Defragmenter();
+
+  constructor(options: TrackerOptions = {}) {
+    this.tracker = new Tracker(options);
+  }
+}

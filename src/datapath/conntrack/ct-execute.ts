@@ -1,0 +1,418 @@
+/**
+ * What a CT action does to a packet and its flow key: defragmentation, tracking, NAT, helpers, commit.  One for each
+ * datapath; connections are the network namespace's (tracker.ts).
+ *
+ * The packet remembers its connection (`nfct`), so that a look-up and a later commit in the same zone are one.  A packet
+ * that came back from userspace has lost it, and is found again by what its key says.  Hot path.
+ * Source: net/openvswitch/conntrack.c.
+ */
+import { FIELD } from '../../flow/fields.ts';
+import { extractHeaders } from '../../flow/flow-extract.ts';
+import type { FlowKey } from '../../flow/flow-key.ts';
+import { ETH_TYPE } from '../../packet/ethernet.ts';
+import { type Packet, VNET_GSO } from '../../packet/packet.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { NONE } from './conn-table.ts';
+import type { Conntrack } from './conntrack.ts';
+import { CT_NAT, type CtArgs } from './ct-args.ts';
+import { CS_F, CTINFO, DIR, directionOf, IPS, NFPROTO, PROTO, VERDICT } from './ct-constants.ts';
+import { type Defragmenter, FRAG_RESULT } from './frag.ts';
+import { HELPER } from './helper-names.ts';
+import { Helpers } from './helpers.ts';
+import { IpView } from './ip-view.ts';
+import { UNLIMITED } from './limits.ts';
+import { MANIP, NatChooser, type NatRange } from './nat.ts';
+import { NatRewriter } from './nat-packet.ts';
+import { setTcpLiberal, tcpIsEstablished } from './tcp-state.ts';
+import type { Tracker } from './tracker.ts';
+import { invertTuple, isV6Of, protoOf, T, TUPLE_WORDS, tupleOfPacket, zoneOf } from './tuple.ts';
+
+const W_TYPE = FIELD.ethType.word;
+const W_FRAG = FIELD.nwFrag.word;
+const W_PROTO = FIELD.nwProto.word;
+const W_NW_SRC = FIELD.nwSrc.word;
+const W_NW_DST = FIELD.nwDst.word;
+const W_IPV6_SRC = FIELD.ipv6Src.word;
+const W_IPV6_DST = FIELD.ipv6Dst.word;
+const W_TP = FIELD.tpSrc.word;
+const W_CT = FIELD.ctState.word; // with ctZone
+const W_MARK = FIELD.ctMark.word;
+const W_LABELS = FIELD.ctLabels.word;
+const W_CT_PROTO = FIELD.ctNwProto.word;
+const W_CT_SRC = FIELD.ctNwSrc.word;
+const W_CT_DST = FIELD.ctNwDst.word;
+const W_CT_IPV6 = FIELD.ctIpv6Src.word; // both addresses
+const W_CT_TP = FIELD.ctTpSrc.word;
+
+/** What execute() returns besides 0 and -errno: the packet was kept, and there is nothing more to do. */
+export const CT_STOLEN = 1;
+
+/** What is needed of the datapath. */
+export interface CtHost {
+  /** Gives the packet bytes of its own, which may move it.  False if there is no memory. */
+  makeWritable(pkt: Packet): boolean;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+export class CtExecutor {
+  private readonly tracker: Tracker;
+  private readonly host: CtHost;
+  private readonly ip = new IpView();
+  private readonly tuple = new Int32Array(TUPLE_WORDS);
+  private readonly inverse = new Int32Array(TUPLE_WORDS);
+  private readonly nat: NatChooser;
+  private readonly rewriter: NatRewriter;
+  private readonly helpers: Helpers;
+  private readonly fragments: Defragmenter;
+  private type = 0;
+
+  constructor(conntrack: Conntrack, host: CtHost) {
+    const { tracker } = conntrack;
+    this.tracker = tracker;
+    this.host = host;
+    this.fragments = conntrack.defragmenter;
+    this.nat = new NatChooser(tracker);
+    this.rewriter = new NatRewriter(tracker);
+    this.helpers = new Helpers(tracker);
+    tracker.onExpected = (conn, exp) => this.nat.followMaster(conn, exp);
+  }
+
+  /**
+   * Runs a CT action.  The key must be true of the packet.  Returns 0, CT_STOLEN for a fragment that waits for others, or
+   * -errno: the packet must be dropped.
+   */
+  execute(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    const { tracker } = this;
+    tracker.advance(this.host.now());
+    this.type = args.family === NFPROTO.IPV4 ? ETH_TYPE.IP : ETH_TYPE.IPV6;
+    const l3 = pkt.start + pkt.l3;
+    // What is behind the IP packet is padding of the frame.
+    const size = IpView.totalSize(pkt, this.type);
+    if (size !== 0 && l3 + size < pkt.end) pkt.end = l3 + size;
+    if ((key[W_FRAG]! & 0xff) !== 0) {
+      const error = this.defragment(pkt, key, args);
+      if (error !== 0) return error;
+    }
+    this.ip.parse(pkt, this.type);
+    if (args.timeout !== '') this.findPolicy(args);
+    return args.commits ? this.commit(pkt, key, args) : this.lookUp(pkt, key, args);
+  }
+
+  /** Forgets the packet's connection (CT_CLEAR). */
+  clear(pkt: Packet, key: FlowKey): void {
+    pkt.nfct = 0;
+    pkt.nfctInfo = CTINFO.UNTRACKED;
+    this.writeKey(key, 0, 0, NONE);
+  }
+
+  private findPolicy(args: CtArgs): void {
+    const policy = this.tracker.policies.get(args.timeout);
+    args.template.policy = policy?.l3 === args.family && policy.proto === args.proto ? policy.id : 0;
+  }
+
+  private defragment(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    // One large datagram that a device was to cut up is whole.
+    if (pkt.gsoType !== VNET_GSO.UDP) {
+      if (!this.host.makeWritable(pkt)) return -ERRNO.ENOMEM;
+      switch (this.fragments.add(pkt, args.family === NFPROTO.IPV6, args.zone, this.tracker.now)) {
+        case FRAG_RESULT.QUEUED:
+          return CT_STOLEN;
+        case FRAG_RESULT.DROPPED:
+          return -ERRNO.EINVAL;
+        default:
+      }
+      pkt.hash = 0;
+      const [ct, mark] = [key[W_CT]!, key[W_MARK]!];
+      if (!extractHeaders(pkt, key)) return -ERRNO.EINVAL;
+      key[W_CT] = ct;
+      key[W_MARK] = mark;
+    }
+    key[W_FRAG]! &= ~0xff;
+    return 0;
+  }
+
+  // Looking up.
+
+  private lookUp(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    const { tracker, tuple } = this;
+    // A packet that was expected uses up its expectation only when it is committed: it might get lost before.
+    if (tracker.expectations.count !== 0 && tupleOfPacket(this.ip, args.zone, tuple, 0)) {
+      const exp = tracker.expectations.find(tuple, tracker.now);
+      if (exp !== undefined) {
+        const clash = tracker.find(tuple);
+        if (clash !== NONE) tracker.delete(clash >> 1);
+        this.writeKey(key, CS_F.TRACKED | CS_F.NEW | CS_F.RELATED, args.zone, exp.master);
+        return 0;
+      }
+    }
+    return this.track(pkt, key, args);
+  }
+
+  /** Finds or begins the packet's connection, and translates the packet. */
+  private track(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    const { tracker, ip } = this;
+    const { table } = tracker;
+    const isCached = this.isCached(pkt, key, args);
+    if (!isCached) {
+      if (tracker.track(pkt, ip, args.template) !== VERDICT.ACCEPT) return -ERRNO.EINVAL;
+      this.updateKey(pkt, key, args.zone);
+    }
+    const conn = tracker.connOf(pkt);
+    if (conn === NONE) return 0;
+    const isConfirmed = tracker.isConfirmed(conn);
+    if (args.nat !== CT_NAT.NONE && ((key[W_CT]! >>> 16) & CS_F.NAT_MASK) === 0 && (isConfirmed || args.commits)) {
+      const error = this.translate(pkt, key, args, conn);
+      if (error !== 0) return error;
+    }
+    if (!isConfirmed && args.commits && args.helper !== 0 && table.helper[conn] === 0) table.helper[conn] = args.helper;
+    if (isConfirmed && !isCached && table.helper[conn] !== HELPER.NONE) {
+      const error = this.help(pkt, conn);
+      if (error !== 0) return error;
+    }
+    // From here on segments that were seen out of order must not be taken for invalid ones.
+    if (isConfirmed && ip.proto === PROTO.TCP && this.protoOf(conn) === PROTO.TCP && tcpIsEstablished(tracker, conn)) {
+      setTcpLiberal(table.state, conn);
+    }
+    return 0;
+  }
+
+  private protoOf(conn: number): number {
+    return protoOf(this.tracker.table.tuples[2 * conn * TUPLE_WORDS + T.META]!);
+  }
+
+  /** Whether the packet's connection, as it knows it or as its key tells, is what a look-up would find. */
+  private isCached(pkt: Packet, key: FlowKey, args: CtArgs): boolean {
+    const { tracker } = this;
+    const { table } = tracker;
+    let conn = tracker.connOf(pkt);
+    let wasTracked = true;
+    if (conn === NONE) {
+      const state = key[W_CT]! >>> 16;
+      wasTracked = (state & (CS_F.TRACKED | CS_F.INVALID)) === CS_F.TRACKED && (key[W_CT]! & 0xffff) === args.zone;
+      if (wasTracked || (state === 0 && args.forces)) conn = this.findAgain(pkt, args, (state & CS_F.NAT_MASK) !== 0);
+      if (conn === NONE) return false;
+    }
+    if (zoneOf(table.tuples[2 * conn * TUPLE_WORDS + T.META]!) !== args.zone) return false;
+    const helper = table.helper[conn]!;
+    if (args.helper !== 0 && helper !== 0 && helper !== args.helper) return false;
+    if (args.template.policy !== 0 && table.policy[conn] !== args.template.policy) return false;
+    if (args.forces && directionOf(pkt.nfctInfo) !== DIR.ORIGINAL) {
+      tracker.delete(conn);
+      pkt.nfct = 0;
+      return false;
+    }
+    return wasTracked;
+  }
+
+  /** Finds the connection of a packet that was in userspace meanwhile, without counting it again. */
+  private findAgain(pkt: Packet, args: CtArgs, isTranslated: boolean): number {
+    const { tracker, tuple, inverse } = this;
+    if (!tupleOfPacket(this.ip, args.zone, tuple, 0)) return NONE;
+    let entry: number;
+    if (isTranslated) {
+      if (!invertTuple(tuple, 0, inverse, 0)) return NONE;
+      entry = tracker.find(inverse);
+      if (entry !== NONE) entry ^= 1;
+    } else {
+      entry = tracker.find(tuple);
+    }
+    if (entry === NONE) return NONE;
+    tracker.setCt(pkt, entry >> 1, tracker.infoOf(entry));
+    return entry >> 1;
+  }
+
+  // The flow key.
+
+  /** Writes what conntrack has just found. */
+  private updateKey(pkt: Packet, key: FlowKey, zone: number): void {
+    const { tracker } = this;
+    const conn = tracker.connOf(pkt);
+    if (conn === NONE) {
+      this.writeKey(key, CS_F.TRACKED | CS_F.INVALID, zone, NONE);
+      return;
+    }
+    let state = STATE_OF_INFO[pkt.nfctInfo]!;
+    if (!tracker.isConfirmed(conn)) state |= CS_F.NEW;
+    if (tracker.table.master[conn] !== NONE) state |= CS_F.RELATED;
+    this.writeKey(key, state, zone, conn);
+  }
+
+  private writeKey(key: FlowKey, state: number, zone: number, conn: number): void {
+    const { table } = this.tracker;
+    key[W_CT] = (state << 16) | zone;
+    if (conn === NONE) {
+      key[W_MARK] = 0;
+      for (let i = 0; i < 4; i++) key[W_LABELS + i] = 0;
+      if (key[W_CT_PROTO] !== 0) this.clearTuple(key);
+      return;
+    }
+    key[W_MARK] = table.mark[conn]!;
+    for (let i = 0; i < 4; i++) key[W_LABELS + i] = table.labels[4 * conn + i]!;
+    const master = table.master[conn]!;
+    this.writeTuple(key, master === NONE ? conn : master);
+  }
+
+  private clearTuple(key: FlowKey): void {
+    key[W_CT_PROTO] = key[W_CT_SRC] = key[W_CT_DST] = key[W_CT_TP] = 0;
+    for (let i = 0; i < 8; i++) key[W_CT_IPV6 + i] = 0;
+  }
+
+  /** Writes the original tuple of the connection. */
+  private writeTuple(key: FlowKey, conn: number): void {
+    const { tuples } = this.tracker.table;
+    const at = 2 * conn * TUPLE_WORDS;
+    const meta = tuples[at + T.META]!;
+    const isV6 = isV6Of(meta);
+    if (key[W_TYPE]! >>> 16 !== (isV6 ? ETH_TYPE.IPV6 : ETH_TYPE.IP)) {
+      this.clearTuple(key);
+      return;
+    }
+    if (isV6) {
+      for (let i = 0; i < 8; i++) key[W_CT_IPV6 + i] = tuples[at + i]!;
+    } else {
+      key[W_CT_SRC] = tuples[at + T.SRC]!;
+      key[W_CT_DST] = tuples[at + T.DST]!;
+    }
+    const proto = protoOf(meta);
+    const ports = tuples[at + T.PORTS]!;
+    key[W_CT_PROTO] = proto << 24;
+    // Of ICMP, type and code, each as a port.
+    const isIcmp = proto === (isV6 ? PROTO.ICMPV6 : PROTO.ICMP);
+    key[W_CT_TP] = isIcmp ? ((ports & 0xff00) << 8) | (ports & 0xff) : ports;
+  }
+
+  // Commit.
+
+  private commit(pkt: Packet, key: FlowKey, args: CtArgs): number {
+    const { tracker } = this;
+    const { table } = tracker;
+    const error = this.track(pkt, key, args);
+    if (error !== 0) return error;
+    const conn = tracker.connOf(pkt);
+    if (conn === NONE) return 0;
+    const isConfirmed = tracker.isConfirmed(conn);
+    if (!isConfirmed && tracker.limits.isActive && !this.enterZone(conn, args.zone)) return -ERRNO.ENOMEM;
+    if (args.markMask !== 0) {
+      const mark = args.mark | (table.mark[conn]! & ~args.markMask);
+      if (mark !== table.mark[conn]) table.mark[conn] = key[W_MARK] = mark;
+    }
+    this.setLabels(conn, key, args, isConfirmed);
+    if (!isConfirmed && table.helper[conn] !== HELPER.NONE) {
+      const helpError = this.help(pkt, conn);
+      if (helpError !== 0) return helpError;
+    }
+    if (isConfirmed) return 0;
+    const verdict = tracker.confirm(pkt);
+    if (!tracker.isConfirmed(conn)) tracker.uncount(conn);
+    return verdict === VERDICT.ACCEPT ? 0 : -ERRNO.EINVAL;
+  }
+
+  private enterZone(conn: number, zone: number): boolean {
+    const { limits, table } = this.tracker;
+    if (table.counted[conn] !== 0 || limits.limitOf(zone) === UNLIMITED) return true;
+    if (!limits.enter(zone)) return false;
+    table.counted[conn] = 1;
+    return true;
+  }
+
+  private setLabels(conn: number, key: FlowKey, args: CtArgs, isConfirmed: boolean): void {
+    const { labels, master } = this.tracker.table;
+    const parent = isConfirmed ? NONE : master[conn]!;
+    if (parent === NONE && !args.hasLabels) return;
+    for (let i = 0; i < 4; i++) {
+      const mask = args.labelsMask[i]!;
+      const old = labels[4 * (parent === NONE ? conn : parent) + i]!;
+      // Of a confirmed connection, the kernel flips bits that are set outside the mask.
+      const value = isConfirmed ? args.labels[i]! : args.labels[i]! & mask;
+      labels[4 * conn + i] = key[W_LABELS + i] = (old & ~mask) ^ value;
+    }
+  }
+
+  private help(pkt: Packet, conn: number): number {
+    if (pkt.nfctInfo === CTINFO.RELATED_REPLY) return 0;
+    const isTranslated = (this.tracker.table.status[conn]! & (IPS.NAT_MASK | IPS.SEQ_ADJUST)) !== 0;
+    if (isTranslated && !this.makeWritable(pkt)) return -ERRNO.ENOMEM;
+    const isGood = this.helpers.run(pkt, this.ip, conn, pkt.nfctInfo);
+    return isGood ? 0 : -ERRNO.EINVAL;
+  }
+
+  // NAT.
+
+  private makeWritable(pkt: Packet): boolean {
+    const { start } = pkt;
+    if (!this.host.makeWritable(pkt)) return false;
+    if (pkt.start !== start) this.ip.parse(pkt, this.type);
+    return true;
+  }
+
+  private translate(pkt: Packet, key: FlowKey, args: CtArgs, conn: number): number {
+    const { status } = this.tracker.table;
+    const info = pkt.nfctInfo;
+    let manip: number;
+    if (info !== CTINFO.NEW && (status[conn]! & IPS.NAT_MASK) !== 0 && (info !== CTINFO.RELATED || args.commits)) {
+      // As the connection was translated before, or back.
+      const isSource = (status[conn]! & IPS.SRC_NAT) !== 0;
+      manip = isSource === (directionOf(info) === DIR.ORIGINAL) ? MANIP.SRC : MANIP.DST;
+    } else if (args.nat === CT_NAT.EXISTING) {
+      return 0;
+    } else {
+      manip = args.nat === CT_NAT.SRC ? MANIP.SRC : MANIP.DST;
+    }
+    if (!this.makeWritable(pkt)) return -ERRNO.ENOMEM;
+    if (!this.translateOnce(pkt, key, conn, args.range, manip)) return -ERRNO.EINVAL;
+    if ((status[conn]! & IPS.DST_NAT) === 0) return 0;
+    if ((status[conn]! & IPS.SRC_NAT) !== 0) {
+      return this.translateOnce(pkt, key, conn, args.range, 1 - manip) ? 0 : -ERRNO.EINVAL;
+    }
+    if (directionOf(info) === DIR.ORIGINAL) {
+      return this.translateOnce(pkt, key, conn, undefined, MANIP.SRC) ? 0 : -ERRNO.EINVAL;
+    }
+    return 0;
+  }
+
+  private translateOnce(pkt: Packet, key: FlowKey, conn: number, range: NatRange | undefined, manip: number): boolean {
+    const { ip, nat, rewriter } = this;
+    const info = pkt.nfctInfo;
+    const isRelated = info === CTINFO.RELATED || info === CTINFO.RELATED_REPLY;
+    let isGood = true;
+    if (isRelated && ip.proto === (ip.isV6 ? PROTO.ICMPV6 : PROTO.ICMP)) {
+      isGood = rewriter.icmpError(pkt, ip, conn, info, manip);
+    } else {
+      if ((isRelated || info === CTINFO.NEW) && !nat.isDone(conn, manip)) {
+        isGood = range?.hasAddrs === true ? nat.setUp(conn, range, manip) : nat.setUpNull(conn, manip);
+      }
+      isGood = isGood && rewriter.packet(pkt, ip, conn, info, manip);
+    }
+    if (isGood) this.updateTranslated(key, manip);
+    return isGood;
+  }
+
+  /** Writes what NAT changed of the packet to its key. */
+  private updateTranslated(key: FlowKey, manip: number): void {
+    const { ip } = this;
+    const { view, l3, l4 } = ip;
+    const isSource = manip === MANIP.SRC;
+    key[W_CT]! |= (isSource ? CS_F.SRC_NAT : CS_F.DST_NAT) << 16;
+    if (ip.isV6) {
+      const word = isSource ? W_IPV6_SRC : W_IPV6_DST;
+      const at = l3 + (isSource ? 8 : 24);
+      for (let i = 0; i < 4; i++) key[word + i] = view.getInt32(at + 4 * i);
+    } else {
+      key[isSource ? W_NW_SRC : W_NW_DST] = view.getInt32(l3 + (isSource ? 12 : 16));
+    }
+    const proto = key[W_PROTO]! >>> 24;
+    if (l4 === 0 || (proto !== PROTO.TCP && proto !== PROTO.UDP && proto !== PROTO.SCTP)) return;
+    key[W_TP] = isSource
+      ? (view.getUint16(l4) << 16) | (key[W_TP]! & 0xffff)
+      : (key[W_TP]! & 0xffff0000) | view.getUint16(l4 + 2);
+  }
+}
+
+/** ct_state by CTINFO. */
+const STATE_OF_INFO = new Int32Array(8).fill(CS_F.TRACKED);
+STATE_OF_INFO[CTINFO.ESTABLISHED]! |= CS_F.ESTABLISHED;
+STATE_OF_INFO[CTINFO.RELATED]! |= CS_F.RELATED;
+STATE_OF_INFO[CTINFO.NEW]! |= CS_F.NEW;
+STATE_OF_INFO[CTINFO.ESTABLISHED_REPLY]! |= CS_F.ESTABLISHED | CS_F.REPLY_DIR;
+STATE_OF_INFO[CTINFO.RELATED_REPLY]! |= CS_F.RELATED | CS_F.REPLY_DIR;

@@ -1,0 +1,138 @@
+/**
+ * A connection, and an expectation, as a ctnetlink message, attributes in the kernel's order.
+ * Source: net/netfilter/nf_conntrack_netlink.c (ctnetlink_fill_info, ctnetlink_exp_fill_info).
+ */
+import { NLA_F_NESTED, NLM_F } from '../../netlink/constants.ts';
+import {
+  CTA,
+  CTA_EXPECT,
+  CTA_HELP,
+  CTA_PROTOINFO,
+  CTA_PROTOINFO_SCTP,
+  CTA_PROTOINFO_TCP,
+  IPCTNL_MSG_CT,
+  IPCTNL_MSG_EXP,
+  NFGENMSG_SIZE,
+  NFNL_SUBSYS,
+  nfnlType,
+} from '../../netlink/families/ctnetlink.ts';
+import type { MessageWriter } from '../../netlink/message.ts';
+import { NONE } from './conn-table.ts';
+import { NFPROTO, PROTO } from './ct-constants.ts';
+import { putTuple } from './ctnetlink-tuple.ts';
+import type { Expectation } from './expect.ts';
+import { helperName } from './helper-names.ts';
+import { sctpStateOf, sctpTagOf } from './sctp.ts';
+import { tcpFlagsOf, tcpScaleOf, tcpStateOf } from './tcp-state.ts';
+import type { Tracker } from './tracker.ts';
+import { isV6Of, protoOf, T, TUPLE_WORDS, zoneOf } from './tuple.ts';
+
+const familyOf = (meta: number): number => (isV6Of(meta) ? NFPROTO.IPV6 : NFPROTO.IPV4);
+const putBe32 = (w: MessageWriter, type: number, value: number): void => {
+  w.dv.setInt32(w.attrHeader(type, 4), value);
+};
+const putBe16 = (w: MessageWriter, type: number, value: number): void => {
+  w.dv.setUint16(w.attrHeader(type, 2), value);
+};
+
+/** Begins a message of nfnetlink. */
+export function beginMessage(
+  w: MessageWriter,
+  type: number,
+  flags: number,
+  seq: number,
+  portId: number,
+  family: number,
+): number {
+  const at = w.begin(type, flags, seq, portId);
+  w.reserve(NFGENMSG_SIZE);
+  w.dv.setUint32(w.size, 0);
+  w.dv.setUint8(w.size, family);
+  w.size += NFGENMSG_SIZE;
+  return at;
+}
+
+/** Appends connection `conn`, an answer to message `seq` of port id `to`. */
+export function putConnection(
+  w: MessageWriter,
+  tracker: Tracker,
+  conn: number,
+  seq: number,
+  to: number,
+  flags: number,
+): void {
+  const { table } = tracker;
+  const { tuples } = table;
+  const meta = tuples[2 * conn * TUPLE_WORDS + T.META]!;
+  const type = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW);
+  const at = beginMessage(w, type, flags, seq, to, familyOf(meta));
+  putTuple(w, CTA.TUPLE_ORIG, tuples, table.tupleAt(2 * conn));
+  putTuple(w, CTA.TUPLE_REPLY, tuples, table.tupleAt(2 * conn + 1));
+  if (zoneOf(meta) !== 0) putBe16(w, CTA.ZONE, zoneOf(meta));
+  putBe32(w, CTA.STATUS, table.status[conn]!);
+  putBe32(w, CTA.MARK, table.mark[conn]!);
+  putBe32(w, CTA.ID, tracker.idOf(conn));
+  putBe32(w, CTA.USE, 1);
+  const master = table.master[conn]!;
+  if (master !== NONE) putTuple(w, CTA.TUPLE_MASTER, tuples, table.tupleAt(2 * master));
+  putBe32(w, CTA.TIMEOUT, Math.max(0, Math.floor((table.timeout[conn]! - tracker.now) / 1000)));
+  putProtocol(w, tracker, conn, protoOf(meta));
+  if (table.helper[conn] !== 0) {
+    const nest = w.nest(CTA.HELP | NLA_F_NESTED);
+    w.attrString(CTA_HELP.NAME, helperName(table.helper[conn]!));
+    w.endNest(nest);
+  }
+  putLabels(w, table.labels, conn);
+  w.end(at);
+}
+
+function putProtocol(w: MessageWriter, tracker: Tracker, conn: number, proto: number): void {
+  const { state } = tracker.table;
+  if (proto !== PROTO.TCP && proto !== PROTO.SCTP) return;
+  const nest = w.nest(CTA.PROTOINFO | NLA_F_NESTED);
+  if (proto === PROTO.TCP) {
+    const tcp = w.nest(CTA_PROTOINFO.TCP | NLA_F_NESTED);
+    w.attrU8(CTA_PROTOINFO_TCP.STATE, tcpStateOf(state, conn));
+    w.attrU8(CTA_PROTOINFO_TCP.WSCALE_ORIGINAL, tcpScaleOf(state, conn, 0));
+    w.attrU8(CTA_PROTOINFO_TCP.WSCALE_REPLY, tcpScaleOf(state, conn, 1));
+    // struct nf_ct_tcp_flags: flags, then a mask that only matters in requests.
+    w.dv.setUint16(w.attrHeader(CTA_PROTOINFO_TCP.FLAGS_ORIGINAL, 2), tcpFlagsOf(state, conn, 0) << 8);
+    w.dv.setUint16(w.attrHeader(CTA_PROTOINFO_TCP.FLAGS_REPLY, 2), tcpFlagsOf(state, conn, 1) << 8);
+    w.endNest(tcp);
+  } else {
+    const sctp = w.nest(CTA_PROTOINFO.SCTP | NLA_F_NESTED);
+    w.attrU8(CTA_PROTOINFO_SCTP.STATE, sctpStateOf(state, conn));
+    putBe32(w, CTA_PROTOINFO_SCTP.VTAG_ORIGINAL, sctpTagOf(state, conn, 0));
+    putBe32(w, CTA_PROTOINFO_SCTP.VTAG_REPLY, sctpTagOf(state, conn, 1));
+    w.endNest(sctp);
+  }
+  w.endNest(nest);
+}
+
+function putLabels(w: MessageWriter, labels: Int32Array, conn: number): void {
+  let any = 0;
+  for (let i = 0; i < 4; i++) any |= labels[4 * conn + i]!;
+  if (any === 0) return;
+  const at = w.attrHeader(CTA.LABELS, 16);
+  for (let i = 0; i < 4; i++) w.dv.setInt32(at + 4 * i, labels[4 * conn + i]!);
+}
+
+/** Appends an expectation. */
+export function putExpectation(w: MessageWriter, tracker: Tracker, exp: Expectation, seq: number, to: number): void {
+  const { table } = tracker;
+  const meta = exp.tuple[T.META]!;
+  const type = nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.NEW);
+  const at = beginMessage(w, type, NLM_F.MULTI, seq, to, familyOf(meta));
+  putTuple(w, CTA_EXPECT.TUPLE, exp.tuple, 0);
+  const mask = new Int32Array(TUPLE_WORDS).fill(exp.anySource ? 0 : -1, T.SRC, T.SRC + 4);
+  mask[T.META] = meta;
+  putTuple(w, CTA_EXPECT.MASK, mask, 0);
+  putTuple(w, CTA_EXPECT.MASTER, table.tuples, table.tupleAt(2 * exp.master));
+  putBe32(w, CTA_EXPECT.TIMEOUT, Math.max(0, Math.floor((exp.expires - tracker.now) / 1000)));
+  putBe32(w, CTA_EXPECT.ID, tracker.idOf(exp.master) ^ exp.tuple[T.PORTS]!);
+  putBe32(w, CTA_EXPECT.FLAGS, 0);
+  putBe32(w, CTA_EXPECT.CLASS, 0);
+  if (zoneOf(meta) !== 0) putBe16(w, CTA_EXPECT.ZONE, zoneOf(meta));
+  w.attrString(CTA_EXPECT.HELP_NAME, helperName(table.helper[exp.master]!));
+  w.end(at);
+}

@@ -1,0 +1,320 @@
+/**
+ * The nfnetlink face of conntrack: lists and ends connections, lists expectations, and keeps timeout policies, for tools
+ * such as ovs-dpctl and ovs-vswitchd.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
+ * generic netlink families use too.
+ *
+ * Of the kernel's commands it has those that these tools send.  Nothing that a client sends can end it.
+ * Source: net/netfilter/nfnetlink.c, nf_conntrack_netlink.c, nfnetlink_cttimeout.c.
+ */
+import { LITTLE_ENDIAN, NLM_F, NLMSG, NLMSG_HDRLEN, nlaAlign } from '../../netlink/constants.ts';
+import { NetlinkError, NetlinkFormatError } from '../../netlink/errors.ts';
+import {
+  CTA,
+  IPCTNL_MSG_CT,
+  IPCTNL_MSG_EXP,
+  IPCTNL_MSG_TIMEOUT,
+  NFGENMSG_SIZE,
+  NFNL_SUBSYS,
+  nfnlType,
+} from '../../netlink/families/ctnetlink.ts';
+import { AttrCursor, MessageView, MessageWriter } from '../../netlink/message.ts';
+import type { NetlinkReceiver, NetlinkTransport } from '../../netlink/transport.ts';
+import { ERRNO } from '../../util/errno.ts';
+import type { Logger } from '../../util/vlog.ts';
+import { DumpQueue } from '../dump-queue.ts';
+import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
+import { beginMessage, putConnection, putExpectation } from './ctnetlink-messages.ts';
+import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
+import { readTuple } from './ctnetlink-tuple.ts';
+import type { Tracker } from './tracker.ts';
+import { isV6Of, T, TUPLE_WORDS } from './tuple.ts';
+
+export interface CtnetlinkOptions {
+  /** Bound to the port id that clients know.  Closed by its owner. */
+  readonly transport: NetlinkTransport;
+  readonly tracker: Tracker;
+  /** Monotonic ms. */
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+/** A message with the attributes that this server reads. */
+interface Request {
+  readonly msg: MessageView;
+  readonly from: number;
+  /** nfgen_family; 0 is all. */
+  readonly family: number;
+  attrs(): AttrCursor;
+}
+
+/** Says that the answer comes from a dump. */
+const DUMP_STARTED = Symbol('dump started');
+/** Room for one message. */
+const MAX_MESSAGE = 1024;
+
+export class CtnetlinkServer implements NetlinkReceiver {
+  private readonly transport: NetlinkTransport;
+  private readonly tracker: Tracker;
+  private readonly clock: () => number;
+  private readonly log: Logger;
+  private readonly dumps: DumpQueue;
+  private readonly view = new MessageView();
+  private readonly writer = new MessageWriter();
+  private readonly tuple = new Int32Array(TUPLE_WORDS);
+
+  constructor(options: CtnetlinkOptions) {
+    this.transport = options.transport;
+    this.tracker = options.tracker;
+    this.clock = options.clock;
+    this.log = options.log;
+    this.dumps = new DumpQueue(options.transport);
+  }
+
+  start(): void {
+    this.transport.receive(this);
+  }
+  close(): void {
+    this.transport.receive(null);
+    this.dumps.close();
+  }
+
+  datagram(_bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void {
+    if (from === 0) return;
+    const msg = this.view;
+    const end = offset + size;
+    for (let at = offset; msg.set(dv, at, end); at = msg.start + nlaAlign(msg.end - msg.start)) this.message(msg, from);
+  }
+
+  private message(msg: MessageView, from: number): void {
+    let errno = 0;
+    if ((msg.flags & NLM_F.REQUEST) !== 0 && msg.type >= NLMSG.MIN_TYPE) {
+      try {
+        if (this.dispatch(msg, from) === DUMP_STARTED) return;
+      } catch (error) {
+        errno = error instanceof NetlinkError ? error.errno : ERRNO.EINVAL;
+        if (!(error instanceof NetlinkError || error instanceof NetlinkFormatError)) {
+          this.log.err(() => `a request could not be handled: ${error instanceof Error ? error.stack : String(error)}`);
+        }
+      }
+    }
+    if (errno !== 0 || (msg.flags & NLM_F.ACK) !== 0) this.ack(msg, from, errno);
+  }
+
+  private dispatch(msg: MessageView, from: number): typeof DUMP_STARTED | undefined {
+    const attrsAt = msg.payload + NFGENMSG_SIZE;
+    if (attrsAt > msg.end) throw new NetlinkError(ERRNO.EINVAL, 'nfgenmsg');
+    const request: Request = {
+      msg,
+      from,
+      family: msg.dv.getUint8(msg.payload),
+      attrs: () => new AttrCursor(msg.dv, attrsAt, msg.end, 'CTA'),
+    };
+    this.tracker.advance(this.clock());
+    switch (msg.type) {
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET):
+        return this.get(request);
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.DELETE):
+        this.delete(request);
+        return undefined;
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.GET):
+        return this.dump(request, expectationDump(this.tracker, msg.seq, from));
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.NEW):
+        setPolicy(this.tracker.policies, request.attrs(), msg.flags);
+        return undefined;
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.GET):
+        return this.getPolicies(request);
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.DELETE):
+        deletePolicy(this.tracker.policies, request.attrs());
+        return undefined;
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.DEFAULT_GET): {
+        const w = this.begin(request, nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.DEFAULT_SET));
+        putPolicy(w, readPolicyName(request.attrs()));
+        this.reply(from);
+        return undefined;
+      }
+      default:
+        throw new NetlinkError(ERRNO.EINVAL, `nfnetlink message ${msg.type}`);
+    }
+  }
+
+  // Connections.
+
+  private get(request: Request): typeof DUMP_STARTED | undefined {
+    const { msg, from } = request;
+    if ((msg.flags & NLM_F.DUMP) === NLM_F.DUMP) {
+      return this.dump(request, connectionDump(this.tracker, msg.seq, from, readFilter(request)));
+    }
+    const conn = this.findConnection(request);
+    if (conn < 0) throw new NetlinkError(conn === -1 ? ERRNO.ENOENT : ERRNO.EINVAL, 'connection');
+    this.writer.reset();
+    putConnection(this.writer, this.tracker, conn, msg.seq, from, 0);
+    this.reply(from);
+    return undefined;
+  }
+
+  /** Ends one connection, or all those that fit, or all. */
+  private delete(request: Request): void {
+    const conn = this.findConnection(request);
+    if (conn === NO_TUPLE) {
+      const filter = readFilter(request);
+      this.tracker.flush((each) => fits(this.tracker, each, filter));
+      return;
+    }
+    if (conn < 0) throw new NetlinkError(ERRNO.ENOENT, 'connection');
+    const id = readU32(request, CTA.ID);
+    if (id !== undefined && id !== this.tracker.idOf(conn)) throw new NetlinkError(ERRNO.ENOENT, 'connection id');
+    this.tracker.delete(conn);
+  }
+
+  /** The connection with the request's tuple; -1 if there is none, NO_TUPLE if there is no tuple. */
+  private findConnection(request: Request): number {
+    let zone = 0;
+    let tuple: { at: number; size: number } | undefined;
+    const it = request.attrs();
+    while (it.next()) {
+      if (it.type === CTA.ZONE) {
+        it.want(2);
+        zone = it.dv.getUint16(it.at);
+      } else if (it.type === CTA.TUPLE_ORIG || (it.type === CTA.TUPLE_REPLY && tuple === undefined)) {
+        tuple = { at: it.at, size: it.size };
+      }
+    }
+    if (tuple === undefined) return NO_TUPLE;
+    readTuple(request.msg.dv, tuple.at, tuple.size, request.family, zone, this.tuple);
+    const entry = this.tracker.find(this.tuple);
+    return entry < 0 ? -1 : entry >> 1;
+  }
+
+  // Timeout policies.
+
+  private getPolicies(request: Request): typeof DUMP_STARTED | undefined {
+    const { msg, from } = request;
+    const type = nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.NEW);
+    if ((msg.flags & NLM_F.DUMP) === NLM_F.DUMP) {
+      const policies = [...this.tracker.policies.all()];
+      return this.dump(request, {
+        next: (w, room) => {
+          const policy = policies[0];
+          if (policy === undefined) return DUMP_STEP.END;
+          if (room < MAX_MESSAGE) return DUMP_STEP.FULL;
+          policies.shift();
+          const at = beginMessage(w, type, NLM_F.MULTI, msg.seq, from, 0);
+          putPolicy(w, policy);
+          w.end(at);
+          return DUMP_STEP.MORE;
+        },
+      });
+    }
+    const policy = this.tracker.policies.get(readPolicyName(request.attrs()).name);
+    if (policy === undefined) throw new NetlinkError(ERRNO.ENOENT, 'timeout policy');
+    const w = this.begin(request, type);
+    putPolicy(w, policy);
+    this.reply(from);
+    return undefined;
+  }
+
+  // Sending.
+
+  private dump(request: Request, source: DumpSource): typeof DUMP_STARTED {
+    if (this.dumps.isBusy(request.from)) throw new NetlinkError(ERRNO.EBUSY, 'dump');
+    this.dumps.start(request.from, request.msg.seq, source);
+    return DUMP_STARTED;
+  }
+
+  private messageAt = 0;
+  private begin(request: Request, type: number): MessageWriter {
+    this.writer.reset();
+    this.messageAt = beginMessage(this.writer, type, 0, request.msg.seq, request.from, 0);
+    return this.writer;
+  }
+  private reply(to: number): void {
+    if (this.messageAt >= 0) this.writer.end(this.messageAt);
+    this.send(to);
+  }
+  private send(to: number): void {
+    this.transport.send(this.writer.bytes, 0, this.writer.size, to);
+  }
+
+  /** struct nlmsgerr: the errno, and the request, or of a good one its header. */
+  private ack(msg: MessageView, to: number, errno: number): void {
+    const w = this.writer;
+    const size = errno === 0 ? NLMSG_HDRLEN : msg.end - msg.start;
+    w.reset();
+    const at = w.begin(NLMSG.ERROR, errno === 0 ? NLM_F.CAPPED : 0, msg.seq, to);
+    w.reserve(4 + nlaAlign(size));
+    w.dv.setInt32(w.size, -errno, LITTLE_ENDIAN);
+    w.bytes.set(new Uint8Array(msg.dv.buffer, msg.dv.byteOffset + msg.start, size), w.size + 4);
+    w.size += 4 + size;
+    w.end(at);
+    this.send(to);
+  }
+}
+
+const NO_TUPLE = -2;
+
+/** Which connections are meant: those of a family, with a mark, in a zone. */
+interface Filter {
+  readonly family: number;
+  readonly mark: number;
+  readonly markMask: number;
+  readonly zone: number | undefined;
+}
+
+function readU32(request: Request, type: number): number | undefined {
+  const it = request.attrs();
+  let value: number | undefined;
+  while (it.next()) {
+    if (it.type !== type) continue;
+    it.want(4);
+    value = it.dv.getUint32(it.at);
+  }
+  return value;
+}
+
+function readFilter(request: Request): Filter {
+  const mark = readU32(request, CTA.MARK);
+  const mask = readU32(request, CTA.MARK_MASK);
+  let zone: number | undefined;
+  const it = request.attrs();
+  while (it.next()) {
+    if (it.type !== CTA.ZONE) continue;
+    it.want(2);
+    zone = it.dv.getUint16(it.at);
+  }
+  return { family: request.family, mark: (mark ?? 0) | 0, markMask: mark === undefined ? 0 : (mask ?? -1) | 0, zone };
+}
+
+function fits(tracker: Tracker, conn: number, filter: Filter): boolean {
+  const { tuples, mark } = tracker.table;
+  const meta = tuples[2 * conn * TUPLE_WORDS + T.META]!;
+  if (filter.family !== 0 && filter.family !== (isV6Of(meta) ? 10 : 2)) return false;
+  if (filter.zone !== undefined && (meta & 0xffff) !== filter.zone) return false;
+  return ((mark[conn]! ^ filter.mark) & filter.markMask) === 0;
+}
+
+function connectionDump(tracker: Tracker, seq: number, to: number, filter: Filter): DumpSource {
+  let conn = 0;
+  return {
+    next(w, room): DumpStep {
+      while (conn < tracker.table.capacity && !(tracker.isShown(conn) && fits(tracker, conn, filter))) conn++;
+      if (conn >= tracker.table.capacity) return DUMP_STEP.END;
+      if (room < MAX_MESSAGE) return DUMP_STEP.FULL;
+      putConnection(w, tracker, conn++, seq, to, NLM_F.MULTI);
+      return DUMP_STEP.MORE;
+    },
+  };
+}
+
+function expectationDump(tracker: Tracker, seq: number, to: number): DumpSource {
+  const list = tracker.expectations.all();
+  return {
+    next(w, room): DumpStep {
+      const exp = list[0];
+      if (exp === undefined) return DUMP_STEP.END;
+      if (room < MAX_MESSAGE) return DUMP_STEP.FULL;
+      list.shift();
+      putExpectation(w, tracker, exp, seq, to);
+      return DUMP_STEP.MORE;
+    },
+  };
+}

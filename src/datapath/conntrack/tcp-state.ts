@@ -1,0 +1,534 @@
+/**
+ * TCP in the connection tracker: the state of a connection as seen in the middle, and whether a segment fits into the
+ * windows that both ends have shown.
+ *
+ * The state of a connection is STATE_WORDS int32 words:
+ *
+ *     [ sender: end, maxEnd, maxWin, maxAck, scale, flags ] x 2 (original, reply)
+ *     state, lastDir, retrans, lastIndex, lastSeq, lastAck, lastEnd, lastWin, lastScale, lastFlags
+ *
+ * `end` is the highest sequence number sent, `maxEnd` the highest that may be, `maxWin` the largest window offered,
+ * `maxAck` the highest acknowledgement.  Sequence numbers compare modulo 2^32, as int32 differences.  Hot path.
+ * Sources: net/netfilter/nf_conntrack_proto_tcp.c (6.1), RFC 9293, RFC 7323, RFC 2018, RFC 5961.
+ */
+import { TCP } from '../../packet/ip.ts';
+import type { ConnContext } from './conn-context.ts';
+import { STATE_WORDS } from './conn-table.ts';
+import { DIR, IPS, VERDICT } from './ct-constants.ts';
+import type { IpView } from './ip-view.ts';
+import { TCP_TIMEOUT } from './timeouts.ts';
+
+/** enum tcp_conntrack. */
+// biome-ignore format: table
+export const TCP_STATE = {
+  NONE: 0, SYN_SENT: 1, SYN_RECV: 2, ESTABLISHED: 3, FIN_WAIT: 4, CLOSE_WAIT: 5, LAST_ACK: 6, TIME_WAIT: 7, CLOSE: 8,
+  SYN_SENT2: 9,
+} as const;
+const S = TCP_STATE;
+/** A segment that cannot be, and one that is let through without a change of state. */
+const [INVALID, IGNORE] = [10, 11] as const;
+
+/** IP_CT_TCP_FLAG_*: of a sender, and (the last two) of `lastFlags`. */
+// biome-ignore format: table
+export const TCP_CT_FLAG = {
+  WINDOW_SCALE: 0x01, SACK_PERM: 0x02, CLOSE_INIT: 0x04, BE_LIBERAL: 0x08, DATA_UNACKNOWLEDGED: 0x10, MAXACK_SET: 0x20,
+  CHALLENGE_ACK: 0x40, SIMULTANEOUS_OPEN: 0x80,
+} as const;
+const F = TCP_CT_FLAG;
+
+/** Kinds of segments. */
+const [SYN, SYNACK, FIN, ACK, RST, OTHER] = [0, 1, 2, 3, 4, 5] as const;
+
+/** Words of a sender, and of the connection. */
+const [END, MAX_END, MAX_WIN, MAX_ACK, SCALE, FLAGS] = [0, 1, 2, 3, 4, 5] as const;
+const SENDER_WORDS = 6;
+// biome-ignore format: table
+const W = {
+  STATE: 12, LAST_DIR: 13, RETRANS: 14, LAST_INDEX: 15, LAST_SEQ: 16, LAST_ACK: 17, LAST_END: 18, LAST_WIN: 19,
+  LAST_SCALE: 20, LAST_FLAGS: 21,
+} as const;
+
+/** Where things are, for ctnetlink. */
+export const tcpStateOf = (state: Int32Array, conn: number): number => state[STATE_WORDS * conn + W.STATE]!;
+export const tcpScaleOf = (state: Int32Array, conn: number, dir: number): number =>
+  state[STATE_WORDS * conn + SENDER_WORDS * dir + SCALE]!;
+export const tcpFlagsOf = (state: Int32Array, conn: number, dir: number): number =>
+  state[STATE_WORDS * conn + SENDER_WORDS * dir + FLAGS]!;
+/** From now on windows are not checked in either direction. */
+export function setTcpLiberal(state: Int32Array, conn: number): void {
+  state[STATE_WORDS * conn + FLAGS]! |= F.BE_LIBERAL;
+  state[STATE_WORDS * conn + SENDER_WORDS + FLAGS]! |= F.BE_LIBERAL;
+}
+
+/**
+ * The next state, by direction, state and kind of segment (SYN, SYN and ACK, FIN, ACK, RST, none of these).  A state that
+ * is reached from NONE begins a connection: with ES one whose beginning was not seen.
+ */
+// biome-ignore format: table
+const NEXT = compile([
+  // The direction of the first packet.
+  'NO: SS IV IV ES IV IV', 'SS: SS IV IV IV CL IV', 'SR: IG IG FW ES CL IV', 'ES: IG IG FW ES CL IV',
+  'FW: IG IG LA CW CL IV', 'CW: IG IG LA CW CL IV', 'LA: IG IG LA TW CL IV', 'TW: SS IG TW TW CL IV',
+  'CL: SS IG CL CL CL IV', 'S2: S2 SR IV IV CL IV',
+], [
+  // The other one.
+  'NO: IV IV IV IV IV IV', 'SS: S2 SR IV IG CL IV', 'SR: IV IG FW SR CL IV', 'ES: IV IG FW ES CL IV',
+  'FW: IV IG LA CW CL IV', 'CW: IV IG LA CW CL IV', 'LA: IV IG LA TW CL IV', 'TW: SS IG TW TW CL IV',
+  'CL: IV IG CL CL CL IV', 'S2: S2 SR IV IG CL IV',
+]);
+
+function compile(...directions: string[][]): Uint8Array {
+  const names = ['NO', 'SS', 'SR', 'ES', 'FW', 'CW', 'LA', 'TW', 'CL', 'S2', 'IV', 'IG'];
+  return Uint8Array.from(
+    directions.flat().flatMap((row) =>
+      row
+        .slice(4)
+        .split(' ')
+        .map((n) => names.indexOf(n)),
+    ),
+  );
+}
+const nextState = (dir: number, state: number, kind: number): number => NEXT[(dir * 10 + state) * 6 + kind]!;
+
+const MAX_RETRANS = 3;
+/** How far below the highest sequence number an acknowledgement may be, at least. */
+const MAX_ACK_WINDOW = 66_000;
+
+const FLAG = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32, ECE: 64, CWR: 128 } as const;
+/** Combinations, without PSH, ECE and CWR, that make sense. */
+const VALID_FLAGS = new Uint8Array(64);
+for (const flags of [
+  FLAG.SYN,
+  FLAG.SYN | FLAG.URG,
+  FLAG.SYN | FLAG.ACK,
+  FLAG.RST,
+  FLAG.RST | FLAG.ACK,
+  FLAG.FIN | FLAG.ACK,
+  FLAG.FIN | FLAG.ACK | FLAG.URG,
+  FLAG.ACK,
+  FLAG.ACK | FLAG.URG,
+]) {
+  VALID_FLAGS[flags] = 1;
+}
+
+/** Modulo 2^32. */
+const isAfter = (a: number, b: number): boolean => ((b - a) | 0) < 0;
+const isBefore = (a: number, b: number): boolean => ((a - b) | 0) < 0;
+
+function kindOf(flags: number): number {
+  if ((flags & FLAG.RST) !== 0) return RST;
+  if ((flags & FLAG.SYN) !== 0) return (flags & FLAG.ACK) !== 0 ? SYNACK : SYN;
+  if ((flags & FLAG.FIN) !== 0) return FIN;
+  return (flags & FLAG.ACK) !== 0 ? ACK : OTHER;
+}
+
+/** Whether the segment can be looked at: header whole, checksum right, flags sensible. */
+function isSound(ip: IpView): boolean {
+  const { view, l4, end } = ip;
+  if (end - l4 < TCP.HLEN) return false;
+  const hlen = (view.getUint8(l4 + 12) >>> 4) << 2;
+  if (hlen < TCP.HLEN || hlen > end - l4 || !ip.sumIsRight(true)) return false;
+  const flags = view.getUint8(l4 + 13) & 0x37;
+  return VALID_FLAGS[flags] === 1;
+}
+
+/** Sequence number just after the segment. */
+function endOf(ip: IpView, seq: number, flags: number): number {
+  const { view, l4, end } = ip;
+  const size = end - l4 - ((view.getUint8(l4 + 12) >>> 4) << 2);
+  return (seq + size + ((flags & FLAG.SYN) !== 0 ? 1 : 0) + ((flags & FLAG.FIN) !== 0 ? 1 : 0)) | 0;
+}
+
+const OPT = { EOL: 0, NOP: 1, WINDOW: 3, SACK_PERM: 4, SACK: 5 } as const;
+
+/** Reads window scale and SACK-permitted: `flags | scale << 8`. */
+function readOptions(ip: IpView): number {
+  const { view, l4 } = ip;
+  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
+  let found = 0;
+  for (let at = l4 + TCP.HLEN; at < end; ) {
+    const kind = view.getUint8(at);
+    if (kind === OPT.EOL) break;
+    if (kind === OPT.NOP) {
+      at++;
+      continue;
+    }
+    if (at + 2 > end) break;
+    const size = view.getUint8(at + 1);
+    if (size < 2 || at + size > end) break;
+    if (kind === OPT.SACK_PERM && size === 2) found |= F.SACK_PERM;
+    else if (kind === OPT.WINDOW && size === 3) {
+      found = (found & 0xff) | F.WINDOW_SCALE | (Math.min(view.getUint8(at + 2), 14) << 8);
+    }
+    at += size;
+  }
+  return found;
+}
+
+/** The highest right edge of SACK blocks, if that is beyond `ack`. */
+function highestSack(ip: IpView, ack: number): number {
+  const { view, l4 } = ip;
+  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
+  for (let at = l4 + TCP.HLEN; at < end; ) {
+    const kind = view.getUint8(at);
+    if (kind === OPT.EOL) break;
+    if (kind === OPT.NOP) {
+      at++;
+      continue;
+    }
+    if (at + 2 > end) break;
+    const size = view.getUint8(at + 1);
+    if (size < 2 || at + size > end) break;
+    if (kind === OPT.SACK && size >= 10 && (size - 2) % 8 === 0) {
+      for (let edge = at + 6; edge < at + size; edge += 8) {
+        const right = view.getInt32(edge);
+        if (isAfter(right, ack)) ack = right;
+      }
+      break;
+    }
+    at += size;
+  }
+  return ack;
+}
+
+/** Starts a sender with its SYN.  `base` is the connection's first word. */
+function initSender(state: Int32Array, base: number, dir: number, ip: IpView, end: number, win: number): void {
+  const me = base + SENDER_WORDS * dir;
+  const other = base + SENDER_WORDS * (1 - dir);
+  const options = readOptions(ip);
+  state[me + END] = state[me + MAX_END] = end;
+  state[me + MAX_WIN] = win === 0 ? 1 : win;
+  state[me + SCALE] = options >>> 8;
+  state[me + FLAGS] = (state[me + FLAGS]! & F.BE_LIBERAL) | (options & 0xff);
+  // Scaling needs the option from both.
+  if (dir === DIR.REPLY && (state[me + FLAGS]! & state[other + FLAGS]! & F.WINDOW_SCALE) === 0) {
+    state[me + SCALE] = state[other + SCALE] = 0;
+  }
+}
+
+/** Fills in the state of a connection that this segment begins.  False if it begins none. */
+function begin(state: Int32Array, base: number, ip: IpView, kind: number, flags: number): boolean {
+  const first = nextState(DIR.ORIGINAL, S.NONE, kind);
+  if (first >= INVALID) return false;
+  const { view, l4 } = ip;
+  const win = view.getUint16(l4 + 14) || 1;
+  const end = endOf(ip, view.getInt32(l4 + TCP.SEQ), flags);
+  state.fill(0, base, base + STATE_WORDS);
+  state[base + END] = end;
+  state[base + MAX_WIN] = win;
+  if (first === S.SYN_SENT) {
+    const options = readOptions(ip);
+    state[base + MAX_END] = end;
+    state[base + SCALE] = options >>> 8;
+    state[base + FLAGS] = options & 0xff;
+  } else {
+    // Its beginning was not seen: nothing is known of scaling, so windows are not held against it.
+    state[base + MAX_END] = (end + win) | 0;
+    state[base + FLAGS] = state[base + SENDER_WORDS + FLAGS] = F.SACK_PERM | F.BE_LIBERAL;
+  }
+  state[base + W.LAST_INDEX] = OTHER;
+  return true;
+}
+
+/** Whether the segment is inside the windows; if it is, they move on. */
+function isInWindow(
+  tracker: ConnContext,
+  conn: number,
+  state: Int32Array,
+  base: number,
+  dir: number,
+  kind: number,
+  ip: IpView,
+  flags: number,
+): boolean {
+  const { view, l4 } = ip;
+  const me = base + SENDER_WORDS * dir;
+  const other = base + SENDER_WORDS * (1 - dir);
+  let seq = view.getInt32(l4 + TCP.SEQ);
+  let ack = view.getInt32(l4 + TCP.ACK);
+  let win = view.getUint16(l4 + 14);
+  let end = endOf(ip, seq, flags);
+  let sack = (state[other + FLAGS]! & F.SACK_PERM) !== 0 ? highestSack(ip, ack) : ack;
+  if ((tracker.table.status[conn]! & IPS.SEQ_ADJUST) !== 0) {
+    const offset = tracker.seqOffset(conn, 1 - dir, (ack - 1) | 0);
+    ack = (ack - offset) | 0;
+    sack = (sack - offset) | 0;
+  }
+  const current = state[base + W.STATE]!;
+
+  if (state[me + MAX_WIN] === 0) {
+    if ((flags & FLAG.SYN) !== 0) {
+      initSender(state, base, dir, ip, end, win);
+      // A SYN from both sides at once.
+      if ((flags & FLAG.ACK) === 0) return true;
+    } else {
+      const scaled = win << state[me + SCALE]!;
+      state[me + END] = end;
+      state[me + MAX_WIN] = scaled === 0 ? 1 : scaled;
+      state[me + MAX_END] = (end + state[me + MAX_WIN]!) | 0;
+      if (state[other + MAX_WIN] === 0) state[other + END] = state[other + MAX_END] = sack;
+      else if (sack === ((state[other + END]! + 1) | 0)) state[other + END] = sack; // Answers a keep-alive.
+    }
+  } else if (
+    (flags & FLAG.SYN) !== 0 &&
+    isAfter(end, state[me + END]!) &&
+    (current === S.SYN_SENT || current === S.SYN_RECV)
+  ) {
+    initSender(state, base, dir, ip, end, win);
+    if (dir === DIR.REPLY && (flags & FLAG.ACK) === 0) return true;
+  }
+
+  if ((flags & FLAG.ACK) === 0 || ((flags & FLAG.RST) !== 0 && ack === 0)) ack = sack = state[other + END]!;
+  // A RST that answers a SYN.
+  if ((flags & FLAG.RST) !== 0 && seq === 0 && current === S.SYN_SENT) seq = end = state[me + END]!;
+
+  const otherWin = state[other + MAX_WIN]!;
+  const myWin = state[me + MAX_WIN]! >>> 0;
+  const isGood =
+    isBefore(seq, (state[me + MAX_END]! + 1) | 0) &&
+    (otherWin === 0 || isAfter(end, (state[me + END]! - otherWin - 1) | 0)) &&
+    isBefore(sack, (state[other + END]! + 1) | 0) &&
+    isAfter(sack, (state[other + END]! - Math.max(myWin, MAX_ACK_WINDOW) - 1) | 0);
+  if (!isGood) return (state[me + FLAGS]! & F.BE_LIBERAL) !== 0;
+
+  if ((flags & FLAG.SYN) === 0) win <<= state[me + SCALE]!;
+  const shown = (win + (sack - ack)) | 0;
+  if (myWin < shown >>> 0) state[me + MAX_WIN] = shown;
+  if (isAfter(end, state[me + END]!)) {
+    state[me + END] = end;
+    state[me + FLAGS]! |= F.DATA_UNACKNOWLEDGED;
+  }
+  if ((flags & FLAG.ACK) !== 0 && ((state[me + FLAGS]! & F.MAXACK_SET) === 0 || isAfter(ack, state[me + MAX_ACK]!))) {
+    state[me + MAX_ACK] = ack;
+    state[me + FLAGS]! |= F.MAXACK_SET;
+  }
+  if (otherWin !== 0 && isAfter(end, state[me + MAX_END]!)) {
+    state[other + MAX_WIN] = (otherWin + end - state[me + MAX_END]!) | 0;
+  }
+  if (isAfter((sack + win) | 0, (state[other + MAX_END]! - 1) | 0)) {
+    state[other + MAX_END] = (sack + win + (win === 0 ? 1 : 0)) | 0;
+  }
+  if (ack === state[other + END]) state[other + FLAGS]! &= ~F.DATA_UNACKNOWLEDGED;
+  if (kind === ACK) noteRetransmission(state, base, dir, seq, ack, end, win);
+  return true;
+}
+
+function noteRetransmission(
+  state: Int32Array,
+  base: number,
+  dir: number,
+  seq: number,
+  ack: number,
+  end: number,
+  win: number,
+): void {
+  if (
+    state[base + W.LAST_DIR] === dir &&
+    state[base + W.LAST_SEQ] === seq &&
+    state[base + W.LAST_ACK] === ack &&
+    state[base + W.LAST_END] === end &&
+    state[base + W.LAST_WIN] === win
+  ) {
+    state[base + W.RETRANS]!++;
+    return;
+  }
+  state[base + W.LAST_DIR] = dir;
+  state[base + W.LAST_SEQ] = seq;
+  state[base + W.LAST_ACK] = ack;
+  state[base + W.LAST_END] = end;
+  state[base + W.LAST_WIN] = win;
+  state[base + W.RETRANS] = 0;
+}
+
+/** Whether the connection may go first when there are too many. */
+export function tcpMayGoEarly(state: Int32Array, conn: number): boolean {
+  const current = tcpStateOf(state, conn);
+  return current >= S.FIN_WAIT && current <= S.CLOSE;
+}
+
+const isEstablished = (tracker: ConnContext, conn: number): boolean =>
+  tcpStateOf(tracker.table.state, conn) === S.ESTABLISHED && (tracker.table.status[conn]! & IPS.ASSURED) !== 0;
+export const tcpIsEstablished = isEstablished;
+
+/** A segment that changes no state is noted, so that its answer can be understood. */
+function ignore(state: Int32Array, base: number, dir: number, kind: number, old: number, ip: IpView, flags: number) {
+  const { view, l4 } = ip;
+  const seq = view.getInt32(l4 + TCP.SEQ);
+  state[base + W.LAST_INDEX] = kind;
+  state[base + W.LAST_DIR] = dir;
+  state[base + W.LAST_SEQ] = seq;
+  state[base + W.LAST_END] = endOf(ip, seq, flags);
+  state[base + W.LAST_WIN] = view.getUint16(l4 + 14);
+  if (kind === SYN && dir === DIR.ORIGINAL) {
+    const options = readOptions(ip);
+    state[base + W.LAST_FLAGS] = (options & 0xff) | (old === S.LAST_ACK ? F.CHALLENGE_ACK : 0);
+    state[base + W.LAST_SCALE] = options >>> 8;
+  }
+  if (old === S.SYN_SENT && kind === ACK && dir === DIR.REPLY) state[base + W.LAST_ACK] = view.getInt32(l4 + TCP.ACK);
+}
+
+/** What a RST means: INVALID if it cannot be one of this connection, else the state that follows. */
+function judgeReset(tracker: ConnContext, conn: number, base: number, dir: number, old: number, ip: IpView): number {
+  const { state } = tracker.table;
+  const other = base + SENDER_WORDS * (1 - dir);
+  const seq = ip.view.getInt32(ip.l4 + TCP.SEQ);
+  if (tcpMayGoEarly(state, conn)) return S.CLOSE;
+  if ((state[other + FLAGS]! & F.MAXACK_SET) === 0 || state[base + W.LAST_INDEX] === SYN) return S.CLOSE;
+  const established = isEstablished(tracker, conn);
+  if (seq === 0 && !established) return S.CLOSE;
+  const maxAck = state[other + MAX_ACK]!;
+  if (isBefore(seq, maxAck)) return INVALID;
+  if (!established || seq === maxAck) return S.CLOSE;
+  // It may follow data just sent.
+  if (state[base + W.LAST_INDEX] === ACK && state[base + W.LAST_DIR] === dir && seq === state[base + W.LAST_END]) {
+    return S.CLOSE;
+  }
+  // Inside the window but not exact: the other end answers with a challenge (RFC 5961), so it is not over yet.
+  return old;
+}
+
+/** Whether a RST answers a SYN or ACK that was let through without being understood: no window tells anything then. */
+function answersIgnored(tracker: ConnContext, conn: number, base: number, old: number, ip: IpView): boolean {
+  const { state, status } = tracker.table;
+  const ack = ip.view.getInt32(ip.l4 + TCP.ACK);
+  const lastIndex = state[base + W.LAST_INDEX];
+  if (
+    (((status[conn]! & IPS.SEEN_REPLY) !== 0 && lastIndex === SYN) ||
+      ((status[conn]! & IPS.ASSURED) === 0 && lastIndex === ACK)) &&
+    ack === state[base + W.LAST_END]
+  ) {
+    return true;
+  }
+  return (
+    old === S.SYN_SENT &&
+    lastIndex === ACK &&
+    state[base + W.LAST_DIR] === DIR.REPLY &&
+    ip.view.getInt32(ip.l4 + TCP.SEQ) === state[base + W.LAST_ACK]
+  );
+}
+
+/** Tracks one segment of connection `conn` in direction `dir`.  Returns a VERDICT.  Hot path. */
+export function tcpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: number): number {
+  if (!isSound(ip)) return VERDICT.INVALID;
+  const { view, l4 } = ip;
+  const { state, status } = tracker.table;
+  const base = STATE_WORDS * conn;
+  const flags = view.getUint8(l4 + 13);
+  const kind = kindOf(flags);
+  if ((status[conn]! & IPS.CONFIRMED) === 0 && !begin(state, base, ip, kind, flags)) return VERDICT.INVALID;
+
+  let old = state[base + W.STATE]!;
+  let next = nextState(dir, old, kind);
+  let checksWindow = true;
+  const lastIndex = state[base + W.LAST_INDEX]!;
+  const lastDir = state[base + W.LAST_DIR]!;
+
+  if (next === S.SYN_SENT && old >= S.TIME_WAIT) {
+    const closing = state[base + FLAGS]! | state[base + SENDER_WORDS + FLAGS]!;
+    if ((closing & F.CLOSE_INIT) !== 0 || (lastDir === dir && lastIndex === RST)) {
+      // Opened again after it was closed: this is another connection.
+      tracker.delete(conn);
+      return VERDICT.REPEAT;
+    }
+    next = IGNORE;
+  }
+  switch (next) {
+    case INVALID:
+      return VERDICT.INVALID;
+    case IGNORE:
+      if (
+        kind === SYNACK &&
+        lastIndex === SYN &&
+        lastDir !== dir &&
+        view.getInt32(l4 + TCP.ACK) === state[base + W.LAST_END]
+      ) {
+        // It answers the SYN that was let through before: both ends know better than this table, which follows.
+        const syn = base + SENDER_WORDS * lastDir;
+        const mine = base + SENDER_WORDS * dir;
+        state[syn + END] = state[syn + MAX_END] = state[base + W.LAST_END]!;
+        state[syn + MAX_WIN] = state[base + W.LAST_WIN]! || 1;
+        state[syn + SCALE] = state[base + W.LAST_SCALE]!;
+        state[base + W.LAST_FLAGS]! &= ~F.CHALLENGE_ACK;
+        state[syn + FLAGS] = state[base + W.LAST_FLAGS]!;
+        const liberal = state[mine + FLAGS]! & F.BE_LIBERAL;
+        state.fill(0, mine, mine + SENDER_WORDS);
+        state[mine + FLAGS] = liberal;
+        old = S.SYN_SENT;
+        next = S.SYN_RECV;
+        break;
+      }
+      ignore(state, base, dir, kind, old, ip, flags);
+      return VERDICT.ACCEPT;
+    case S.TIME_WAIT:
+      if (
+        old === S.LAST_ACK &&
+        kind === ACK &&
+        lastDir !== dir &&
+        lastIndex === SYN &&
+        (state[base + W.LAST_FLAGS]! & F.CHALLENGE_ACK) !== 0
+      ) {
+        state[base + W.LAST_FLAGS]! &= ~F.CHALLENGE_ACK;
+        return VERDICT.ACCEPT;
+      }
+      break;
+    case S.SYN_SENT2:
+      state[base + W.LAST_FLAGS]! |= F.SIMULTANEOUS_OPEN;
+      break;
+    case S.SYN_RECV:
+      if (dir === DIR.REPLY && kind === ACK && (state[base + W.LAST_FLAGS]! & F.SIMULTANEOUS_OPEN) !== 0) {
+        next = S.ESTABLISHED;
+      }
+      break;
+    case S.CLOSE:
+      if (kind === RST) {
+        next = judgeReset(tracker, conn, base, dir, old, ip);
+        if (next === INVALID) return VERDICT.INVALID;
+        checksWindow = !answersIgnored(tracker, conn, base, old, ip);
+      }
+      break;
+    default:
+  }
+  if (checksWindow && !isInWindow(tracker, conn, state, base, dir, kind, ip, flags)) return VERDICT.INVALID;
+
+  state[base + W.LAST_INDEX] = kind;
+  state[base + W.LAST_DIR] = dir;
+  state[base + W.STATE] = next;
+  if (old !== next) {
+    if (next === S.FIN_WAIT) state[base + SENDER_WORDS * dir + FLAGS]! |= F.CLOSE_INIT;
+    if (next === S.TIME_WAIT || next === S.CLOSE) tracker.uncount(conn);
+  }
+  return finish(tracker, conn, base, kind, old, next);
+}
+
+/** Sets how long the connection now lives. */
+function finish(tracker: ConnContext, conn: number, base: number, kind: number, old: number, next: number): number {
+  const { state, status } = tracker.table;
+  const times = tracker.timeoutsOf(conn);
+  const usual = times[next]!;
+  const unacked = (state[base + FLAGS]! | state[base + SENDER_WORDS + FLAGS]!) & F.DATA_UNACKNOWLEDGED;
+  const retrans = times[TCP_TIMEOUT.RETRANS]!;
+  let timeout = usual;
+  if (state[base + W.RETRANS]! >= MAX_RETRANS && usual > retrans) timeout = retrans;
+  else if (kind === RST) timeout = times[S.CLOSE]!;
+  else if (unacked !== 0 && usual > times[TCP_TIMEOUT.UNACK]!) timeout = times[TCP_TIMEOUT.UNACK]!;
+  else if (state[base + W.LAST_WIN] === 0 && usual > retrans) timeout = retrans;
+
+  if ((status[conn]! & IPS.SEEN_REPLY) === 0) {
+    if (kind === RST) {
+      // No answer but a refusal: there is no connection.
+      if ((status[conn]! & IPS.CONFIRMED) !== 0) tracker.delete(conn);
+      return VERDICT.ACCEPT;
+    }
+    // A SYN sent again does not keep it alive.
+    if (kind === SYN && old === S.SYN_SENT) return VERDICT.ACCEPT;
+    if (next === S.ESTABLISHED) timeout = Math.min(timeout, times[TCP_TIMEOUT.UNACK]!);
+  } else if (
+    (status[conn]! & IPS.ASSURED) === 0 &&
+    (old === S.SYN_RECV || old === S.ESTABLISHED) &&
+    next === S.ESTABLISHED
+  ) {
+    status[conn]! |= IPS.ASSURED;
+  }
+  tracker.refresh(conn, timeout);
+  return VERDICT.ACCEPT;
+}

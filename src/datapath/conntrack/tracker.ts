@@ -1,0 +1,420 @@
+/**
+ * The connection tracker of one network namespace: finds the connection that a packet belongs to, or begins one, and runs
+ * the packet through its protocol (tcp-state.ts, datagram.ts, sctp.ts).  ct-execute.ts is what actions call; ctnetlink-server.ts
+ * shows connections to tools.
+ *
+ * A connection is unconfirmed until a committing action confirms it: it is then a row that only packets refer to, and
+ * nobody finds.  A deleted one likewise stays readable for the packet at hand.  Both kinds sit in a ring, and the oldest
+ * makes way for the newest; packets tell a stale reference by its generation.
+ *
+ * Time is `now`, which callers set on entry.  Hot path: nothing is allocated for a packet of a known connection.
+ * Source: net/netfilter/nf_conntrack_core.c.
+ */
+import type { Packet } from '../../packet/packet.ts';
+import type { ConnContext } from './conn-context.ts';
+import { ConnTable, NONE } from './conn-table.ts';
+import { CTINFO, DIR, IPS, PROTO, VERDICT } from './ct-constants.ts';
+import { genericPacket, grePacket, ICMP_KIND, icmpKind, icmpPacket, udpPacket } from './datagram.ts';
+import { type Expectation, Expectations } from './expect.ts';
+import { IpView } from './ip-view.ts';
+import { ZoneLimits } from './limits.ts';
+import { sctpMayGoEarly, sctpPacket } from './sctp.ts';
+import type { SeqAdjust } from './seq-adjust.ts';
+import { tcpMayGoEarly, tcpPacket } from './tcp-state.ts';
+import { TimeoutPolicies } from './timeouts.ts';
+import { copyTuple, invertTuple, protoOf, T, TUPLE_WORDS, tupleOfPacket, tuplesEqual } from './tuple.ts';
+
+/** What an action wants of connections that begin with it. */
+export interface Template {
+  readonly zone: number;
+  /** Number of the helper (helpers.ts), 0 for none. */
+  readonly helper: number;
+  /** Number of the timeout policy, 0 for the default. */
+  readonly policy: number;
+}
+
+export interface TrackerOptions {
+  /** Connections there may be (nf_conntrack_max). */
+  readonly max?: number;
+  /** Numbers in [0, 1): the hash seed, ports chosen by NAT. */
+  readonly random?: () => number;
+}
+
+/** As on a host with more than 4 GB of memory. */
+const DEFAULT_MAX = 262_144;
+/** Unconfirmed and deleted rows that are kept. */
+const RING = 256;
+/** Connections looked at for one that may go early. */
+const EARLY_DROP_RANGE = 64;
+
+export class Tracker implements ConnContext {
+  readonly table: ConnTable;
+  readonly policies = new TimeoutPolicies();
+  readonly expectations = new Expectations();
+  readonly limits: ZoneLimits = new ZoneLimits();
+  readonly random: () => number;
+  /** Monotonic ms. */
+  now = 0;
+  /** Confirmed connections. */
+  count = 0;
+  /** As /proc/net/stat/nf_conntrack. */
+  readonly stats = { found: 0, invalid: 0, insert: 0, insertFailed: 0, drop: 0, earlyDrop: 0, clashResolved: 0 };
+
+  /** Sequence number adjustments of connections that have them. */
+  readonly seqAdjusts = new Map<number, SeqAdjust>();
+  /** Whose master each expected connection keeps. */
+  private readonly children = new Map<number, number>();
+  private readonly max: number;
+  private readonly ring = new Int32Array(RING).fill(NONE);
+  private ringAt = 0;
+  private earlyAt = 0;
+  private readonly inner = new IpView();
+  private readonly tuple = new Int32Array(TUPLE_WORDS);
+  private readonly inverse = new Int32Array(TUPLE_WORDS);
+  private readonly expire = (conn: number): void => this.delete(conn);
+
+  constructor(options: TrackerOptions = {}) {
+    this.random = options.random ?? Math.random;
+    this.max = options.max ?? DEFAULT_MAX;
+    this.table = new ConnTable(this.max + 2 * RING, Math.floor(this.random() * 0x100000000));
+  }
+
+  /** Sets the time, and removes what has expired. */
+  advance(now: number): void {
+    this.now = now;
+    this.table.turn(now, this.expire);
+    this.expectations.removeExpired(now);
+  }
+
+  // References of packets.
+
+  /** The packet's connection, or NONE. */
+  connOf(pkt: Packet): number {
+    if (pkt.nfct === 0) return NONE;
+    const conn = pkt.nfct - 1;
+    if (this.table.generation[conn] === pkt.nfctGen) return conn;
+    pkt.nfct = 0;
+    return NONE;
+  }
+  setCt(pkt: Packet, conn: number, ctinfo: number): void {
+    pkt.nfct = conn + 1;
+    pkt.nfctGen = this.table.generation[conn]!;
+    pkt.nfctInfo = ctinfo;
+  }
+
+  isConfirmed(conn: number): boolean {
+    return (this.table.status[conn]! & IPS.CONFIRMED) !== 0;
+  }
+
+  // Look-up.
+
+  /** The entry with the tuple at `at`, or NONE.  One that has expired is removed. */
+  find(words: Int32Array, at = 0): number {
+    const entry = this.table.find(words, at);
+    if (entry === NONE) return NONE;
+    if (this.table.timeout[entry >> 1]! > this.now) return entry;
+    this.delete(entry >> 1);
+    return NONE;
+  }
+
+  /** What a packet with the tuple of `entry` is to its connection. */
+  infoOf(entry: number): number {
+    if ((entry & 1) === DIR.REPLY) return CTINFO.ESTABLISHED_REPLY;
+    const status = this.table.status[entry >> 1]!;
+    if ((status & IPS.SEEN_REPLY) !== 0) return CTINFO.ESTABLISHED;
+    return (status & IPS.EXPECTED) !== 0 ? CTINFO.RELATED : CTINFO.NEW;
+  }
+
+  /**
+   * Runs the packet through conntrack: gives it its connection, a new one if need be, or none if it is invalid.  Returns
+   * VERDICT.ACCEPT, or DROP if it must not go on.
+   */
+  track(pkt: Packet, ip: IpView, template: Template): number {
+    pkt.nfct = 0;
+    pkt.nfctInfo = CTINFO.ESTABLISHED;
+    if (ip.l4 === 0) return this.invalid();
+    const { proto } = ip;
+    if (proto === PROTO.ICMP || proto === PROTO.ICMPV6) {
+      // An ICMPv6 packet over IPv4, or the other way round, has no tracker.
+      if (ip.isV6 !== (proto === PROTO.ICMPV6)) return this.invalid();
+      switch (icmpKind(ip)) {
+        case ICMP_KIND.INVALID:
+          return this.invalid();
+        case ICMP_KIND.UNTRACKED:
+          pkt.nfctInfo = CTINFO.UNTRACKED;
+          return VERDICT.ACCEPT;
+        case ICMP_KIND.ERROR:
+          return this.icmpError(pkt, ip, template.zone);
+        default:
+      }
+    }
+    const { tuple, table } = this;
+    if (!tupleOfPacket(ip, template.zone, tuple, 0)) return this.invalid();
+    for (;;) {
+      let entry = this.find(tuple);
+      if (entry === NONE) {
+        const conn = this.begin(template);
+        if (conn === NONE) return this.invalid();
+        if (conn === TOO_MANY) return VERDICT.DROP;
+        entry = 2 * conn;
+      }
+      const conn = entry >> 1;
+      const info = this.infoOf(entry);
+      this.setCt(pkt, conn, info);
+      const verdict = this.protocol(conn, ip, entry & 1);
+      if (verdict === VERDICT.ACCEPT) {
+        if (info === CTINFO.ESTABLISHED_REPLY) table.status[conn]! |= IPS.SEEN_REPLY;
+        this.stats.found++;
+        return VERDICT.ACCEPT;
+      }
+      pkt.nfct = 0;
+      if (verdict === VERDICT.REPEAT) continue;
+      return verdict === VERDICT.INVALID ? this.invalid() : VERDICT.DROP;
+    }
+  }
+
+  private invalid(): number {
+    this.stats.invalid++;
+    return VERDICT.ACCEPT;
+  }
+
+  private protocol(conn: number, ip: IpView, dir: number): number {
+    switch (ip.proto) {
+      case PROTO.TCP:
+        return tcpPacket(this, conn, ip, dir);
+      case PROTO.UDP:
+      case PROTO.UDPLITE:
+        return udpPacket(this, conn, ip);
+      case PROTO.ICMP:
+      case PROTO.ICMPV6:
+        return icmpPacket(this, conn, ip);
+      case PROTO.SCTP:
+        return sctpPacket(this, conn, ip, dir);
+      case PROTO.GRE:
+        return grePacket(this, conn);
+      default:
+        return genericPacket(this, conn);
+    }
+  }
+
+  /** An ICMP error is related to the connection of the packet that it quotes. */
+  private icmpError(pkt: Packet, ip: IpView, zone: number): number {
+    const { inner, tuple, inverse, table } = this;
+    if (!inner.parseAt(ip.view, ip.l4 + 8, ip.end, ip.isV6)) return this.invalid();
+    if (!tupleOfPacket(inner, zone, tuple, 0) || !invertTuple(tuple, 0, inverse, 0)) return this.invalid();
+    const entry = this.find(inverse);
+    if (entry === NONE) return this.invalid();
+    // It must go to whom the quoted packet came from.
+    const dst = table.tupleAt(entry) + T.DST;
+    const at = ip.l3 + (ip.isV6 ? 24 : 16);
+    for (let i = 0; i < (ip.isV6 ? 4 : 1); i++) {
+      if (ip.view.getInt32(at + 4 * i) !== table.tuples[dst + i]) return this.invalid();
+    }
+    this.setCt(pkt, entry >> 1, (entry & 1) === DIR.REPLY ? CTINFO.RELATED_REPLY : CTINFO.RELATED);
+    return VERDICT.ACCEPT;
+  }
+
+  // Life of a connection.
+
+  /** A new, unconfirmed connection for `tuple`; NONE if that has no reverse, TOO_MANY if there are too many. */
+  private begin(template: Template): number {
+    const { table, tuple, inverse } = this;
+    if (!invertTuple(tuple, 0, inverse, 0)) return NONE;
+    if (this.count >= this.max && !this.dropEarly()) {
+      this.stats.drop++;
+      return TOO_MANY;
+    }
+    this.evict();
+    const conn = table.alloc();
+    if (conn === NONE) {
+      this.stats.drop++;
+      return TOO_MANY;
+    }
+    this.keep(conn);
+    copyTuple(tuple, 0, table.tuples, table.tupleAt(2 * conn));
+    copyTuple(inverse, 0, table.tuples, table.tupleAt(2 * conn + 1));
+    table.policy[conn] = template.policy;
+    const exp = this.expectations.count === 0 ? undefined : this.expectations.find(tuple, this.now);
+    if (exp !== undefined && this.isConfirmed(exp.master)) this.fulfil(conn, exp);
+    else table.helper[conn] = template.helper;
+    return conn;
+  }
+
+  private fulfil(conn: number, exp: Expectation): void {
+    const { table } = this;
+    this.expectations.remove(exp);
+    table.status[conn]! |= IPS.EXPECTED;
+    table.master[conn] = exp.master;
+    table.mark[conn] = table.mark[exp.master]!;
+    table.helper[conn] = exp.helper;
+    this.children.set(exp.master, (this.children.get(exp.master) ?? 0) + 1);
+    if (exp.isTranslated) this.onExpected?.(conn, exp);
+  }
+  /** Sets up NAT for an expected connection: ct-execute.ts sets it. */
+  onExpected: ((conn: number, exp: Expectation) => void) | undefined;
+
+  /** Puts an unconfirmed or deleted row into the ring. */
+  private keep(conn: number): void {
+    this.ring[this.ringAt] = conn;
+    this.ringAt = (this.ringAt + 1) % RING;
+  }
+  /** Frees what is in the ring's next place, unless it was confirmed since. */
+  private evict(): void {
+    const conn = this.ring[this.ringAt]!;
+    if (conn === NONE) return;
+    this.ring[this.ringAt] = NONE;
+    const status = this.table.status[conn]!;
+    const isAlive = (status & IPS.CONFIRMED) !== 0 && (status & IPS.DYING) === 0;
+    if (isAlive || this.keptTwice(conn)) return;
+    this.release(conn);
+  }
+  /** A row that was confirmed and then deleted is in the ring in two places: the later one counts. */
+  private keptTwice(conn: number): boolean {
+    for (let i = 0; i < RING; i++) if (this.ring[i] === conn) return true;
+    return false;
+  }
+
+  private release(conn: number): void {
+    const { table } = this;
+    // Its children still show its tuple.
+    if (this.children.has(conn)) return;
+    const master = table.master[conn]!;
+    this.seqAdjusts.delete(conn);
+    table.free(conn);
+    if (master === NONE) return;
+    const left = this.children.get(master)! - 1;
+    if (left > 0) {
+      this.children.set(master, left);
+      return;
+    }
+    this.children.delete(master);
+    if ((table.status[master]! & IPS.DYING) !== 0 && !this.keptTwice(master)) this.release(master);
+  }
+
+  /** Ends a confirmed connection.  Its row stays readable for a while. */
+  delete(conn: number): void {
+    const { table } = this;
+    if ((table.status[conn]! & (IPS.CONFIRMED | IPS.DYING)) !== IPS.CONFIRMED) return;
+    table.status[conn]! |= IPS.DYING;
+    table.unlink(conn);
+    table.stopTimer(conn);
+    this.count--;
+    this.uncount(conn);
+    this.expectations.removeOf(conn);
+    this.evict();
+    this.keep(conn);
+  }
+
+  /** Sets how long from now the connection lives without another packet. */
+  refresh(conn: number, ms: number): void {
+    this.table.timeout[conn] = this.isConfirmed(conn) ? this.now + ms : ms;
+  }
+
+  timeoutsOf(conn: number): Float64Array {
+    const { table } = this;
+    return this.policies.of(table.policy[conn]!, protoOf(table.tuples[2 * conn * TUPLE_WORDS + T.META]!));
+  }
+
+  /** What NAT added to sequence numbers of direction `dir` at `seq`. */
+  seqOffset(conn: number, dir: number, seq: number): number {
+    return this.seqAdjusts.get(conn)?.offsetAt(dir, seq) ?? 0;
+  }
+
+  /** It does not count for its zone's limit any more. */
+  uncount(conn: number): void {
+    const { table } = this;
+    if (table.counted[conn] === 0) return;
+    table.counted[conn] = 0;
+    this.limits.leave(table.tuples[2 * conn * TUPLE_WORDS + T.META]! & 0xffff);
+  }
+
+  /**
+   * Makes the packet's connection one that others find.  If somebody else did so for the same two tuples since, the packet
+   * joins that one.  Returns VERDICT.ACCEPT, or DROP if a tuple belongs to another connection.
+   */
+  confirm(pkt: Packet): number {
+    const { table } = this;
+    const conn = this.connOf(pkt);
+    if (conn === NONE || this.isConfirmed(conn) || pkt.nfctInfo >= CTINFO.ESTABLISHED_REPLY) return VERDICT.ACCEPT;
+    const original = this.find(table.tuples, table.tupleAt(2 * conn));
+    const reply = this.find(table.tuples, table.tupleAt(2 * conn + 1));
+    if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original === NONE ? reply : original);
+    table.status[conn]! |= IPS.CONFIRMED;
+    table.timeout[conn]! += this.now;
+    table.link(conn);
+    table.startTimer(conn, this.now);
+    this.count++;
+    this.stats.insert++;
+    return VERDICT.ACCEPT;
+  }
+
+  private resolveClash(pkt: Packet, conn: number, entry: number): number {
+    const { table } = this;
+    const other = entry >> 1;
+    const isSame =
+      tuplesEqual(table.tuples, table.tupleAt(2 * conn), table.tuples, table.tupleAt(2 * other)) &&
+      tuplesEqual(table.tuples, table.tupleAt(2 * conn + 1), table.tuples, table.tupleAt(2 * other + 1));
+    if (!isSame) {
+      this.stats.insertFailed++;
+      return VERDICT.DROP;
+    }
+    this.stats.clashResolved++;
+    this.setCt(pkt, other, pkt.nfctInfo);
+    return VERDICT.ACCEPT;
+  }
+
+  /** Whether the tuple at `at` is that of a connection other than `conn`, and of another flow. */
+  isTaken(words: Int32Array, at: number, conn: number): boolean {
+    const { table } = this;
+    const entry = this.find(words, at);
+    if (entry === NONE || entry >> 1 === conn) return false;
+    // Of the same first packet twice, one will give way when it is confirmed.
+    return !tuplesEqual(table.tuples, table.tupleAt(entry & ~1), table.tuples, table.tupleAt(2 * conn));
+  }
+
+  /** Ends one connection that is not ASSURED, or is closing.  False if none was found in reach. */
+  private dropEarly(): boolean {
+    const { table } = this;
+    for (let i = 0; i < EARLY_DROP_RANGE; i++) {
+      const conn = this.earlyAt++ % table.capacity;
+      if (!this.isShown(conn)) continue;
+      if ((table.status[conn]! & IPS.ASSURED) !== 0 && !this.isClosing(conn)) continue;
+      this.delete(conn);
+      this.stats.earlyDrop++;
+      return true;
+    }
+    return false;
+  }
+
+  private isClosing(conn: number): boolean {
+    const { tuples, state } = this.table;
+    const proto = protoOf(tuples[2 * conn * TUPLE_WORDS + T.META]!);
+    return (proto === PROTO.TCP && tcpMayGoEarly(state, conn)) || (proto === PROTO.SCTP && sctpMayGoEarly(state, conn));
+  }
+
+  // For tools.
+
+  /** Whether row `conn` is a connection to be listed. */
+  isShown(conn: number): boolean {
+    const status = this.table.status[conn]!;
+    return (status & (IPS.CONFIRMED | IPS.DYING)) === IPS.CONFIRMED && this.table.timeout[conn]! > this.now;
+  }
+
+  /** Ends all connections for which `want` holds.  Returns how many. */
+  flush(want: (conn: number) => boolean = () => true): number {
+    let n = 0;
+    for (let conn = 0; conn < this.table.capacity; conn++) {
+      if (!this.isShown(conn) || !want(conn)) continue;
+      this.delete(conn);
+      n++;
+    }
+    return n;
+  }
+
+  /** A number that tools know the connection by. */
+  idOf(conn: number): number {
+    return (Math.imul(conn + 1, 0x9e3779b1) + this.table.generation[conn]!) >>> 0;
+  }
+}
+
+const TOO_MANY = -2;
