@@ -8,7 +8,7 @@ import { type Daemon, type Namespace, ROOT, useLab } from './harness.ts';
 import type { Counts } from './netlink-fuzz-client.ts';
 import { normalise, ourDpctl, startDatapath, stockDpctl } from './switch.ts';
 
-const { FUZZ_COUNT = '1000000', FUZZ_SEED = '20240601' } = process.env;
+const { FUZZ_COUNT = '100000', FUZZ_SEED = '20240601' } = process.env;
 const FLOW = 'in_port(1),eth(),eth_type(0x0800),ipv4(dst=10.0.0.9)';
 let ns: Namespace;
 let datapath: Daemon;
