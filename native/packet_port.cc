@@ -21,6 +21,7 @@
 #include "addon.h"
 #include "bytes.h"
 #include "errno_error.h"
+#include "packet_ring.h"
 #include "poller.h"
 
 namespace {
@@ -84,6 +85,7 @@ class Port : public Napi::ObjectWrap<Port> {
         return "setsockopt PACKET_ADD_MEMBERSHIP";
       }
     }
+    ring_.Open(fd_);
     sockaddr_ll sa{};
     sa.sll_family = AF_PACKET;
     sa.sll_protocol = htons(ETH_P_ALL);
@@ -134,7 +136,9 @@ class Port : public Napi::ObjectWrap<Port> {
       in_iov_[i].iov_base = arena_ + at;
       in_iov_[i].iov_len = std::min(stride, arena_size_ - at);
     }
-    int n = tap_ ? ReadTap(max, words.data) : ReceivePacket(max, words.data);
+    int n = tap_            ? ReadTap(max, words.data)
+            : ring_.is_open() ? ring_.Receive(in_iov_, max, words.data)
+                              : ReceivePacket(max, words.data);
     return Napi::Number::New(env, n);
   }
 
@@ -175,6 +179,7 @@ class Port : public Napi::ObjectWrap<Port> {
  private:
   void CloseNow() {
     poller_.Close();
+    ring_.Close();
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
   }
@@ -269,6 +274,8 @@ class Port : public Napi::ObjectWrap<Port> {
   uint8_t *arena_ = nullptr;
   size_t arena_size_ = 0;
   Poller poller_;
+  /* Where the kernel gives none, recvmmsg does it. */
+  PacketRing ring_;
   mmsghdr in_[kBatch], out_[kBatch];
   iovec in_iov_[kBatch], out_iov_[kBatch];
   sockaddr_ll in_from_[kBatch];
