@@ -76,16 +76,6 @@ export async function startDatapath(options: DatapathProcessOptions = {}): Promi
   }
 }
 
-/** Where conntrack answers.  Kernels without netfilter have no such sockets; everything else works there. */
-function openNetfilter(portId: number): NetlinkTransport | undefined {
-  try {
-    return openSocketTransport({ protocol: NETLINK_NETFILTER, portId });
-  } catch (error) {
-    log.warn(() => `connections cannot be listed: ${error instanceof Error ? error.message : String(error)}`);
-    return undefined;
-  }
-}
-
 function serve(
   transport: NetlinkTransport,
   netfilter: NetlinkTransport | undefined,
