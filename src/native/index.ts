@@ -79,6 +79,32 @@ export interface NativePort {
   close(): void;
 }
 
+/** A socket that a tunnel port's packets come and go through: UDP, or raw for sending UDP and for GRE. */
+export interface NativeTunnelSocket {
+  readonly fd: number;
+  /**
+   * Receives up to `max` packets into the arena: number i at `base + i * stride`, at most `stride` bytes, without UDP
+   * header; of IPv4 raw sockets with the IP header.  For each, TUNNEL_RX_WORDS words go to `info`:
+   *   [0] bytes, 0 if it did not fit, [1..4] source and [5..8] destination address (IPv4: the first word of each),
+   *   [9] source port, [10] TOS << 8 | TTL, [11] ifindex.
+   * Returns how many, 0 when there are none, or -errno.
+   */
+  receive(base: number, stride: number, max: number, info: Int32Array): number;
+  /**
+   * Sends `n` packets, TUNNEL_TX_WORDS words each in `list`:
+   *   [0], [1] arena offset and size of the headers behind IP, [2], [3] of what follows, [4] TOS, [5] TTL (0: default),
+   *   [6..9] source address (zeros: as the route says), [10..13] destination.
+   * Returns how many were taken; for the others word 1 becomes -errno.
+   */
+  send(list: Int32Array, n: number): number;
+  /** As a netlink socket's. */
+  poll(onReadable: (() => void) | null): void;
+  close(): void;
+}
+
+export const TUNNEL_RX_WORDS = 12;
+export const TUNNEL_TX_WORDS = 14;
+
 export const VNET_HDR_SIZE = 10;
 export const RX_WORDS = 4;
 
@@ -94,6 +120,24 @@ export interface NativeAddon {
   openPacket(arena: NativeArena, ifindex: number, promisc: boolean, rcvbuf: number): NativePort;
   /** Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process. */
   openTap(arena: NativeArena, name: string): NativePort;
+  /**
+   * UDP socket that hears `port` of all addresses.  A port has two: the one that `chooses`, opened first, gets packets
+   * without UDP checksum, the other those with one.  The first throws EADDRINUSE if anybody has the port.
+   */
+  openTunnelUdp(arena: NativeArena, ipv6: boolean, port: number, chooses: boolean, rcvbuf: number): NativeTunnelSocket;
+  /** Raw socket of an IP protocol; unless it `hears` it only sends.  Throws EPERM without CAP_NET_RAW. */
+  openTunnelRaw(
+    arena: NativeArena,
+    ipv6: boolean,
+    protocol: number,
+    hears: boolean,
+    dontFragment: boolean,
+    rcvbuf: number,
+  ): NativeTunnelSocket;
+  /** Replaces the address in `words` (4; of IPv4 the first) by that from which packets to it go.  Returns 0 or -errno. */
+  tunnelSource(ipv6: boolean, words: Int32Array): number;
+  /** Gives device `name` its MTU and sets it up. */
+  setDeviceUp(name: string, mtu: number): void;
   /**
    * Hides what `ifindex` receives from the host's stack, after AF_PACKET has seen it: a BPF program at tc ingress,
    * attached as a TCX link (Linux 6.6), which goes away with the process.  Returns the link's file descriptor to
