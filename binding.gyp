@@ -11,6 +11,7 @@
         'native/packet_ring.cc',
         'native/pidfile.cc',
         'native/poller.cc',
+        'native/tunnel_socket.cc',
       ],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '_GNU_SOURCE'],

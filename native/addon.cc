@@ -19,12 +19,17 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto *data = new InstanceData();
   data->netlink_socket = Napi::Persistent(NetlinkSocketClass(env));
   data->port = Napi::Persistent(PortClass(env));
+  data->tunnel_socket = Napi::Persistent(TunnelSocketClass(env));
   env.SetInstanceData(data);
 
   exports.Set("openNetlink", Napi::Function::New(env, OpenNetlink, "openNetlink"));
   exports.Set("createArena", Napi::Function::New(env, CreateArena, "createArena"));
   exports.Set("openPacket", Napi::Function::New(env, OpenPacket, "openPacket"));
   exports.Set("openTap", Napi::Function::New(env, OpenTap, "openTap"));
+  exports.Set("openTunnelUdp", Napi::Function::New(env, OpenTunnelUdp, "openTunnelUdp"));
+  exports.Set("openTunnelRaw", Napi::Function::New(env, OpenTunnelRaw, "openTunnelRaw"));
+  exports.Set("tunnelSource", Napi::Function::New(env, TunnelSource, "tunnelSource"));
+  exports.Set("setDeviceUp", Napi::Function::New(env, SetDeviceUp, "setDeviceUp"));
   exports.Set("attachIngressDrop", Napi::Function::New(env, AttachIngressDrop, "attachIngressDrop"));
   exports.Set("loadIngressDrop", Napi::Function::New(env, LoadIngressDrop, "loadIngressDrop"));
   exports.Set("lockPidfile", Napi::Function::New(env, LockPidfile, "lockPidfile"));

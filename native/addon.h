@@ -8,12 +8,17 @@
 struct InstanceData {
   Napi::FunctionReference netlink_socket;
   Napi::FunctionReference port;
+  Napi::FunctionReference tunnel_socket;
 };
 
 Napi::Value OpenNetlink(const Napi::CallbackInfo &info);
 Napi::Value CreateArena(const Napi::CallbackInfo &info);
 Napi::Value OpenPacket(const Napi::CallbackInfo &info);
 Napi::Value OpenTap(const Napi::CallbackInfo &info);
+Napi::Value OpenTunnelUdp(const Napi::CallbackInfo &info);
+Napi::Value OpenTunnelRaw(const Napi::CallbackInfo &info);
+Napi::Value TunnelSource(const Napi::CallbackInfo &info);
+Napi::Value SetDeviceUp(const Napi::CallbackInfo &info);
 Napi::Value AttachIngressDrop(const Napi::CallbackInfo &info);
 Napi::Value LoadIngressDrop(const Napi::CallbackInfo &info);
 Napi::Value LockPidfile(const Napi::CallbackInfo &info);
@@ -21,5 +26,6 @@ Napi::Value PidfileHolder(const Napi::CallbackInfo &info);
 
 Napi::Function NetlinkSocketClass(Napi::Env env);
 Napi::Function PortClass(Napi::Env env);
+Napi::Function TunnelSocketClass(Napi::Env env);
 
 #endif
