@@ -4,6 +4,7 @@
  */
 import { ETH_HLEN, sizeWithoutVlan } from '../packet/ethernet.ts';
 import type { Packet } from '../packet/packet.ts';
+import { Refragmenter } from './conntrack/refragment.ts';
 import { DROP } from './drop-reasons.ts';
 import { completeChecksum, hasOffloads, Segmenter } from './segment.ts';
 import type { SlotPool } from './slot-pool.ts';
@@ -13,12 +14,15 @@ export class PortSender {
   private readonly slots: SlotPool;
   private readonly segmenter = new Segmenter();
   private readonly segment: Packet;
+  private readonly refragmenter: Refragmenter;
   /** Ports with something queued: `dirty[0, nDirty)`. */
   private readonly dirty: Vport[] = [];
   private nDirty = 0;
 
-  constructor(slots: SlotPool) {
+  /** `random`: numbers in [0, 1), for fragment ids. */
+  constructor(slots: SlotPool, random: () => number = Math.random) {
     this.slots = slots;
+    this.refragmenter = new Refragmenter(random);
     this.segment = slots.newPacket();
   }
 
@@ -26,7 +30,7 @@ export class PortSender {
   send(pkt: Packet, vport: Vport): number {
     const { backend } = vport;
     const size = sizeWithoutVlan(pkt) - ETH_HLEN;
-    if (pkt.mru !== 0 && size > pkt.mru) return DROP.FRAGMENT;
+    if (pkt.mru !== 0 && size > pkt.mru) return pkt.mru > backend.mtu ? DROP.FRAGMENT : this.sendFragments(pkt, vport);
     if (size > backend.mtu && pkt.gsoType === 0) {
       vport.txErrors++;
       return DROP.OVER_MTU;
@@ -59,6 +63,25 @@ export class PortSender {
     if (vport.isDirty) return;
     vport.isDirty = true;
     this.dirty[this.nDirty++] = vport;
+  }
+
+  /** What conntrack put together goes out as it came in. */
+  private sendFragments(pkt: Packet, vport: Vport): number {
+    const { segment, refragmenter, slots } = this;
+    const n = refragmenter.begin(pkt);
+    let reason: number = n < 0 ? DROP.FRAGMENT : -1;
+    for (let i = 0; i < n; i++) {
+      const slot = slots.take();
+      if (slot < 0) {
+        reason = DROP.NO_MEMORY;
+        break;
+      }
+      segment.reset(slot);
+      refragmenter.write(i, segment, n);
+      this.queue(segment, vport);
+    }
+    segment.slot = -1;
+    return reason;
   }
 
   /** In slots of its own: the packet's bytes may be queued elsewhere with the offloads that they have. */

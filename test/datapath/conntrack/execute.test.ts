@@ -231,6 +231,12 @@ describe('the table', () => {
   });
 });
 
+const ACTIONS: number[][][] = [
+  [ct.commit()],
+  [],
+  [ct.commit(), ct.nat(ct.src(), ct.ip('10.9.9.1', '10.9.9.9'))],
+  [ct.force()],
+];
 test('no frame whatever upsets it', () => {
   const rig = new CtRig();
   const frames = [
@@ -244,7 +250,7 @@ test('no frame whatever upsets it', () => {
       fc.constantFrom(...frames),
       fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 4 }),
       fc.nat(40),
-      fc.constantFrom([ct.commit()], [], [ct.commit(), ct.nat(ct.src(), ct.ip('10.9.9.1', '10.9.9.9'))], [ct.force()]),
+      fc.constantFrom(...ACTIONS),
       (frame, changes, cut, action: number[][]) => {
         const bad = frame.slice(0, Math.max(34, frame.length - cut));
         for (const [at, value] of changes) if (at >= 14 && at < bad.length) bad[at] = value;

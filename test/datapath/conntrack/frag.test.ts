@@ -1,0 +1,134 @@
+/** Fragments: put together before tracking, taken apart on output; bounds and lies. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { CT_STOLEN } from '../../../src/datapath/conntrack/ct-execute.ts';
+import { Refragmenter } from '../../../src/datapath/conntrack/refragment.ts';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { extractHeaders } from '../../../src/flow/flow-extract.ts';
+import { getField, newFlowKey } from '../../../src/flow/flow-key.ts';
+import { Packet } from '../../../src/packet/packet.ts';
+import { checksumsAreRight, eth, ipv4, ipv4With, ipv6, ipv6With } from '../../support/frames.ts';
+import { bytesOf, newArena, packetOf } from '../../support/packets.ts';
+import { CtRig, ct } from './ct-rig.ts';
+
+const LOOK = [ct.zone(1)];
+const payload = (n: number) => Array.from({ length: n }, (_, i) => (i * 7) & 255);
+/** A datagram's IP payload: UDP with all checksums right. */
+const udp4 = (n: number) => ipv4With(17, { payload: payload(n) }).slice(20);
+const udp6 = (n: number) => ipv6With(17, { payload: payload(n) }).slice(40);
+
+/** Fragments of `data` cut after `sizes` bytes each. */
+function cut4(data: readonly number[], sizes: readonly number[], flags = 0): number[][] {
+  let at = 0;
+  return [...sizes, data.length].map((size) => {
+    const piece = data.slice(at, at + size);
+    const more = at + piece.length < data.length ? 0x2000 : 0;
+    const frame = eth(0x0800, ipv4(17, piece, { id: 77, frag: (at >> 3) | more | flags }));
+    at += piece.length;
+    return frame;
+  });
+}
+function cut6(data: readonly number[], sizes: readonly number[]): number[][] {
+  let at = 0;
+  return [...sizes, data.length].map((size) => {
+    const piece = data.slice(at, at + size);
+    const more = at + piece.length < data.length ? 1 : 0;
+    const frame = eth(0x86dd, ipv6(44, [17, 0, at >> 8, (at & 0xf8) | more, 0, 0, 0, 9, ...piece]));
+    at += piece.length;
+    return frame;
+  });
+}
+
+describe('putting together', () => {
+  test.each([
+    ['IPv4', cut4(udp4(100), [40, 40])],
+    ['IPv4, the last one first', cut4(udp4(100), [40, 40]).reverse()],
+    ['IPv6', cut6(udp6(100), [40, 40])],
+    ['IPv6, the last one first', cut6(udp6(100), [40, 40]).reverse()],
+  ])('%s', (name, frames) => {
+    const rig = new CtRig();
+    for (const f of frames.slice(0, -1)) expect(rig.run(f, LOOK).status).toBe(CT_STOLEN);
+    const last = rig.run(frames.at(-1)!, LOOK);
+    expect([last.status, last.state]).toEqual([0, 'new|trk']);
+    expect(checksumsAreRight(last.frame)).toBe(true);
+    expect(last.frame.length).toBe(14 + (name.startsWith('IPv4') ? 20 : 40) + 108);
+    expect(getField(last.key, FIELD.nwFrag)).toBe(0);
+    expect(getField(last.key, FIELD.tpDst)).toBe(53);
+    expect(last.pkt.mru).toBe(name.startsWith('IPv4') ? 60 : 88);
+    expect([rig.conntrack.defragmenter.waiting, rig.conntrack.defragmenter.bytes]).toEqual([0, 0]);
+  });
+
+  test('of different zones never meet', () => {
+    const rig = new CtRig();
+    const [first, second] = cut4(udp4(40), [24]);
+    rig.run(first!, [ct.zone(1)]);
+    expect(rig.run(second!, [ct.zone(2)]).status).toBe(CT_STOLEN);
+    expect(rig.conntrack.defragmenter.waiting).toBe(2);
+  });
+
+  test('is given up after its time, without a trace', () => {
+    const rig = new CtRig();
+    rig.run(cut4(udp4(40), [24])[0]!, LOOK);
+    rig.run(cut6(udp6(40), [24])[0]!, LOOK);
+    rig.now += 30_001;
+    rig.run(cut4(udp4(40), [24])[1]!, LOOK);
+    expect(rig.conntrack.defragmenter.waiting).toBe(2);
+    rig.now += 60_001;
+    rig.run(cut4(udp4(40), [16])[0]!, LOOK);
+    expect(rig.conntrack.defragmenter.waiting).toBe(1);
+  });
+
+  test('overlaps end it; an exact copy is ignored', () => {
+    const rig = new CtRig();
+    const [first, second] = cut4(udp4(100), [40]);
+    rig.run(first!, LOOK);
+    expect(rig.run(first!, LOOK).status, 'the same again').toBeLessThan(0);
+    expect(rig.conntrack.defragmenter.waiting).toBe(1);
+    const overlap = eth(0x0800, ipv4(17, payload(40), { id: 77, frag: (24 >> 3) | 0x2000 }));
+    expect(rig.run(overlap, LOOK).status).toBeLessThan(0);
+    expect(rig.conntrack.defragmenter.waiting).toBe(0);
+    expect(rig.run(second!, LOOK).status, 'it begins anew').toBe(CT_STOLEN);
+  });
+
+  test('memory is bounded, whatever comes', () => {
+    const rig = new CtRig();
+    const piece = payload(1400);
+    for (let id = 0; id < 6000; id++) rig.run(eth(0x0800, ipv4(17, piece, { id, frag: 0x2000 })), LOOK);
+    expect(rig.conntrack.defragmenter.bytes).toBeLessThan((4 << 20) + 4096);
+    rig.now += 31_000;
+    rig.run(eth(0x0800, ipv4(17, piece, { id: 9, frag: 0x2000 })), LOOK);
+    expect(rig.conntrack.defragmenter.waiting).toBe(1);
+  });
+});
+
+test('taken apart and put together again, it is the same', () => {
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.integer({ min: 8, max: 6000 }),
+      fc.integer({ min: 300, max: 1500 }),
+      (isV6, size, mru) => {
+        const arena = newArena(80);
+        const whole = isV6 ? eth(0x86dd, ipv6(17, udp6(size))) : eth(0x0800, ipv4(17, udp4(size)));
+        const pkt = packetOf(arena, whole);
+        pkt.mru = isV6 ? Math.max(mru, 1280) : mru;
+        extractHeaders(pkt, newFlowKey());
+        if (whole.length - 14 <= pkt.mru) return true;
+        const refragmenter = new Refragmenter(() => 0.5);
+        const n = refragmenter.begin(pkt);
+        const rig = new CtRig();
+        for (let i = 0; i < n; i++) {
+          const out = new Packet(arena);
+          out.reset(arena.take());
+          refragmenter.write(i, out, n);
+          if (out.end - out.start - 14 > pkt.mru) return false;
+          const { status, frame } = rig.run(bytesOf(out), LOOK);
+          if (i < n - 1 ? status !== CT_STOLEN : status !== 0) return false;
+          if (i === n - 1) return frame.join() === whole.join();
+        }
+        return false;
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
