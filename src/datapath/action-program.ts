@@ -28,6 +28,7 @@
  *     METER          id
  *     DROP           reason
  *     CT             which of `cts`
+ *     SET_TUNNEL     which of `tunnels`
  *     SET_*          value words, then as many mask words; see set-field.ts
  *
  * "In place" is 1 if the list cannot change what the actions after it see of the flow key, or if none come after it.
@@ -35,11 +36,13 @@
  */
 
 import type { CtArgs } from './conntrack/ct-args.ts';
+import type { TunnelInfo } from './tunnel/tunnel-info.ts';
 
 /** Ops that OVS_ACTION_ATTR has no number for: one for each kind of header that can be set. */
 // biome-ignore format: table
 export const SET_OP = {
   PRIORITY: -1, SKB_MARK: -2, ETHERNET: -3, IPV4: -4, IPV6: -5, TCP: -6, UDP: -7, SCTP: -8, MPLS: -9,
+  TUNNEL: -12,
   CT: -10, // Mark or labels of conntrack: may be installed, but drops; only a ct action sets them.
 } as const;
 
@@ -48,6 +51,8 @@ export interface ActionProgram {
   readonly code: Int32Array;
   /** Arguments of its CT actions, if there are any. */
   readonly cts?: readonly CtArgs[];
+  /** What its SET_TUNNEL instructions set, if there are any. */
+  readonly tunnels?: readonly TunnelInfo[];
   /** The action list as it was sent: the payload of OVS_FLOW_ATTR_ACTIONS. */
   readonly bytes: Uint8Array;
 }

@@ -179,6 +179,11 @@ export class ActionExecutor {
         case A.DROP:
           host.drop(code[arg] === 0 ? DROP.EXPLICIT : DROP.EXPLICIT_ERROR);
           return 0;
+        case SET_OP.TUNNEL:
+          pkt.txTunnel = program.tunnels![code[arg]!]!;
+          // The source port of what is sent comes from it.
+          if (pkt.hash === 0) pkt.hash = hashFlow(key);
+          break;
         case SET_OP.PRIORITY:
           setPriority(pkt, key, code, arg);
           break;

@@ -22,13 +22,16 @@ import {
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR,
 } from '../odp/action-attrs.ts';
+import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
 import { ERRNO } from '../util/errno.ts';
-import type { ActionProgram } from './action-program.ts';
+import { type ActionProgram, SET_OP } from './action-program.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
 import { rewriteCt } from './conntrack/ct-rewrite.ts';
 import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
+import { readSetTunnel, SET_TUNNEL_SIZE } from './tunnel/set-tunnel.ts';
+import type { TunnelInfo } from './tunnel/tunnel-info.ts';
 
 /** A Linux version as one number, to compare. */
 export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
@@ -88,10 +91,11 @@ export function compileActions(
     // A list is shown as the kernel keeps it, and places in it count from there.
     const kept = rewriteCt(dv, at, size, compiler.cts);
     const again = compileList(new DataView(kept.buffer), 0, kept.length, key, kernelCompat);
-    return { code: Int32Array.from(again.code), cts: again.cts, bytes: kept };
+    return { code: Int32Array.from(again.code), cts: again.cts, tunnels: again.tunnels, bytes: kept };
   }
   return {
     code: Int32Array.from(compiler.code),
+    ...(compiler.tunnels.length > 0 && { tunnels: compiler.tunnels }),
     bytes: new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice(),
   };
 }
@@ -127,6 +131,7 @@ const refuse = (what: string, errno: number = ERRNO.EINVAL): never => {
 class Compiler {
   readonly code: number[] = [];
   readonly cts: CtArgs[] = [];
+  readonly tunnels: TunnelInfo[] = [];
   private readonly dv: DataView;
   private readonly base: number;
   private readonly key: FlowKey;
@@ -214,6 +219,11 @@ class Compiler {
       }
       case A.SET:
       case A.SET_MASKED: {
+        if (it.size >= NLA_HDRLEN && (dv.getUint16(it.at + 2, LITTLE_ENDIAN) & 0x3fff) === OVS_KEY_ATTR.TUNNEL) {
+          this.setTunnel(it);
+          stored = SET_TUNNEL_SIZE;
+          break;
+        }
         const n = compileSet(it, it.type === A.SET_MASKED, this.key, shape, this.code);
         if (n < 0) refuse('set of a field that cannot be set here');
         if (it.type === A.SET) stored = n;
@@ -279,6 +289,16 @@ class Compiler {
         refuse(`action ${it.type}`);
     }
     this.stored += stored;
+  }
+
+  private setTunnel(it: AttrCursor): void {
+    const nested = this.dv.getUint16(it.at, LITTLE_ENDIAN);
+    // One attribute, padded, and nothing else; a mask is not allowed.
+    if (it.type === A.SET_MASKED || nested < NLA_HDRLEN || nested > it.size || nlaAlign(nested) !== it.size) {
+      refuse('set(tunnel)');
+    }
+    const tun = readSetTunnel(this.dv, it.at + NLA_HDRLEN, nested - NLA_HDRLEN);
+    this.emit(SET_OP.TUNNEL, this.tunnels.push(tun) - 1);
   }
 
   private userspace(it: AttrCursor, listAt: number, listSize: number): void {

@@ -28,6 +28,8 @@ import { MeterTable } from './meter.ts';
 import { PortSender } from './port-sender.ts';
 import { hasOffloads } from './segment.ts';
 import { SlotPool } from './slot-pool.ts';
+import { tunnelAttrs } from './tunnel/set-tunnel.ts';
+import { copyTunnel, newTunnelInfo } from './tunnel/tunnel-info.ts';
 import { Upcaller, type UpcallSink } from './upcall.ts';
 import { Vport, type VportSpec } from './vport.ts';
 
@@ -92,6 +94,7 @@ export class Datapath implements ActionHost {
   /** Of extractForExecute(), until execute(). */
   private readonly pending: Packet;
   private readonly pendingKey = newFlowKey();
+  private readonly egressTun = newTunnelInfo();
   /** Time of the batch, -1 before its first packet. */
   private now = -1;
   private lastRebalance: number;
@@ -169,6 +172,7 @@ export class Datapath implements ActionHost {
     rx.inPort = vport.portNo;
     if (this.now < 0) this.now = this.clock();
     extractMetadata(rx, rxKey);
+    if (vport.rxTunnel !== undefined) copyTunnel(vport.rxTunnel, rxKey);
     if (extractHeaders(rx, rxKey)) this.process(rx, rxKey);
     else this.drop(DROP.BAD_PACKET);
     rx.slot = -1;
@@ -225,7 +229,16 @@ export class Datapath implements ActionHost {
   }
 
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void {
-    this.upcaller.action(pkt, key, this.ports[pkt.inPort], program, arg);
+    const egress = program.code[arg + 3]!;
+    const egressTunKey = egress === -1 ? undefined : this.egressTunKey(pkt, key, egress);
+    this.upcaller.action(pkt, key, this.ports[pkt.inPort], program, arg, egressTunKey);
+  }
+
+  /** OVS_PACKET_ATTR_EGRESS_TUN_KEY: how the packet would leave through tunnel port `portNo`. */
+  private egressTunKey(pkt: Packet, key: FlowKey, portNo: number): Uint8Array | undefined {
+    if (pkt.hash === 0) pkt.hash = hashFlow(key);
+    const { egressTun } = this;
+    return this.ports[portNo]?.backend.egressTunnel?.(pkt, egressTun) === true ? tunnelAttrs(egressTun) : undefined;
   }
 
   meter(pkt: Packet, id: number): boolean {

@@ -14,7 +14,7 @@ import { ERRNO } from '../util/errno.ts';
 import { Conntrack } from './conntrack/conntrack.ts';
 import { Datapath } from './datapath.ts';
 import type { PortBackend } from './port-backend.ts';
-import type { PortFactory } from './port-factory.ts';
+import type { AttrRange, PortFactory } from './port-factory.ts';
 import type { UpcallSink } from './upcall.ts';
 import type { Vport } from './vport.ts';
 
@@ -110,13 +110,20 @@ export class Datapaths {
 
   /**
    * Makes port `portNo`, which is free.  Throws NetlinkError: EAFNOSUPPORT for a type that there is none of, EEXIST,
-   * EBUSY, EINVAL or ENODEV as the device allows.
+   * EBUSY, EINVAL or ENODEV as the device allows.  `options`: the payload of OVS_VPORT_ATTR_OPTIONS.
    */
-  addPort(dp: Datapath, portNo: number, type: number, name: string, upcallPids: readonly number[]): Vport {
-    return this.attach(dp, portNo, type, this.hashable(this.open(dp, type, name)), upcallPids);
+  addPort(
+    dp: Datapath,
+    portNo: number,
+    type: number,
+    name: string,
+    upcallPids: readonly number[],
+    options?: AttrRange,
+  ): Vport {
+    return this.attach(dp, portNo, type, this.hashable(this.open(dp, type, name, options)), upcallPids);
   }
 
-  private open(dp: Datapath, type: number, name: string): PortBackend {
+  private open(dp: Datapath, type: number, name: string, options: AttrRange | undefined): PortBackend {
     const { portFactory } = this.options;
     switch (type) {
       case OVS_VPORT_TYPE.INTERNAL:
@@ -129,8 +136,11 @@ export class Datapaths {
           // The local port's device is the master of all the others: the same again exists, another one is in the way.
           throw new NetlinkError(ref.dp === dp ? ERRNO.EEXIST : ERRNO.EBUSY, `${name} is a port already`);
         });
-      default:
-        throw new NetlinkError(ERRNO.EAFNOSUPPORT, `vport type ${type}`);
+      default: {
+        const port = portFactory.createTunnel?.(type, name, options);
+        if (port === undefined) throw new NetlinkError(ERRNO.EAFNOSUPPORT, `vport type ${type}`);
+        return port;
+      }
     }
   }
 

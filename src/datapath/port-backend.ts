@@ -39,6 +39,15 @@ export interface PortBackend {
   readonly mtu: number;
   /** Whether the device takes packets with partial checksum and super-packets whole. */
   readonly takesOffloads: boolean;
+  /**
+   * Of a tunnel port: metadata of the frame that is being delivered, in the tunnel words of a flow key.  Frames that are
+   * sent have theirs in `txTunnel`.
+   */
+  readonly rxTunnel?: Int32Array;
+  /** Of a tunnel port: how it was made, as the payload of OVS_VPORT_ATTR_OPTIONS; undefined if there are no options. */
+  tunnelOptions?(): Uint8Array | undefined;
+  /** Of a tunnel port: writes to `out` with what metadata `pkt` would leave; false if it would not. */
+  egressTunnel?(pkt: Packet, out: Int32Array): boolean;
   /** Starts receiving. */
   start(events: PortEvents): void;
   /**

@@ -6,11 +6,22 @@
 import { NetlinkError } from '../netlink/errors.ts';
 import { ARPHRD, IFF } from '../netlink/families/rt-link.ts';
 import type { Arena } from '../packet/packet.ts';
+import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { LinkTable } from './link-table.ts';
 import type { PortBackend } from './port-backend.ts';
 import { NetdevPort } from './port-netdev.ts';
 import { TapPort } from './port-tap.ts';
+import { readTunnelOptions, tunnelKind } from './tunnel/tunnel-kinds.ts';
+import { SystemTunnelSockets } from './tunnel/tunnel-sockets.ts';
+import { TunnelDevices, Tunnels } from './tunnel/tunnels.ts';
+
+/** Payload of an attribute. */
+export interface AttrRange {
+  readonly dv: DataView;
+  readonly at: number;
+  readonly size: number;
+}
 
 export interface PortFactory {
   /**
@@ -24,6 +35,12 @@ export interface PortFactory {
    * for a tunnel whose packets carry metadata that only the kernel sees, EBUSY if another device is its master.
    */
   openNetdev(name: string, check: (ifindex: number) => void): PortBackend;
+  /**
+   * Makes a tunnel port of vport type `type`, with the options that it was asked for with; undefined for a type that there
+   * is none of.  Throws NetlinkError: EINVAL without a UDP port where one is needed, EEXIST if there is a device of that
+   * name, EEXIST or EBUSY if there is such a tunnel already, EADDRINUSE if another program has the UDP port.
+   */
+  createTunnel?(type: number, name: string, options: AttrRange | undefined): PortBackend | undefined;
   /** Brings what is known of devices up to date: called before each command about datapaths or ports. */
   sync?(): void;
 }
@@ -41,16 +58,37 @@ export class SystemPorts implements PortFactory {
   private readonly arena: Arena;
   private readonly links: LinkTable;
   private readonly warn: (message: string) => void;
+  private readonly tunnels: Tunnels;
+  private readonly devices: TunnelDevices;
 
   /** `warn` is told what works only in part. */
   constructor(arena: Arena, links: LinkTable, warn: (message: string) => void) {
     this.arena = arena;
     this.links = links;
     this.warn = warn;
+    this.devices = new TunnelDevices(arena, links);
+    this.tunnels = new Tunnels({
+      arena,
+      sockets: new SystemTunnelSockets(arena),
+      clock: monotonicMs,
+      openDevice: (name) => attempt(name, () => this.devices.open(name)),
+    });
   }
 
   sync(): void {
     this.links.sync();
+  }
+
+  createTunnel(type: number, name: string, options: AttrRange | undefined): PortBackend | undefined {
+    const kind = tunnelKind(type);
+    if (kind === undefined) return undefined;
+    const { dv, at, size } = options ?? NO_OPTIONS;
+    const wanted = readTunnelOptions(kind, name, dv, at, size);
+    if (!isDeviceName(name)) throw new NetlinkError(ERRNO.EINVAL, `device name "${name}"`);
+    if (this.links.byName(name) !== undefined && !this.devices.isLingering(name)) {
+      throw new NetlinkError(ERRNO.EEXIST, name);
+    }
+    return this.tunnels.create(kind, name, wanted);
   }
 
   createInternal(name: string): PortBackend {
@@ -81,8 +119,10 @@ export class SystemPorts implements PortFactory {
   }
 }
 
+const NO_OPTIONS: AttrRange = { dv: new DataView(new ArrayBuffer(0)), at: 0, size: -1 };
+
 /** Turns the Error of a system call into an answer for a client. */
-function attempt(name: string, open: () => PortBackend): PortBackend {
+function attempt<T>(name: string, open: () => T): T {
   try {
     return open();
   } catch (error) {

@@ -104,6 +104,8 @@ export class PortSender {
         }
         segment.reset(slot);
         segmenter.write(i, segment);
+        segment.txTunnel = pkt.txTunnel;
+        segment.hash = pkt.hash;
         this.queue(segment, vport);
       }
     }

@@ -208,6 +208,12 @@ export function setTunnelOnes(mask: FlowMask): void {
 /** Appends the nest for `out`, the key itself or its mask.  `key` decides about address family and options' size. */
 export function putTunnel(w: MessageWriter, key: FlowKey, out: FlowKey): void {
   const nest = w.nest(OVS_KEY_ATTR.TUNNEL);
+  putTunnelAttrs(w, key, out);
+  w.endNest(nest);
+}
+
+/** The attributes in that nest, by themselves. */
+export function putTunnelAttrs(w: MessageWriter, key: FlowKey, out: FlowKey): void {
   const flags = getField(out, FIELD.tunFlags);
   if ((flags & TUN_F.KEY) !== 0) putField(w, T.ID, out, FIELD.tunId);
   const family = getField(key, FIELD.tunPresent);
@@ -226,7 +232,6 @@ export function putTunnel(w: MessageWriter, key: FlowKey, out: FlowKey): void {
   putIfSet(w, T.TP_DST, out, FIELD.tunTpDst);
   if ((flags & TUN_F.OAM) !== 0) w.attrFlag(T.OAM);
   putOptions(w, key, out, flags);
-  w.endNest(nest);
 }
 
 function putOptions(w: MessageWriter, key: FlowKey, out: FlowKey, flags: number): void {

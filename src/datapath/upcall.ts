@@ -85,14 +85,23 @@ export class Upcaller {
     const { info } = this;
     info.cmd = OVS_PACKET_CMD.MISS;
     info.bytes = NO_BYTES;
+    info.egressTunKey = undefined;
     info.userdataSize = info.actionsSize = -1;
     info.portId = this.choosePortId(pkt, vport === undefined ? 0 : choose(vport.upcallPids, pkt.hash));
     return this.send(pkt, key, vport, 0);
   }
 
   /** A USERSPACE action, whose arguments are at `arg` of the program: to whom it says, cut as the packet says. */
-  action(pkt: Packet, key: FlowKey, vport: Vport | undefined, program: ActionProgram, arg: number): number {
+  action(
+    pkt: Packet,
+    key: FlowKey,
+    vport: Vport | undefined,
+    program: ActionProgram,
+    arg: number,
+    egressTunKey?: Uint8Array,
+  ): number {
     const { info } = this;
+    info.egressTunKey = egressTunKey;
     const { code } = program;
     info.cmd = OVS_PACKET_CMD.ACTION;
     info.bytes = program.bytes;
@@ -117,7 +126,6 @@ export class Upcaller {
     info.mru = pkt.mru;
     info.hash = pkt.hash >>> 0;
     info.isHashL4 = key[W_TP] !== 0;
-    info.egressTunKey = undefined;
     let err: number;
     if (info.portId === 0) err = -ERRNO.ENOTCONN;
     else if (pkt.gsoType !== 0) err = this.sendSegments(pkt, key, cutLen);

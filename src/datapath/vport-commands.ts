@@ -29,6 +29,7 @@ import {
   type Replies,
   type Request,
 } from './genl-family.ts';
+import type { AttrRange } from './port-factory.ts';
 import type { Vport } from './vport.ts';
 
 const ATTR = OVS_VPORT_ATTR.type;
@@ -93,6 +94,7 @@ export function announceVportDel(replies: Replies, family: GenlFamily, dp: Datap
 function putVport(w: MessageWriter, dp: Datapath, vport: Vport): void {
   const hasList = (dp.userFeatures & OVS_DP_F.bit.vportPids) !== 0;
   const { backend, upcallPids } = vport;
+  const options = backend.tunnelOptions?.();
   w.attrs(
     OVS_VPORT_ATTR,
     {
@@ -102,9 +104,16 @@ function putVport(w: MessageWriter, dp: Datapath, vport: Vport): void {
       ifindex: backend.ifindex,
       stats: vport.stats(),
       upcallPid: [...upcallPids.subarray(0, hasList ? upcallPids.length : 1)],
+      ...(options && { options }),
     },
     ROOM + 4 * upcallPids.length,
   );
+}
+
+/** Where a request's options are, if it has some. */
+function readOptions(attrs: Request['attrs']): AttrRange | undefined {
+  if (!attrs.has(ATTR.options)) return undefined;
+  return { dv: attrs.dv, at: attrs.offset(ATTR.options), size: attrs.size(ATTR.options) };
 }
 
 class VportCommands {
@@ -132,7 +141,7 @@ class VportCommands {
 
     const portNo = choosePortNo(dp, wanted);
     const pids = readPids(attrs, ATTR.upcallPid, this.nCpus);
-    const vport = this.datapaths.addPort(dp, portNo, type, attrs.string(ATTR.name), pids);
+    const vport = this.datapaths.addPort(dp, portNo, type, attrs.string(ATTR.name), pids, readOptions(attrs));
     this.notify(req, replies, OVS_VPORT_CMD.NEW, { dp, vport });
   }
 

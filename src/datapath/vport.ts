@@ -21,6 +21,8 @@ export class Vport {
   /** The device's name when the port was made: what look-ups by name find. */
   readonly name: string;
   readonly backend: PortBackend;
+  /** Its backend's, beside it so that the hot path finds it in one place. */
+  readonly rxTunnel: Int32Array | undefined;
   /** At least one; 0 for nobody. */
   upcallPids = new Uint32Array(1);
   /** OVS_VPORT_ATTR_UPCALL_STATS. */
@@ -36,6 +38,7 @@ export class Vport {
     this.type = spec.type;
     this.name = spec.name;
     this.backend = spec.backend;
+    this.rxTunnel = spec.backend.rxTunnel;
     this.setUpcallPids(spec.upcallPids ?? []);
   }
 

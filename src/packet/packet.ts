@@ -99,6 +99,9 @@ export class Packet {
   /** OVS_PACKET_ATTR_UPCALL_PID of the execution that this is part of, else 0. */
   upcallPid = 0;
 
+  /** Tunnel metadata for outputs to tunnel ports: a flow key's tunnel words (set(tunnel(...))), or null. */
+  txTunnel: Int32Array | null = null;
+
   // What key extraction found; pushes and pops keep it true.  Bytes from `start`.
   /** Ethertype of a packet without Ethernet header, else 0. */
   packetType = 0;
@@ -133,6 +136,7 @@ export class Packet {
     this.nfct = this.nfctGen = this.nfctInfo = 0;
     this.upcallPid = this.packetType = this.l3 = this.l4 = 0;
     this.isKeyStale = this.isShared = false;
+    this.txTunnel = null;
   }
 
   /** Makes it a copy of `from` (bytes, offloads and metadata) in slot `slot`. */
@@ -169,6 +173,7 @@ export class Packet {
     this.l4 = from.l4;
     this.isKeyStale = from.isKeyStale;
     this.isShared = from.isShared;
+    this.txTunnel = from.txTunnel;
   }
 
   /** Makes it a description of what a port received: the bytes and offloads of `from`, without metadata.  Hot path. */

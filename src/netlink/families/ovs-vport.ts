@@ -8,8 +8,11 @@ export const OVS_VPORT_VERSION = 1;
 /** enum ovs_vport_cmd. */
 export const OVS_VPORT_CMD = { NEW: 1, DEL: 2, GET: 3, SET: 4 } as const;
 
-/** enum ovs_vport_type. */
-export const OVS_VPORT_TYPE = { UNSPEC: 0, NETDEV: 1, INTERNAL: 2, GRE: 3, VXLAN: 4, GENEVE: 5 } as const;
+/** enum ovs_vport_type; those from ERSPAN on only Open Vswitch's own copy of the header has. */
+export const OVS_VPORT_TYPE = {
+  ...{ UNSPEC: 0, NETDEV: 1, INTERNAL: 2, GRE: 3, VXLAN: 4, GENEVE: 5 },
+  ...{ ERSPAN: 107, IP6ERSPAN: 108, IP6GRE: 109 },
+} as const;
 
 /** The port number of a datapath's own (local) port; the number of ports is bounded by OVSP_MAX. */
 export const OVSP_LOCAL = 0;
