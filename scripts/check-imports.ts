@@ -54,6 +54,14 @@ const RULES: Record<string, { may: string[]; why: string }> = {
 /** The one exception: the files in which a process is put together. */
 const ENTRY_POINTS = new Set(['src/vswitchd/main.ts', 'src/datapath/main.ts']);
 
+/** Files that may import a folder more than the rest of theirs. */
+const MORE: Record<string, { may: string[]; why: string }> = {
+  'src/datapath/main.ts': {
+    may: ['unixctl'],
+    why: 'a process has a control socket, which knows no datapath; the rest of the folder serves without one',
+  },
+};
+
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((f) => f.endsWith('.ts'))
   .map((f) => join('src', f));
@@ -78,7 +86,7 @@ for (const [file, imports] of importsOf) {
   }
   for (const target of imports) {
     const other = folderOf(target);
-    if (other === folder || rule.may.includes(other)) continue;
+    if (other === folder || rule.may.includes(other) || MORE[file]?.may.includes(other)) continue;
     if (folder === 'cli' && ENTRY_POINTS.has(target)) continue;
     problems.push(`${file}: must not import ${target}: ${rule.why}`);
   }

@@ -8,6 +8,8 @@ interface DatapathOptions {
   readonly readyFile?: string;
   readonly pidfile?: string;
   readonly logFile?: string;
+  readonly unixctl?: string;
+  readonly kernelCompat?: string;
   readonly verbose: readonly string[];
 }
 
@@ -18,6 +20,8 @@ export function registerDatapath(program: Command): void {
     .option('--ready-file <path>', 'write this file when the datapath can serve; it is removed at the end')
     .option('--pidfile <path>', 'lock this file and write the process id to it')
     .option('--log-file <path>', 'log to this file, too')
+    .option('--unixctl <path>', 'take commands on this socket, from `ovs-appctl -t PATH COMMAND`')
+    .option('--kernel-compat <version>', 'answer as this Linux version does, 6.1 by default; 6.11 has psample')
     .option('-v, --verbose [spec]', 'log levels, as in -vdbg; may be repeated', collectLevels, [])
     .action(async (options: DatapathOptions) => {
       const { runDatapath } = await import('../datapath/main.ts');

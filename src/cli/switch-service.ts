@@ -88,6 +88,8 @@ export class SwitchService {
       'datapath',
       '--ready-file',
       ready,
+      '--unixctl',
+      join(dirs.run, 'tapswitch-datapath.ctl'),
       ...verbose.map((spec) => `-v${spec}`),
     ]);
     await this.supervise(child, ready, fileIsThere(ready));

@@ -27,8 +27,10 @@
  *     PUSH_NSH       the header: 2 to 63 words
  *     METER          id
  *     DROP           reason
+ *     PSAMPLE        group, cookie offset, cookie size or -1 (as for USERSPACE)
  *     CT             which of `cts`
  *     SET_TUNNEL     which of `tunnels`
+ *     END            nothing: the list ends with a packet that no action has used up
  *     SET_*          value words, then as many mask words; see set-field.ts
  *
  * "In place" is 1 if the list cannot change what the actions after it see of the flow key, or if none come after it.
@@ -38,12 +40,13 @@
 import type { CtArgs } from './conntrack/ct-args.ts';
 import type { TunnelInfo } from './tunnel/tunnel-info.ts';
 
-/** Ops that OVS_ACTION_ATTR has no number for: one for each kind of header that can be set. */
+/** Ops that OVS_ACTION_ATTR has no number for: one for each kind of header that can be set, and the end of a list. */
 // biome-ignore format: table
 export const SET_OP = {
   PRIORITY: -1, SKB_MARK: -2, ETHERNET: -3, IPV4: -4, IPV6: -5, TCP: -6, UDP: -7, SCTP: -8, MPLS: -9,
   TUNNEL: -12,
-  CT: -10, // Mark or labels of conntrack: may be installed, but drops; only a ct action sets them.
+  CT: -10, //  Mark or labels of conntrack: may be installed, but drops; only a ct action sets them.
+  END: -11, // What is left of the packet is dropped.
 } as const;
 
 export interface ActionProgram {

@@ -48,6 +48,8 @@ const MAX_LEVEL = 5;
 const KEY_CLONES = MAX_LEVEL - 2;
 /** DEFERRED_ACTION_FIFO_SIZE; one place stays empty. */
 const FIFO_SIZE = 10;
+/** A probability of 1. */
+const ALWAYS = 0xffffffff;
 
 /** What actions need of the datapath. */
 export interface ActionHost {
@@ -57,6 +59,8 @@ export interface ActionHost {
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void;
   /** Looks up the flow of a recirculated packet and runs its actions; an upcall if there is none. */
   process(pkt: Packet, key: FlowKey): number;
+  /** Sends a copy for a PSAMPLE action, whose arguments are at `arg`; it was chosen with `probability`, of 2^32. */
+  psample(pkt: Packet, program: ActionProgram, arg: number, probability: number): void;
   /** Sends a packet through a meter; returns whether it exceeds it.  A meter that is not there lets all pass. */
   meter(pkt: Packet, id: number): boolean;
   /** Runs a CT action: 0, CT_STOLEN or -errno. */
@@ -72,6 +76,8 @@ export class ActionExecutor {
   private readonly host: ActionHost;
   private readonly slots: SlotPool;
   private level = 0;
+  /** Of the SAMPLE that this is inside, as int32; 0 outside. */
+  private probability = 0;
   private readonly keys: FlowKey[] = Array.from({ length: KEY_CLONES }, newFlowKey);
 
   // Deferred runs: a FIFO that is filled and emptied once for each packet received.
@@ -81,6 +87,7 @@ export class ActionExecutor {
   /** Where in the program to begin and end; beginning at -1 means recirculation. */
   private readonly fifoFrom = new Int32Array(FIFO_SIZE);
   private readonly fifoTo = new Int32Array(FIFO_SIZE);
+  private readonly fifoProbability = new Int32Array(FIFO_SIZE);
   private head = 0;
   private tail = 0;
 
@@ -137,12 +144,25 @@ export class ActionExecutor {
           if (pc >= to) return err;
           break;
         }
-        case A.SAMPLE:
-          if (this.isSampled(code[arg]!)) {
-            const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
-            if (pc >= to) return err;
+        case A.SAMPLE: {
+          if (!this.isSampled(code[arg]!)) {
+            if (pc >= to) host.drop(DROP.LAST_ACTION);
+            break;
           }
+          const outer = this.probability;
+          this.probability = code[arg]!;
+          const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
+          this.probability = outer;
+          if (pc >= to) return err;
           break;
+        }
+        case A.PSAMPLE:
+          host.psample(pkt, program, arg, this.probability >>> 0 || ALWAYS);
+          pkt.cutLen = 0;
+          break;
+        case SET_OP.END:
+          host.drop(DROP.LAST_ACTION);
+          return 0;
         case A.CLONE: {
           const err = this.cloneRun(pkt, key, program, arg + 1, pc, pc >= to, code[arg] === 0);
           if (pc >= to) return err;
@@ -166,8 +186,9 @@ export class ActionExecutor {
           switch (decTtl(pkt, key)) {
             case TTL.EXPIRED:
               // The rest is not for this packet any more.
-              if (arg === pc) host.drop(DROP.TTL);
-              return this.cloneRun(pkt, key, program, arg, pc, true, false);
+              if (code[arg] !== SET_OP.END) return this.cloneRun(pkt, key, program, arg, pc, true, false);
+              host.drop(DROP.TTL);
+              return 0;
             case TTL.BAD:
               isGood = false;
           }
@@ -256,6 +277,7 @@ export class ActionExecutor {
     this.fifoPrograms[i] = program;
     this.fifoFrom[i] = from;
     this.fifoTo[i] = to;
+    this.fifoProbability[i] = this.probability;
     if (from < 0) this.fifoKeys[i]![W_RECIRC] = to;
   }
 
@@ -264,11 +286,13 @@ export class ActionExecutor {
       const i = this.tail++;
       const pkt = this.fifoPackets[i]!;
       const key = this.fifoKeys[i]!;
+      this.probability = this.fifoProbability[i]!;
       if (this.fifoFrom[i]! < 0) this.host.process(pkt, key);
       else this.run(pkt, key, this.fifoPrograms[i]!, this.fifoFrom[i]!, this.fifoTo[i]!);
       pkt.slot = -1;
     }
     this.head = this.tail = 0;
+    this.probability = 0;
   }
 
   /** `probability`: a fraction of 2^32 as int32; -1 is always. */

@@ -29,15 +29,11 @@ import { type ActionProgram, SET_OP } from './action-program.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
 import { rewriteCt } from './conntrack/ct-rewrite.ts';
+import { DEFAULT_KERNEL, KERNEL_WITH_DROP, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
 import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
+import { readPsample } from './psample.ts';
 import { readSetTunnel, SET_TUNNEL_SIZE } from './tunnel/set-tunnel.ts';
 import type { TunnelInfo } from './tunnel/tunnel-info.ts';
-
-/** A Linux version as one number, to compare. */
-export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
-/** Whose answers are given unless something else is asked for: Linux 6.1's, which stock tools are tested with. */
-export const DEFAULT_KERNEL = linuxVersion(6, 1);
-const KERNEL_WITH_DROP = linuxVersion(6, 7);
 
 const A = OVS_ACTION_ATTR;
 /** Payload sizes; -1 is checked by the action itself.  What is missing is refused. */
@@ -66,11 +62,16 @@ const SIZES: readonly (number | undefined)[] = Object.assign([], {
   [A.ADD_MPLS]: 8,
   [A.DEC_TTL]: -1,
   [A.DROP]: 4,
+  [A.PSAMPLE]: -1,
 });
 /** Actions that leave the flow key as it is for those that come after them. */
-const KEEPS_KEY = new Set<number>([A.OUTPUT, A.RECIRC, A.TRUNC, A.USERSPACE]);
+const KEEPS_KEY = new Set<number>([A.OUTPUT, A.RECIRC, A.TRUNC, A.USERSPACE, A.DROP, A.PSAMPLE]);
 /** What the kernel stores of a CT action: its header and a struct ovs_conntrack_info. */
 const CT_INFO_SIZE = 164;
+/** Actions after which nothing is left of a packet, if they come last. */
+const USES_UP = new Set<number>([
+  ...[A.OUTPUT, A.RECIRC, A.USERSPACE, A.SAMPLE, A.CLONE, A.CHECK_PKT_LEN, A.DROP, A.PSAMPLE],
+]);
 /** Largest attribute. */
 const MAX_ATTR = 0xffff;
 
@@ -146,8 +147,12 @@ class Compiler {
     this.kernelCompat = kernelCompat;
   }
 
-  /** Compiles one list.  `shape` is changed. */
+  /**
+   * Compiles one list.  `shape` is changed.  What is left of a packet at the end of a list whose last action does not use
+   * it up is dropped, for a reason of its own.
+   */
   list(at: number, size: number, shape: PacketShape, depth: number): void {
+    let last: number = A.UNSPEC;
     if (depth > MAX_ACTION_DEPTH) refuse('nested too deep', ERRNO.EOVERFLOW);
     const it = new AttrCursor(this.dv, at, at + size, 'OVS_ACTION_ATTR');
     while (it.next()) {
@@ -155,7 +160,9 @@ class Compiler {
       if (want === undefined || (want !== it.size && want !== -1)) refuse(`action ${it.type} of ${it.size} bytes`);
       const isLast = it.at + nlaAlign(it.size) >= at + size;
       this.action(it, shape, depth, isLast, at, size);
+      last = it.type;
     }
+    if (!USES_UP.has(last)) this.emit(SET_OP.END);
   }
 
   private emit(op: number, ...args: number[]): void {
@@ -285,6 +292,9 @@ class Compiler {
         if (this.kernelCompat < KERNEL_WITH_DROP || !isLast) refuse('drop');
         this.emit(A.DROP, this.u32(it.at) | 0);
         break;
+      case A.PSAMPLE:
+        this.psample(it);
+        break;
       default:
         refuse(`action ${it.type}`);
     }
@@ -318,6 +328,14 @@ class Compiler {
       wantsActions ? listAt - this.base : 0,
       wantsActions ? listSize : -1,
     );
+  }
+
+  private psample(it: AttrCursor): void {
+    if (this.kernelCompat < KERNEL_WITH_PSAMPLE) refuse('psample');
+    const action = readPsample(this.dv, it.at - NLA_HDRLEN);
+    if (typeof action === 'number') throw new NetlinkError(action, 'actions: psample');
+    const { group, cookieAt, cookieSize } = action;
+    this.emit(A.PSAMPLE, group | 0, cookieSize < 0 ? 0 : cookieAt - this.base, cookieSize);
   }
 
   private pushMpls(it: AttrCursor, shape: PacketShape): void {

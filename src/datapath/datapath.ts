@@ -26,6 +26,7 @@ import { DROP, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
 import { FlowTable } from './flow-table.ts';
 import { MeterTable } from './meter.ts';
 import { PortSender } from './port-sender.ts';
+import type { PsampleWriter } from './psample.ts';
 import { hasOffloads } from './segment.ts';
 import { SlotPool } from './slot-pool.ts';
 import { tunnelAttrs } from './tunnel/set-tunnel.ts';
@@ -49,6 +50,8 @@ export interface DatapathOptions {
   readonly upcallSink: UpcallSink;
   /** Connections of the network namespace; its own if left out. */
   readonly conntrack?: Conntrack;
+  /** Where samples go; nowhere if left out. */
+  readonly psample?: PsampleWriter;
   /** Numbers in [0, 1), for SAMPLE and hash seeds. */
   readonly random?: () => number;
 }
@@ -89,6 +92,7 @@ export class Datapath implements ActionHost {
   private readonly executor: ActionExecutor;
   private readonly tracking: CtExecutor;
   private readonly upcaller: Upcaller;
+  private readonly samples: PsampleWriter | undefined;
   private readonly rx: Packet;
   private readonly rxKey = newFlowKey();
   /** Of extractForExecute(), until execute(). */
@@ -114,6 +118,7 @@ export class Datapath implements ActionHost {
       now: () => this.now,
     });
     this.upcaller = new Upcaller(this, this.slots, options.upcallSink);
+    this.samples = options.psample;
     this.rx = this.slots.newPacket();
     this.pending = this.slots.newPacket();
   }
@@ -239,6 +244,11 @@ export class Datapath implements ActionHost {
     if (pkt.hash === 0) pkt.hash = hashFlow(key);
     const { egressTun } = this;
     return this.ports[portNo]?.backend.egressTunnel?.(pkt, egressTun) === true ? tunnelAttrs(egressTun) : undefined;
+  }
+
+  psample(pkt: Packet, { code, bytes }: ActionProgram, arg: number, probability: number): void {
+    const ifindex = this.ports[pkt.inPort]?.backend.ifindex ?? 0;
+    this.samples?.sample(pkt, ifindex, probability, code[arg]! >>> 0, bytes, code[arg + 1]!, code[arg + 2]!);
   }
 
   meter(pkt: Packet, id: number): boolean {

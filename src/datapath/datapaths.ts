@@ -13,8 +13,10 @@ import type { Arena } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { Conntrack } from './conntrack/conntrack.ts';
 import { Datapath } from './datapath.ts';
+import { DEFAULT_KERNEL } from './kernel-compat.ts';
 import type { PortBackend } from './port-backend.ts';
 import type { AttrRange, PortFactory } from './port-factory.ts';
+import type { PsampleWriter } from './psample.ts';
 import type { UpcallSink } from './upcall.ts';
 import type { Vport } from './vport.ts';
 
@@ -30,6 +32,9 @@ export interface DatapathsOptions {
   readonly clock: () => number;
   readonly portFactory: PortFactory;
   readonly upcallSink: UpcallSink;
+  readonly psample?: PsampleWriter;
+  /** Which kernel's answers are given: see kernel-compat.ts. */
+  readonly kernelCompat?: number;
   readonly random?: () => number;
 }
 
@@ -38,6 +43,7 @@ const FIRST_FAKE_IFINDEX = 0x100000;
 
 export class Datapaths {
   private readonly options: DatapathsOptions;
+  readonly kernelCompat: number;
   /** Connections of this network namespace: all datapaths share them. */
   readonly conntrack: Conntrack;
   /** By dp_ifindex, in the order in which they were made. */
@@ -48,6 +54,7 @@ export class Datapaths {
 
   constructor(options: DatapathsOptions) {
     this.options = options;
+    this.kernelCompat = options.kernelCompat ?? DEFAULT_KERNEL;
     this.conntrack = new Conntrack(options.random === undefined ? {} : { random: options.random });
   }
 
@@ -86,8 +93,12 @@ export class Datapaths {
    * name, or what the device's creation says.  `prepare` sets up the datapath before it has a port.
    */
   create(name: string, upcallPids: readonly number[], prepare: (dp: Datapath) => void): Datapath {
-    const { arena, clock, upcallSink, portFactory, random } = this.options;
-    const dp = new Datapath({ name, arena, clock, upcallSink, conntrack: this.conntrack, ...(random && { random }) });
+    const { arena, clock, upcallSink, psample, portFactory, random } = this.options;
+    const dp = new Datapath({
+      ...{ name, arena, clock, upcallSink, conntrack: this.conntrack },
+      ...(psample && { psample }),
+      ...(random && { random }),
+    });
     try {
       prepare(dp);
       const backend = this.hashable(portFactory.createInternal(name));

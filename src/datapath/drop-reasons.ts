@@ -21,6 +21,7 @@ export const DROP = {
   TTL: 13,
   METER: 14,
   CONNTRACK: 15, //         conntrack refused it: a limit, a clash, a bad fragment
+  LAST_ACTION: 16, //       the end of the actions, or none: what openvswitch calls a drop
 } as const;
 export type DropReason = (typeof DROP)[keyof typeof DROP];
 export const N_DROP_REASONS = Object.keys(DROP).length;

@@ -99,10 +99,10 @@ function readUfid(attrs: AttrTable): Uint8Array | undefined {
 }
 const readUfidFlags = (attrs: AttrTable): number => (attrs.has(ATTR.ufidFlags) ? attrs.u32(ATTR.ufidFlags) : 0);
 
-/** Checks the actions of a request against `key` under `mask`, which were read before. */
-function readActions(attrs: AttrTable): ActionProgram {
+/** Checks the actions of a request against `key` under `mask`, which were read before, as that kernel does. */
+function readActions(attrs: AttrTable, kernelCompat: number): ActionProgram {
   for (let i = 0; i < FLOW_WORDS; i++) maskedKey[i] = key[i]! & mask[i]!;
-  return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), maskedKey);
+  return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), maskedKey, kernelCompat);
 }
 
 class FlowCommands {
@@ -119,7 +119,7 @@ class FlowCommands {
     }
     getMatch(nestOf(attrs, ATTR.key), maskNestOf(attrs), key, mask);
     const ufid = readUfid(attrs);
-    const program = readActions(attrs);
+    const program = readActions(attrs, this.datapaths.kernelCompat);
     const dp = this.datapath(req);
     const { table } = dp;
 
@@ -146,7 +146,7 @@ class FlowCommands {
     if (attrs.has(ATTR.actions)) {
       // Actions are checked against a key, even where the UFID names the flow.
       if (!attrs.has(ATTR.key)) throw new NetlinkError(ERRNO.EINVAL, 'set flow: actions without key');
-      program = readActions(attrs);
+      program = readActions(attrs, this.datapaths.kernelCompat);
     }
     const { dp, flow } = this.find(req, ufid);
     if (program !== undefined) flow.program = program;

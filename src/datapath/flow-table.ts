@@ -55,6 +55,10 @@ export class FlowTable {
   get nMasks(): number {
     return this.masks.length;
   }
+  /** In the order in which look-ups try them.  Not to be changed. */
+  allMasks(): readonly Mask[] {
+    return this.masks;
+  }
   get maskCacheSize(): number {
     return this.cache.size;
   }

@@ -48,6 +48,8 @@ export interface GenlFamily {
   readonly prepare?: () => void;
   /** Multicast group, which has the family's name; 0 if it has none. */
   readonly group: number;
+  /** Its groups, where they have names of their own. */
+  readonly namedGroups?: readonly { readonly id: number; readonly name: string }[];
 }
 
 /** One request.  The server reuses it: valid until the command returns. */

@@ -13,10 +13,13 @@ import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import { Arena, SLOT_SIZE } from '../packet/packet.ts';
+import { UnixctlError, UnixctlServer } from '../unixctl/unixctl-server.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { openLogFile, RateLimit, setLevelsFromString, vlog } from '../util/vlog.ts';
+import { controlCommands } from './dp-control.ts';
 import { removeLeftover } from './ingress-drop.ts';
+import { parseKernel } from './kernel-compat.ts';
 import { LinkTable } from './link-table.ts';
 import { groupsOf, kernelFamilies, ProcListeners } from './multicast.ts';
 import type { DatapathProcessOptions } from './options.ts';
@@ -46,6 +49,7 @@ export async function runDatapath(options: DatapathProcessOptions = {}): Promise
   applyLogOptions(options);
   if (options.pidfile !== undefined) lockPidfile(options.pidfile);
   const datapath = await startDatapath(options);
+  const unixctl = await listenForCommands(options.unixctl, datapath);
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
   const ended = new Promise<string>((resolve) => {
@@ -55,7 +59,30 @@ export async function runDatapath(options: DatapathProcessOptions = {}): Promise
   log.info(() => `serving at netlink port id ${datapath.portId} (process ${process.pid})`);
   log.info(`${await ended}: ending`);
   for (const file of [options.readyFile, options.pidfile]) if (file !== undefined) rmSync(file, { force: true });
+  await unixctl?.close();
   datapath.close();
+}
+
+/** The control socket: dp-control.ts says what it can be asked. */
+async function listenForCommands(
+  path: string | undefined,
+  { server }: RunningDatapath,
+): Promise<UnixctlServer | undefined> {
+  if (path === undefined) return undefined;
+  const commands = controlCommands(server.datapaths).map((command) => ({
+    ...command,
+    run: (args: readonly string[]) => {
+      try {
+        return command.run(args);
+      } catch (error) {
+        if (error instanceof RangeError) throw new UnixctlError(error.message, { cause: error });
+        throw error;
+      }
+    },
+  }));
+  const unixctl = new UnixctlServer('tapswitch-datapath', commands);
+  await unixctl.listen(path);
+  return unixctl;
 }
 
 /** Starts serving in this process.  Throws an Error that says what is in the way. */
@@ -63,12 +90,13 @@ export async function startDatapath(options: DatapathProcessOptions = {}): Promi
   if (!hasNetAdmin()) {
     throw new Error('the datapath needs CAP_NET_ADMIN: run it as root, or in a user namespace (unshare -rn)');
   }
+  const kernelCompat = parseKernel(options.kernelCompat ?? '6.1');
   const usedGroups = await askKernel();
   const portId = options.portId ?? DATAPATH_PORT_ID;
   const transport = openTransport(portId);
   const netfilter = openNetfilter(portId);
   try {
-    return serve(transport, netfilter, usedGroups);
+    return serve(transport, netfilter, usedGroups, kernelCompat);
   } catch (error) {
     transport.close();
     netfilter?.close();
@@ -80,6 +108,7 @@ function serve(
   transport: NetlinkTransport,
   netfilter: NetlinkTransport | undefined,
   usedGroups: ReadonlySet<number>,
+  kernelCompat: number,
 ): RunningDatapath {
   let server: DatapathServer | undefined;
   const links = new LinkTable(() => native().openNetlink(NETLINK_ROUTE, 0, 1 << 20), {
@@ -96,6 +125,7 @@ function serve(
       arena,
       log,
       usedGroups,
+      kernelCompat,
       portFactory: new SystemPorts(arena, links, (message) => log.warn(message)),
       listeners: new ProcListeners(monotonicMs),
     });

@@ -84,7 +84,8 @@ function describe(family: GenlFamily): FamilyAttrs {
         (op.dumpit === undefined ? 0 : GENL.CMD_CAP_DUMP),
     })),
   };
-  if (family.group !== 0) attrs.mcastGroups = [{ id: family.group, name: family.name }];
+  if (family.namedGroups !== undefined) attrs.mcastGroups = [...family.namedGroups];
+  else if (family.group !== 0) attrs.mcastGroups = [{ id: family.group, name: family.name }];
   return attrs;
 }
 

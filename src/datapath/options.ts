@@ -8,6 +8,10 @@ export interface DatapathProcessOptions {
   readonly logFile?: string;
   /** Log levels, as after `-v`. */
   readonly verbose?: readonly string[];
+  /** Where to listen for `ovs-appctl -t`; nowhere if left out.  See dp-control.ts. */
+  readonly unixctl?: string;
+  /** Answer as this Linux version does, "6.12" say; 6.1 if left out. */
+  readonly kernelCompat?: string;
   /** Port id to serve at, for tests that run beside another datapath. */
   readonly portId?: number;
 }

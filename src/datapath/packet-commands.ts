@@ -73,15 +73,15 @@ function execute(req: Request, datapaths: Datapaths): void {
   const dp = datapaths.find(req.dpIfindex);
   if (dp === undefined) throw new NetlinkError(ERRNO.ENODEV, `datapath ${req.dpIfindex}`);
   extract(dp, attrs);
-  const error = dp.execute(key, readProgram(dp, attrs, given), readOptions(attrs));
+  const error = dp.execute(key, readProgram(dp, attrs, given, datapaths.kernelCompat), readOptions(attrs));
   if (error < 0) throw new NetlinkError(-error, 'execute');
 }
 
 /** Checks the actions against the packet; if they are not to be executed, drops it, so that its memory comes back. */
-function readProgram(dp: Datapath, attrs: AttrTable, given: number): ActionProgram {
+function readProgram(dp: Datapath, attrs: AttrTable, given: number, kernelCompat: number): ActionProgram {
   try {
     checkTuples(given);
-    return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), key);
+    return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), key, kernelCompat);
   } catch (error) {
     dp.execute(key, EMPTY_PROGRAM, { isBatched: true });
     throw error;

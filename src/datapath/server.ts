@@ -21,19 +21,22 @@ import { datapathFamily } from './dp-commands.ts';
 import { flowFamily } from './flow-commands.ts';
 import type { GenlFamily } from './genl-family.ts';
 import { GenlServer, type GroupListeners } from './genl-server.ts';
+import { DEFAULT_KERNEL, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
 import { meterFamily } from './meter-commands.ts';
 import { chooseGroups } from './multicast.ts';
 import { nlctrlFamily } from './nlctrl-server.ts';
 import { packetFamily } from './packet-commands.ts';
 import type { PortFactory } from './port-factory.ts';
+import { PsampleWriter, psampleFamily } from './psample.ts';
 import { UpcallWriter } from './upcall-writer.ts';
 import { announceVportDel, vportFamily } from './vport-commands.ts';
 
 /** Families' numbers: those that the module gets on a machine that has just been started. */
 // biome-ignore format: table
-const FAMILY_ID = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25 } as const;
-/** Families with a multicast group: all of ours but packet. */
+const FAMILY_ID = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25, PSAMPLE: 0x26 } as const;
+/** Multicast groups: one for each family of openvswitch but packet, and two of psample where that is served. */
 const N_GROUPS = 5;
+const N_PSAMPLE_GROUPS = 2;
 
 export interface DatapathServerOptions {
   /** Bound to the port id that clients know.  Closed by its owner. */
@@ -53,6 +56,8 @@ export interface DatapathServerOptions {
   readonly nCpus?: number;
   /** Numbers in [0, 1), for SAMPLE and hash seeds. */
   readonly random?: () => number;
+  /** Which kernel's answers are given: see kernel-compat.ts. */
+  readonly kernelCompat?: number;
 }
 
 export class DatapathServer {
@@ -69,7 +74,22 @@ export class DatapathServer {
     const nCpus = options.nCpus ?? availableParallelism();
     this.log = log;
     const upcallSink = new UpcallWriter(transport, FAMILY_ID.PACKET, arena);
-    const datapaths = new Datapaths({ arena, clock, portFactory, upcallSink, ...(random && { random }) });
+    const kernelCompat = options.kernelCompat ?? DEFAULT_KERNEL;
+    const hasPsample = kernelCompat >= KERNEL_WITH_PSAMPLE;
+    const groups = chooseGroups(options.usedGroups ?? new Set(), N_GROUPS + (hasPsample ? N_PSAMPLE_GROUPS : 0));
+    const group = (i: number): number => groups[i] ?? 0;
+    const [configGroup, packetsGroup] = [group(N_GROUPS), group(N_GROUPS + 1)];
+    const psample = hasPsample
+      ? new PsampleWriter({
+          ...{ transport, arena, packetsGroup, familyId: FAMILY_ID.PSAMPLE },
+          ...(listeners && { listeners }),
+        })
+      : undefined;
+    const datapaths = new Datapaths({
+      ...{ arena, clock, portFactory, upcallSink, kernelCompat },
+      ...(psample && { psample }),
+      ...(random && { random }),
+    });
     this.datapaths = datapaths;
     this.genl = new GenlServer({
       transport,
@@ -83,8 +103,6 @@ export class DatapathServer {
       options.netfilter &&
       new CtnetlinkServer({ transport: options.netfilter, tracker: datapaths.conntrack.tracker, clock, log });
 
-    const groups = chooseGroups(options.usedGroups ?? new Set(), N_GROUPS);
-    const group = (i: number): number => groups[i] ?? 0;
     this.datapathFamily = datapathFamily({ id: FAMILY_ID.DATAPATH, group: group(0), datapaths, nCpus });
     this.vports = vportFamily({ id: FAMILY_ID.VPORT, group: group(1), datapaths, nCpus });
     for (const family of [
@@ -98,6 +116,7 @@ export class DatapathServer {
     ]) {
       this.genl.register(family);
     }
+    if (hasPsample) this.genl.register(psampleFamily({ id: FAMILY_ID.PSAMPLE, configGroup, packetsGroup }));
   }
 
   /** Starts answering. */

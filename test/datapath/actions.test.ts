@@ -1,7 +1,7 @@
 /** What each action does to packets, as the ports behind a datapath see it. */
 import { describe, expect, test } from 'vitest';
-import { linuxVersion } from '../../src/datapath/compile-actions.ts';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
+import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
 import {
@@ -343,6 +343,30 @@ describe('set', () => {
     a.inject([short]);
     expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[], 1]);
   });
+});
+
+test('what no action uses up is dropped at the end of the actions, and counted', () => {
+  const lab = new Lab();
+  const a = lab.port(1);
+  lab.port(2);
+  const drops = (...list: number[][]) => {
+    lab.dp.table.flush();
+    lab.flow(FRAME, 1, list);
+    a.inject([FRAME]);
+    const n = lab.dp.drops[DROP.LAST_ACTION];
+    lab.dp.drops.fill(0);
+    return n;
+  };
+  expect(drops()).toBe(1);
+  expect(drops(output(2))).toBe(0);
+  expect(drops(output(2), trunc(20))).toBe(1);
+  expect(drops(userspace(5))).toBe(0);
+  expect(drops(clone(), output(2))).toBe(1);
+  expect(drops(clone(output(2)), sample(0x90000000, output(2)))).toBe(0);
+  // Not chosen.
+  expect(drops(output(2), sample(0x10000000, output(2)))).toBe(1);
+  expect(drops(sample(0x10000000, output(2)), output(2))).toBe(0);
+  expect(drops(checkPktLen(1000, output(2).flat(), []))).toBe(1);
 });
 
 test('the actions of a thousand packets take no slots with them', () => {

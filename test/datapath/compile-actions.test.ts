@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SET_OP } from '../../src/datapath/action-program.ts';
-import { linuxVersion } from '../../src/datapath/compile-actions.ts';
+import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
@@ -23,6 +23,7 @@ import {
   popEth,
   popMpls,
   popVlan,
+  psample,
   pushEth,
   pushMpls,
   pushVlan,
@@ -185,33 +186,39 @@ describe('compileActions', () => {
     expect(outcome([drop(0)], TCP4, linuxVersion(6, 6))).toBe('EINVAL');
   });
 
+  test('psample is known to later kernels still', () => {
+    const kernel = linuxVersion(6, 11);
+    const bare = (...attrs: number[][]) => attr(A.PSAMPLE | 0x8000, attrs.flat());
+    expect(outcome([psample(1)], TCP4, linuxVersion(6, 10))).toBe('EINVAL');
+    expect(outcome([psample(1), psample(2, bytes('00112233445566778899aabbccddeeff')), output(1)], TCP4, kernel)).toBe(
+      'ok',
+    );
+    expect(outcome([psample(1, zero(17))], TCP4, kernel)).toBe('ERANGE');
+    expect(outcome([bare(attr(2, [1]))], TCP4, kernel)).toBe('EINVAL');
+    expect(outcome([bare(attr(1, [1, 2]))], TCP4, kernel)).toBe('EINVAL');
+    expect(outcome([bare(attr(1, zero(8)))], TCP4, kernel)).toBe('EINVAL');
+    expect(outcome([bare(attr(1, u32(1)), attr(3))], TCP4, kernel)).toBe('EINVAL');
+    expect(outcome([attr(A.PSAMPLE, attr(1, u32(1)))], TCP4, kernel)).toBe('EINVAL');
+    expect(outcome([bare(attr(1, u32(1)), [1, 2, 3, 4])], TCP4, kernel)).toBe('EINVAL');
+  });
+
   test('a program, and the bytes as they were sent', () => {
     const list = [output(3), setMasked(K.TCP, be32(0x00500051), be32(-1)), pushVlan(0x88a8, 0x1fff)].flat();
     const program = compileList(list, TCP4);
-    expect([...program.code]).toEqual([A.OUTPUT, 1, 3, SET_OP.TCP, 2, 0x00500051, -1, A.PUSH_VLAN, 1, 0x88a81fff | 0]);
+    expect([...program.code]).toEqual([
+      ...[A.OUTPUT, 1, 3, SET_OP.TCP, 2, 0x00500051, -1, A.PUSH_VLAN, 1, 0x88a81fff | 0],
+      // Nothing has used the packet up.
+      ...[SET_OP.END, 0],
+    ]);
     expect([...program.bytes]).toEqual(list);
   });
 
   test('nested lists stand inside their action; in place where the key is kept or nothing follows', () => {
     const list = [sample(9, output(1)), clone(popVlan()), clone(popVlan())].flat();
     expect([...compileList(list, TAGGED).code]).toEqual([
-      A.SAMPLE,
-      5,
-      9,
-      1,
-      A.OUTPUT,
-      1,
-      1,
-      A.CLONE,
-      3,
-      0,
-      A.POP_VLAN,
-      0,
-      A.CLONE,
-      3,
-      1,
-      A.POP_VLAN,
-      0,
+      ...[A.SAMPLE, 5, 9, 1, A.OUTPUT, 1, 1],
+      ...[A.CLONE, 5, 0, A.POP_VLAN, 0, SET_OP.END, 0],
+      ...[A.CLONE, 5, 1, A.POP_VLAN, 0, SET_OP.END, 0],
     ]);
     expect([...compileList(checkPktLen(70, output(1), [...popVlan(), ...output(2)]), TAGGED).code]).toEqual([
       A.CHECK_PKT_LEN,

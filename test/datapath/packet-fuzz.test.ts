@@ -1,7 +1,7 @@
 /** Any actions on any frames: nothing throws, no slot is lost, ports and upcalls get what fits into a frame. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { linuxVersion } from '../../src/datapath/compile-actions.ts';
+import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
 import type { Offloads } from '../../src/datapath/port-memory.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
@@ -21,6 +21,7 @@ import {
   popMpls,
   popNsh,
   popVlan,
+  psample,
   pushEth,
   pushMpls,
   pushNsh,
@@ -119,6 +120,7 @@ const leaf = fc.constantFrom(
   pushNsh([0, 3, 2, 3, 0, 0, 0, 1], md2(...Array<number>(240).fill(6))),
   popNsh(),
   meter(1),
+  psample(1, [1, 2]),
   drop(1),
   set(K.PRIORITY, u32(7)),
   setMasked(K.ETHERNET, zero(12), zero(12)),

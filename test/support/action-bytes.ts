@@ -2,6 +2,7 @@
 import {
   OVS_ACTION_ATTR as A,
   OVS_CHECK_PKT_LEN_ATTR,
+  OVS_PSAMPLE_ATTR,
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR,
 } from '../../src/odp/action-attrs.ts';
@@ -41,6 +42,12 @@ export const md1 = (fill: number) => attr(OVS_NSH_KEY_ATTR.MD1, Array<number>(16
 export const md2 = (...metadata: number[]) => attr(OVS_NSH_KEY_ATTR.MD2, metadata);
 export const popNsh = () => attr(A.POP_NSH);
 export const meter = (id: number) => attr(A.METER, u32(id));
+/** With NLA_F_NESTED. */
+export const psample = (group: number, cookie?: readonly number[]) =>
+  attr(A.PSAMPLE | 0x8000, [
+    ...attr(OVS_PSAMPLE_ATTR.GROUP, u32(group)),
+    ...(cookie === undefined ? [] : attr(OVS_PSAMPLE_ATTR.COOKIE, cookie)),
+  ]);
 export const drop = (reason: number) => attr(A.DROP, u32(reason));
 export const decTtl = (...list: number[][]) => attr(A.DEC_TTL, attr(1, list.flat()));
 export const sample = (probability: number, ...list: number[][]) =>

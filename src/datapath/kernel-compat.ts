@@ -1,0 +1,22 @@
+/**
+ * Whose answers the datapath gives.  Unless something else is asked for, they are those of Linux 6.1, which stock tools are
+ * tested with; actions that came later are refused as that kernel refuses them.
+ */
+
+/** A Linux version as one number, to compare. */
+export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
+
+export const DEFAULT_KERNEL = linuxVersion(6, 1);
+/** The first that have the actions DROP and PSAMPLE. */
+export const KERNEL_WITH_DROP = linuxVersion(6, 7);
+export const KERNEL_WITH_PSAMPLE = linuxVersion(6, 11);
+
+/** Reads "6.12" or "6.12.3".  Throws RangeError for other text, and for kernels before 6.1, whose answers are not known. */
+export function parseKernel(text: string): number {
+  const [, major, minor] = /^(\d{1,3})\.(\d{1,3})(?:\.\d+)?$/.exec(text) ?? [];
+  if (major === undefined || minor === undefined) throw new RangeError(`kernel version "${text}": want one like 6.12`);
+  const version = linuxVersion(Number(major), Number(minor));
+  if (Number(minor) > 255 || version < DEFAULT_KERNEL)
+    throw new RangeError(`kernel version ${text}: want 6.1 or later`);
+  return version;
+}
