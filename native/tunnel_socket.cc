@@ -134,7 +134,7 @@ class TunnelSocket : public Napi::ObjectWrap<TunnelSocket> {
     deaf4.sin_addr.s_addr = htonl(0xefffff54);
     sockaddr_in6 deaf6 = {};
     deaf6.sin6_family = AF_INET6;
-    inet_pton(AF_INET6, "ff11::7461:7073", &deaf6.sin6_addr);
+    inet_pton(AF_INET6, "ff15::7461:7073", &deaf6.sin6_addr);
     bool bound = ipv6 ? bind(fd_, reinterpret_cast<sockaddr *>(&deaf6), sizeof deaf6) == 0
                       : bind(fd_, reinterpret_cast<sockaddr *>(&deaf4), sizeof deaf4) == 0;
     return bound ? nullptr : "bind";

@@ -5,9 +5,12 @@
  */
 import { type NativeTunnelSocket, TUNNEL_TX_WORDS } from '../../native/index.ts';
 import { type Arena, HEADROOM, SLOT_SIZE } from '../../packet/packet.ts';
+import { vlog } from '../../util/vlog.ts';
 import { BATCH } from '../port-io.ts';
 import { TUN, type TunnelInfo } from './tunnel-info.ts';
 import type { TunnelSockets } from './tunnel-sockets.ts';
+
+const log = vlog('tunnel');
 
 /** Room for the headers of a packet: UDP, Geneve with all options.  A slot has BATCH times this. */
 const HEADER_ROOM = 512;
@@ -116,7 +119,7 @@ export class TunnelTx {
     const known = this.queues.get(key);
     if (known !== undefined) return known;
     let queue: TunnelQueue | null = null;
-    const socket = this.sockets.openRaw(isIpv6, protocol, false, dontFragment);
+    const socket = this.openSocket(protocol, isIpv6, dontFragment);
     if (socket !== undefined) {
       const slot = this.arena.take();
       if (slot < 0) {
@@ -128,6 +131,16 @@ export class TunnelTx {
     }
     this.queues.set(key, queue);
     return queue;
+  }
+
+  private openSocket(protocol: number, isIpv6: boolean, dontFragment: boolean): NativeTunnelSocket | undefined {
+    try {
+      return this.sockets.openRaw(isIpv6, protocol, false, dontFragment);
+    } catch (error) {
+      // What was to leave through it is counted as failed.
+      log.err(() => `tunnels cannot send IP protocol ${protocol}: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
   /**
