@@ -48,6 +48,8 @@ export interface PortBackend {
   tunnelOptions?(): Uint8Array | undefined;
   /** Of a tunnel port: writes to `out` with what metadata `pkt` would leave; false if it would not. */
   egressTunnel?(pkt: Packet, out: Int32Array): boolean;
+  /** Of a tunnel port: it is to be deleted by request, so that userspace is going to delete its device as well. */
+  expectDeletion?(): void;
   /** Starts receiving. */
   start(events: PortEvents): void;
   /**

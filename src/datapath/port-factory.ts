@@ -12,9 +12,10 @@ import type { LinkTable } from './link-table.ts';
 import type { PortBackend } from './port-backend.ts';
 import { NetdevPort } from './port-netdev.ts';
 import { TapPort } from './port-tap.ts';
+import { TunnelDevices } from './tunnel/tunnel-devices.ts';
 import { readTunnelOptions, tunnelKind } from './tunnel/tunnel-kinds.ts';
 import { SystemTunnelSockets } from './tunnel/tunnel-sockets.ts';
-import { TunnelDevices, Tunnels } from './tunnel/tunnels.ts';
+import { Tunnels } from './tunnel/tunnels.ts';
 
 /** Payload of an attribute. */
 export interface AttrRange {
@@ -71,7 +72,7 @@ export class SystemPorts implements PortFactory {
       arena,
       sockets: new SystemTunnelSockets(arena),
       clock: monotonicMs,
-      openDevice: (name) => attempt(name, () => this.devices.open(name)),
+      openDevice: (of, name) => attempt(name, () => this.devices.open(of, name)),
     });
   }
 

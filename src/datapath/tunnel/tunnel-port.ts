@@ -5,8 +5,7 @@
  *     output -> send(): tunnel header, UDP header -> TunnelTx -> raw socket
  *     socket -> TunnelReceiver -> receive(): decapsulate -> PortEvents.receive, with rxTunnel set
  *
- * A device stands in for the one that the kernel's module makes: it has the name, shows in `ip link`, and nothing goes
- * through it.  Neighbours: tunnels.ts makes ports; vxlan.ts, geneve.ts, gre.ts, erspan.ts know the headers.
+ * Neighbours: tunnel-devices.ts makes the device that stands for the port; tunnels.ts makes ports; vxlan.ts, geneve.ts, gre.ts, erspan.ts know the headers.
  * Source: drivers/net/vxlan/vxlan_core.c, drivers/net/geneve.c, net/ipv4/ip_gre.c, net/ipv4/udp_tunnel_core.c.
  */
 import { TUN_F } from '../../flow/fields.ts';
@@ -21,6 +20,7 @@ import { decapEcn, encapEcn } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';
 import { decapGre, encapGre, encapGreSequence, sumGre } from './gre.ts';
+import { TUNNEL_MTU, type TunnelDevice } from './tunnel-devices.ts';
 import {
   DECAP,
   newTunnelInfo,
@@ -37,18 +37,8 @@ import type { TunnelSink } from './tunnel-rx.ts';
 import type { TunnelQueue, TunnelTx, TunnelTxOwner } from './tunnel-tx.ts';
 import { decapVxlan, encapVxlan } from './vxlan.ts';
 
-/** MTU of the device that stands for the port: what userspace gives to the devices that it makes. */
-export const TUNNEL_MTU = 65000;
 export const IPPROTO_GRE = 47;
 const T = OVS_VPORT_TYPE;
-
-/** The device that stands for a tunnel port. */
-export interface TunnelDevice {
-  readonly name: string;
-  readonly ifindex: number;
-  /** Gives it up; see tunnels.ts. */
-  close(): void;
-}
 
 export interface TunnelPortOptions extends TunnelOptions {
   readonly arena: Arena;
@@ -82,6 +72,7 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
   private readonly portCount: number;
   private events: PortEvents | undefined;
   private isClosed = false;
+  private lingers = false;
   private sequence = 0;
   /** For a frame whose metadata lacks the source that a checksum covers. */
   private readonly txTunnel = newTunnelInfo();
@@ -319,13 +310,17 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
     };
   }
 
+  expectDeletion(): void {
+    this.lingers = true;
+  }
+
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.events = undefined;
     this.tx.flush();
     this.release();
-    this.device.close();
+    this.device.close(this.lingers);
   }
 }
 

@@ -1,39 +1,33 @@
 /**
  * Makes tunnel ports, and owns what they share: the sockets that send, and those that hear GRE, of which a host can have one
  * a kind.
- *
- * The device that stands for a port is a TAP: it has the name, so that nobody else takes it, and may be deleted, which
- * deletes the port.  Userspace deletes a tunnel's device itself after it has deleted the port, and takes a device that is
- * not there any more for an error; so the TAP stays for a moment.
- * Source: net/openvswitch/vport-{vxlan,geneve,gre}.c; lib/dpif-netlink-rtnl.c.
+ * tunnel-devices.ts makes the devices that stand for ports.
+ * Source: net/openvswitch/vport-{vxlan,geneve,gre}.c.
  */
 import { readFileSync } from 'node:fs';
-import { type NativePort, native } from '../../native/index.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
 import { OVS_VPORT_TYPE } from '../../netlink/families/ovs-vport.ts';
 import { ETH_TYPE } from '../../packet/ethernet.ts';
 import type { Arena, Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
-import type { DeviceInfo } from '../port-io.ts';
 import { ERSPAN_PROTOCOL } from './erspan.ts';
 import { greProtocol } from './gre.ts';
+import type { TunnelDevice } from './tunnel-devices.ts';
 import type { TunnelInfo } from './tunnel-info.ts';
 import type { TunnelKind, TunnelOptions } from './tunnel-kinds.ts';
-import { IPPROTO_GRE, TUNNEL_MTU, type TunnelDevice, TunnelPort } from './tunnel-port.ts';
+import { IPPROTO_GRE, TunnelPort } from './tunnel-port.ts';
 import { TunnelReceiver, type TunnelSink } from './tunnel-rx.ts';
 import type { TunnelSockets } from './tunnel-sockets.ts';
 import { TunnelTx } from './tunnel-tx.ts';
 
 const T = OVS_VPORT_TYPE;
-/** How long a device outlives its port, for userspace to delete it.  ms. */
-const LINGER_MS = 1000;
 
 export interface TunnelsOptions {
   readonly arena: Arena;
   readonly sockets: TunnelSockets;
   /** Monotonic ms. */
   readonly clock: () => number;
-  readonly openDevice: (name: string) => TunnelDevice;
+  readonly openDevice: (kind: TunnelKind, name: string) => TunnelDevice;
   /** First and last ephemeral port. */
   readonly portRange?: readonly [number, number];
 }
@@ -59,7 +53,7 @@ export class Tunnels {
       if (isSame) throw new NetlinkError(kind.clashErrno, `${other.name} is such a ${kind.name} port already`);
     }
     const { arena, openDevice } = this.options;
-    const device = openDevice(name);
+    const device = openDevice(kind, name);
     const held: { close(): void }[] = [];
     const port = new TunnelPort({
       ...options,
@@ -196,63 +190,4 @@ function ephemeralPorts(): readonly [number, number] {
   const text = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1');
   const [first = 32768, last = 60999] = text.trim().split(/\s+/).map(Number);
   return [first, last];
-}
-
-/**
- * TAPs that stand for tunnel ports.  `check` refuses a name (throws NetlinkError); `refresh` is told of each new device.
- */
-export class TunnelDevices {
-  private readonly arena: Arena;
-  private readonly devices: DeviceInfo & { refresh(ifindex: number): boolean };
-  /** Devices whose port is gone, by name. */
-  private readonly lingering = new Map<string, { tap: NativePort; timer: NodeJS.Timeout }>();
-
-  constructor(arena: Arena, devices: DeviceInfo & { refresh(ifindex: number): boolean }) {
-    this.arena = arena;
-    this.devices = devices;
-  }
-
-  /** Whether `name` is that of a device which nobody needs any more. */
-  isLingering(name: string): boolean {
-    return this.lingering.has(name);
-  }
-
-  /** Makes the device `name`.  Throws an Error with `errno`. */
-  open(name: string): TunnelDevice {
-    this.end(name);
-    const { devices } = this;
-    const tap = native().openTap(this.arena, name);
-    try {
-      native().setDeviceUp(name, TUNNEL_MTU);
-    } catch (error) {
-      tap.close();
-      throw error;
-    }
-    devices.refresh(tap.ifindex);
-    return {
-      ifindex: tap.ifindex,
-      get name() {
-        return devices.name(tap.ifindex);
-      },
-      close: () => this.linger(name, tap),
-    };
-  }
-
-  private linger(name: string, tap: NativePort): void {
-    if (this.devices.name(tap.ifindex) === '') {
-      tap.close();
-      return;
-    }
-    const timer = setTimeout(() => this.end(name), LINGER_MS);
-    timer.unref();
-    this.lingering.set(name, { tap, timer });
-  }
-
-  private end(name: string): void {
-    const one = this.lingering.get(name);
-    if (one === undefined) return;
-    this.lingering.delete(name);
-    clearTimeout(one.timer);
-    one.tap.close();
-  }
 }

@@ -1,0 +1,109 @@
+/**
+ * The devices that stand for tunnel ports.  Nothing goes through them: they have the name, so that nobody else takes it, they
+ * show in `ip link`, and whoever deletes one deletes the port.  They are TAPs.
+ *
+ * A Geneve port has none: stock userspace ends itself at start-up when it finds a device called genev_sys_6081 that is no
+ * Geneve device.
+ *
+ * Stock userspace deletes a tunnel's device itself after it has deleted the port, and takes it for an error if there is no
+ * such device.  So after a port was deleted by request, its device stays (of a Geneve port: comes) for a moment.
+ * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_probe_oot_tunnels), dpif-netlink.c (dpif_netlink_port_del__).
+ */
+import { type NativePort, native } from '../../native/index.ts';
+import { OVS_VPORT_TYPE } from '../../netlink/families/ovs-vport.ts';
+import type { Arena } from '../../packet/packet.ts';
+import type { DeviceInfo } from '../port-io.ts';
+import type { TunnelKind } from './tunnel-kinds.ts';
+
+/** MTU of the device: what userspace gives to those that it makes. */
+export const TUNNEL_MTU = 65000;
+/** How long a device outlives its port, for userspace to delete it; of a Geneve port. */
+const [LINGER_MS, GENEVE_LINGER_MS] = [1000, 250] as const;
+
+/** The device that stands for a tunnel port. */
+export interface TunnelDevice {
+  /** Its current name; '' if it is gone. */
+  readonly name: string;
+  /** 0 if there is none. */
+  readonly ifindex: number;
+  /** Gives it up.  If it `lingers`, userspace is about to delete it. */
+  close(lingers: boolean): void;
+}
+
+/** The table of the host's devices: class LinkTable. */
+interface Devices extends DeviceInfo {
+  /** Takes in what is to be known of a device that has just been made. */
+  refresh(ifindex: number): boolean;
+}
+
+export class TunnelDevices {
+  private readonly arena: Arena;
+  private readonly devices: Devices;
+  /** Devices whose port is gone, by name. */
+  private readonly lingering = new Map<string, { tap: NativePort; timer: NodeJS.Timeout }>();
+
+  constructor(arena: Arena, devices: Devices) {
+    this.arena = arena;
+    this.devices = devices;
+  }
+
+  /** Whether `name` is that of a device which nobody needs any more. */
+  isLingering(name: string): boolean {
+    return this.lingering.has(name);
+  }
+
+  /** Makes the device `name` for a port.  Throws an Error with `errno`. */
+  open(kind: TunnelKind, name: string): TunnelDevice {
+    this.end(name);
+    if (kind.type === OVS_VPORT_TYPE.GENEVE) return this.without(name);
+    const { devices } = this;
+    const tap = native().openTap(this.arena, name);
+    try {
+      native().setDeviceUp(name, TUNNEL_MTU);
+    } catch (error) {
+      tap.close();
+      throw error;
+    }
+    devices.refresh(tap.ifindex);
+    return {
+      ifindex: tap.ifindex,
+      get name() {
+        return devices.name(tap.ifindex);
+      },
+      close: (lingers) => {
+        if (lingers && devices.name(tap.ifindex) !== '') this.linger(name, tap, LINGER_MS);
+        else tap.close();
+      },
+    };
+  }
+
+  private without(name: string): TunnelDevice {
+    return {
+      ifindex: 0,
+      name,
+      close: (lingers) => {
+        if (!lingers) return;
+        try {
+          this.linger(name, native().openTap(this.arena, name), GENEVE_LINGER_MS);
+        } catch (error) {
+          // There is such a device then, and that one userspace will find.
+          if ((error as { errno?: unknown }).errno === undefined) throw error;
+        }
+      },
+    };
+  }
+
+  private linger(name: string, tap: NativePort, ms: number): void {
+    const timer = setTimeout(() => this.end(name), ms);
+    timer.unref();
+    this.lingering.set(name, { tap, timer });
+  }
+
+  private end(name: string): void {
+    const one = this.lingering.get(name);
+    if (one === undefined) return;
+    this.lingering.delete(name);
+    clearTimeout(one.timer);
+    one.tap.close();
+  }
+}
