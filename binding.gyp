@@ -26,7 +26,7 @@
       'product_name': 'tapswitch-preload',
       'product_extension': 'so',
       'product_dir': '<(PRODUCT_DIR)',
-      'sources': ['native/preload.c', 'native/preload_route.c', 'native/preload_wait.c'],
+      'sources': ['native/preload.c', 'native/preload_route.c', 'native/preload_tunnel.c', 'native/preload_wait.c'],
       'defines': ['_GNU_SOURCE'],
       'cflags': ['-Wall', '-Wextra', '-O2', '-fvisibility=hidden'],
       'cflags_c': ['-std=c11'],

@@ -10,6 +10,8 @@
  *  - what the datapath sends looks as if it came from port id 0, because clients check that;
  *  - a receive waits for an outstanding answer (preload_wait.c).
  *
+ * Of NETLINK_ROUTE, one question is changed (preload_tunnel.c).
+ *
  * A descriptor's kind is asked each time and never remembered: programs close and reuse them behind our back.  Programs
  * that are linked statically or make system calls themselves (Go) are out of reach, and so are read() and write(), which
  * no client was seen to use on such a socket.
@@ -133,9 +135,17 @@ static ssize_t send_to_datapath(int fd, const struct msghdr *msg, size_t size, i
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
-    int protocol = msg == NULL ? -1 : protocol_of(fd);
-    if (protocol < 0) return real_sendmsg(fd, msg, flags);
     uint8_t head[HEAD];
+    int protocol = msg == NULL ? -1 : protocol_of(fd);
+    if (protocol < 0) {
+        size_t size = msg == NULL ? 0 : tunnel_hide_device(fd, msg, head, sizeof head);
+        if (size == 0) return real_sendmsg(fd, msg, flags);
+        struct iovec iov = {head, size};
+        struct msghdr other = *msg;
+        other.msg_iov = &iov;
+        other.msg_iovlen = 1;
+        return real_sendmsg(fd, &other, flags);
+    }
     size_t n = gather(msg, 0, head, sizeof head);
     if (!route_is_for_datapath(protocol, head, n) || !is_to_kernel(fd, msg->msg_name, msg->msg_namelen)) {
         return real_sendmsg(fd, msg, flags);

@@ -1,6 +1,7 @@
 /*
- * The preload library's three parts.  preload.c replaces the socket calls; preload_route.c knows which requests are the
- * datapath's; preload_wait.c knows which of them are not answered yet.
+ * The preload library's four parts.  preload.c replaces the socket calls; preload_route.c knows which requests are the
+ * datapath's; preload_wait.c knows which of them are not answered yet;
+ * preload_tunnel.c hides devices from rtnetlink.
  */
 #ifndef TAPSWITCH_PRELOAD_H
 #define TAPSWITCH_PRELOAD_H
@@ -51,6 +52,14 @@ void wait_after_receive(int fd, uint64_t cookie, const struct msghdr *msg, size_
 
 /* Whether a datapath serves the protocol of the netlink socket `fd`. */
 bool datapath_is_there(int fd);
+
+/* --- preload_tunnel.c --- */
+
+/*
+ * If `msg`, to be sent on `fd`, asks rtnetlink for a device that this process must not see, copies it to `copy`, changed so
+ * that the kernel knows no such device, and returns its size; else 0.  `room` is more than any such message has.
+ */
+size_t tunnel_hide_device(int fd, const struct msghdr *msg, uint8_t *copy, size_t room);
 
 /* Copies up to `size` bytes from offset `at` of scattered memory; returns how many there were. */
 size_t gather(const struct msghdr *msg, size_t at, void *to, size_t size);

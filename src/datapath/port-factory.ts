@@ -72,7 +72,7 @@ export class SystemPorts implements PortFactory {
       arena,
       sockets: new SystemTunnelSockets(arena),
       clock: monotonicMs,
-      openDevice: (of, name) => attempt(name, () => this.devices.open(of, name)),
+      openDevice: (name) => attempt(name, () => this.devices.open(name)),
     });
   }
 

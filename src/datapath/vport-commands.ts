@@ -30,7 +30,6 @@ import {
   type Request,
 } from './genl-family.ts';
 import type { AttrRange } from './port-factory.ts';
-import { readTunnelOptions, tunnelKind } from './tunnel/tunnel-kinds.ts';
 import type { Vport } from './vport.ts';
 
 const ATTR = OVS_VPORT_ATTR.type;
@@ -140,28 +139,10 @@ class VportCommands {
     const dp = this.datapaths.find(req.dpIfindex);
     if (dp === undefined) throw new NetlinkError(ERRNO.ENODEV, `datapath ${req.dpIfindex}`);
 
-    if (type === OVS_VPORT_TYPE.GENEVE) this.replaceGeneve(req, replies, dp);
     const portNo = choosePortNo(dp, wanted);
     const pids = readPids(attrs, ATTR.upcallPid, this.nCpus);
     const vport = this.datapaths.addPort(dp, portNo, type, attrs.string(ATTR.name), pids, readOptions(attrs));
     this.notify(req, replies, OVS_VPORT_CMD.NEW, { dp, vport });
-  }
-
-  /**
-   * A Geneve port has no device that would tell stock userspace that there is one of that name.  Where there is, it deletes
-   * the device, and with it the port, and makes both anew: the same is done here for it.
-   */
-  private replaceGeneve(req: Request, replies: Replies, dp: Datapath): void {
-    const old = this.datapaths.locate(req.attrs.string(ATTR.name));
-    if (old === undefined || old.dp !== dp || old.vport.type !== OVS_VPORT_TYPE.GENEVE) return;
-    const { name } = old.vport;
-    const options = readOptions(req.attrs);
-    const kind = tunnelKind(OVS_VPORT_TYPE.GENEVE);
-    // What will be refused must leave the old port as it is.
-    if (kind !== undefined)
-      readTunnelOptions(kind, name, options?.dv ?? req.attrs.dv, options?.at ?? 0, options?.size ?? -1);
-    this.datapaths.removePort(dp, old.vport);
-    announceVportDel(replies, req.family, dp, old.vport);
   }
 
   doDel(req: Request, replies: Replies): void {

@@ -2,29 +2,25 @@
  * The devices that stand for tunnel ports.  Nothing goes through them: they have the name, so that nobody else takes it, they
  * show in `ip link`, and whoever deletes one deletes the port.  They are TAPs.
  *
- * A Geneve port has none: stock userspace ends itself at start-up when it finds a device called genev_sys_6081 that is no
- * Geneve device.
+ * (Stock userspace wants to see no TAP in the place of a Geneve device, so native/preload_tunnel.c hides it from that.)
  *
  * Stock userspace deletes a tunnel's device itself after it has deleted the port, and takes it for an error if there is no
- * such device.  So after a port was deleted by request, its device stays (of a Geneve port: comes) for a moment.
+ * such device.  So after a port was deleted by request, its device stays for a moment.
  * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_probe_oot_tunnels), dpif-netlink.c (dpif_netlink_port_del__).
  */
 import { type NativePort, native } from '../../native/index.ts';
-import { OVS_VPORT_TYPE } from '../../netlink/families/ovs-vport.ts';
 import type { Arena } from '../../packet/packet.ts';
 import type { DeviceInfo } from '../port-io.ts';
-import type { TunnelKind } from './tunnel-kinds.ts';
 
 /** MTU of the device: what userspace gives to those that it makes. */
 export const TUNNEL_MTU = 65000;
-/** How long a device outlives its port, for userspace to delete it; of a Geneve port. */
-const [LINGER_MS, GENEVE_LINGER_MS] = [1000, 250] as const;
+/** How long a device outlives its port, for userspace to delete it. */
+const LINGER_MS = 1000;
 
 /** The device that stands for a tunnel port. */
 export interface TunnelDevice {
   /** Its current name; '' if it is gone. */
   readonly name: string;
-  /** 0 if there is none. */
   readonly ifindex: number;
   /** Gives it up.  If it `lingers`, userspace is about to delete it. */
   close(lingers: boolean): void;
@@ -53,9 +49,8 @@ export class TunnelDevices {
   }
 
   /** Makes the device `name` for a port.  Throws an Error with `errno`. */
-  open(kind: TunnelKind, name: string): TunnelDevice {
+  open(name: string): TunnelDevice {
     this.end(name);
-    if (kind.type === OVS_VPORT_TYPE.GENEVE) return this.without(name);
     const { devices } = this;
     const tap = native().openTap(this.arena, name);
     try {
@@ -71,30 +66,14 @@ export class TunnelDevices {
         return devices.name(tap.ifindex);
       },
       close: (lingers) => {
-        if (lingers && devices.name(tap.ifindex) !== '') this.linger(name, tap, LINGER_MS);
+        if (lingers && devices.name(tap.ifindex) !== '') this.linger(name, tap);
         else tap.close();
       },
     };
   }
 
-  private without(name: string): TunnelDevice {
-    return {
-      ifindex: 0,
-      name,
-      close: (lingers) => {
-        if (!lingers) return;
-        try {
-          this.linger(name, native().openTap(this.arena, name), GENEVE_LINGER_MS);
-        } catch (error) {
-          // There is such a device then, and that one userspace will find.
-          if ((error as { errno?: unknown }).errno === undefined) throw error;
-        }
-      },
-    };
-  }
-
-  private linger(name: string, tap: NativePort, ms: number): void {
-    const timer = setTimeout(() => this.end(name), ms);
+  private linger(name: string, tap: NativePort): void {
+    const timer = setTimeout(() => this.end(name), LINGER_MS);
     timer.unref();
     this.lingering.set(name, { tap, timer });
   }

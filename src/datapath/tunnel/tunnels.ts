@@ -27,7 +27,7 @@ export interface TunnelsOptions {
   readonly sockets: TunnelSockets;
   /** Monotonic ms. */
   readonly clock: () => number;
-  readonly openDevice: (kind: TunnelKind, name: string) => TunnelDevice;
+  readonly openDevice: (name: string) => TunnelDevice;
   /** First and last ephemeral port. */
   readonly portRange?: readonly [number, number];
 }
@@ -53,7 +53,7 @@ export class Tunnels {
       if (isSame) throw new NetlinkError(kind.clashErrno, `${other.name} is such a ${kind.name} port already`);
     }
     const { arena, openDevice } = this.options;
-    const device = openDevice(kind, name);
+    const device = openDevice(name);
     const held: { close(): void }[] = [];
     const port = new TunnelPort({
       ...options,
