@@ -119,6 +119,8 @@ export class Refragmenter {
     out.inPort = pkt.inPort;
     out.skbPriority = pkt.skbPriority;
     out.skbMark = pkt.skbMark;
+    out.hash = pkt.hash;
+    out.txTunnel = pkt.txTunnel;
   }
 }
 

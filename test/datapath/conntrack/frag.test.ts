@@ -132,3 +132,21 @@ test('taken apart and put together again, it is the same', () => {
     { numRuns: 100 },
   );
 });
+
+test('taken apart, each goes where the whole was to go', () => {
+  const arena = newArena();
+  const pkt = packetOf(arena, eth(0x0800, ipv4(17, udp4(2000), { id: 77 })));
+  extractHeaders(pkt, newFlowKey());
+  const tunnel = new Int32Array(4);
+  Object.assign(pkt, { mru: 1400, inPort: 3, skbPriority: 4, skbMark: 5, hash: 6, txTunnel: tunnel });
+  const refragmenter = new Refragmenter(() => 0.5);
+  const out = new Packet(arena);
+  const n = refragmenter.begin(pkt);
+  expect(n).toBe(2);
+  for (let i = 0; i < n; i++) {
+    out.reset(arena.take());
+    refragmenter.write(i, out, n);
+    expect(out).toMatchObject({ inPort: 3, skbPriority: 4, skbMark: 5, hash: 6, nfct: 0 });
+    expect(out.txTunnel).toBe(tunnel);
+  }
+});
