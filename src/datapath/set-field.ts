@@ -84,6 +84,8 @@ function setIpv4Address(pkt: Packet, nh: number, at: number, value: number, mask
   replace32(view, nh + IP.CHECK, from, to);
   view.setInt32(at, to);
   pkt.hash = 0;
+  // Its connection is one that it had with other addresses.
+  pkt.nfct = 0;
   return to;
 }
 
@@ -155,6 +157,7 @@ function setIpv6Address(
     if (isCovered) repairPseudoHeader(pkt, proto, old, word, true);
     view.setInt32(to + 4 * i, word);
     pkt.hash = 0;
+    pkt.nfct = 0;
   }
 }
 
@@ -199,6 +202,7 @@ function setPorts(pkt: Packet, key: FlowKey, code: Int32Array, at: number, ports
   view.setInt32(ports, to);
   key[W_TP] = to;
   pkt.hash = 0;
+  if (to !== from || check < 0) pkt.nfct = 0;
 }
 
 export function setSctp(pkt: Packet, key: FlowKey, code: Int32Array, at: number): boolean {

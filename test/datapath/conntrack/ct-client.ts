@@ -41,7 +41,7 @@ export class CtClient {
         const copy = bytes.slice(offset, offset + size);
         const dv = new DataView(copy.buffer);
         forEachMessage(dv, 0, size, (msg) => {
-          const errno = msg.type === NLMSG.ERROR ? -dv.getInt32(msg.payload, true) : 0;
+          const errno = msg.type === NLMSG.ERROR ? 0 - dv.getInt32(msg.payload, true) : 0;
           this.answers.push({ type: msg.type, flags: msg.flags, errno, dv, at: msg.payload, end: msg.end });
         });
       },
