@@ -26,9 +26,10 @@ import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { type ActionProgram, SET_OP } from './action-program.ts';
+import { ACTION_SIZES, KEEPS_KEY, USES_UP } from './action-rules.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
-import { rewriteCt } from './conntrack/ct-rewrite.ts';
+import { hasKeptParts, keptActions } from './kept-actions.ts';
 import { DEFAULT_KERNEL, KERNEL_WITH_DROP, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
 import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
 import { readPsample } from './psample.ts';
@@ -36,42 +37,8 @@ import { readSetTunnel, SET_TUNNEL_SIZE } from './tunnel/set-tunnel.ts';
 import type { TunnelInfo } from './tunnel/tunnel-info.ts';
 
 const A = OVS_ACTION_ATTR;
-/** Payload sizes; -1 is checked by the action itself.  What is missing is refused. */
-const SIZES: readonly (number | undefined)[] = Object.assign([], {
-  [A.OUTPUT]: 4,
-  [A.USERSPACE]: -1,
-  [A.SET]: -1,
-  [A.PUSH_VLAN]: 4,
-  [A.POP_VLAN]: 0,
-  [A.SAMPLE]: -1,
-  [A.RECIRC]: 4,
-  [A.HASH]: 8,
-  [A.PUSH_MPLS]: 8,
-  [A.POP_MPLS]: 2,
-  [A.SET_MASKED]: -1,
-  [A.TRUNC]: 4,
-  [A.CT]: -1,
-  [A.CT_CLEAR]: 0,
-  [A.PUSH_ETH]: 12,
-  [A.POP_ETH]: 0,
-  [A.PUSH_NSH]: -1,
-  [A.POP_NSH]: 0,
-  [A.METER]: 4,
-  [A.CLONE]: -1,
-  [A.CHECK_PKT_LEN]: -1,
-  [A.ADD_MPLS]: 8,
-  [A.DEC_TTL]: -1,
-  [A.DROP]: 4,
-  [A.PSAMPLE]: -1,
-});
-/** Actions that leave the flow key as it is for those that come after them. */
-const KEEPS_KEY = new Set<number>([A.OUTPUT, A.RECIRC, A.TRUNC, A.USERSPACE, A.DROP, A.PSAMPLE]);
 /** What the kernel stores of a CT action: its header and a struct ovs_conntrack_info. */
 const CT_INFO_SIZE = 164;
-/** Actions after which nothing is left of a packet, if they come last. */
-const USES_UP = new Set<number>([
-  ...[A.OUTPUT, A.RECIRC, A.USERSPACE, A.SAMPLE, A.CLONE, A.CHECK_PKT_LEN, A.DROP, A.PSAMPLE],
-]);
 /** Largest attribute. */
 const MAX_ATTR = 0xffff;
 
@@ -87,22 +54,31 @@ export function compileActions(
   key: FlowKey,
   kernelCompat: number = DEFAULT_KERNEL,
 ): ActionProgram {
-  const compiler = compileList(dv, at, size, key, kernelCompat);
-  if (compiler.cts.length > 0) {
+  let compiler = compileList(dv, at, size, key, kernelCompat, false);
+  let bytes = new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice();
+  if (!compiler.isKeptForm) {
     // A list is shown as the kernel keeps it, and places in it count from there.
-    const kept = rewriteCt(dv, at, size, compiler.cts);
-    const again = compileList(new DataView(kept.buffer), 0, kept.length, key, kernelCompat);
-    return { code: Int32Array.from(again.code), cts: again.cts, tunnels: again.tunnels, bytes: kept };
+    bytes = keptActions(dv, at, size, compiler.cts);
+    compiler = compileList(new DataView(bytes.buffer), 0, bytes.length, key, kernelCompat, true);
   }
   return {
     code: Int32Array.from(compiler.code),
+    ...(compiler.cts.length > 0 && { cts: compiler.cts }),
     ...(compiler.tunnels.length > 0 && { tunnels: compiler.tunnels }),
-    bytes: new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice(),
+    bytes,
   };
 }
 
-function compileList(dv: DataView, at: number, size: number, key: FlowKey, kernelCompat: number): Compiler {
-  const compiler = new Compiler(dv, at, key, kernelCompat);
+/** `wasChecked`: this is a kept form, whose attributes have no flags any more. */
+function compileList(
+  dv: DataView,
+  at: number,
+  size: number,
+  key: FlowKey,
+  kernelCompat: number,
+  wasChecked: boolean,
+): Compiler {
+  const compiler = new Compiler(dv, at, key, kernelCompat, wasChecked);
   const shape: PacketShape = {
     ethType: getField(key, FIELD.ethType),
     vlanTci: getField(key, FIELD.vlanTci),
@@ -133,18 +109,22 @@ class Compiler {
   readonly code: number[] = [];
   readonly cts: CtArgs[] = [];
   readonly tunnels: TunnelInfo[] = [];
+  /** Whether the list is as the kernel would show it: see kept-actions.ts. */
+  isKeptForm = true;
   private readonly dv: DataView;
   private readonly base: number;
   private readonly key: FlowKey;
   private readonly kernelCompat: number;
+  private readonly wasChecked: boolean;
   /** Bytes that the kernel would have stored up to here: its limits are about those. */
   private stored = 0;
 
-  constructor(dv: DataView, base: number, key: FlowKey, kernelCompat: number) {
+  constructor(dv: DataView, base: number, key: FlowKey, kernelCompat: number, wasChecked: boolean) {
     this.dv = dv;
     this.base = base;
     this.key = key;
     this.kernelCompat = kernelCompat;
+    this.wasChecked = wasChecked;
   }
 
   /**
@@ -156,11 +136,12 @@ class Compiler {
     if (depth > MAX_ACTION_DEPTH) refuse('nested too deep', ERRNO.EOVERFLOW);
     const it = new AttrCursor(this.dv, at, at + size, 'OVS_ACTION_ATTR');
     while (it.next()) {
-      const want = SIZES[it.type];
+      const want = ACTION_SIZES[it.type];
       if (want === undefined || (want !== it.size && want !== -1)) refuse(`action ${it.type} of ${it.size} bytes`);
       const isLast = it.at + nlaAlign(it.size) >= at + size;
       this.action(it, shape, depth, isLast, at, size);
       last = it.type;
+      if (this.dv.getUint16(it.at - 2, LITTLE_ENDIAN) !== it.type) this.isKeptForm = false;
     }
     if (!USES_UP.has(last)) this.emit(SET_OP.END);
   }
@@ -252,6 +233,7 @@ class Compiler {
         this.emit(A.POP_ETH);
         break;
       case A.CT:
+        this.isKeptForm = false;
         this.emit(A.CT, this.cts.push(parseCt(dv, it.at, it.size, this.key)) - 1);
         stored = CT_INFO_SIZE;
         break;
@@ -269,6 +251,7 @@ class Compiler {
         return;
       case A.DEC_TTL: {
         const list = this.decTtlList(it);
+        this.noteParts(it);
         this.nestedList(A.DEC_TTL, [], list.at, list.size, shape, depth, NLA_HDRLEN);
         return;
       }
@@ -332,7 +315,7 @@ class Compiler {
 
   private psample(it: AttrCursor): void {
     if (this.kernelCompat < KERNEL_WITH_PSAMPLE) refuse('psample');
-    const action = readPsample(this.dv, it.at - NLA_HDRLEN);
+    const action = readPsample(this.dv, it.at - NLA_HDRLEN, !this.wasChecked);
     if (typeof action === 'number') throw new NetlinkError(action, 'actions: psample');
     const { group, cookieAt, cookieSize } = action;
     this.emit(A.PSAMPLE, group | 0, cookieSize < 0 ? 0 : cookieAt - this.base, cookieSize);
@@ -359,7 +342,12 @@ class Compiler {
     else this.emit(A.ADD_MPLS, dv.getInt32(it.at), type, behindEthernet ? 1 : 0);
   }
 
+  private noteParts(it: AttrCursor): void {
+    if (!hasKeptParts(this.dv, it.type, it.at, it.at + it.size)) this.isKeptForm = false;
+  }
+
   private sample(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
+    this.noteParts(it);
     const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_SAMPLE_ATTR');
     const attrs: Range[] = [];
     while (seen.next()) {
@@ -376,6 +364,7 @@ class Compiler {
 
   private checkPktLen(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
     const C = OVS_CHECK_PKT_LEN_ATTR;
+    this.noteParts(it);
     const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_CHECK_PKT_LEN_ATTR');
     const attrs: Range[] = [];
     while (seen.next()) {

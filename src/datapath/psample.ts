@@ -41,10 +41,10 @@ export interface PsampleAction {
 
 /**
  * Reads the attribute at `at`, header included.  Returns what it says, or the errno: EINVAL for one that is not marked as
- * nested, for what is unknown, missing or of a wrong size; ERANGE for a cookie of more than 16 bytes.
+ * nested if it `mustBeMarked`, for what is unknown, missing or of a wrong size; ERANGE for a cookie of more than 16 bytes.
  */
-export function readPsample(dv: DataView, at: number): PsampleAction | number {
-  if ((dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_F_NESTED) === 0) return ERRNO.EINVAL;
+export function readPsample(dv: DataView, at: number, mustBeMarked: boolean): PsampleAction | number {
+  if (mustBeMarked && (dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_F_NESTED) === 0) return ERRNO.EINVAL;
   const end = at + dv.getUint16(at, LITTLE_ENDIAN);
   let group: number | undefined;
   let cookieAt = 0;

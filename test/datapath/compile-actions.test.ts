@@ -7,7 +7,7 @@ import { FIELD } from '../../src/flow/fields.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
-import { OVS_ACTION_ATTR as A } from '../../src/odp/action-attrs.ts';
+import { OVS_ACTION_ATTR as A, OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR } from '../../src/odp/action-attrs.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import {
   addMpls,
@@ -236,6 +236,30 @@ describe('compileActions', () => {
       1,
       1,
     ]);
+  });
+
+  test('a list is kept as the kernel shows it', () => {
+    const kept = (list: readonly number[][]) => [...compileList(list.flat(), TCP4).bytes];
+    const [P, S, C] = [OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR, A.CHECK_PKT_LEN];
+    // The lists of check_pkt_len change places, also inside others; a length of 4 bytes is cut.
+    const less = [...attr(P.PKT_LEN, u16(100)), ...attr(P.ACTIONS_IF_LESS_EQUAL, output(2))];
+    const inKernel = attr(C, [...less, ...attr(P.ACTIONS_IF_GREATER, output(1))]);
+    expect(kept([clone(checkPktLen(100, output(1), output(2)))])).toEqual(clone(inKernel));
+    expect(kept([clone(inKernel)])).toEqual(clone(inKernel));
+    const long = attr(C, [...attr(P.PKT_LEN, u32(100)), ...less.slice(8), ...attr(P.ACTIONS_IF_GREATER, output(1))]);
+    expect(kept([long])).toEqual(inKernel);
+    const swapped = attr(A.SAMPLE, [...attr(S.ACTIONS, output(1)), ...attr(S.PROBABILITY, u32(9))]);
+    expect(kept([swapped, output(3)])).toEqual([...sample(9, output(1)), ...output(3)]);
+    const flagged = attr(A.CLONE | 0x8000, attr(A.SET | 0x8000, attr(K.ETHERNET | 0x8000, [...mac(1), ...mac(2)])));
+    expect(kept([flagged])).toEqual(clone(set(K.ETHERNET, [...mac(1), ...mac(2)])));
+    expect(kept([attr(A.DEC_TTL, [...attr(7, u32(1)), ...attr(1, output(1))])])).toEqual(decTtl(output(1)));
+  });
+
+  test('places of userdata are those in the kept list', () => {
+    const { code, bytes: kept } = compileList(checkPktLen(100, userspace(1, [1, 2]), userspace(2, [3, 4])), TCP4);
+    const at = (pid: number) => code.findIndex((word, i) => word === pid && code[i - 2] === A.USERSPACE) + 1;
+    expect([...kept.subarray(code[at(1)]!, code[at(1)]! + 2)]).toEqual([1, 2]);
+    expect([...kept.subarray(code[at(2)]!, code[at(2)]! + 2)]).toEqual([3, 4]);
   });
 
   test('userdata and actions of an upcall are ranges of the bytes', () => {

@@ -39,7 +39,8 @@ import { bytes, eth, icmpv6, ipv4, ipv4With, ipv6, ipv6With } from '../support/f
 import { Lab } from '../support/lab.ts';
 
 /** TAPSWITCH_FUZZ_N asks for more. */
-const N_RUNS = Number(process.env.TAPSWITCH_FUZZ_N ?? 500);
+const { TAPSWITCH_FUZZ_N } = process.env;
+const N_RUNS = Number(TAPSWITCH_FUZZ_N ?? 500);
 const data = Array.from({ length: 60 }, (_, i) => i);
 const FRAMES = [
   eth(0x0800, ipv4With(6, { payload: data })),
