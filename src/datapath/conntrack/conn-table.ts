@@ -39,6 +39,8 @@ export class ConnTable {
   helper: Uint8Array;
   /** Whether it counts for its zone's limit. */
   counted: Uint8Array;
+  /** Places of the tracker's ring that it is in. */
+  kept: Uint8Array;
   /** Number of its timeout policy, 0 for the default. */
   policy: Int32Array;
 
@@ -71,6 +73,7 @@ export class ConnTable {
     this.master = new Int32Array(n).fill(NONE);
     this.helper = new Uint8Array(n);
     this.counted = new Uint8Array(n);
+    this.kept = new Uint8Array(n);
     this.policy = new Int32Array(n);
     this.nextEntry = new Int32Array(2 * n);
     this.hashes = new Int32Array(2 * n);
@@ -228,7 +231,7 @@ export class ConnTable {
     this.nextSource = grown(this.nextSource, capacity).fill(-2, old);
     this.wheelNext = grown(this.wheelNext, capacity);
     this.wheelBefore = grown(this.wheelBefore, capacity);
-    const { timeout, stamp, helper, counted } = this;
+    const { timeout, stamp, helper, counted, kept } = this;
     this.timeout = new Float64Array(capacity);
     this.timeout.set(timeout);
     this.stamp = new Float64Array(capacity);
@@ -237,6 +240,8 @@ export class ConnTable {
     this.helper.set(helper);
     this.counted = new Uint8Array(capacity);
     this.counted.set(counted);
+    this.kept = new Uint8Array(capacity);
+    this.kept.set(kept);
     // All old rows are in use: the free ones are the new ones.
     this.freeRows = Int32Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
     this.rehash(old);

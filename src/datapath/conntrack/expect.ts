@@ -32,6 +32,8 @@ const MAX = 4096;
 export class Expectations {
   private readonly byDestination = new Map<string, Expectation[]>();
   count = 0;
+  /** When the first of them may be given up. */
+  private earliest = Number.POSITIVE_INFINITY;
 
   /** The one that the packet with this tuple fulfils, if any.  Cold unless there are expectations: ask `count` first. */
   find(tuple: Int32Array, now: number): Expectation | undefined {
@@ -50,6 +52,7 @@ export class Expectations {
     if (mine.length >= MAX_PER_MASTER) this.remove(mine[0]!);
     if (this.count >= MAX) return false;
     list = this.byDestination.get(key);
+    this.earliest = Math.min(this.earliest, exp.expires);
     if (list === undefined) this.byDestination.set(key, [exp]);
     else list.push(exp);
     this.count++;
@@ -73,8 +76,12 @@ export class Expectations {
   }
 
   removeExpired(now: number): void {
-    if (this.count === 0) return;
-    for (const exp of this.all()) if (exp.expires <= now) this.remove(exp);
+    if (now < this.earliest) return;
+    this.earliest = Number.POSITIVE_INFINITY;
+    for (const exp of this.all()) {
+      if (exp.expires <= now) this.remove(exp);
+      else this.earliest = Math.min(this.earliest, exp.expires);
+    }
   }
 
   all(): Expectation[] {

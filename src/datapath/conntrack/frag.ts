@@ -29,6 +29,7 @@ interface Piece {
 }
 
 interface Datagram {
+  readonly isV6: boolean;
   readonly key: string;
   readonly expires: number;
   readonly pieces: Piece[];
@@ -61,7 +62,9 @@ interface Fragment {
 }
 
 export class Defragmenter {
-  private readonly datagrams = new Map<string, Datagram>();
+  /** The oldest first, and so by when they are given up. */
+  private readonly v4 = new Map<string, Datagram>();
+  private readonly v6 = new Map<string, Datagram>();
   private readonly maxBytes: number;
   /** Bytes in use. */
   bytes = 0;
@@ -73,7 +76,7 @@ export class Defragmenter {
 
   /** Datagrams that wait for the rest of them. */
   get waiting(): number {
-    return this.datagrams.size;
+    return this.v4.size + this.v6.size;
   }
 
   /**
@@ -81,21 +84,24 @@ export class Defragmenter {
    * `mru` the size of its largest fragment.  Returns a FRAG_RESULT.
    */
   add(pkt: Packet, isV6: boolean, zone: number, now: number): number {
-    this.expire(now);
+    this.expire(this.v4, now);
+    this.expire(this.v6, now);
     const fragment = isV6 ? readV6(pkt) : readV4(pkt);
     if (fragment === 'none') return FRAG_RESULT.WHOLE;
     if (fragment === undefined) return this.fail();
-    const key = `${isV6 ? 6 : 4} ${zone} ${fragment.id}`;
-    let datagram = this.datagrams.get(key);
+    const key = `${zone} ${fragment.id}`;
+    const datagrams = isV6 ? this.v6 : this.v4;
+    let datagram = datagrams.get(key);
     if (datagram === undefined) {
       if (this.bytes >= this.maxBytes) return this.fail();
       const expires = now + (isV6 ? V6_TIMEOUT_MS : V4_TIMEOUT_MS);
       // biome-ignore format: one line a thing
       datagram = {
+        isV6,
         key, expires, pieces: [], size: -1, received: 0, held: 0, head: undefined, l3: 0, maxSize: 0, maxDfSize: 0,
         nextHeader: 0, nextAt: 0,
       };
-      this.datagrams.set(key, datagram);
+      datagrams.set(key, datagram);
     }
     const result = this.take(datagram, pkt, fragment);
     if (result !== FRAG_RESULT.WHOLE) return result;
@@ -111,16 +117,16 @@ export class Defragmenter {
     return FRAG_RESULT.DROPPED;
   }
 
-  private expire(now: number): void {
-    for (const datagram of this.datagrams.values()) {
-      if (datagram.expires > now) continue;
+  private expire(datagrams: ReadonlyMap<string, Datagram>, now: number): void {
+    for (const datagram of datagrams.values()) {
+      if (datagram.expires > now) return;
       this.forget(datagram);
       this.stats.timedOut++;
     }
   }
 
   private forget(datagram: Datagram): void {
-    this.datagrams.delete(datagram.key);
+    (datagram.isV6 ? this.v6 : this.v4).delete(datagram.key);
     this.bytes -= datagram.held;
   }
 

@@ -256,6 +256,7 @@ export class Tracker implements ConnContext {
   /** Puts an unconfirmed or deleted row into the ring. */
   private keep(conn: number): void {
     this.ring[this.ringAt] = conn;
+    this.table.kept[conn]!++;
     this.ringAt = (this.ringAt + 1) % RING;
   }
   /** Frees what is in the ring's next place, unless it was confirmed since. */
@@ -264,16 +265,11 @@ export class Tracker implements ConnContext {
     if (conn === NONE) return;
     this.ring[this.ringAt] = NONE;
     const status = this.table.status[conn]!;
-    const isAlive = (status & IPS.CONFIRMED) !== 0 && (status & IPS.DYING) === 0;
-    if (isAlive || this.keptTwice(conn)) return;
+    this.table.kept[conn]!--;
+    // A row that was confirmed and then deleted is in the ring in two places: the later one counts.
+    if ((status & (IPS.CONFIRMED | IPS.DYING)) === IPS.CONFIRMED || this.table.kept[conn] !== 0) return;
     this.release(conn);
   }
-  /** A row that was confirmed and then deleted is in the ring in two places: the later one counts. */
-  private keptTwice(conn: number): boolean {
-    for (let i = 0; i < RING; i++) if (this.ring[i] === conn) return true;
-    return false;
-  }
-
   private release(conn: number): void {
     const { table } = this;
     // Its children still show its tuple.
@@ -288,7 +284,7 @@ export class Tracker implements ConnContext {
       return;
     }
     this.children.delete(master);
-    if ((table.status[master]! & IPS.DYING) !== 0 && !this.keptTwice(master)) this.release(master);
+    if ((table.status[master]! & IPS.DYING) !== 0 && table.kept[master] === 0) this.release(master);
   }
 
   /** Ends a confirmed connection.  Its row stays readable for a while. */
