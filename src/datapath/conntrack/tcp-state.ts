@@ -16,6 +16,22 @@ import type { ConnContext } from './conn-context.ts';
 import { STATE_WORDS } from './conn-table.ts';
 import { DIR, IPS, VERDICT } from './ct-constants.ts';
 import type { IpView } from './ip-view.ts';
+import {
+  ACK,
+  endOf,
+  FLAG,
+  highestSack,
+  isAfter,
+  isBefore,
+  isSound,
+  kindOf,
+  OTHER,
+  RST,
+  readOptions,
+  SYN,
+  SYNACK,
+  TCP_CT_FLAG,
+} from './tcp-segment.ts';
 import { TCP_TIMEOUT } from './timeouts.ts';
 
 /** enum tcp_conntrack. */
@@ -28,16 +44,7 @@ const S = TCP_STATE;
 /** A segment that cannot be, and one that is let through without a change of state. */
 const [INVALID, IGNORE] = [10, 11] as const;
 
-/** IP_CT_TCP_FLAG_*: of a sender, and (the last two) of `lastFlags`. */
-// biome-ignore format: table
-export const TCP_CT_FLAG = {
-  WINDOW_SCALE: 0x01, SACK_PERM: 0x02, CLOSE_INIT: 0x04, BE_LIBERAL: 0x08, DATA_UNACKNOWLEDGED: 0x10, MAXACK_SET: 0x20,
-  CHALLENGE_ACK: 0x40, SIMULTANEOUS_OPEN: 0x80,
-} as const;
 const F = TCP_CT_FLAG;
-
-/** Kinds of segments. */
-const [SYN, SYNACK, FIN, ACK, RST, OTHER] = [0, 1, 2, 3, 4, 5] as const;
 
 /** Words of a sender, and of the connection. */
 const [END, MAX_END, MAX_WIN, MAX_ACK, SCALE, FLAGS] = [0, 1, 2, 3, 4, 5] as const;
@@ -93,103 +100,6 @@ const nextState = (dir: number, state: number, kind: number): number => NEXT[(di
 const MAX_RETRANS = 3;
 /** How far below the highest sequence number an acknowledgement may be, at least. */
 const MAX_ACK_WINDOW = 66_000;
-
-const FLAG = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32, ECE: 64, CWR: 128 } as const;
-/** Combinations, without PSH, ECE and CWR, that make sense. */
-const VALID_FLAGS = new Uint8Array(64);
-for (const flags of [
-  FLAG.SYN,
-  FLAG.SYN | FLAG.URG,
-  FLAG.SYN | FLAG.ACK,
-  FLAG.RST,
-  FLAG.RST | FLAG.ACK,
-  FLAG.FIN | FLAG.ACK,
-  FLAG.FIN | FLAG.ACK | FLAG.URG,
-  FLAG.ACK,
-  FLAG.ACK | FLAG.URG,
-]) {
-  VALID_FLAGS[flags] = 1;
-}
-
-/** Modulo 2^32. */
-const isAfter = (a: number, b: number): boolean => ((b - a) | 0) < 0;
-const isBefore = (a: number, b: number): boolean => ((a - b) | 0) < 0;
-
-function kindOf(flags: number): number {
-  if ((flags & FLAG.RST) !== 0) return RST;
-  if ((flags & FLAG.SYN) !== 0) return (flags & FLAG.ACK) !== 0 ? SYNACK : SYN;
-  if ((flags & FLAG.FIN) !== 0) return FIN;
-  return (flags & FLAG.ACK) !== 0 ? ACK : OTHER;
-}
-
-/** Whether the segment can be looked at: header whole, checksum right, flags sensible. */
-function isSound(ip: IpView): boolean {
-  const { view, l4, end } = ip;
-  if (end - l4 < TCP.HLEN) return false;
-  const hlen = (view.getUint8(l4 + 12) >>> 4) << 2;
-  if (hlen < TCP.HLEN || hlen > end - l4 || !ip.sumIsRight(true)) return false;
-  const flags = view.getUint8(l4 + 13) & 0x37;
-  return VALID_FLAGS[flags] === 1;
-}
-
-/** Sequence number just after the segment. */
-function endOf(ip: IpView, seq: number, flags: number): number {
-  const { view, l4, end } = ip;
-  const size = end - l4 - ((view.getUint8(l4 + 12) >>> 4) << 2);
-  return (seq + size + ((flags & FLAG.SYN) !== 0 ? 1 : 0) + ((flags & FLAG.FIN) !== 0 ? 1 : 0)) | 0;
-}
-
-const OPT = { EOL: 0, NOP: 1, WINDOW: 3, SACK_PERM: 4, SACK: 5 } as const;
-
-/** Reads window scale and SACK-permitted: `flags | scale << 8`. */
-function readOptions(ip: IpView): number {
-  const { view, l4 } = ip;
-  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
-  let found = 0;
-  for (let at = l4 + TCP.HLEN; at < end; ) {
-    const kind = view.getUint8(at);
-    if (kind === OPT.EOL) break;
-    if (kind === OPT.NOP) {
-      at++;
-      continue;
-    }
-    if (at + 2 > end) break;
-    const size = view.getUint8(at + 1);
-    if (size < 2 || at + size > end) break;
-    if (kind === OPT.SACK_PERM && size === 2) found |= F.SACK_PERM;
-    else if (kind === OPT.WINDOW && size === 3) {
-      found = (found & 0xff) | F.WINDOW_SCALE | (Math.min(view.getUint8(at + 2), 14) << 8);
-    }
-    at += size;
-  }
-  return found;
-}
-
-/** The highest right edge of SACK blocks, if that is beyond `ack`. */
-function highestSack(ip: IpView, ack: number): number {
-  const { view, l4 } = ip;
-  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
-  for (let at = l4 + TCP.HLEN; at < end; ) {
-    const kind = view.getUint8(at);
-    if (kind === OPT.EOL) break;
-    if (kind === OPT.NOP) {
-      at++;
-      continue;
-    }
-    if (at + 2 > end) break;
-    const size = view.getUint8(at + 1);
-    if (size < 2 || at + size > end) break;
-    if (kind === OPT.SACK && size >= 10 && (size - 2) % 8 === 0) {
-      for (let edge = at + 6; edge < at + size; edge += 8) {
-        const right = view.getInt32(edge);
-        if (isAfter(right, ack)) ack = right;
-      }
-      break;
-    }
-    at += size;
-  }
-  return ack;
-}
 
 /** Starts a sender with its SYN.  `base` is the connection's first word. */
 function initSender(state: Int32Array, base: number, dir: number, ip: IpView, end: number, win: number): void {
