@@ -55,8 +55,8 @@ describe.skipIf(why !== undefined)('frames through ports', () => {
     expect(got[name]).toEqual({ error: 0, received: 'ok', sent: 'ok' });
   });
 
-  it('takes bursts that are larger than any queue', () => {
-    expect(got['big burst']).toEqual([1000, 1000]);
+  it('takes bursts that are larger than any queue, in their order', () => {
+    expect(got['big bursts']).toEqual([true, true]);
     expect(got['its stats']).toEqual({ drops: 0, sentAtLeast1000: true });
   });
 
