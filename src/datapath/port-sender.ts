@@ -30,6 +30,8 @@ export class PortSender {
   send(pkt: Packet, vport: Vport): number {
     const { backend } = vport;
     const size = sizeWithoutVlan(pkt) - ETH_HLEN;
+    // What stood behind a label or NSH was said to be a frame, and is not.
+    if (size < 0) return DROP.L2_TYPE;
     if (pkt.mru !== 0 && size > pkt.mru) return pkt.mru > backend.mtu ? DROP.FRAGMENT : this.sendFragments(pkt, vport);
     if (size > backend.mtu && pkt.gsoType === 0) {
       vport.txErrors++;

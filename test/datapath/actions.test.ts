@@ -99,6 +99,14 @@ describe('MPLS', () => {
     expect(run(short, [set(K.MPLS, be32(0x1140)), output(2)])).toEqual([]);
     expect(run(short, [popMpls(0x0800), output(2)])).toEqual([]);
   });
+  test('to Ethernet, where there is less than an Ethernet header behind it, drops', () => {
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    const short = labelled(LABEL).slice(0, 26);
+    lab.flow(short, 1, [popEth(), popMpls(0x6558), output(2)]);
+    a.inject([short]);
+    expect([takeSent(b), lab.dp.drops[DROP.L2_TYPE]]).toEqual([[], 1]);
+  });
   test('before the Ethernet header and back', () => {
     expect(run(FRAME, [addMpls(0x1140, 0x8847, 0), popMpls(0x6558), output(2)])).toEqual([FRAME]);
     expect(run(FRAME, [addMpls(0x1140, 0x8847, 0), pushEth(bytes(SRC), bytes(DST)), output(2)])).toEqual([
