@@ -292,6 +292,7 @@ class Compiler {
     }
     const tun = readSetTunnel(this.dv, it.at + NLA_HDRLEN, nested - NLA_HDRLEN);
     this.emit(SET_OP.TUNNEL, this.tunnels.push(tun) - 1);
+    this.isKeptForm = false;
   }
 
   private userspace(it: AttrCursor, listAt: number, listSize: number): void {

@@ -6,6 +6,7 @@
  *     SAMPLE         [PROBABILITY] [ACTIONS]
  *     CHECK_PKT_LEN  [PKT_LEN] [ACTIONS_IF_LESS_EQUAL] [ACTIONS_IF_GREATER]     clients send the lists the other way round
  *     DEC_TTL        [ACTION]
+ *     SET            tunnel(...): in the order of a key's, without what is zero
  *     CT             see conntrack/ct-args.ts
  *
  * Source: net/openvswitch/flow_netlink.c (ovs_nla_put_actions), conntrack.c (ovs_ct_action_to_attr).
@@ -18,7 +19,9 @@ import {
   OVS_DEC_TTL_ATTR,
   OVS_SAMPLE_ATTR,
 } from '../odp/action-attrs.ts';
+import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { type CtArgs, writeCt } from './conntrack/ct-args.ts';
+import { putSetTunnel } from './tunnel/set-tunnel.ts';
 
 /** The parts of actions that have some, in the kernel's order; `size` of a value, undefined for a list of actions. */
 const PARTS: Readonly<Record<number, readonly { readonly type: number; readonly size?: number }[]>> = {
@@ -66,11 +69,19 @@ function copyList(w: MessageWriter, dv: DataView, at: number, end: number, cts: 
     }
     const nest = w.nest(kind);
     if (ct !== undefined) writeCt(w, ct);
+    else if (kind === A.SET && keyType(dv, payload) === OVS_KEY_ATTR.TUNNEL) copySetTunnel(w, dv, payload);
     else if (kind === A.CLONE) copyList(w, dv, payload, at + len, cts);
     else if (parts === undefined) copy(w, dv, payload, dv.getUint16(payload, LITTLE_ENDIAN));
     else for (const { type, size } of parts) copyPart(w, dv, payload, at + len, type, size, cts);
     w.endNest(nest);
   }
+}
+
+const keyType = (dv: DataView, at: number): number => dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK;
+
+function copySetTunnel(w: MessageWriter, dv: DataView, at: number): void {
+  const size = dv.getUint16(at, LITTLE_ENDIAN);
+  if (!putSetTunnel(w, dv, at + NLA_HDRLEN, size - NLA_HDRLEN)) copy(w, dv, at, size);
 }
 
 /** Copies the last attribute of `type` in `[at, end)`: `size` bytes of it, or the list that it is. */

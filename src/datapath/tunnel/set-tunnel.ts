@@ -8,9 +8,9 @@ import { isFieldSet } from '../../flow/flow-key.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
 import { MessageWriter } from '../../netlink/message.ts';
 import { ERRNO } from '../../util/errno.ts';
-import { loadTunnel, putTunnelAttrs } from '../tunnel-key.ts';
+import { loadTunnel, putTunnel, putTunnelAttrs } from '../tunnel-key.ts';
 import { checkGeneveOptions } from './geneve.ts';
-import { newTunnelInfo, TUN, TUN_FAMILY, type TunnelInfo } from './tunnel-info.ts';
+import { newTunnelInfo, TUN, TUN_FAMILY, type TunnelInfo, tunFamily } from './tunnel-info.ts';
 
 /** What the kernel stores of it: an attribute in an attribute, and a struct ovs_tunnel_info. */
 export const SET_TUNNEL_SIZE = 16;
@@ -23,6 +23,17 @@ export function readSetTunnel(dv: DataView, at: number, size: number): TunnelInf
   // Metadata for a bridge in the kernel names no destination: nothing leaves with it.
   if (!isFieldSet(tun, FIELD.tunDst) && !isFieldSet(tun, FIELD.tunIpv6Dst)) tun[TUN.FAMILY] = TUN_FAMILY.NONE;
   return tun;
+}
+
+/**
+ * Appends the nest `[at, at + size)`, which was accepted, as the kernel shows it.  False, and nothing is appended, if that is
+ * as it is.
+ */
+export function putSetTunnel(w: MessageWriter, dv: DataView, at: number, size: number): boolean {
+  const tun = readSetTunnel(dv, at, size);
+  if (tunFamily(tun) === TUN_FAMILY.NONE) return false;
+  putTunnel(w, tun, tun);
+  return true;
 }
 
 /** The contents of an OVS_PACKET_ATTR_EGRESS_TUN_KEY nest. */
