@@ -178,8 +178,12 @@ export class Datapath implements ActionHost {
     if (this.now < 0) this.now = this.clock();
     extractMetadata(rx, rxKey);
     if (vport.rxTunnel !== undefined) copyTunnel(vport.rxTunnel, rxKey);
-    if (extractHeaders(rx, rxKey)) this.process(rx, rxKey);
-    else this.drop(DROP.BAD_PACKET);
+    if (extractHeaders(rx, rxKey)) {
+      if (vport.backend.hostAddress?.() !== undefined) this.tracking.fromHost(rx, rxKey);
+      this.process(rx, rxKey);
+    } else {
+      this.drop(DROP.BAD_PACKET);
+    }
     rx.slot = -1;
   }
 
@@ -217,10 +221,21 @@ export class Datapath implements ActionHost {
       reason = this.cut(cut) ? this.sender.send(cut, vport) : DROP.NO_MEMORY;
       this.slots.popPacket();
     } else {
+      if (vport.backend.hostAddress !== undefined && this.isForHost(pkt, vport)) this.tracking.toHost(pkt);
       reason = this.sender.send(pkt, vport);
     }
     pkt.isShared = true;
     if (reason >= 0) this.drop(reason as DropReason);
+  }
+
+  /** Whether the host's stack takes the frame in, rather than leave it to those who listen to the device. */
+  private isForHost(pkt: Packet, vport: Vport): boolean {
+    const address = vport.backend.hostAddress?.();
+    if (address === undefined || pkt.end - pkt.start < ETH_HLEN) return false;
+    const { bytes } = pkt.arena;
+    if ((bytes[pkt.start]! & 1) !== 0) return true;
+    for (let i = 0; i < 6; i++) if (bytes[pkt.start + i] !== address[i]) return false;
+    return true;
   }
 
   /** Cuts a packet to its cutLen, without counting its outermost VLAN tag. */

@@ -14,6 +14,7 @@ import type { NativeNetlinkSocket } from '../native/index.ts';
 import { LITTLE_ENDIAN, NLM_F, NLMSG } from '../netlink/constants.ts';
 import {
   collectsMetadata,
+  IFF,
   IFINFOMSG,
   IFINFOMSG_SIZE,
   IFLA,
@@ -124,6 +125,11 @@ export class LinkTable implements DeviceInfo {
   }
   mtu(ifindex: number): number {
     return this.links.get(ifindex)?.mtu ?? 0;
+  }
+
+  localAddress(ifindex: number): Uint8Array | undefined {
+    const link = this.links.get(ifindex);
+    return link?.nsid === -1 && (link.flags & IFF.UP) !== 0 ? link.address : undefined;
   }
 
   readStats(ifindex: number): DeviceStats {

@@ -50,6 +50,11 @@ export interface PortBackend {
   egressTunnel?(pkt: Packet, out: Int32Array): boolean;
   /** Of a tunnel port: it is to be deleted by request, so that userspace is going to delete its device as well. */
   expectDeletion?(): void;
+  /**
+   * Of an internal port: its link-layer address while the stack of the host, in the datapath's own network namespace, uses
+   * it; undefined while it is down or elsewhere.  Hot path.
+   */
+  hostAddress?(): Uint8Array | undefined;
   /** Starts receiving. */
   start(events: PortEvents): void;
   /**

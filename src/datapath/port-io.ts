@@ -22,6 +22,8 @@ export interface DeviceInfo {
   name(ifindex: number): string;
   /** Bytes. */
   mtu(ifindex: number): number;
+  /** Link-layer address of a device that is up and in our network namespace; undefined of another. */
+  localAddress(ifindex: number): Uint8Array | undefined;
   /** Reads the counters now; zeros if the device is gone.  The object is the caller's. */
   readStats(ifindex: number): DeviceStats;
 }

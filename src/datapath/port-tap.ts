@@ -36,6 +36,10 @@ export class TapPort implements PortBackend {
     return this.devices.mtu(this.ifindex);
   }
 
+  hostAddress(): Uint8Array | undefined {
+    return this.devices.localAddress(this.ifindex);
+  }
+
   start(events: PortEvents): void {
     this.io.start(events);
   }

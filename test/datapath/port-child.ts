@@ -23,6 +23,7 @@ const names = new Map<number, string>();
 const devices: DeviceInfo = {
   name: (ifindex) => names.get(ifindex) ?? '',
   mtu: (ifindex) => Number(net(names.get(ifindex) ?? '', 'mtu')),
+  localAddress: () => undefined,
   readStats: (ifindex) => {
     const name = names.get(ifindex) ?? '';
     const read = (counter: string) => BigInt(net(name, `statistics/${counter}`));

@@ -9,7 +9,8 @@
 import { FIELD } from '../../flow/fields.ts';
 import { extractHeaders } from '../../flow/flow-extract.ts';
 import type { FlowKey } from '../../flow/flow-key.ts';
-import { ETH_TYPE } from '../../packet/ethernet.ts';
+import { ETH_HLEN, ETH_TYPE } from '../../packet/ethernet.ts';
+import { IP, IP_MF, IP_OFFSET, IPPROTO, IPV6 } from '../../packet/ip.ts';
 import { type Packet, VNET_GSO } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { NONE } from './conn-table.ts';
@@ -43,6 +44,9 @@ const W_CT_SRC = FIELD.ctNwSrc.word;
 const W_CT_DST = FIELD.ctNwDst.word;
 const W_CT_IPV6 = FIELD.ctIpv6Src.word; // both addresses
 const W_CT_TP = FIELD.ctTpSrc.word;
+
+/** Connections of the host begin so: in zone 0, without a helper, with default timeouts. */
+const HOST_TEMPLATE = { zone: 0, helper: 0, policy: 0 };
 
 /** What execute() returns besides 0 and -errno: the packet was kept, and there is nothing more to do. */
 export const CT_STOLEN = 1;
@@ -104,6 +108,43 @@ export class CtExecutor {
     pkt.nfct = 0;
     pkt.nfctInfo = CTINFO.UNTRACKED;
     this.writeKey(key, 0, 0, NONE);
+  }
+
+  // The host's stack, which in the kernel shares the table, and whose packets come and go tracked in zone 0.
+
+  /** A packet that the host sent through an internal port: does what its stack would have done, and tells the key. */
+  fromHost(pkt: Packet, key: FlowKey): void {
+    const type = key[W_TYPE]! >>> 16;
+    if ((type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) || (key[W_FRAG]! & 0xff) !== 0) return;
+    this.trackForHost(pkt, type);
+    // What is not tracked, be it invalid, has no state until an action looks.
+    if (this.tracker.connOf(pkt) !== NONE) this.updateKey(pkt, key, 0);
+  }
+
+  /** A packet for the host, whose stack tracks it anew.  What the packet itself knows stays as it is. */
+  toHost(pkt: Packet): void {
+    const { view } = pkt.arena;
+    const type = pkt.l3 === ETH_HLEN ? view.getUint16(pkt.start + ETH_HLEN - 2) : 0;
+    if (type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) return;
+    // A fragment is tracked with its datagram; that it is the host who puts together.
+    const l3 = pkt.start + ETH_HLEN;
+    if (pkt.end - l3 < (type === ETH_TYPE.IP ? IP.HLEN : IPV6.HLEN)) return;
+    if (type === ETH_TYPE.IP && (view.getUint16(l3 + IP.FRAG) & (IP_MF | IP_OFFSET)) !== 0) return;
+    if (type === ETH_TYPE.IPV6 && view.getUint8(l3 + IPV6.NEXT) === IPPROTO.FRAGMENT) return;
+    const { nfct, nfctGen, nfctInfo } = pkt;
+    this.trackForHost(pkt, type);
+    pkt.nfct = nfct;
+    pkt.nfctGen = nfctGen;
+    pkt.nfctInfo = nfctInfo;
+  }
+
+  private trackForHost(pkt: Packet, type: number): void {
+    const { tracker, ip } = this;
+    tracker.advance(this.host.now());
+    pkt.nfct = 0;
+    if (!ip.parse(pkt, type)) return;
+    if (tracker.track(pkt, ip, HOST_TEMPLATE) === VERDICT.ACCEPT) tracker.confirm(pkt);
+    else pkt.nfct = 0;
   }
 
   private findPolicy(args: CtArgs): void {
