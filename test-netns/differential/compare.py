@@ -1,0 +1,107 @@
+"""Compares what two datapaths made of a scenario and prints each difference with its frame; the status is 1 if there is one.
+
+  compare.py SCENARIO.json REAL.json OURS.json [MOST]
+
+Left out is what nobody can expect to agree: the number of a hash (OVS_PACKET_ATTR_HASH, the key's dp_hash), and the port id
+within an upcall's actions.
+"""
+import json, os, sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from wire import KEY, attr, attrs, format_actions, format_key
+
+UPCALL_NAMES = {1: 'packet', 2: 'key', 3: 'actions', 4: 'userdata', 5: 'egress_tun', 9: 'mru', 10: 'len', 11: 'hash'}
+COMMANDS = {1: 'MISS', 2: 'ACTION', 3: 'EXECUTE'}
+
+
+def load(path):
+    with open(path) as f:
+        return json.load(f)
+
+
+def plain_key(key):
+    return b''.join(attr(k, (b'hash' if any(p) else p) if k == KEY['dp_hash'] else p) for k, p in attrs(key))
+
+
+def plain_upcall(upcall, pid):
+    command, found = upcall
+    parts = [COMMANDS.get(command, str(command))]
+    for kind, text in found:
+        if kind == 2:
+            text = format_key(plain_key(bytes.fromhex(text)))
+        elif kind == 3:
+            text = format_actions(bytes.fromhex(text.replace(pid, 'a5c3e187')))
+        elif kind == 11:
+            text = 'hash'
+        parts.append(f'{UPCALL_NAMES.get(kind, kind)}: {text}')
+    return '\n      '.join(parts)
+
+
+def plain_frame(outcome, pid):
+    ports = {}
+    for port, frame in outcome['out']:
+        ports.setdefault(str(port), []).append(frame)
+    plain = {f'port {port}': frames for port, frames in sorted(ports.items())}
+    plain['upcalls'] = [plain_upcall(u, pid) for u in outcome['upcalls']]
+    for name in ('send', 'lost'):
+        if name in outcome:
+            plain[name] = [str(outcome[name])]
+    return plain
+
+
+def show(side, plain):
+    for name, items in plain.items():
+        for item in items:
+            print(f'    {side} {name}: {item}')
+
+
+def flow_text(flow):
+    return f'{format_key(bytes.fromhex(flow["key"]))}\n    mask {format_key(bytes.fromhex(flow["mask"]))}\n    actions {format_actions(bytes.fromhex(flow["actions"]))}'
+
+
+def only_different(real, ours):
+    return [{name: side[name] for name in side if real.get(name) != ours.get(name)} for side in (real, ours)]
+
+
+def stats_differences(real, ours):
+    for flow in sorted({*real, *ours}):
+        sides = [side.get(flow) for side in (real, ours)]
+        if sides[0] is None or sides[1] is None or sides[0][:3] != sides[1][:3]:
+            yield flow, sides
+
+
+def main(scenario, real, ours, most):
+    differences = 0
+    for flow, a, b in zip(scenario['flows'], real['flows'], ours['flows'], strict=True):
+        if a != b:
+            differences += 1
+            if differences <= most:
+                print(f'flow: the module answers {a}, ours {b}\n    {flow_text(flow)}')
+    bad = []
+    for index, ((port, frame), a, b) in enumerate(zip(scenario['frames'], real['frames'], ours['frames'], strict=True)):
+        sides = plain_frame(a, real['pid']), plain_frame(b, ours['pid'])
+        if sides[0] != sides[1]:
+            differences += 1
+            bad.append(index)
+            if differences <= most:
+                print(f'frame {index} into port {port}: {frame}')
+                for side, plain in zip(('module', 'ours  '), only_different(*sides)):
+                    show(side, plain)
+                for flow in b.get('hit', ()):
+                    key, mask = (bytes.fromhex(half) for half in flow.split('/'))
+                    print(f'    hit {format_key(key)}\n    mask {format_key(mask)}\n    actions {format_actions(bytes.fromhex(ours["stats"][flow][3]))}')
+    for flow, sides in stats_differences(real['stats'], ours['stats']):
+        differences += 1
+        if differences <= most:
+            key, mask = (format_key(bytes.fromhex(half)) for half in flow.split('/'))
+            print(f'statistics: packets, bytes, TCP flags: the module {sides[0] and sides[0][:3]}, ours {sides[1] and sides[1][:3]}\n    {key}\n    mask {mask}')
+    upcalls = sum(len(f['upcalls']) for f in real['frames'])
+    out = sum(len(f['out']) for f in real['frames'])
+    installed = real['flows'].count(0)
+    print(f'seed {scenario["seed"]}: {len(real["frames"])} frames in, {out} out, {upcalls} upcalls, {installed} of {len(real["flows"])} flows: {differences} differences')
+    return bad, differences
+
+
+if __name__ == '__main__':
+    bad, differences = main(*(load(path) for path in sys.argv[1:4]), int(sys.argv[4]) if len(sys.argv) > 4 else 20)
+    sys.exit(1 if differences else 0)
