@@ -11,10 +11,12 @@ import { UPCALL_SLOTS } from '../../src/datapath/upcall-writer.ts';
 import { NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import { OVS_DP_ATTR, OVS_DP_CMD } from '../../src/netlink/families/ovs-datapath.ts';
 import { OVS_FLOW_ATTR, OVS_FLOW_CMD } from '../../src/netlink/families/ovs-flow.ts';
+import { type MeterAttrs, OVS_METER_ATTR, OVS_METER_CMD } from '../../src/netlink/families/ovs-meter.ts';
 import { OVS_VPORT_ATTR, OVS_VPORT_CMD, OVS_VPORT_TYPE } from '../../src/netlink/families/ovs-vport.ts';
 import { OVS_ACTION_ATTR, OVS_USERSPACE_ATTR } from '../../src/odp/action-attrs.ts';
 import { Arena, SLOT_SIZE } from '../../src/packet/packet.ts';
 import type { Logger } from '../../src/util/vlog.ts';
+import * as action from '../support/action-bytes.ts';
 import { FakePorts } from './fake-ports.ts';
 import { hasGolden, readGolden } from './golden.ts';
 import {
@@ -60,6 +62,16 @@ const userspace = nested((w) => {
   w.endNest(nest);
   w.attrU32(OVS_ACTION_ATTR.RECIRC, 7);
 });
+/** Actions that have parts or headers in them. */
+const parts = Uint8Array.from(
+  [
+    action.clone(action.meter(1), action.checkPktLen(60, action.output(1), action.output(2))),
+    action.sample(0x80000000, action.decTtl(action.output(1))),
+    action.pushNsh([0, 63, 1, 3, 0, 0, 0, 1], action.md1(7)),
+    action.pushEth([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]),
+    action.output(2),
+  ].flat(),
+);
 const ufid = (n: number) => new Uint8Array(16).fill(n);
 
 /** Requests that are valid in some state of the server. */
@@ -68,6 +80,8 @@ function corpus(): Uint8Array[] {
     ovsRequest({ family: FAMILY.VPORT, cmd, dpIfindex: DP, flags, policy: OVS_VPORT_ATTR, attrs });
   const flow = (cmd: number, attrs: object, flags: number = NLM_F.ECHO) =>
     ovsRequest({ family: FAMILY.FLOW, cmd, dpIfindex: DP, flags, policy: OVS_FLOW_ATTR, attrs });
+  const meter = (cmd: number, attrs: MeterAttrs) =>
+    ovsRequest({ family: FAMILY.METER, cmd, dpIfindex: DP, flags: NLM_F.ECHO, policy: OVS_METER_ATTR, attrs });
   const dump = NLM_F.DUMP;
   const own = [
     getFamily('ovs_datapath'),
@@ -98,6 +112,13 @@ function corpus(): Uint8Array[] {
     flow(OVS_FLOW_CMD.GET, { ufidFlags: 7 }, dump),
     execute(DP, outputs(1, 2)),
     execute(DP, userspace),
+    execute(DP, parts),
+    execute(DP, Uint8Array.from(action.psample(5, [1, 2]))),
+    flowPut({ dpIfindex: DP, dst: 83, actions: parts }),
+    meter(OVS_METER_CMD.FEATURES, {}),
+    meter(OVS_METER_CMD.SET, { id: 1, kbps: true, bands: [{ type: 1, rate: 8, burst: 1 }] }),
+    meter(OVS_METER_CMD.GET, { id: 1 }),
+    meter(OVS_METER_CMD.DEL, { id: 1 }),
   ];
   if (!hasGolden) return own;
   const requests = readGolden().filter((m) => m.direction === 'request' && /^(ovs_|nlctrl)/.test(m.family));
