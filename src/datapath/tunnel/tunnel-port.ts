@@ -20,6 +20,7 @@ import { decapEcn, encapEcn } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';
 import { decapGre, encapGre, encapGreSequence, sumGre } from './gre.ts';
+import { findOffloads } from './offloads.ts';
 import { TUNNEL_MTU, type TunnelDevice } from './tunnel-devices.ts';
 import {
   DECAP,
@@ -123,6 +124,7 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
       return;
     }
     pkt.start = inner;
+    findOffloads(pkt);
     this.rxPackets++;
     this.rxBytes += pkt.end - inner - (this.kind.countsEthernet ? 0 : ETH_HLEN);
     this.rxTunnel.set(tun);
