@@ -7,7 +7,7 @@
  * Source: net/openvswitch/flow_netlink.c (ovs_nla_copy_actions and below).
  */
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, getField } from '../flow/flow-key.ts';
+import { type FlowKey, getField, mplsLabels } from '../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, nlaAlign } from '../netlink/constants.ts';
 import { NetlinkError, NetlinkFormatError } from '../netlink/errors.ts';
 import { DP_MAX_PORTS } from '../netlink/families/ovs-vport.ts';
@@ -82,7 +82,7 @@ function compileList(
   const shape: PacketShape = {
     ethType: getField(key, FIELD.ethType),
     vlanTci: getField(key, FIELD.vlanTci),
-    nMpls: countLabels(key),
+    nMpls: isMplsType(getField(key, FIELD.ethType)) ? mplsLabels(key) : 0,
     hasEthernet: getField(key, FIELD.packetType) === 0,
   };
   try {
@@ -92,13 +92,6 @@ function compileList(
     throw e;
   }
   return compiler;
-}
-
-/** Labels that the key has, as far as it shows. */
-function countLabels(key: FlowKey): number {
-  if (!isMplsType(getField(key, FIELD.ethType))) return 0;
-  if (key[FIELD.mplsLse2.word] !== 0) return 3;
-  return key[FIELD.mplsLse1.word] !== 0 ? 2 : 1;
 }
 
 const refuse = (what: string, errno: number = ERRNO.EINVAL): never => {

@@ -33,7 +33,7 @@ import {
   type Replies,
   type Request,
 } from './genl-family.ts';
-import { putKey, putMask, putMaskedKey } from './key-put.ts';
+import { putKey, putMask } from './key-put.ts';
 import { getMatch, type NestRange } from './match.ts';
 
 const ATTR = OVS_FLOW_ATTR.type;
@@ -221,7 +221,7 @@ function putFlow(w: MessageWriter, flow: Flow, ufidFlags: number, withActions: b
   } else {
     w.attrBytes(ATTR.ufid, flow.ufid);
     flow.readKey(maskedKey);
-    if ((ufidFlags & OVS_UFID_F.OMIT_KEY) === 0) putMaskedKey(w, ATTR.key, maskedKey, mask);
+    if ((ufidFlags & OVS_UFID_F.OMIT_KEY) === 0) putKey(w, ATTR.key, maskedKey);
     if (hasMask) putMask(w, ATTR.mask, maskedKey, mask);
   }
   if (flow.usedMs !== 0) putU64(w, w.attrHeader(ATTR.used, 8), flow.usedMs);

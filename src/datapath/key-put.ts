@@ -10,10 +10,10 @@
  * Source: net/openvswitch/flow_netlink.c (__ovs_nla_put_key), conntrack.c (ovs_ct_put_key).
  */
 import { ETH_TYPE_802_2, FIELD, OVS_FRAG_TYPE } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField } from '../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, getField, mplsLabels } from '../flow/flow-key.ts';
 import type { MessageWriter } from '../netlink/message.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_NSH_KEY_ATTR } from '../odp/key-table.ts';
-import { ETH_TYPE, isMplsType, isVlanType, MPLS_BOS } from '../packet/ethernet.ts';
+import { ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
 import { IPPROTO, ND } from '../packet/ip.ts';
 import { storeKeyWords } from './key-words.ts';
 import { NO_IN_PORT } from './match.ts';
@@ -28,43 +28,23 @@ const NSH_WORD = FIELD.nshFlags.word;
 const NSH_CONTEXT_WORD = FIELD.nshC1.word;
 const NSH_MDTYPE1 = 1;
 
-/** Appends `key` as attribute `type`.  Hot path. */
+/** Appends `key`, of a packet or the masked one of a flow, as attribute `type`.  Hot path. */
 export function putKey(w: MessageWriter, type: number, key: FlowKey): void {
   const nest = beginNest(w, type);
-  putAttrs(w, key, key, false, labelsOfKey(key));
-  w.endNest(nest);
-}
-
-/** Appends the masked key of a flow; of its MPLS labels only those that the mask has. */
-export function putMaskedKey(w: MessageWriter, type: number, key: FlowKey, mask: FlowMask): void {
-  const nest = beginNest(w, type);
-  putAttrs(w, key, key, false, labelsOfMask(mask));
+  putAttrs(w, key, key, false);
   w.endNest(nest);
 }
 
 /** Appends the mask of a flow whose masked key is `key`. */
 export function putMask(w: MessageWriter, type: number, key: FlowKey, mask: FlowMask): void {
   const nest = beginNest(w, type);
-  putAttrs(w, key, mask, true, labelsOfMask(mask));
+  putAttrs(w, key, mask, true);
   w.endNest(nest);
 }
 
 function beginNest(w: MessageWriter, type: number): number {
   w.reserve(ROOM);
   return w.nest(type);
-}
-
-/** Label stack entries of a packet's key: up to the bottom of the stack. */
-function labelsOfKey(key: FlowKey): number {
-  if ((key[MPLS_WORDS]! & MPLS_BOS) !== 0) return 1;
-  if ((key[MPLS_WORDS + 1]! & MPLS_BOS) !== 0) return 2;
-  if (key[MPLS_WORDS + 2] !== 0) return 3;
-  return key[MPLS_WORDS + 1] !== 0 ? 2 : 1;
-}
-function labelsOfMask(mask: FlowMask): number {
-  if (mask[MPLS_WORDS + 2] !== 0) return 3;
-  if (mask[MPLS_WORDS + 1] !== 0) return 2;
-  return mask[MPLS_WORDS] !== 0 ? 1 : 0;
 }
 
 /** Appends attribute `type` of `out`. */
@@ -74,7 +54,7 @@ function put(w: MessageWriter, type: number, out: FlowKey): void {
 }
 
 /** `key` decides which attributes there are; their values are those of `out`, the key itself or its mask. */
-function putAttrs(w: MessageWriter, key: FlowKey, out: FlowKey, isMask: boolean, nLabels: number): void {
+function putAttrs(w: MessageWriter, key: FlowKey, out: FlowKey, isMask: boolean): void {
   putMetadata(w, key, out, isMask);
   const type = getField(key, FIELD.ethType);
   let encap = -1;
@@ -103,7 +83,7 @@ function putAttrs(w: MessageWriter, key: FlowKey, out: FlowKey, isMask: boolean,
   }
   if (!isEnd) {
     put(w, K.ETHERTYPE, out);
-    if (!isVlanType(type)) putL3(w, type, key, out, isMask, nLabels);
+    if (!isVlanType(type)) putL3(w, type, key, out, isMask);
   }
   if (innerEncap >= 0) w.endNest(innerEncap);
   if (encap >= 0) w.endNest(encap);
@@ -143,7 +123,7 @@ function putVlan(w: MessageWriter, tpid: number, tci: number, isMask: boolean): 
   return w.nest(K.ENCAP);
 }
 
-function putL3(w: MessageWriter, type: number, key: FlowKey, out: FlowKey, isMask: boolean, nLabels: number): void {
+function putL3(w: MessageWriter, type: number, key: FlowKey, out: FlowKey, isMask: boolean): void {
   switch (type) {
     case ETH_TYPE.IP:
       put(w, K.IPV4, out);
@@ -160,7 +140,7 @@ function putL3(w: MessageWriter, type: number, key: FlowKey, out: FlowKey, isMas
       putNsh(w, out, isMask);
       return;
     default:
-      if (isMplsType(type)) putMpls(w, out, nLabels);
+      if (isMplsType(type)) putMpls(w, out);
       return;
   }
   if (getField(key, FIELD.nwFrag) !== OVS_FRAG_TYPE.LATER) putL4(w, type, key, out);
@@ -192,7 +172,9 @@ function putL4(w: MessageWriter, type: number, key: FlowKey, out: FlowKey): void
   }
 }
 
-function putMpls(w: MessageWriter, out: FlowKey, nLabels: number): void {
+/** As many label stack entries as the key or mask has: none if the packet ended before the bottom of the stack. */
+function putMpls(w: MessageWriter, out: FlowKey): void {
+  const nLabels = mplsLabels(out);
   const at = w.attrHeader(K.MPLS, 4 * nLabels);
   for (let i = 0; i < nLabels; i++) w.dv.setInt32(at + 4 * i, out[MPLS_WORDS + i]!);
 }

@@ -238,6 +238,7 @@ function loadMpls(attrs: KeyAttrs, out: FlowKey): void {
   const n = size / 4;
   if (n < 1 || n > MAX_MPLS_LABELS || !Number.isInteger(n)) throw invalid(`MPLS label stack of ${size} bytes`);
   for (let i = 0; i < n; i++) out[FIELD.mplsLse0.word + i] = attrs.dv.getInt32(attrs.at(K.MPLS) + 4 * i);
+  setField(out, FIELD.mplsLabels, (1 << n) - 1);
   attrs.used(K.MPLS);
 }
 

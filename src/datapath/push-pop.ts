@@ -9,7 +9,16 @@
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { replace16 } from '../packet/checksum.ts';
-import { ETH_ADDRS, ETH_HLEN, ETH_TYPE, hasVlan, isMplsType, MPLS_HLEN, VLAN_HLEN } from '../packet/ethernet.ts';
+import {
+  ETH_ADDRS,
+  ETH_HLEN,
+  ETH_TYPE,
+  hasVlan,
+  isMplsType,
+  isVlanType,
+  MPLS_HLEN,
+  VLAN_HLEN,
+} from '../packet/ethernet.ts';
 import { IP, IPV6 } from '../packet/ip.ts';
 import { type Packet, VNET_F } from '../packet/packet.ts';
 
@@ -35,9 +44,19 @@ function moveBytes(pkt: Packet, from: number, to: number, size: number): void {
   else for (let i = size - 2; i >= 0; i -= 2) view.setUint16(to + i, view.getUint16(from + i));
 }
 
-/** Ethertype of what is at `l3`. */
-export const protocolOf = (pkt: Packet): number =>
-  pkt.packetType !== 0 ? pkt.packetType : pkt.arena.view.getUint16(pkt.start + pkt.l3 - 2);
+/**
+ * Ethertype of what follows the Ethernet header and the first tag, as the kernel keeps it beside the packet: that of what is
+ * at `l3`, but that of the second tag if there is one, so that MPLS and TTL actions leave what is behind two tags alone.
+ */
+export function protocolOf(pkt: Packet): number {
+  if (pkt.packetType !== 0) return pkt.packetType;
+  const { view } = pkt.arena;
+  if (pkt.l3 > ETH_HLEN + VLAN_HLEN && hasVlan(pkt)) {
+    const type = view.getUint16(pkt.start + ETH_HLEN + VLAN_HLEN - 2);
+    if (isVlanType(type)) return type;
+  }
+  return view.getUint16(pkt.start + pkt.l3 - 2);
+}
 
 /** `tag`: TPID and TCI with VLAN_CFI, which is not written. */
 export function pushVlan(pkt: Packet, key: FlowKey, tag: number): boolean {

@@ -11,9 +11,10 @@
 import { FIELD } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { replace16, replace32, replacePartial32, sctpChecksum } from '../packet/checksum.ts';
-import { ETH_HLEN, MPLS_HLEN } from '../packet/ethernet.ts';
+import { ETH_HLEN, isMplsType, MPLS_HLEN } from '../packet/ethernet.ts';
 import { ICMP, IP, IP_OFFSET, IPPROTO, IPV6, isIpv6ExtHdr, SCTP, TCP, UDP } from '../packet/ip.ts';
 import { type Packet, VNET_F } from '../packet/packet.ts';
+import { protocolOf } from './push-pop.ts';
 
 const W_PRIORITY = FIELD.skbPriority.word;
 const W_MARK = FIELD.skbMark.word;
@@ -219,7 +220,7 @@ export function setSctp(pkt: Packet, key: FlowKey, code: Int32Array, at: number)
 
 export function setMpls(pkt: Packet, key: FlowKey, code: Int32Array, at: number): boolean {
   const shim = pkt.start + pkt.l3;
-  if (pkt.end - shim < MPLS_HLEN) return false;
+  if (pkt.end - shim < MPLS_HLEN || !isMplsType(protocolOf(pkt))) return false;
   const { view } = pkt.arena;
   const lse = (view.getInt32(shim) & ~code[at + 1]!) | code[at]!;
   view.setInt32(shim, lse);

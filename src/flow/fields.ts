@@ -52,7 +52,8 @@ const ROWS = [
   ['nshFlags', 8], ['nshTtl', 8], ['nshMdtype', 8], ['nshNp', 8], ['nshPathHdr', 32],
   ['nshC1', 32], ['nshC2', 32], ['nshC3', 32], ['nshC4', 32],
   ['ndReserved', 32], // OVS_KEY_ATTR_ND_EXTENSIONS, userspace only
-  ['ndOptionsType', 8], ['ndPad', 24],
+  // mplsLabels, of the datapath alone: a bit for each label stack entry that key or mask has, the lowest for the outermost.
+  ['ndOptionsType', 8], ['mplsLabels', 8], ['ndPad', 16],
   // Tunnel metadata.  tunFlags are TUN_F_* below; tunPresent tells a tunnel with all-zero metadata from none.
   ['tunId', 64], ['tunSrc', 32], ['tunDst', 32], ['tunIpv6Src', 128], ['tunIpv6Dst', 128],
   ['tunTos', 8], ['tunTtl', 8], ['tunFlags', 16], ['tunTpSrc', 16], ['tunTpDst', 16],

@@ -52,6 +52,8 @@ const W_CT = FIELD.ctState.word;
 const W_CT_MARK = FIELD.ctMark.word;
 const W_CT_PROTO = FIELD.ctNwProto.word;
 const W_MPLS = FIELD.mplsLse0.word;
+const W_MPLS_LABELS = FIELD.mplsLabels.word;
+const MPLS_LABELS_SHIFT = FIELD.mplsLabels.shift;
 const W_NSH = FIELD.nshFlags.word; //      with nshTtl, nshMdtype, nshNp
 const W_TUN = FIELD.tunPresent.word;
 const W_TUN_OPTS_SIZE = FIELD.tunOptsSize.word;
@@ -91,7 +93,10 @@ export function extractHeaders(pkt: Packet, key: FlowKey): boolean {
   key[W_NW_SRC] = 0;
   key[W_NW_DST] = 0;
   for (let i = W_IPV6_SRC; i < W_CT; i++) key[i] = 0;
-  if ((key[W_MPLS]! | key[W_MPLS + 1]! | key[W_MPLS + 2]!) !== 0) key.fill(0, W_MPLS, W_MPLS + 3);
+  if ((key[W_MPLS]! | key[W_MPLS + 1]! | key[W_MPLS + 2]! | key[W_MPLS_LABELS]!) !== 0) {
+    key.fill(0, W_MPLS, W_MPLS + 3);
+    key[W_MPLS_LABELS] = 0;
+  }
   if ((key[W_NSH]! | key[W_NSH + 1]!) !== 0) key.fill(0, W_NSH, W_NSH + 6);
   pkt.isKeyStale = false;
 
@@ -239,6 +244,11 @@ function extractIpv6(pkt: Packet, view: DataView, at: number, end: number, key: 
       }
       next = inner;
     }
+    // A header that claims more than the packet has leaves no upper layer either.
+    if (l4 > end) {
+      key[W_PROTO] = (IPPROTO.NONE << 24) | rest | frag;
+      return;
+    }
   }
   key[W_PROTO] = (next << 24) | rest | frag;
   pkt.l4 = l4 - pkt.start;
@@ -298,12 +308,15 @@ function extractArp(view: DataView, at: number, end: number, key: FlowKey): void
   key[W_ARP + 2] = view.getInt32(at + ARP.THA + 2);
 }
 
-/** Up to three label stack entries, the outermost first. */
+/** Up to three label stack entries, the outermost first; they count only if the stack's bottom is in the packet. */
 function extractMpls(view: DataView, at: number, end: number, key: FlowKey): void {
-  for (let i = 0; i < 3 && end - at >= 4; i++, at += 4) {
+  for (let i = 0; end - at >= 4; i++, at += 4) {
     const lse = view.getInt32(at);
-    key[W_MPLS + i] = lse;
-    if ((lse & MPLS_BOS) !== 0) return;
+    if (i < 3) key[W_MPLS + i] = lse;
+    if ((lse & MPLS_BOS) !== 0) {
+      key[W_MPLS_LABELS] = ((2 << Math.min(i, 2)) - 1) << MPLS_LABELS_SHIFT;
+      return;
+    }
   }
 }
 

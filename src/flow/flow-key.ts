@@ -2,7 +2,7 @@
  * Flow keys and masks: reading and writing their fields, comparing and hashing under a mask.
  * `fields.ts` has the layout.
  */
-import { type Field, FLOW_WORDS } from './fields.ts';
+import { FIELD, type Field, FLOW_WORDS } from './fields.ts';
 
 /** Int32Array of FLOW_WORDS words, laid out by `fields.ts`. */
 export type FlowKey = Int32Array;
@@ -15,6 +15,12 @@ export const newFlowKey = (): FlowKey => new Int32Array(FLOW_WORDS);
 export function getField(key: FlowKey, f: Field): number {
   const word = key[f.word]!;
   return f.bits === 32 ? word >>> 0 : (word >>> f.shift) & ((1 << f.bits) - 1);
+}
+
+/** Label stack entries that `key` has: 0 to 3. */
+export function mplsLabels(key: FlowKey): number {
+  const bits = getField(key, FIELD.mplsLabels);
+  return (bits & 1) + ((bits >>> 1) & 1) + ((bits >>> 2) & 1);
 }
 
 /** Sets a field of at most 32 bits; higher bits of `value` are cut off. */

@@ -9,13 +9,21 @@ import random_flows
 import random_frames
 from wire import ACTION, attr, u32
 
-FLOWS, ATTEMPTS, RECIRC_IDS = 80, 1500, (1, 2, 3)
+FREQUENT, FLOWS, ATTEMPTS, RECIRC_IDS = 90, 90, 2500, (1, 2, 3)
 EVERYTHING = 0xFFFFFFFF
 
 
 def scenario(seed, count):
     r = random.Random(seed)
-    frames = [(r.randint(1, 4), *random_frames.draw(r)) for _ in range(count)]
+    # Half of the frames come again and again, damaged in other ways: the flows are made for them.
+    often = [(r.randint(1, 4), *random_frames.draw(r)) for _ in range(FREQUENT)]
+    frames = []
+    for _ in range(count):
+        if r.random() < 0.5:
+            port, frame, spec = r.choice(often)
+            frames.append((port, random_frames.damaged(r, frame)[:1514], spec))
+        else:
+            frames.append((r.randint(1, 4), *random_frames.draw(r)))
     flows, taken = [], []
 
     def add(fields, actions):
@@ -26,7 +34,7 @@ def scenario(seed, count):
     for _ in range(ATTEMPTS):
         if len(flows) >= FLOWS:
             break
-        port, _, spec = r.choice(frames)
+        port, _, spec = r.choice(often)
         fields = random_flows.match(r, spec, port)
         actions = random_flows.Actions(r, fields, RECIRC_IDS)
         drawn = actions.draw(r.randint(1, 5))

@@ -27,7 +27,7 @@ def build(fields, which, skip=()):
         inner += attr(KEY['arp'], get('arp_sip', 4) + get('arp_tip', 4) + get('arp_op', 2) + get('arp_sha', 6) + get('arp_tha', 6) + bytes(2))
     elif has('mpls0'):
         inner += attr(KEY['mpls'], get('mpls0', 4))
-    if kind in (0x800, 0x86DD) and fields['nw_frag'][1] != 2 and 'l4' not in skip:
+    if kind in (0x800, 0x86DD) and fields.get('nw_frag', (1, 0))[1] != 2 and 'l4' not in skip:
         ports = get('l4_src', 2) + get('l4_dst', 2)
         if proto == 6:
             inner += attr(KEY['tcp'], ports) + attr(KEY['tcp_flags'], get('tcp_flags', 2))
@@ -55,18 +55,17 @@ def build(fields, which, skip=()):
 def random_mask(r, width):
     ones = (1 << 8 * width) - 1
     chance = r.random()
-    if chance < 0.55:
-        return 0
-    if chance < 0.85:
+    if chance < 0.65:
         return ones
-    if chance < 0.93:
+    if chance < 0.85:
         return ones << r.randint(0, 8 * width) & ones
     return r.getrandbits(8 * width)
 
 
 def match(r, spec, port):
     """{field: (width, value, mask)} of a flow that the frame of `spec` at `port` should hit."""
-    fields = {name: (width, value, random_mask(r, width)) for name, (width, value) in spec.items()}
+    breadth = r.choice([0.5, 0.8, 1])
+    fields = {name: (width, value, 0 if r.random() < breadth else random_mask(r, width)) for name, (width, value) in spec.items()}
     for name in ALWAYS_EXACT:
         if name in fields:
             fields[name] = (2, fields[name][1], 0xFFFF)
@@ -75,7 +74,7 @@ def match(r, spec, port):
             fields[name] = (2, fields[name][1], fields[name][2] | 0x1000)
     if 'nw_proto' in fields:
         fields['nw_proto'] = (1, fields['nw_proto'][1], 0xFF if r.random() < 0.85 else 0)
-        fields['nw_frag'] = (1, fields['nw_frag'][1], 0xFF if r.random() < 0.6 else 0)
+        fields['nw_frag'] = (1, fields['nw_frag'][1], 0xFF if r.random() < 0.4 else 0)
     if 'icmp_type' in fields and 'nd_target' in fields:
         fields['icmp_type'] = (1, fields['icmp_type'][1], 0xFF)
         fields['icmp_code'] = (1, 0, 0xFF)

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ETH_TYPE_802_2, FIELD, type FieldName } from '../../src/flow/fields.ts';
 import { extractHeaders, extractMetadata } from '../../src/flow/flow-extract.ts';
 import { hashFlow } from '../../src/flow/flow-hash.ts';
-import { type FlowKey, getField, getFieldBytes, isFieldSet, newFlowKey } from '../../src/flow/flow-key.ts';
+import { type FlowKey, getField, getFieldBytes, isFieldSet, newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { AttrCursor, MessageView } from '../../src/netlink/message.ts';
 import { loadKeyAttr } from '../../src/odp/key-codec.ts';
 import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
@@ -104,7 +104,7 @@ const CASES: { name: string; frame: number[]; gso?: number; key: Partial<Record<
   { name: 'hop-by-hop in the wrong place', frame: eth(0x86dd, ipv6(60, [...opts(0), ...opts(17), ...udp()])), key: { ...V6, nwProto: '11', tpSrc: '03e8', tpDst: '0035', ipv6Exthdrs: '0108' } },
   { name: 'routing twice', frame: eth(0x86dd, ipv6(43, [...opts(43), ...opts(59)])), key: { ...V6, nwProto: '3b', ipv6Exthdrs: '01a1' } },
   { name: 'extension header cut short', frame: eth(0x86dd, ipv6(60, [6])), key: { ...V6, nwProto: '3b', ipv6Exthdrs: '0008' } },
-  { name: 'extension header longer than the packet', frame: eth(0x86dd, ipv6(60, [6, 9, ...tcp()])), key: { ...V6, nwProto: '06', ipv6Exthdrs: '0008' } },
+  { name: 'extension header longer than the packet', frame: eth(0x86dd, ipv6(60, [6, 9, ...tcp()])), key: { ...V6, nwProto: '3b', ipv6Exthdrs: '0008' } },
   { name: 'IPv6 first fragment', frame: eth(0x86dd, ipv6(44, [...frag6(17, 1), ...udp()])), key: { ...V6, nwProto: '11', nwFrag: '01', tpSrc: '03e8', tpDst: '0035', ipv6Exthdrs: '0010' } },
   { name: 'IPv6 later fragment', frame: eth(0x86dd, ipv6(44, [...frag6(17, 0x11), ...udp()])), key: { ...V6, nwProto: '2c', nwFrag: '02', ipv6Exthdrs: '0010' } },
   { name: 'later fragment that begins with options', frame: eth(0x86dd, ipv6(44, [...frag6(60, 0x11), ...opts(17)])), key: { ...V6, nwProto: '3b', nwFrag: '01', ipv6Exthdrs: '0118' } },
@@ -116,8 +116,9 @@ const CASES: { name: string; frame: number[]; gso?: number; key: Partial<Record<
   { name: 'option of size 0', frame: eth(0x86dd, icmpv6(ns([1, 0, 1, 2, 3, 4, 5, 6]))), key: { ...V6, nwProto: '3a', tpSrc: '0087', ndTarget: 'fe800000000000000000000000000009' } },
   { name: 'solicitation cut short', frame: eth(0x86dd, icmpv6(ns().slice(0, 20))), key: { ...V6, nwProto: '3a', tpSrc: '0087' } },
   { name: 'solicitation with a code', frame: eth(0x86dd, icmpv6([135, 1, ...ns().slice(2)])), key: { ...V6, nwProto: '3a', tpSrc: '0087', tpDst: '0001' } },
-  { name: 'MPLS, one label', frame: eth(0x8847, bytes('00001140 45')), key: { ethType: '8847', mplsLse0: '00001140' } },
-  { name: 'MPLS, four labels', frame: eth(0x8848, bytes('00001040 00002040 00003040 00004140')), key: { ethType: '8848', mplsLse0: '00001040', mplsLse1: '00002040', mplsLse2: '00003040' } },
+  { name: 'MPLS, one label', frame: eth(0x8847, bytes('00001140 45')), key: { ethType: '8847', mplsLse0: '00001140', mplsLabels: '01' } },
+  { name: 'MPLS, four labels', frame: eth(0x8848, bytes('00001040 00002040 00003040 00004140')), key: { ethType: '8848', mplsLse0: '00001040', mplsLse1: '00002040', mplsLse2: '00003040', mplsLabels: '07' } },
+  { name: 'MPLS, three labels, two of them 0', frame: eth(0x8848, bytes('00000000 00000000 00004140')), key: { ethType: '8848', mplsLse2: '00004140', mplsLabels: '07' } },
   { name: 'MPLS cut short', frame: eth(0x8847, bytes('00001040 0000')), key: { ethType: '8847', mplsLse0: '00001040' } },
   { name: 'NSH type 1', frame: eth(0x894f, nsh(1, 6)), key: { ethType: '894f', nshTtl: '3f', nshMdtype: '01', nshNp: '03', nshPathHdr: '00001234', nshC1: '11111111', nshC2: '11111111', nshC3: '11111111', nshC4: '11111111' } },
   { name: 'NSH type 2', frame: eth(0x894f, nsh(2, 3)), key: { ethType: '894f', nshTtl: '3f', nshMdtype: '02', nshNp: '03', nshPathHdr: '00001234' } },
@@ -307,6 +308,7 @@ function loadKey(dv: DataView, at: number, size: number, key: FlowKey, isInner: 
       else key[FIELD.ethType.word] = type << 16;
     } else if (it.type === OVS_KEY_ATTR.MPLS) {
       for (let i = 0; i < it.size / 4; i++) key[FIELD.mplsLse0.word + i] = dv.getInt32(it.at + 4 * i);
+      setField(key, FIELD.mplsLabels, (1 << (it.size / 4)) - 1);
     } else {
       const row = KEY_ROWS[it.type];
       if (row !== undefined && row.members.length > 0) loadKeyAttr(row, dv, it.at, key);
