@@ -154,6 +154,7 @@ export class ActionExecutor {
           const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
           this.probability = outer;
           if (pc >= to) return err;
+          isGood = err === 0;
           break;
         }
         case A.PSAMPLE:
@@ -166,11 +167,13 @@ export class ActionExecutor {
         case A.CLONE: {
           const err = this.cloneRun(pkt, key, program, arg + 1, pc, pc >= to, code[arg] === 0);
           if (pc >= to) return err;
+          isGood = err === 0;
           break;
         }
         case A.CHECK_PKT_LEN: {
           const err = this.checkPktLen(pkt, key, program, arg, pc, pc >= to);
           if (pc >= to) return err;
+          isGood = err === 0;
           break;
         }
         case A.CT: {
@@ -226,7 +229,8 @@ export class ActionExecutor {
 
   /**
    * Runs `[from, to)` of a program, or, if `from` is -1, recirculates with id `to`, on the packet as it is.  Unless this
-   * `isLast`, the packet and its key are not changed by that.  `clonesKey`: the run may change the key.
+   * `isLast`, the packet and its key are not changed by that; but an error (the result: 0 or -errno) ends the outer list too.
+   * What becomes of a packet that recirculates is no error here.  `clonesKey`: the run may change the key.
    */
   private cloneRun(
     pkt: Packet,
@@ -255,7 +259,7 @@ export class ActionExecutor {
     let err = 0;
     if (from < 0) {
       runKey[W_RECIRC] = to;
-      err = this.host.process(runPkt, runKey);
+      this.host.process(runPkt, runKey);
     } else {
       if (clonesKey) this.level++;
       err = this.run(runPkt, runKey, program, from, to);

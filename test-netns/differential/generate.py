@@ -1,6 +1,6 @@
 """Makes a scenario: flows that do not overlap, so that which one a packet hits is no matter of luck, and frames.
 
-  generate.py SEED FRAMES OUT.json
+  generate.py SEED FRAMES OUT.json [N,N...]      with numbers of frames: only these, to be played with a look at the flows hit
 """
 import json, os, random, sys
 
@@ -53,5 +53,8 @@ def scenario(seed, count):
 
 
 if __name__ == '__main__':
+    made = scenario(int(sys.argv[1]), int(sys.argv[2]))
+    if len(sys.argv) > 4:
+        made |= {'frames': [made['frames'][int(n)] for n in sys.argv[4].split(',')], 'trace': True}
     with open(sys.argv[3], 'w') as f:
-        json.dump(scenario(int(sys.argv[1]), int(sys.argv[2])), f)
+        json.dump(made, f)

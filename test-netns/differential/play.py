@@ -212,7 +212,7 @@ def make_devices():
 
 
 make_devices()
-player = Player(int(sys.argv[1]))
+player = Player(int(sys.argv[1], 0))
 for source, target in zip(sys.argv[2::2], sys.argv[3::2]):
     with open(source) as f:
         scenario = json.load(f)
