@@ -41,6 +41,7 @@ import { setEthernet, setIpv4, setIpv6, setMark, setMpls, setPriority, setSctp, 
 import type { SlotPool } from './slot-pool.ts';
 
 const W_RECIRC = FIELD.recircId.word;
+const W_TYPE = FIELD.ethType.word; // with packetType
 const W_DP_HASH = FIELD.dpHash.word;
 
 /** OVS_RECURSION_LIMIT, and what follows from it. */
@@ -363,6 +364,13 @@ function pushRoom(op: number, n: number): number {
   }
 }
 
+/** Whether a packet has an Ethernet header is in its key at once, though what else its key says is stale.  Returns true. */
+function noteEthernet(pkt: Packet, key: FlowKey): boolean {
+  const type = key[W_TYPE]! >>> 16;
+  key[W_TYPE] = (type << 16) | (pkt.packetType === 0 ? 0 : type);
+  return true;
+}
+
 /** Runs an action that changes a packet's bytes; false if the packet is not fit for it. */
 function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: number): boolean {
   switch (op) {
@@ -377,18 +385,18 @@ function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: nu
     case A.ADD_MPLS:
       if (code[arg + 2] === 1) pushMpls(pkt, code[arg]!, code[arg + 1]!);
       else pushMplsFirst(pkt, code[arg]!, code[arg + 1]!);
-      return true;
+      return noteEthernet(pkt, key);
     case A.POP_MPLS:
-      return popMpls(pkt, code[arg]!);
+      return popMpls(pkt, code[arg]!) && noteEthernet(pkt, key);
     case A.PUSH_ETH:
       pushEthernet(pkt, code, arg);
-      return true;
+      return noteEthernet(pkt, key);
     case A.POP_ETH:
-      return popEthernet(pkt);
+      return popEthernet(pkt) && noteEthernet(pkt, key);
     case A.PUSH_NSH:
-      return pushNsh(pkt, code, arg, code[arg - 1]!);
+      return pushNsh(pkt, code, arg, code[arg - 1]!) && noteEthernet(pkt, key);
     case A.POP_NSH:
-      return popNsh(pkt);
+      return popNsh(pkt) && noteEthernet(pkt, key);
     case SET_OP.ETHERNET:
       return setEthernet(pkt, key, code, arg);
     case SET_OP.IPV4:
