@@ -52,7 +52,7 @@ def plain_frame(outcome, pid):
         ports.setdefault(str(port), []).append(frame)
     plain = {f'port {port}': frames for port, frames in sorted(ports.items())}
     plain['upcalls'] = [plain_upcall(u, pid) for u in outcome['upcalls']]
-    for name in ('send', 'lost'):
+    for name in ('send', 'lost', 'executed'):
         if name in outcome:
             plain[name] = [str(outcome[name])]
     return plain
@@ -87,13 +87,15 @@ def main(scenario, real, ours, most):
             if differences <= most:
                 print(f'flow: the module answers {a}, ours {b}\n    {flow_text(flow)}')
     bad = []
-    for index, ((port, frame), a, b) in enumerate(zip(scenario['frames'], real['frames'], ours['frames'], strict=True)):
+    for index, ((port, frame, *actions), a, b) in enumerate(zip(scenario['frames'], real['frames'], ours['frames'], strict=True)):
         sides = plain_frame(a, real['pid']), plain_frame(b, ours['pid'])
         if sides[0] != sides[1]:
             differences += 1
             bad.append(index)
             if differences <= most:
                 print(f'frame {index} into port {port}: {frame}')
+                for text in actions:
+                    print(f'    executed with {format_actions(bytes.fromhex(text))}')
                 for side, plain in zip(('module', 'ours  '), only_different(*sides)):
                     show(side, plain)
                 for flow in b.get('hit', ()):

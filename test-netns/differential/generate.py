@@ -10,7 +10,7 @@ import random_frames
 from wire import ACTION, attr, u32
 
 FREQUENT, FLOWS, ATTEMPTS, RECIRC_IDS = 90, 90, 2500, (1, 2, 3)
-EVERYTHING = 0xFFFFFFFF
+EVERYTHING, EXECUTED = 0xFFFFFFFF, 0.15
 
 
 def scenario(seed, count):
@@ -27,8 +27,9 @@ def scenario(seed, count):
     flows, taken = [], []
 
     def add(fields, actions):
-        if all(random_flows.disjoint(fields, other) for other in taken):
-            taken.append(fields)
+        shown = random_flows.encodable(fields)
+        if all(random_flows.disjoint(shown, other) for other in taken):
+            taken.append(shown)
             flows.append(random_flows.encoded(fields, actions))
 
     for _ in range(ATTEMPTS):
@@ -49,7 +50,15 @@ def scenario(seed, count):
             fields['recirc'] = (4, number, EVERYTHING)
             actions = random_flows.Actions(r, fields, [number + 1])
             add(fields, actions.draw(r.randint(0, 3)) + attr(ACTION['output'], u32(r.randint(1, 4))))
-    return {'seed': seed, 'pid': random_flows.PID.hex(), 'flows': flows, 'frames': [[port, frame.hex()] for port, frame, _ in frames]}
+    # Some are not received but executed, with actions of their own.
+    played = []
+    for port, frame, spec in frames:
+        played.append([port, frame.hex()])
+        if r.random() < EXECUTED:
+            fields = {name: (width, value, 0) for name, (width, value) in spec.items()}
+            actions = random_flows.Actions(r, fields, RECIRC_IDS)
+            played[-1].append((actions.draw(r.randint(1, 4)) + attr(ACTION['output'], u32(r.randint(1, 4)))).hex())
+    return {'seed': seed, 'pid': random_flows.PID.hex(), 'flows': flows, 'frames': played}
 
 
 if __name__ == '__main__':

@@ -148,12 +148,16 @@ class Player:
                     out['upcalls'].append([body[0], [[k, p.hex()] for k, p in found]])
         return probes
 
-    def frame(self, port, frame):
+    def frame(self, port, frame, actions=None):
         out = {'out': [], 'upcalls': []}
-        try:
-            self.sockets[port].send(frame)
-        except OSError as error:
-            out['send'] = error.errno
+        if actions is not None:
+            key = attr(KEY['in_port'], u32(port)) + attr(KEY['skb_mark'], u32(5)) + attr(KEY['priority'], u32(6))
+            out['executed'] = self.dp(self.packet_type, 3, attr(1, frame) + attr(2, key) + attr(3, actions))[0]
+        else:
+            try:
+                self.sockets[port].send(frame)
+            except OSError as error:
+                out['send'] = error.errno
         self.sockets[port].send(PROBE)
         missing, end = {0, *PORTS}, time.monotonic() + TIMEOUT
         while missing:
@@ -185,8 +189,8 @@ class Player:
             result['flows'].append(self.put(hexes(flow['key']), hexes(flow['mask']), hexes(flow['actions'].replace(own, pid))))
         traced = scenario.get('trace', False)
         before = self.dump() if traced else {}
-        for port, frame in scenario['frames']:
-            out = self.frame(port, hexes(frame))
+        for port, frame, *actions in scenario['frames']:
+            out = self.frame(port, hexes(frame), *(hexes(a.replace(own, pid)) for a in actions))
             if traced:
                 after = self.dump()
                 out['hit'] = [flow for flow in after if after[flow][:3] != before[flow][:3]]

@@ -83,6 +83,19 @@ def match(r, spec, port):
     return fields
 
 
+def encodable(fields):
+    """Only those of the fields that the flow's mask can have."""
+    kind, dropped = fields['type'][1], ()
+    is_ip = kind in (0x800, 0x86DD)
+    if not is_ip and kind not in (0x806, 0x8035):
+        dropped = ('nw_', 'v6_', 'l4_', 'tcp_', 'icmp_', 'nd_', 'arp_')
+    elif is_ip and (fields.get('nw_proto', (1, 0, 0))[2] != 0xFF or fields['nw_frag'][1] == 2):
+        dropped = ('l4_', 'tcp_', 'icmp_', 'nd_')
+    elif fields.get('icmp_type', (1, 0, 0))[2] != 0xFF:
+        dropped = ('nd_',)
+    return {name: value for name, value in fields.items() if not name.startswith(dropped)} if dropped else fields
+
+
 def disjoint(a, b):
     """True if no packet matches both."""
     if any((name in a) != (name in b) for name in ('tpid0', 'tpid1')):
