@@ -6,6 +6,7 @@ import { parseOdpActions } from '../odp/odp-parse-actions.ts';
 import { OdpParseError } from '../odp/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { cacheGetSize, cacheSetSize } from './caches.ts';
+import { ctDelLimits, ctGetLimits, ctSetLimits } from './ct-limits.ts';
 import { type DpctlCommand, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
 import { dumpFlows } from './dump-flows.ts';
@@ -13,7 +14,7 @@ import { addFlows, delFlows, modFlows } from './flow-file.ts';
 import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
 import { addIf, delIf, setIf } from './ports.ts';
 import { addDp, delDp, dumpDps, show } from './show.ts';
-import { CONNTRACK_COMMANDS, CONNTRACK_SETTINGS } from './unsupported.ts';
+import { CONNTRACK_COMMANDS, CONNTRACK_SETTINGS, FRAGMENT_SETTINGS } from './unsupported.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const [RO, RW] = [false, true];
@@ -49,6 +50,10 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
   command('cache-set-size',     'dp cache <size>', 3, 3,   cacheSetSize, RW),
   ...CONNTRACK_SETTINGS,
+  command('ct-set-limits',      '[dp] [default=L] [zone=N,limit=L]...', 1, ANY, ctSetLimits, RO),
+  command('ct-del-limits',      '[dp] zone=N1[,N2]...', 1, 2, ctDelLimits, RO),
+  command('ct-get-limits',      '[dp] [zone=N1[,N2]...]', 0, 2, ctGetLimits, RO),
+  ...FRAGMENT_SETTINGS,
   command('help',               '',                0, ANY, (ctx) => say(ctx, ctx.help()), RO),
   command('list-commands',      '',                0, ANY, (ctx) => say(ctx, listCommands(ctx.isAppctl)), RO),
   command('parse-actions',      'actions',         1, ANY, parseActions, RO),

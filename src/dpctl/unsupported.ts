@@ -3,7 +3,7 @@
  * datapath, look at their arguments, and fail with EOPNOTSUPP in the words of ovs-dpctl.
  * Source: lib/dpctl.c, lib/ct-dpif.c.
  */
-import { ERRNO, errnoText } from '../util/errno.ts';
+import { ERRNO } from '../util/errno.ts';
 import { type DpctlCommand, type DpctlContext, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
 
@@ -20,7 +20,6 @@ interface Row {
   readonly wants?: { readonly back: number; readonly pattern: RegExp; readonly complaint: string };
 }
 
-const ANY = Number.MAX_SAFE_INTEGER;
 const DUMP = 'starting conntrack dump';
 const NUMBER = /^[ \t]*[+-]?\d/;
 const VERSION = /^[ \t]*v[46]/;
@@ -42,9 +41,9 @@ const AFTER_CACHES: readonly Row[] = [
   { name: 'ct-enable-tcp-seq-chk', usage: '[dp]', args: [0, 1, 2], writes: true, failure: 'enabling TCP sequence checking failed' },
   { name: 'ct-disable-tcp-seq-chk', usage: '[dp]', args: [0, 1, 2], writes: true, failure: 'disabling TCP sequence checking failed' },
   { name: 'ct-get-tcp-seq-chk', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'TCP sequence checking query failed' },
-  { name: 'ct-set-limits', usage: '[dp] [default=L] [zone=N,limit=L]...', args: [1, ANY, ANY], writes: false, failure: 'failed to set conntrack limit' },
-  { name: 'ct-del-limits', usage: '[dp] zone=N1[,N2]...', args: [1, 2, 2], writes: false, failure: 'failed to delete conntrack limit' },
-  { name: 'ct-get-limits', usage: '[dp] [zone=N1[,N2]...]', args: [0, 2, 2], writes: false, failure: `failed to get conntrack limit ${errnoText(ERRNO.EOPNOTSUPP)}` },
+];
+// biome-ignore format: table
+const AFTER_LIMITS: readonly Row[] = [
   { name: 'ipf-set-enabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'enabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
   { name: 'ipf-set-disabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'disabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
   { name: 'ipf-set-min-frag', usage: '[dp] v4|v6 minfragment', args: [2, 3, 3], writes: true, failure: 'requested minimum fragment size too small; see documentation', wants: version(2, 'v4 for IPv4 or v6 for IPv6') },
@@ -75,6 +74,7 @@ async function run(ctx: DpctlContext, allArgs: readonly string[], row: Row): Pro
   });
 }
 
-/** Those that `list-commands` shows before the cache commands, and those after. */
+/** Those that `list-commands` shows before the cache commands, between these and ct-set-limits, and at the end. */
 export const CONNTRACK_COMMANDS: readonly DpctlCommand[] = BEFORE_CACHES.map(toCommand);
 export const CONNTRACK_SETTINGS: readonly DpctlCommand[] = AFTER_CACHES.map(toCommand);
+export const FRAGMENT_SETTINGS: readonly DpctlCommand[] = AFTER_LIMITS.map(toCommand);

@@ -2,7 +2,7 @@
  * The datapath of type "system": openvswitch.ko, or a process that does its job, over generic netlink.  Which of the two it
  * is was decided when the endpoint was made (netlink/genl-family.ts); nothing here depends on it.
  *
- * Neighbours: dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
+ * Neighbours: ct-ops.ts (zone limits), dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
  * upcall-dispatch.ts (upcalls).  Source: lib/dpif-netlink.c.
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } from '../dpif/dpif.ts';
@@ -18,6 +18,7 @@ import { dump } from '../netlink/genl-dump.ts';
 import { subscribe } from '../netlink/genl-notify.ts';
 import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { CtOps } from './ct-ops.ts';
 import { type DpReply, decodeDp, dpQuery, isPerCpu, openDp } from './dp-open.ts';
 import { FlowOps } from './flow-ops.ts';
 import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
@@ -92,6 +93,7 @@ interface Upcalls {
 class DpifNetlink implements Dpif {
   readonly type = SYSTEM_TYPE;
   readonly name: string;
+  readonly ct: CtOps;
   private readonly fam: OvsFamilies;
   private readonly dpIfindex: number;
   private readonly userFeatures: number;
@@ -102,6 +104,7 @@ class DpifNetlink implements Dpif {
   constructor(fam: OvsFamilies, dp: DpReply) {
     this.fam = fam;
     this.name = dp.name;
+    this.ct = new CtOps(fam);
     this.dpIfindex = dp.dpIfindex;
     this.userFeatures = dp.userFeatures ?? 0;
     this.flows = new FlowOps(fam, dp.dpIfindex);

@@ -17,6 +17,7 @@
  * A provider (`DpifProvider`) opens datapaths of one type; `dpif-netlink/` has the one of type "system".
  * Source: lib/dpif.h, lib/dpif-provider.h.
  */
+import type { DpifCt } from './dpif-ct.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, DpifUpcall, PortEvent } from './dpif-types.ts';
 
 export interface DpifProvider {
@@ -39,6 +40,8 @@ export type UpcallHandler = (upcalls: readonly DpifUpcall[]) => void | Promise<v
 export interface Dpif {
   readonly type: string;
   readonly name: string;
+  /** The connection tracker; undefined where the provider gives no access to it. */
+  readonly ct?: DpifCt | undefined;
 
   /** Deletes the datapath, its ports and flows. */
   destroy(): Promise<void>;

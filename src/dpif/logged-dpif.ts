@@ -10,6 +10,7 @@ import { coverage } from '../util/coverage.ts';
 import { ERRNO, errnoText } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { DPIF_PER_CPU_PID, type Dpif, type UpcallHandler } from './dpif.ts';
+import type { DpifCt } from './dpif-ct.ts';
 import { errnoOf } from './dpif-error.ts';
 import { dpifFullName } from './dpif-name.ts';
 import {
@@ -66,6 +67,7 @@ interface FlowLine {
 export class LoggedDpif implements Dpif {
   readonly type: string;
   readonly name: string;
+  readonly ct: DpifCt | undefined;
   private readonly inner: Dpif;
   private readonly fullName: string;
 
@@ -73,6 +75,7 @@ export class LoggedDpif implements Dpif {
     this.inner = inner;
     this.type = inner.type;
     this.name = inner.name;
+    this.ct = inner.ct;
     this.fullName = dpifFullName(inner);
   }
 

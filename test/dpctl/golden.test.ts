@@ -16,7 +16,7 @@ import { dpctl } from './dpctl-harness.ts';
 const GOLDEN = new URL('../../../shared/golden/', import.meta.url).pathname;
 // biome-ignore format: table
 const CASES = [
-  '001', '002', '003', '004', '007', '008', '020', '021', '023', '024', '040', '041', '042', '044', '045',
+  '001', '002', '003', '004', '007', '008', '009', '020', '021', '023', '024', '040', '041', '042', '044', '045',
   '050', '052', '053', '055', '056', '057', '059', '062', '070', '072', '073', '076',
 ];
 const hasGolden = existsSync(join(GOLDEN, 'cases'));

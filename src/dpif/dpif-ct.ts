@@ -1,0 +1,32 @@
+/**
+ * What a datapath's connection tracker can be asked and told, as far as its dpif gives access to it: dpif.ts has it as the
+ * optional member `ct`.  Source: lib/ct-dpif.h.
+ */
+
+/** How many connections a zone may hold; 0 is any number. */
+export interface CtZoneLimit {
+  /** 0 to 65535. */
+  readonly zone: number;
+  readonly limit: number;
+}
+
+/** A zone's limit, and how many connections it holds. */
+export interface CtZoneUse extends CtZoneLimit {
+  readonly count: number;
+}
+
+export interface CtLimits {
+  /** The limit of each zone that has none of its own. */
+  readonly defaultLimit: number;
+  readonly zones: readonly CtZoneUse[];
+}
+
+/** Rejects as the methods of Dpif do; EOPNOTSUPP where the datapath has no such thing. */
+export interface DpifCt {
+  /** Sets the limits of `zones`, and of all others together unless `defaultLimit` is undefined. */
+  setLimits(defaultLimit: number | undefined, zones: readonly CtZoneLimit[]): Promise<void>;
+  /** Takes away the limits that `zones` have of their own; one without is passed over. */
+  delLimits(zones: readonly number[]): Promise<void>;
+  /** The limits of `zones` in that order, or, where there are none, of every zone that has its own. */
+  getLimits(zones: readonly number[]): Promise<CtLimits>;
+}
