@@ -119,6 +119,7 @@ export class ActionExecutor {
       const arg = pc + 2;
       pc = arg + code[pc + 1]!;
       let isGood = true;
+      let nestedError = 0;
 
       switch (op) {
         case A.OUTPUT:
@@ -155,6 +156,7 @@ export class ActionExecutor {
           const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
           this.probability = outer;
           if (pc >= to) return err;
+          nestedError = err;
           isGood = err === 0;
           break;
         }
@@ -168,12 +170,14 @@ export class ActionExecutor {
         case A.CLONE: {
           const err = this.cloneRun(pkt, key, program, arg + 1, pc, pc >= to, code[arg] === 0);
           if (pc >= to) return err;
+          nestedError = err;
           isGood = err === 0;
           break;
         }
         case A.CHECK_PKT_LEN: {
           const err = this.checkPktLen(pkt, key, program, arg, pc, pc >= to);
           if (pc >= to) return err;
+          nestedError = err;
           isGood = err === 0;
           break;
         }
@@ -222,7 +226,8 @@ export class ActionExecutor {
       }
       if (!isGood) {
         host.drop(DROP.ACTION_ERROR);
-        return -ERRNO.EINVAL;
+        // The kernel could not make the header writable: it is not there.
+        return nestedError || -ERRNO.ENOMEM;
       }
     }
     return 0;
@@ -377,8 +382,7 @@ function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: nu
     case A.PUSH_VLAN:
       return pushVlan(pkt, key, code[arg]!);
     case A.POP_VLAN:
-      popVlan(pkt, key);
-      return true;
+      return popVlan(pkt, key);
     case A.PUSH_MPLS:
       pushMpls(pkt, code[arg]!, code[arg + 1]!);
       return true;

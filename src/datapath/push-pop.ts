@@ -69,13 +69,14 @@ export function pushVlan(pkt: Packet, key: FlowKey, tag: number): boolean {
   return true;
 }
 
-/** Does nothing to a packet without tag. */
-export function popVlan(pkt: Packet, key: FlowKey): void {
-  if (!hasVlan(pkt)) return;
+/** Does nothing to a packet without tag; false if the packet ends in its tag. */
+export function popVlan(pkt: Packet, key: FlowKey): boolean {
+  if (!hasVlan(pkt)) return pkt.packetType !== 0 || !isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS));
   moveBytes(pkt, pkt.start, pkt.start + VLAN_HLEN, ETH_ADDRS);
   grow(pkt, -VLAN_HLEN);
   if (hasVlan(pkt)) pkt.isKeyStale = true;
   else key[W_VLAN] = 0;
+  return true;
 }
 
 /** `addrs`: where the 3 words of addresses are in `code`. */

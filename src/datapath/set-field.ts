@@ -82,7 +82,8 @@ function setIpv4Address(pkt: Packet, nh: number, at: number, value: number, mask
   if ((view.getUint16(nh + IP.FRAG) & IP_OFFSET) === 0) {
     repairPseudoHeader(pkt, view.getUint8(nh + IP.PROTO), from, to, false);
   }
-  replace32(view, nh + IP.CHECK, from, to);
+  // The address is read again: in a packet without whole IP header that was a transport checksum, as in the kernel.
+  replace32(view, nh + IP.CHECK, view.getInt32(at), to);
   view.setInt32(at, to);
   pkt.hash = 0;
   // Its connection is one that it had with other addresses.

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
 import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
+import { FIELD } from '../../src/flow/fields.ts';
+import { getField } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
 import {
@@ -94,6 +96,17 @@ describe('MPLS', () => {
     const list = [setMasked(K.MPLS, be32(0x55), be32(0xff)), output(2)];
     expect(run(labelled(LABEL), list)).toEqual([labelled([0, 0, 0x11, 0x55])]);
   });
+  test('behind two tags is out of reach', () => {
+    const two = eth(
+      0x8847,
+      [...LABEL, ...IP],
+      [
+        [0x88a8, 6],
+        [0x8100, 5],
+      ],
+    );
+    expect(run(two, [setMasked(K.MPLS, be32(0x55), be32(0xff)), output(2)])).toEqual([]);
+  });
   test('of a truncated packet is dropped', () => {
     const short = eth(0x8847, [0, 0]);
     expect(run(short, [set(K.MPLS, be32(0x1140)), output(2)])).toEqual([]);
@@ -128,6 +141,21 @@ describe('Ethernet', () => {
     a.inject([FRAME]);
     expect([takeSent(b), lab.dp.drops[DROP.L2_TYPE]]).toEqual([[], 1]);
     expect(lab.upcalls[0]!.packet).toEqual(IP);
+  });
+  test('is not in the key of an upcall once it is off, though the rest of the key is stale', () => {
+    const lab = new Lab();
+    const a = lab.port(1);
+    lab.flow(FRAME, 1, [userspace(6), popEth(), userspace(6)]);
+    a.inject([FRAME]);
+    const [before, after] = lab.upcalls;
+    const types = [before!, after!].map((u) => [getField(u.key, FIELD.ethType), getField(u.key, FIELD.packetType)]);
+    expect([types, after!.packet]).toEqual([
+      [
+        [0x0800, 0],
+        [0x0800, 0x0800],
+      ],
+      IP,
+    ]);
   });
 });
 
@@ -170,6 +198,13 @@ describe('lists inside actions', () => {
     const list = [clone(set2(7), pushVlan(0x8100, 0x1001), output(2)), output(2), clone(set2(9), output(2))];
     const seven = [...withPort(7).slice(0, 12), 0x81, 0, 0, 1, ...withPort(7).slice(12)];
     expect(run(FRAME, list)).toEqual([seven, FRAME, withPort(9)]);
+  });
+  test('an error in one ends the outer list, unless it comes after recirculation', () => {
+    const short = eth(0x8847, [0, 0]);
+    const bad = set(K.MPLS, be32(0x1140));
+    expect(run(short, [output(2), clone(bad), output(2)])).toEqual([short]);
+    expect(run(short, [sample(0xffffffff, bad, output(2)), output(2)])).toEqual([]);
+    expect(run(short, [recirc(1), output(2)])).toEqual([short]);
   });
   test('a clone inside a clone, and changes between', () => {
     const list = [set2(1), clone(set2(2), clone(set2(3), output(2)), output(2)), output(2), set2(4), output(2)];
