@@ -67,7 +67,8 @@ class Wire {
         forEachMessage(this.view, at, at + (this.info[2 * i] ?? 0), (msg) => {
           if (msg.type === NLMSG.ERROR) this.count(errnoName(-msg.dv.getInt32(msg.payload, LITTLE_ENDIAN)));
           else this.count(msg.type === NLMSG.DONE ? 'dumps' : 'replies');
-          this.lastSeq = Math.max(this.lastSeq, msg.seq);
+          // A reply comes before its acknowledgement, perhaps in another batch.
+          if (msg.type < NLMSG.MIN_TYPE) this.lastSeq = Math.max(this.lastSeq, msg.seq);
         });
       }
     }
