@@ -226,8 +226,7 @@ export class ActionExecutor {
       }
       if (!isGood) {
         host.drop(DROP.ACTION_ERROR);
-        // The kernel could not make the header writable: it is not there.
-        return nestedError || -ERRNO.ENOMEM;
+        return nestedError || errorOf(op, pkt);
       }
     }
     return 0;
@@ -367,6 +366,12 @@ function pushRoom(op: number, n: number): number {
     default:
       return 0;
   }
+}
+
+/** -errno: mostly a header is not there, and the kernel says that it cannot make it writable. */
+function errorOf(op: number, pkt: Packet): number {
+  const isBehindTags = op === SET_OP.MPLS && pkt.end - pkt.start - pkt.l3 >= 4;
+  return isBehindTags ? -ERRNO.EINVAL : -ERRNO.ENOMEM;
 }
 
 /** Whether a packet has an Ethernet header is in its key at once, though what else its key says is stale.  Returns true. */

@@ -60,6 +60,8 @@ export function protocolOf(pkt: Packet): number {
 
 /** `tag`: TPID and TCI with VLAN_CFI, which is not written. */
 export function pushVlan(pkt: Packet, key: FlowKey, tag: number): boolean {
+  // A bare L3 packet can only get here from inside a list in a list; its tag would never be seen.
+  if (pkt.packetType !== 0) return true;
   if (pkt.end - pkt.start < ETH_HLEN) return false;
   if (hasVlan(pkt)) pkt.isKeyStale = true;
   else key[W_VLAN] = tag;
@@ -74,8 +76,11 @@ export function popVlan(pkt: Packet, key: FlowKey): boolean {
   if (!hasVlan(pkt)) return pkt.packetType !== 0 || !isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS));
   moveBytes(pkt, pkt.start, pkt.start + VLAN_HLEN, ETH_ADDRS);
   grow(pkt, -VLAN_HLEN);
-  if (hasVlan(pkt)) pkt.isKeyStale = true;
-  else key[W_VLAN] = 0;
+  if (isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS))) {
+    pkt.isKeyStale = true;
+    return hasVlan(pkt);
+  }
+  key[W_VLAN] = 0;
   return true;
 }
 
