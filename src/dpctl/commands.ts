@@ -6,6 +6,7 @@ import { parseOdpActions } from '../odp/odp-parse-actions.ts';
 import { OdpParseError } from '../odp/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { cacheGetSize, cacheSetSize } from './caches.ts';
+import { ctBkts, ctStatsShow, dumpConntrack } from './ct-dump.ts';
 import { ctDelLimits, ctGetLimits, ctSetLimits } from './ct-limits.ts';
 import { type DpctlCommand, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
@@ -46,9 +47,12 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('mod-flows',          '[dp] file',       1, 2,   modFlows, RW),
   command('del-flows',          '[dp] [file]',     0, 2,   delFlows, RW),
   command('offload-stats-show', '[dp]',            0, 1,   offloadStatsShow, RO),
+  command('dump-conntrack',     '[-m] [-s] [dp] [zone=N]', 0, 4, dumpConntrack, RO),
   ...CONNTRACK_COMMANDS,
   command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
   command('cache-set-size',     'dp cache <size>', 3, 3,   cacheSetSize, RW),
+  command('ct-stats-show',      '[dp] [zone=N]',   0, 3,   ctStatsShow, RO),
+  command('ct-bkts',            '[dp] [gt=N]',     0, 2,   ctBkts, RO),
   ...CONNTRACK_SETTINGS,
   command('ct-set-limits',      '[dp] [default=L] [zone=N,limit=L]...', 1, ANY, ctSetLimits, RO),
   command('ct-del-limits',      '[dp] zone=N1[,N2]...', 1, 2, ctDelLimits, RO),

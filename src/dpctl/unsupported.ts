@@ -13,14 +13,11 @@ interface Row {
   /** Arguments, and how many are most when the first must name a datapath. */
   readonly args: readonly [min: number, max: number, maxBesideOptions: number];
   readonly writes: boolean;
-  /** Options at the end, which do not count as arguments. */
-  readonly options?: RegExp;
   readonly failure: string;
   /** What the argument `back` places from the end must look like, and the complaint if it does not. */
   readonly wants?: { readonly back: number; readonly pattern: RegExp; readonly complaint: string };
 }
 
-const DUMP = 'starting conntrack dump';
 const NUMBER = /^[ \t]*[+-]?\d/;
 const VERSION = /^[ \t]*v[46]/;
 const version = (back: number, text: string) => ({ back, pattern: VERSION, complaint: `parameter missing: ${text}` });
@@ -28,13 +25,10 @@ const number = (complaint: string) => ({ back: 1, pattern: NUMBER, complaint });
 
 // biome-ignore format: table
 const BEFORE_CACHES: readonly Row[] = [
-  { name: 'dump-conntrack', usage: '[-m] [-s] [dp] [zone=N]', args: [0, 4, 1], writes: false, options: /^zone=\d/, failure: DUMP },
   { name: 'flush-conntrack', usage: '[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]', args: [0, 4, 4], writes: true, failure: 'failed to flush conntrack' },
 ];
 // biome-ignore format: table
 const AFTER_CACHES: readonly Row[] = [
-  { name: 'ct-stats-show', usage: '[dp] [zone=N]', args: [0, 3, 1], writes: false, options: /^(verbose|zone=\d)/, failure: DUMP },
-  { name: 'ct-bkts', usage: '[dp] [gt=N]', args: [0, 2, 1], writes: false, options: /^gt=\d/, failure: DUMP },
   { name: 'ct-set-maxconns', usage: '[dp] maxconns', args: [1, 2, 2], writes: true, failure: 'ct set maxconns failed', wants: number('maxconns missing or malformed') },
   { name: 'ct-get-maxconns', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'maxconns could not be retrieved' },
   { name: 'ct-get-nconns', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'nconns could not be retrieved' },
@@ -60,9 +54,7 @@ const toCommand = (row: Row): DpctlCommand => ({
   run: (ctx, args) => run(ctx, args, row),
 });
 
-async function run(ctx: DpctlContext, allArgs: readonly string[], row: Row): Promise<number> {
-  const args = [...allArgs];
-  while (row.options?.test(args.at(-1) ?? '')) args.pop();
+async function run(ctx: DpctlContext, args: readonly string[], row: Row): Promise<number> {
   return withOptionalDpif(ctx, args, row.args[2], async () => {
     const { wants } = row;
     if (wants !== undefined && !wants.pattern.test(args.at(-wants.back) ?? '')) {

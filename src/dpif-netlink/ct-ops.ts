@@ -1,10 +1,10 @@
 /**
- * Limits of conntrack zones, which belong to the network namespace and not to one datapath: the requests of the ovs_ct_limit
- * family.  Neighbours: dpif/dpif-ct.ts (the contract), dpif-netlink.ts.
+ * Connections and the limits of their zones, which belong to the network namespace and not to one datapath.  Has the requests
+ * of the ovs_ct_limit family.  Neighbours: dpif/dpif-ct.ts (the contract), ct-dump.ts (lists connections), dpif-netlink.ts.
  * Source: lib/dpif-netlink.c (dpif_netlink_ct_set_limits(), ..._get_limits(), ..._del_limits()).
  */
-import type { CtLimits, CtZoneLimit, CtZoneUse, DpifCt } from '../dpif/dpif-ct.ts';
-import { NLM_F } from '../netlink/constants.ts';
+import type { CtEntry, CtLimits, CtZoneLimit, CtZoneUse, DpifCt } from '../dpif/dpif-ct.ts';
+import { NETLINK_NETFILTER, NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
   OVS_CT_LIMIT_ATTR,
@@ -14,7 +14,10 @@ import {
 } from '../netlink/families/ovs-ct-limit.ts';
 import { lookupFamily } from '../netlink/genl-family.ts';
 import type { MessageView } from '../netlink/message.ts';
+import { openSocketTransport } from '../netlink/socket.ts';
+import type { NetlinkTransport } from '../netlink/transport.ts';
 import { ERRNO } from '../util/errno.ts';
+import { dumpConnections } from './ct-dump.ts';
 import type { OvsFamilies } from './ovs-families.ts';
 
 /** In a request or reply, stands for all zones without a limit of their own. */
@@ -27,11 +30,17 @@ const HEADER_SIZE = 4;
 type ZoneEntry = { readonly zoneId: number; readonly limit: number; readonly count: number };
 const entry = (zoneId: number, limit: number): ZoneEntry => ({ zoneId, limit, count: 0 });
 
+/** Opens a NETLINK_NETFILTER socket. */
+export type OpenNetfilter = () => NetlinkTransport;
+export const openNetfilter: OpenNetfilter = () => openSocketTransport({ protocol: NETLINK_NETFILTER });
+
 export class CtOps implements DpifCt {
   private readonly fam: OvsFamilies;
+  private readonly open: OpenNetfilter;
 
-  constructor(fam: OvsFamilies) {
+  constructor(fam: OvsFamilies, open: OpenNetfilter) {
     this.fam = fam;
+    this.open = open;
   }
 
   async setLimits(defaultLimit: number | undefined, zones: readonly CtZoneLimit[]): Promise<void> {
@@ -57,6 +66,12 @@ export class CtOps implements DpifCt {
       decodeLimits,
       'ovs_ct_limit GET',
     );
+  }
+
+  async dump(zone: number | undefined, visit: (entry: CtEntry) => void): Promise<void> {
+    await dumpConnections(this.open(), this.fam.endpoint.peer, (entry) => {
+      if (zone === undefined || entry.zone === zone) visit(entry);
+    });
   }
 
   private async change(cmd: 'SET' | 'DEL', zoneLimit: ZoneEntry[]): Promise<void> {

@@ -2,7 +2,7 @@
  * The datapath of type "system": openvswitch.ko, or a process that does its job, over generic netlink.  Which of the two it
  * is was decided when the endpoint was made (netlink/genl-family.ts); nothing here depends on it.
  *
- * Neighbours: ct-ops.ts (zone limits), dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
+ * Neighbours: ct-ops.ts (connections), dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
  * upcall-dispatch.ts (upcalls).  Source: lib/dpif-netlink.c.
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } from '../dpif/dpif.ts';
@@ -18,7 +18,7 @@ import { dump } from '../netlink/genl-dump.ts';
 import { subscribe } from '../netlink/genl-notify.ts';
 import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
-import { CtOps } from './ct-ops.ts';
+import { CtOps, type OpenNetfilter, openNetfilter } from './ct-ops.ts';
 import { type DpReply, decodeDp, dpQuery, isPerCpu, openDp } from './dp-open.ts';
 import { FlowOps } from './flow-ops.ts';
 import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
@@ -36,10 +36,12 @@ const errorLimit = new RateLimit(9999, 5);
 export class DpifNetlinkProvider implements DpifProvider {
   readonly type = SYSTEM_TYPE;
   private readonly resolve: () => Promise<GenlEndpoint>;
+  private readonly netfilter: OpenNetfilter;
   private families: Promise<OvsFamilies> | undefined;
 
-  constructor(resolve: () => Promise<GenlEndpoint>) {
+  constructor(resolve: () => Promise<GenlEndpoint>, netfilter: OpenNetfilter = openNetfilter) {
     this.resolve = resolve;
+    this.netfilter = netfilter;
   }
 
   async enumerate(): Promise<string[]> {
@@ -60,7 +62,7 @@ export class DpifNetlinkProvider implements DpifProvider {
 
   async open(name: string, create: boolean): Promise<Dpif> {
     const fam = await this.ready();
-    return new LoggedDpif(new DpifNetlink(fam, await openDp(fam, name, create)));
+    return new LoggedDpif(new DpifNetlink(fam, await openDp(fam, name, create), this.netfilter));
   }
 
   close(): void {
@@ -101,10 +103,10 @@ class DpifNetlink implements Dpif {
   private readonly stops = new Set<() => void>();
   private upcalls: Upcalls | undefined;
 
-  constructor(fam: OvsFamilies, dp: DpReply) {
+  constructor(fam: OvsFamilies, dp: DpReply, netfilter: OpenNetfilter) {
     this.fam = fam;
     this.name = dp.name;
-    this.ct = new CtOps(fam);
+    this.ct = new CtOps(fam, netfilter);
     this.dpIfindex = dp.dpIfindex;
     this.userFeatures = dp.userFeatures ?? 0;
     this.flows = new FlowOps(fam, dp.dpIfindex);

@@ -29,4 +29,44 @@ export interface DpifCt {
   delLimits(zones: readonly number[]): Promise<void>;
   /** The limits of `zones` in that order, or, where there are none, of every zone that has its own. */
   getLimits(zones: readonly number[]): Promise<CtLimits>;
+  /** Calls `visit` for each connection, of `zone` only unless that is undefined. */
+  dump(zone: number | undefined, visit: (entry: CtEntry) => void): Promise<void>;
 }
+
+/** One direction of a connection. */
+export interface CtTuple {
+  /** Addresses as text. */
+  readonly src: string;
+  readonly dst: string;
+  /** IPPROTO_*. */
+  readonly proto: number;
+  /** Ports; 0 where the protocol has none. */
+  readonly srcPort: number;
+  readonly dstPort: number;
+  /** Of ICMP and ICMPv6. */
+  readonly icmpId: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+}
+
+/** A tracked connection. */
+export interface CtEntry {
+  readonly orig: CtTuple;
+  readonly reply: CtTuple;
+  /** The connection that led to this one. */
+  readonly parent: CtTuple | undefined;
+  readonly zone: number;
+  /** IPS_*. */
+  readonly status: number;
+  readonly mark: number;
+  readonly id: number;
+  /** Seconds until it is forgotten. */
+  readonly timeout: number;
+  readonly labels: bigint;
+  readonly helper: string | undefined;
+  /** TCP_CONNTRACK_* and SCTP_CONNTRACK_*, window scales, flags and tags: [of the original direction, of replies]. */
+  readonly tcp: { readonly state: number; readonly scales: Pair; readonly flags: Pair } | undefined;
+  readonly sctp: { readonly state: number; readonly tags: Pair } | undefined;
+}
+
+export type Pair = readonly [orig: number, reply: number];

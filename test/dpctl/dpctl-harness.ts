@@ -28,7 +28,12 @@ export async function dpctl(
   setConsole((line) => {
     err += line.replace(/^[^|]*\|\d+\|/, `TIME|${String(++nLines).padStart(5, '0')}|`);
   });
-  const providers = new DpifProviders([new DpifNetlinkProvider(async () => host.endpoint)]);
+  const providers = new DpifProviders([
+    new DpifNetlinkProvider(
+      async () => host.endpoint,
+      () => host.netfilter.open(),
+    ),
+  ]);
   try {
     const errno = await runDpctl(
       {

@@ -80,6 +80,8 @@ export class MemoryDevice implements PortBackend {
 
 export class MemoryHost implements PortFactory, Netdevs {
   readonly net = new MemoryNetlink();
+  /** Where conntrack answers. */
+  readonly netfilter = new MemoryNetlink();
   readonly arena = newArena(64);
   readonly devices = new Map<string, MemoryDevice>();
   readonly server: DatapathServer;
@@ -91,6 +93,7 @@ export class MemoryHost implements PortFactory, Netdevs {
     const log = vlog('memory_host');
     this.server = new DatapathServer({
       transport: this.transport,
+      netfilter: this.netfilter.open(DATAPATH_PORT_ID),
       portFactory: this,
       arena: this.arena,
       log,
