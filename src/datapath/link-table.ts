@@ -160,8 +160,9 @@ export class LinkTable implements DeviceInfo {
       },
     );
     const isGone = errno === ERRNO.ENODEV || (errno === ERRNO.EINVAL && nsid !== -1);
-    // Later, because whoever asks may be in the middle of a message about that device.
-    if (isGone && link !== undefined) queueMicrotask(() => this.forget(ifindex));
+    // Later, because whoever asks may be in the middle of a message about that device.  Of one in our namespace the
+    // notification tells whether it ended or moved to another namespace; it is there already, only not read yet.
+    if (isGone && link !== undefined) queueMicrotask(() => (nsid === -1 ? this.sync() : this.forget(ifindex)));
     return errno === 0 ? found : undefined;
   }
 

@@ -236,6 +236,19 @@ describe('links', () => {
     expect(gone).toEqual([4]);
   });
 
+  test('that are asked for between their move and its notification stay known', async () => {
+    const { kernel, links, gone } = start();
+    const tap: LinkAttrs = { ifname: 'br0', linkinfo: { kind: 'tun' }, stats64: counters(70n) };
+    kernel.add(4, tap);
+    links.sync();
+    kernel.add(7, tap, 0);
+    kernel.remove(4, { newNetnsid: 0, newIfindex: 7 });
+    expect(links.readStats(4).rxPackets).toBe(0n);
+    await Promise.resolve();
+    expect([gone, links.name(4)]).toEqual([[], 'br0']);
+    expect(links.readStats(4).rxPackets).toBe(70n);
+  });
+
   test('that vanish in another namespace are found to be gone when they are asked for', async () => {
     const { kernel, links, gone } = start();
     kernel.add(4, { ifname: 'br0', linkinfo: { kind: 'tun' } });
