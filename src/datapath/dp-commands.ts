@@ -21,6 +21,7 @@ import {
   DUMP_STEP,
   type DumpSource,
   type DumpStep,
+  fourOps,
   type GenlFamily,
   type Replies,
   type Request,
@@ -63,17 +64,7 @@ export function datapathFamily({ id, group, datapaths, nCpus }: DpCommandsOption
       [ATTR.masksCacheSize]: u32UpTo(MAX_MASKS_CACHE_SIZE),
       [ATTR.ifindex]: S32_NATURAL,
     }),
-    ops: [
-      { cmd: OVS_DP_CMD.NEW, needsAdmin: true, doit: (req, replies) => commands.doNew(req, replies) },
-      { cmd: OVS_DP_CMD.DEL, needsAdmin: true, doit: (req, replies) => commands.doDel(req, replies) },
-      {
-        cmd: OVS_DP_CMD.GET,
-        needsAdmin: false,
-        doit: (req, replies) => commands.doGet(req, replies),
-        dumpit: (req) => commands.dump(req),
-      },
-      { cmd: OVS_DP_CMD.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
-    ],
+    ops: fourOps(OVS_DP_CMD, commands),
     prepare: () => datapaths.sync(),
     group,
   };

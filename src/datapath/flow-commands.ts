@@ -29,6 +29,7 @@ import {
   DUMP_STEP,
   type DumpSource,
   type DumpStep,
+  fourOps,
   type GenlFamily,
   type Replies,
   type Request,
@@ -65,18 +66,7 @@ export function flowFamily({ id, group, datapaths }: FlowCommandsOptions): GenlF
       [ATTR.ufid]: atLeast(1),
       [ATTR.ufidFlags]: U32,
     }),
-    ops: [
-      { cmd: OVS_FLOW_CMD.NEW, needsAdmin: true, doit: (req, replies) => commands.doNew(req, replies) },
-      { cmd: OVS_FLOW_CMD.DEL, needsAdmin: true, doit: (req, replies) => commands.doDel(req, replies) },
-      {
-        cmd: OVS_FLOW_CMD.GET,
-        needsAdmin: false,
-        doit: (req, replies) => commands.doGet(req, replies),
-        dumpit: (req) => commands.dump(req),
-        dumpChecksAttrs: true,
-      },
-      { cmd: OVS_FLOW_CMD.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
-    ],
+    ops: fourOps(OVS_FLOW_CMD, commands, { dumpChecksAttrs: true }),
     group,
   };
 }

@@ -33,6 +33,35 @@ export interface GenlOp {
   readonly dumpChecksAttrs?: boolean;
 }
 
+/** Who carries out NEW, DEL, GET (of one and of all) and SET: the commands of datapaths, vports and flows. */
+export interface FourCommands {
+  doNew(request: Request, replies: Replies): void;
+  doDel(request: Request, replies: Replies): void;
+  doGet(request: Request, replies: Replies): void;
+  dump(request: Request): DumpSource;
+  doSet(request: Request, replies: Replies): void;
+}
+
+/** Those commands in the order in which nlctrl tells them; all but GET need CAP_NET_ADMIN.  `dump` adds to the dump. */
+export function fourOps(
+  cmd: { readonly NEW: number; readonly DEL: number; readonly GET: number; readonly SET: number },
+  commands: FourCommands,
+  dump: Pick<GenlOp, 'dumpChecksAttrs'> = {},
+): GenlOp[] {
+  return [
+    { cmd: cmd.NEW, needsAdmin: true, doit: (req, replies) => commands.doNew(req, replies) },
+    { cmd: cmd.DEL, needsAdmin: true, doit: (req, replies) => commands.doDel(req, replies) },
+    {
+      cmd: cmd.GET,
+      needsAdmin: false,
+      doit: (req, replies) => commands.doGet(req, replies),
+      dumpit: (req) => commands.dump(req),
+      ...dump,
+    },
+    { cmd: cmd.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
+  ];
+}
+
 export interface GenlFamily {
   readonly id: number;
   readonly name: string;

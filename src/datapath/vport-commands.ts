@@ -25,6 +25,7 @@ import {
   DUMP_STEP,
   type DumpSource,
   type DumpStep,
+  fourOps,
   type GenlFamily,
   type Replies,
   type Request,
@@ -68,17 +69,7 @@ export function vportFamily({ id, group, datapaths, nCpus }: VportCommandsOption
       [ATTR.ifindex]: S32_NATURAL,
       [ATTR.netnsid]: S32,
     }),
-    ops: [
-      { cmd: OVS_VPORT_CMD.NEW, needsAdmin: true, doit: (req, replies) => commands.doNew(req, replies) },
-      { cmd: OVS_VPORT_CMD.DEL, needsAdmin: true, doit: (req, replies) => commands.doDel(req, replies) },
-      {
-        cmd: OVS_VPORT_CMD.GET,
-        needsAdmin: false,
-        doit: (req, replies) => commands.doGet(req, replies),
-        dumpit: (req) => commands.dump(req),
-      },
-      { cmd: OVS_VPORT_CMD.SET, needsAdmin: true, doit: (req, replies) => commands.doSet(req, replies) },
-    ],
+    ops: fourOps(OVS_VPORT_CMD, commands),
     prepare: () => datapaths.sync(),
     group,
   };
