@@ -7,7 +7,8 @@
  * `>>> 0` to print one.
  *
  * The order puts what nearly every flow matches first, so that a mask touches few words: metadata, L2, L3, L4, then
- * conntrack, MPLS, ND and NSH, then the tunnel.  What only userspace knows (registers ...) can follow TUN_OPTS.
+ * conntrack, MPLS, ND and NSH, then the tunnel.  The datapath's key ends after tunOpts (FLOW_WORDS); what only a vswitchd knows
+ * (registers ...) follows, up to OF_FLOW_WORDS: the flow of an OpenFlow switch is an array of that many words.
  *
  * How a key follows the kernel's: as struct flow of Open Vswitch, ARP uses nwSrc, nwDst and nwProto (the opcode's low
  * byte), ICMP its type and code in tpSrc and tpDst, ND its link-layer addresses in arpSha and arpTha.
@@ -63,12 +64,25 @@ const ROWS = [
   ['tunOpts', 2048],
 ] as const;
 
-type Name = (typeof ROWS)[number][0];
+/** What only an OpenFlow switch knows of a packet.  Source: include/openvswitch/flow.h (struct flow), FLOW_N_REGS. */
+// biome-ignore format: table
+const OPENFLOW_ROWS = [
+  ['reg0', 32], ['reg1', 32], ['reg2', 32], ['reg3', 32], ['reg4', 32], ['reg5', 32], ['reg6', 32], ['reg7', 32],
+  ['reg8', 32], ['reg9', 32], ['reg10', 32], ['reg11', 32], ['reg12', 32], ['reg13', 32], ['reg14', 32], ['reg15', 32],
+  ['metadata', 64],
+  // actsetOutput: OpenFlow port of the action set's output.  conjId: number of a conjunction.
+  ['actsetOutput', 32], ['conjId', 32],
+  // tun_metadata0..63 as the bridge's TLV table lays them out: a bit of tunMetaPresent for each that the packet has, number 0
+  // the lowest; the values stand in tunMeta at the places that the table gives.
+  ['tunMetaPresent', 64], ['tunMeta', 2048],
+] as const;
+
+type Name = (typeof ROWS)[number][0] | (typeof OPENFLOW_ROWS)[number][0];
 
 function layOut(): { fields: Record<Name, Field>; bits: number } {
   const fields = {} as Record<Name, Field>;
   let at = 0;
-  for (const [name, bits] of ROWS) {
+  for (const [name, bits] of [...ROWS, ...OPENFLOW_ROWS]) {
     const word = at >>> 5;
     if (bits <= 32 && (at + bits - 1) >>> 5 !== word) throw new Error(`${name} straddles a word`);
     fields[name] = Object.freeze({ name, bits, at, word, shift: bits <= 32 ? 32 - (at & 31) - bits : 0 });
@@ -82,8 +96,10 @@ const layout = layOut();
 /** Every field by name: `FIELD.nwSrc.word`. */
 export const FIELD: Readonly<Record<Name, Field>> = layout.fields;
 export type FieldName = Name;
-/** Words of a flow key. */
-export const FLOW_WORDS = layout.bits >>> 5;
+/** Words of a datapath's flow key. */
+export const FLOW_WORDS = FIELD.reg0.word;
+/** Words of an OpenFlow switch's flow. */
+export const OF_FLOW_WORDS = layout.bits >>> 5;
 /** Words of a flow key before the Geneve options: what is cleared for each packet. */
 export const FLOW_WORDS_BASE = FIELD.tunOpts.word;
 

@@ -2,14 +2,16 @@
  * Flow keys and masks: reading and writing their fields, comparing and hashing under a mask.
  * `fields.ts` has the layout.
  */
-import { FIELD, type Field, FLOW_WORDS } from './fields.ts';
+import { FIELD, type Field, FLOW_WORDS, OF_FLOW_WORDS } from './fields.ts';
 
-/** Int32Array of FLOW_WORDS words, laid out by `fields.ts`. */
+/** Int32Array of FLOW_WORDS words, or of OF_FLOW_WORDS in an OpenFlow switch, laid out by `fields.ts`. */
 export type FlowKey = Int32Array;
 /** The same shape; a 1-bit must match. */
 export type FlowMask = Int32Array;
 
 export const newFlowKey = (): FlowKey => new Int32Array(FLOW_WORDS);
+/** A key, or mask, with room for what OpenFlow adds. */
+export const newFlow = (): FlowKey => new Int32Array(OF_FLOW_WORDS);
 
 /** Value of a field of at most 32 bits, as an unsigned number. */
 export function getField(key: FlowKey, f: Field): number {

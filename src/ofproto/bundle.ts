@@ -13,7 +13,7 @@
  */
 import { VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
-import { OFPPC } from './ofp-port.ts';
+import { OFPPC } from '../openflow/ofp-port.ts';
 import type { BundleConfig, Ofport, VlanMode } from './ofproto-provider.ts';
 import { VLAN_WORDS } from './wildcards.ts';
 

@@ -6,11 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { OFPP } from '../openflow/ofp-port.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, type XPort } from './bundle.ts';
 import { MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
-import { OFPP, PortNumbers } from './ofp-port.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import { PortNumbers } from './port-numbers.ts';
 import { FlowTable, newDefaultRule, type Rule } from './rules.ts';
 import type { XBridge } from './xbridge.ts';
 

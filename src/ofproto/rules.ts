@@ -4,9 +4,9 @@
  * Source: ofproto/ofproto-provider.h (struct rule, struct oftable).
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { type Classifier, type ClassifierRule, catchAll, type Match, TupleSpace } from './classifier.ts';
-import { OFPP } from './ofp-port.ts';
 
 /** An OpenFlow action.  `port` of output is a port's number or one of OFPP; `maxLen` counts for CONTROLLER only. */
 export type OfpAct = { readonly kind: 'output'; readonly port: number; readonly maxLen: number };

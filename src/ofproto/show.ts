@@ -4,7 +4,7 @@
  */
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats } from '../dpif/dpif-types.ts';
-import { ofpPortName } from './ofp-port.ts';
+import { ofpPortName } from '../openflow/ofp-port.ts';
 import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
 import type { UdpifState } from './udpif-state.ts';
 

@@ -3,7 +3,7 @@
  * `xlate-normal.ts` has the largest.  Source: ofproto/ofproto-dpif-xlate.c (do_xlate_actions, xlate_output_action).
  */
 import { encodeCookie } from '../odp/user-action-cookie.ts';
-import { OFPP, OFPPC } from './ofp-port.ts';
+import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { OfpAct } from './rules.ts';
 import { MAX_DEPTH, MAX_RESUBMITS, XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { xlateNormal } from './xlate-normal.ts';

@@ -9,8 +9,8 @@
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, newFlowKey } from '../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
+import { OFPPC } from '../openflow/ofp-port.ts';
 import { newXvlan, type XPort } from './bundle.ts';
-import { OFPPC } from './ofp-port.ts';
 import type { Rule } from './rules.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { PushStats, XBridge } from './xbridge.ts';

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { FIELD, type FieldName, FLOW_WORDS, VLAN_CFI } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { makeMatch } from '../../src/ofproto/classifier.ts';
-import { OFPP, OFPPC } from '../../src/ofproto/ofp-port.ts';
+import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { VlanMode } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/packet-fields.ts';
