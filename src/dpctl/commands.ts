@@ -7,6 +7,7 @@ import { OdpParseError } from '../odp/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { cacheGetSize, cacheSetSize } from './caches.ts';
 import { ctBkts, ctStatsShow, dumpConntrack } from './ct-dump.ts';
+import { flushConntrack } from './ct-flush.ts';
 import { ctDelLimits, ctGetLimits, ctSetLimits } from './ct-limits.ts';
 import { type DpctlCommand, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
@@ -15,7 +16,7 @@ import { addFlows, delFlows, modFlows } from './flow-file.ts';
 import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
 import { addIf, delIf, setIf } from './ports.ts';
 import { addDp, delDp, dumpDps, show } from './show.ts';
-import { CONNTRACK_COMMANDS, CONNTRACK_SETTINGS, FRAGMENT_SETTINGS } from './unsupported.ts';
+import { CONNTRACK_SETTINGS, FRAGMENT_SETTINGS } from './unsupported.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const [RO, RW] = [false, true];
@@ -48,7 +49,7 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('del-flows',          '[dp] [file]',     0, 2,   delFlows, RW),
   command('offload-stats-show', '[dp]',            0, 1,   offloadStatsShow, RO),
   command('dump-conntrack',     '[-m] [-s] [dp] [zone=N]', 0, 4, dumpConntrack, RO),
-  ...CONNTRACK_COMMANDS,
+  command('flush-conntrack',    '[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]', 0, 4, flushConntrack, RW),
   command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
   command('cache-set-size',     'dp cache <size>', 3, 3,   cacheSetSize, RW),
   command('ct-stats-show',      '[dp] [zone=N]',   0, 3,   ctStatsShow, RO),

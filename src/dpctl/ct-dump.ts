@@ -9,12 +9,11 @@ import { ERRNO } from '../util/errno.ts';
 import { formatCtEntry, TCP_STATE_NAMES, tcpStateName } from './ct-text.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
+import { scanUint } from './key-values.ts';
 
-/** The number in "zone=N", cut to 16 bits as scanf does; undefined for other text. */
-function scanZone(text: string): number | undefined {
-  const digits = /^zone=[ \t\r\n]*([+-]?\d+)/.exec(text)?.[1];
-  return digits === undefined ? undefined : Number(BigInt.asUintN(16, BigInt(digits.replace('+', ''))));
-}
+/** The number in "zone=N"; undefined for other text. */
+const scanZone = (text: string): number | undefined =>
+  text.startsWith('zone=') ? scanUint(text.slice('zone='.length), 16) : undefined;
 
 /** Dumps to `visit`, and says what is wrong.  Returns 0 or an errno. */
 async function dump(

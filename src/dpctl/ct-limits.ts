@@ -1,21 +1,18 @@
 /**
  * Commands about how many connections a conntrack zone may hold: ct-set-limits, ct-del-limits, ct-get-limits.
  * Source: lib/dpctl.c (dpctl_ct_set_limits() ...), lib/ct-dpif.c (ct_dpif_parse_zone_limit_tuple()).
+ * Neighbour: key-values.ts (the grammar).
  */
 import type { Dpif } from '../dpif/dpif.ts';
 import type { CtLimits, CtZoneLimit, DpifCt } from '../dpif/dpif-ct.ts';
 import { ERRNO, errnoText } from '../util/errno.ts';
 import { type Attempt, attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
+import { ArgumentError, keyValues, parseUint, scanUint } from './key-values.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const MAX_ZONE = 0xffff;
 const MAX_LIMIT = 0xffffffff;
-
-/** What is wrong with an argument, in the words of ovs-dpctl. */
-class ArgumentError extends RangeError {
-  override readonly name = 'ArgumentError';
-}
 
 /** ct-set-limits [DP] [default=L] [zone=N,limit=L]... */
 export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise<number> {
@@ -81,12 +78,6 @@ function fail(ctx: DpctlContext, errno: number, why: string): number {
   return errno;
 }
 
-/** The number that `text` begins with, cut to `bits` bits as scanf does; undefined if there is none. */
-function scanUint(text: string, bits: number): number | undefined {
-  const digits = /^[ \t\r\n]*([+-]?\d+)/.exec(text)?.[1];
-  return digits === undefined ? undefined : Number(BigInt.asUintN(bits, BigInt(digits.replace('+', ''))));
-}
-
 /** "zone=1,2,3" */
 function parseZones(text: string): number[] {
   if (!text.startsWith('zone=')) throw new ArgumentError(`invalid argument ${text}`);
@@ -100,8 +91,7 @@ function parseZones(text: string): number[] {
 function parseZoneLimit(text: string): CtZoneLimit {
   let zone: number | undefined;
   let limit: number | undefined;
-  for (const word of text.split(/[, \t\r\n]+/).filter(Boolean)) {
-    const [, key = word, value = ''] = /^([^:=]*)[:=](.*)$/.exec(word) ?? [];
+  for (const [key, value] of keyValues(text)) {
     if (value === '') throw new ArgumentError(`field ${key} missing value`);
     if (key === 'zone') zone = parseUint(key, value, MAX_ZONE);
     else if (key === 'limit') limit = parseUint(key, value, MAX_LIMIT);
@@ -109,13 +99,4 @@ function parseZoneLimit(text: string): CtZoneLimit {
   }
   if (zone === undefined || limit === undefined) throw new ArgumentError('failed to parse zone limit');
   return { zone, limit };
-}
-
-/** A whole number in decimal, hexadecimal (0x) or octal (0). */
-function parseUint(key: string, text: string, max: number): number {
-  const n = /^0[0-7]+$/.test(text) ? Number(`0o${text.slice(1)}`) : Number(text);
-  if (!/^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)$/.test(text) || n > max) {
-    throw new ArgumentError(`failed to parse field ${key}`);
-  }
-  return n;
 }

@@ -24,10 +24,6 @@ const version = (back: number, text: string) => ({ back, pattern: VERSION, compl
 const number = (complaint: string) => ({ back: 1, pattern: NUMBER, complaint });
 
 // biome-ignore format: table
-const BEFORE_CACHES: readonly Row[] = [
-  { name: 'flush-conntrack', usage: '[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]', args: [0, 4, 4], writes: true, failure: 'failed to flush conntrack' },
-];
-// biome-ignore format: table
 const AFTER_CACHES: readonly Row[] = [
   { name: 'ct-set-maxconns', usage: '[dp] maxconns', args: [1, 2, 2], writes: true, failure: 'ct set maxconns failed', wants: number('maxconns missing or malformed') },
   { name: 'ct-get-maxconns', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'maxconns could not be retrieved' },
@@ -66,7 +62,6 @@ async function run(ctx: DpctlContext, args: readonly string[], row: Row): Promis
   });
 }
 
-/** Those that `list-commands` shows before the cache commands, between these and ct-set-limits, and at the end. */
-export const CONNTRACK_COMMANDS: readonly DpctlCommand[] = BEFORE_CACHES.map(toCommand);
+/** Those that `list-commands` shows before ct-set-limits, and at the end. */
 export const CONNTRACK_SETTINGS: readonly DpctlCommand[] = AFTER_CACHES.map(toCommand);
 export const FRAGMENT_SETTINGS: readonly DpctlCommand[] = AFTER_LIMITS.map(toCommand);

@@ -1,10 +1,9 @@
 /**
- * Listing tracked connections: one ctnetlink dump on a NETLINK_NETFILTER socket of its own, whose peer has the port id of the
- * datapath's generic netlink peer (0 is the kernel).  Neighbour: ct-ops.ts.
+ * Listing tracked connections: a ctnetlink dump.  Neighbours: nfnl.ts (the socket), ct-flush.ts, ct-ops.ts.
  * Source: lib/netlink-conntrack.c (nl_ct_dump_start(), nl_ct_parse_entry() ...).
  */
 import type { CtEntry, CtTuple } from '../dpif/dpif-ct.ts';
-import { LITTLE_ENDIAN, NLM_F, NLMSG } from '../netlink/constants.ts';
+import { NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
   CTA,
@@ -20,79 +19,32 @@ import {
   NFNL_SUBSYS,
   nfnlType,
 } from '../netlink/families/ctnetlink.ts';
-import { peerError } from '../netlink/genl.ts';
-import { errorNumber } from '../netlink/genl-text.ts';
-import { AttrCursor, forEachMessage, type MessageView, MessageWriter } from '../netlink/message.ts';
-import type { NetlinkTransport } from '../netlink/transport.ts';
+import { AttrCursor, type MessageView } from '../netlink/message.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatIpv4, formatIpv6 } from '../util/inet.ts';
+import type { NfnlClient } from './nfnl.ts';
 
-/** Silence for this long ends a dump. */
-const TIMEOUT_MS = 10_000;
-const SEQ = 1;
-const WHERE = 'conntrack dump';
+/** Calls `visit` for each connection.  Rejects with a NetlinkError. */
+export const dumpConnections = (client: NfnlClient, visit: (entry: CtEntry) => void): Promise<void> =>
+  dumpMessages(client, (msg) => visit(decodeEntry(msg)));
 
-/** Calls `visit` for each connection.  Takes over `transport` and closes it.  Rejects with a NetlinkError. */
-export function dumpConnections(
-  transport: NetlinkTransport,
-  peer: number,
-  visit: (entry: CtEntry) => void,
-): Promise<void> {
-  const { promise, resolve, reject } = deferred();
-  const timer = setTimeout(() => reject(new NetlinkError(ERRNO.ETIMEDOUT, WHERE, 'no answer')), TIMEOUT_MS);
-  const take = (msg: MessageView): void => {
-    if (msg.seq !== SEQ) return;
-    if (msg.type === NLMSG.ERROR) {
-      const errno = errorNumber(msg);
-      if (errno !== 0) throw new NetlinkError(errno, WHERE);
-    } else if (msg.type === NLMSG.DONE) {
-      const error = msg.end - msg.payload >= 4 ? msg.dv.getInt32(msg.payload, LITTLE_ENDIAN) : 0;
-      if (error < 0) throw new NetlinkError(-error, WHERE);
-      resolve();
-    } else if (msg.type === nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW)) {
-      visit(decodeEntry(msg));
-    }
-  };
-  transport.receive({
-    datagram(_bytes, dv, offset, size, from) {
-      if (from !== peer) return;
-      timer.refresh();
-      try {
-        forEachMessage(dv, offset, offset + size, take);
-      } catch (e) {
-        reject(e);
-      }
+/** The same, of the messages; each is valid only during the call. */
+export function dumpMessages(client: NfnlClient, visit: (msg: MessageView) => void): Promise<void> {
+  return client.request({
+    command: IPCTNL_MSG_CT.GET,
+    flags: NLM_F.DUMP,
+    family: 0,
+    where: 'conntrack dump',
+    visit: (msg) => {
+      if (msg.type === nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW)) visit(msg);
     },
-    overflow: () => reject(new NetlinkError(ERRNO.ENOBUFS, WHERE)),
-  });
-  const w = new MessageWriter(64);
-  const type = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET);
-  const at = w.begin(type, NLM_F.REQUEST | NLM_F.DUMP, SEQ, transport.portId);
-  w.reserve(NFGENMSG_SIZE);
-  w.dv.setUint32(w.size, 0);
-  w.size += NFGENMSG_SIZE;
-  w.end(at);
-  const sent = transport.send(w.bytes, 0, w.size, peer);
-  if (sent < 0) reject(peerError(-sent, peer, WHERE));
-  return promise.finally(() => {
-    clearTimeout(timer);
-    transport.close();
   });
 }
 
-function deferred() {
-  let resolve: () => void = () => {};
-  let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
-}
+export type Attrs = ReadonlyMap<number, { readonly dv: DataView; readonly at: number; readonly size: number }>;
 
-type Attrs = ReadonlyMap<number, { readonly dv: DataView; readonly at: number; readonly size: number }>;
-
-function readAttrs(dv: DataView, at: number, end: number): Attrs {
+/** Attributes by type; of two of a type the last. */
+export function readAttrs(dv: DataView, at: number, end: number): Attrs {
   const found = new Map<number, { dv: DataView; at: number; size: number }>();
   const it = new AttrCursor(dv, at, end, 'CTA');
   while (it.next()) found.set(it.type, { dv, at: it.at, size: it.size });
@@ -105,7 +57,7 @@ function nested(attrs: Attrs, type: number): Attrs | undefined {
 }
 
 /** A number of 1, 2 or 4 bytes in network order; 0 if it is not there. */
-function uint(attrs: Attrs | undefined, type: number, size: 1 | 2 | 4): number {
+export function uint(attrs: Attrs | undefined, type: number, size: 1 | 2 | 4): number {
   const a = attrs?.get(type);
   if (a === undefined) return 0;
   if (a.size < size) throw new NetlinkError(ERRNO.EINVAL, `ctnetlink attribute ${type} is short`);

@@ -1,9 +1,10 @@
 /**
  * Connections and the limits of their zones, which belong to the network namespace and not to one datapath.  Has the requests
- * of the ovs_ct_limit family.  Neighbours: dpif/dpif-ct.ts (the contract), ct-dump.ts (lists connections), dpif-netlink.ts.
+ * of the ovs_ct_limit family.  Neighbours: dpif/dpif-ct.ts (the contract), ct-dump.ts and ct-flush.ts (list and end connections),
+ * dpif-netlink.ts.
  * Source: lib/dpif-netlink.c (dpif_netlink_ct_set_limits(), ..._get_limits(), ..._del_limits()).
  */
-import type { CtEntry, CtLimits, CtZoneLimit, CtZoneUse, DpifCt } from '../dpif/dpif-ct.ts';
+import type { CtEntry, CtLimits, CtTuple, CtZoneLimit, CtZoneUse, DpifCt } from '../dpif/dpif-ct.ts';
 import { NETLINK_NETFILTER, NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
@@ -18,6 +19,8 @@ import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import { ERRNO } from '../util/errno.ts';
 import { dumpConnections } from './ct-dump.ts';
+import { flushAll, flushTuple, flushZone } from './ct-flush.ts';
+import { NfnlClient } from './nfnl.ts';
 import type { OvsFamilies } from './ovs-families.ts';
 
 /** In a request or reply, stands for all zones without a limit of their own. */
@@ -69,9 +72,27 @@ export class CtOps implements DpifCt {
   }
 
   async dump(zone: number | undefined, visit: (entry: CtEntry) => void): Promise<void> {
-    await dumpConnections(this.open(), this.fam.endpoint.peer, (entry) => {
-      if (zone === undefined || entry.zone === zone) visit(entry);
+    await this.netfilter((client) =>
+      dumpConnections(client, (entry) => {
+        if (zone === undefined || entry.zone === zone) visit(entry);
+      }),
+    );
+  }
+
+  flush(zone: number | undefined, tuple: CtTuple | undefined): Promise<void> {
+    return this.netfilter((client) => {
+      if (tuple !== undefined) return flushTuple(client, zone ?? 0, tuple);
+      return zone === undefined ? flushAll(client) : flushZone(client, zone);
     });
+  }
+
+  private async netfilter(use: (client: NfnlClient) => Promise<void>): Promise<void> {
+    const client = new NfnlClient(this.open(), this.fam.endpoint.peer);
+    try {
+      await use(client);
+    } finally {
+      client.close();
+    }
   }
 
   private async change(cmd: 'SET' | 'DEL', zoneLimit: ZoneEntry[]): Promise<void> {

@@ -31,6 +31,11 @@ export interface DpifCt {
   getLimits(zones: readonly number[]): Promise<CtLimits>;
   /** Calls `visit` for each connection, of `zone` only unless that is undefined. */
   dump(zone: number | undefined, visit: (entry: CtEntry) => void): Promise<void>;
+  /**
+   * Ends connections: that whose original direction is `tuple`, in `zone` (undefined: 0), which is ENOENT if there is none; or,
+   * where `tuple` is undefined, all of `zone`, or all.
+   */
+  flush(zone: number | undefined, tuple: CtTuple | undefined): Promise<void>;
 }
 
 /** One direction of a connection. */
