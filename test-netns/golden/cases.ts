@@ -9,7 +9,7 @@ export const EXPECTED: readonly string[] = [
   '040', '041', '042', '044', '045', //                             flows
   '050', '052', '053', '055', '056', '057', '059', '062', //        keys
   '070', '072', '073', '074', '076', '077', //                                 actions
-  '100', '101', '102', '105', '108', '110', '111', //                      packets
+  '100', '101', '102', '105', '106', '108', '110', '111', //                      packets
 ];
 
 /** Cases in which our dpctl says something else on purpose: its help tells its own options. */
