@@ -1,0 +1,237 @@
+/**
+ * The classifier: which rule of highest priority a packet matches, and which bits one had to look at to know that.
+ *
+ * Tuple space search: a hash table per distinct mask ("subtable"), tried in falling order of their highest priority.  Every
+ * subtable that is tried adds to the wildcards what it looked at, whether it has a match or not; stages (`segments.ts`) and
+ * prefix tries (`prefix-trie.ts`) keep that little.
+ *
+ * Rules have versions: a look-up of one version sees neither what was added after it nor what was removed before.
+ *
+ * Conjunctive match: a rule with `conjunctions` says that one clause of each of these holds.  Where rules of one priority
+ * cover all clauses of a conjunction, the packet is looked up once more with `conjId` set to its number.
+ * Source: lib/classifier.h, lib/classifier.c.
+ */
+import { FIELD } from '../../flow/fields.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import { doOverlap, isSubset, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
+import { PrefixTrie } from './prefix-trie.ts';
+import { SEGMENT_OF_WORD } from './segments.ts';
+import { type ClassifierRule, isVisible, type Node, Subtable, type TrieUse, visibleFrom } from './subtable.ts';
+
+const CONJ_ID = FIELD.conjId.word;
+
+/** A field that has a prefix trie: a run of bits of the flow that begins with a word. */
+export interface PrefixField {
+  readonly at: number;
+  readonly bits: number;
+}
+
+/** CLS_MAX_TRIES. */
+export const MAX_TRIES = 4;
+
+export class Classifier<R extends ClassifierRule> implements Iterable<R> {
+  private readonly byMask = new Map<Minimask, Subtable<R>>();
+  /** By falling `maxPriority`. */
+  private order: Subtable<R>[] = [];
+  private isUnsorted = false;
+  private tries: readonly PrefixTrie[] = [];
+  private readonly triesDone = new Set<PrefixTrie>();
+  private nRules = 0;
+
+  get size(): number {
+    return this.nRules;
+  }
+  get nSubtables(): number {
+    return this.byMask.size;
+  }
+
+  *[Symbol.iterator](): Iterator<R> {
+    for (const s of this.byMask.values()) yield* s;
+  }
+
+  /** Sets the fields that have prefix tries; RangeError if there are more than MAX_TRIES. */
+  setPrefixFields(fields: readonly PrefixField[]): void {
+    if (fields.length > MAX_TRIES) throw new RangeError(`at most ${MAX_TRIES} fields can have prefix tries`);
+    const rules = [...this];
+    this.byMask.clear();
+    this.nRules = 0;
+    this.tries = fields.map((f) => new PrefixTrie(f.at, f.bits));
+    for (const rule of rules) this.insert(rule);
+    this.isUnsorted = true;
+  }
+
+  /** Adds a rule.  One with the same match and priority must be gone, or not be seen in the same versions. */
+  insert(rule: R): void {
+    const { mask } = rule.match;
+    let s = this.byMask.get(mask);
+    if (s === undefined) {
+      s = new Subtable<R>(mask);
+      s.tries = this.triesOf(mask);
+      this.byMask.set(mask, s);
+      this.isUnsorted = true;
+    }
+    const before = s.maxPriority;
+    s.insert(rule);
+    if (s.maxPriority !== before) this.isUnsorted = true;
+    this.nRules++;
+  }
+
+  /** Removes `rule` itself; false if it is not there. */
+  remove(rule: R): boolean {
+    const s = this.byMask.get(rule.match.mask);
+    if (s === undefined || !s.remove(rule)) return false;
+    this.nRules--;
+    if (s.size === 0) this.byMask.delete(s.mask);
+    if (s.size === 0 || s.isUnsettled) this.isUnsorted = true;
+    return true;
+  }
+
+  /** The visible rule with exactly this match and priority. */
+  findExactly(match: Minimatch, priority: number, version: number): R | undefined {
+    for (let n = this.byMask.get(match.mask)?.findList(match.values); n !== undefined; n = n.lower) {
+      if (n.rule.priority === priority && isVisible(n.rule, version)) return n.rule;
+    }
+    return undefined;
+  }
+
+  /** Whether a visible rule of the same priority matches some packet that `match` matches, too. */
+  findOverlap(match: Minimatch, priority: number, version: number): R | undefined {
+    for (const s of this.byMask.values()) {
+      for (const rule of s) {
+        if (rule.priority === priority && isVisible(rule, version) && doOverlap(rule.match, match)) return rule;
+      }
+    }
+    return undefined;
+  }
+
+  /** The visible rules that match no packet but those of a match: what a loose modification or deletion means. */
+  *within(flow: FlowKey, mask: FlowMask, version: number): Iterable<R> {
+    for (const s of this.byMask.values()) {
+      if (!covers(s.mask, mask)) continue;
+      for (const rule of s) if (isVisible(rule, version) && isSubset(rule.match, flow, mask)) yield rule;
+    }
+  }
+
+  /**
+   * The rule of highest priority that `flow` matches; adds to `wc`, if given, the bits that decided.  `flow` is as it was when
+   * this returns.
+   */
+  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined): R | undefined {
+    return this.find(flow, version, wc, true);
+  }
+
+  private find(flow: FlowKey, version: number, wc: FlowMask | undefined, withConjunctions: boolean): R | undefined {
+    if (this.isUnsorted) this.sort();
+    if (this.triesDone.size > 0) this.triesDone.clear();
+    let hard: R | undefined;
+    let hardPriority = -1;
+    let soft: Node<R>[] | undefined;
+    for (let i = 0; i < this.order.length; i++) {
+      const s = this.order[i] as Subtable<R>;
+      // Nothing that follows can beat what was found.
+      if (s.maxPriority <= hardPriority) break;
+      const node = s.lookup(flow, version, wc, this.triesDone);
+      if (node === undefined || node.rule.priority <= hardPriority) continue;
+      if (node.rule.conjunctions === undefined) {
+        hard = node.rule;
+        hardPriority = hard.priority;
+      } else if (withConjunctions) {
+        soft ??= [];
+        soft.push(node);
+      }
+    }
+    return soft === undefined ? hard : this.findSoft(soft, hard, flow, version, wc);
+  }
+
+  /** Whether conjunctions of higher priority than `hard` are complete; the rule that they lead to, else `hard`. */
+  private findSoft(
+    candidates: Node<R>[],
+    hard: R | undefined,
+    flow: FlowKey,
+    version: number,
+    wc: FlowMask | undefined,
+  ): R | undefined {
+    let soft = candidates;
+    let best = hard;
+    for (;;) {
+      const floor = best?.priority ?? -1;
+      soft = soft.filter((n) => n.rule.priority > floor);
+      if (soft.length === 0) return best;
+      const top = soft.reduce((max, n) => Math.max(max, n.rule.priority), -1);
+      const id = completeConjunction(soft.filter((n) => n.rule.priority === top));
+      if (id !== undefined) {
+        const saved = flow[CONJ_ID] as number;
+        flow[CONJ_ID] = id;
+        const rule = this.find(flow, version, wc, false);
+        flow[CONJ_ID] = saved;
+        if (rule !== undefined) return rule;
+      }
+      // What had this priority did not lead anywhere: the next rules of the same matches may.
+      const next: Node<R>[] = [];
+      for (const n of soft) {
+        if (n.rule.priority !== top) {
+          next.push(n);
+          continue;
+        }
+        const lower = visibleFrom(n.lower, version);
+        if (lower === undefined) continue;
+        if (lower.rule.conjunctions !== undefined) next.push(lower);
+        else if (lower.rule.priority > (best?.priority ?? -1)) best = lower.rule;
+      }
+      soft = next;
+    }
+  }
+
+  private triesOf(mask: Minimask): TrieUse[] {
+    return this.tries.flatMap((trie) => {
+      const len = prefixLength(mask, trie.at, trie.bits);
+      return len === 0 ? [] : [{ trie, len, segment: SEGMENT_OF_WORD[trie.at >>> 5] as number }];
+    });
+  }
+
+  private sort(): void {
+    for (const s of this.byMask.values()) if (s.isUnsettled) s.settle();
+    this.order = [...this.byMask.values()].sort((a, b) => b.maxPriority - a.maxPriority);
+    this.isUnsorted = false;
+  }
+}
+
+/** Whether every bit of `wanted` is in `mask`. */
+function covers(mask: Minimask, wanted: FlowMask): boolean {
+  let i = 0;
+  for (let w = 0; w < wanted.length; w++) {
+    if (wanted[w] === 0) continue;
+    while (i < mask.words.length && (mask.words[i] as number) < w) i++;
+    if (mask.words[i] !== w || ((wanted[w] as number) & ~(mask.bits[i] as number)) !== 0) return false;
+  }
+  return true;
+}
+
+/** How many leading bits of a field the mask has; 0 if it is no prefix. */
+function prefixLength(mask: Minimask, at: number, bits: number): number {
+  let len = 0;
+  for (let w = at >>> 5; w < (at + bits) >>> 5; w++) {
+    const i = mask.words.indexOf(w);
+    const m = i < 0 ? 0 : (mask.bits[i] as number);
+    if (m === 0) continue;
+    const ones = Math.clz32(~m);
+    // A prefix has no gap: neither before this word nor in it.
+    if (len !== (w - (at >>> 5)) * 32 || (ones < 32 && m << ones !== 0)) return 0;
+    len += ones;
+  }
+  return len;
+}
+
+/** The conjunction of which these rules, together, have every clause. */
+function completeConjunction<R extends ClassifierRule>(soft: readonly Node<R>[]): number | undefined {
+  const seen = new Map<number, bigint>();
+  for (const { rule } of soft) {
+    for (const { id, clause, nClauses } of rule.conjunctions ?? []) {
+      const key = id * 64 + nClauses - 1;
+      const have = (seen.get(key) ?? 0n) | (1n << BigInt(clause));
+      if (have === (1n << BigInt(nClauses)) - 1n) return id;
+      seen.set(key, have);
+    }
+  }
+  return undefined;
+}
