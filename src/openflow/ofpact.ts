@@ -41,6 +41,8 @@ export interface OfpactController {
   readonly userdata: Uint8Array;
   /** 0: none of its own. */
   readonly meterId: number;
+  /** 'controller2': it came as NXAST_CONTROLLER2 and goes out so. */
+  readonly compat?: OfpactCompat;
 }
 export interface OfpactEnqueue {
   readonly kind: 'enqueue';
@@ -110,6 +112,8 @@ export interface OfpactSetIpByte {
 export interface OfpactSetL4Port {
   readonly kind: 'mod_tp_src' | 'mod_tp_dst';
   readonly port: number;
+  /** Protocol that the flow matches, noted by a check: later versions name the field by it. */
+  readonly ipProto?: number;
 }
 export interface OfpactRegMove {
   readonly kind: 'move';
