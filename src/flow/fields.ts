@@ -72,6 +72,8 @@ const OPENFLOW_ROWS = [
   ['metadata', 64],
   // actsetOutput: OpenFlow port of the action set's output.  conjId: number of a conjunction.
   ['actsetOutput', 32], ['conjId', 32],
+  // GTP-U, a tunnel that the datapath has no key for.
+  ['tunGtpuFlags', 8], ['tunGtpuMsgtype', 8], ['ofPad', 16],
   // tun_metadata0..63 as the bridge's TLV table lays them out: a bit of tunMetaPresent for each that the packet has, number 0
   // the lowest; the values stand in tunMeta at the places that the table gives.
   ['tunMetaPresent', 64], ['tunMeta', 2048],

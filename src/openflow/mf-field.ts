@@ -17,7 +17,7 @@ export type MfPrereq =
   | 'tcp' | 'udp' | 'sctp' | 'icmpv4' | 'icmpv6' | 'nd' | 'nd-solicit' | 'nd-advert'; // biome-ignore format: list
 
 /** Fields whose value is not simply the bits at `at`. */
-export type MfSpecial = 'in-port' | 'in-port-oxm' | 'packet-type' | 'vlan-vid' | 'vlan-tci' | 'vlan-pcp' | 'dl-vlan' | 'tun-flags' | 'tun-metadata' | 'actset-output' | 'ip-frag' | 'ip-dscp' | 'ip-dscp-shifted' | 'dl-type' | 'icmp'; // biome-ignore format: list
+export type MfSpecial = 'in-port' | 'in-port-oxm' | 'packet-type' | 'vlan-vid' | 'vlan-tci' | 'vlan-pcp' | 'dl-vlan' | 'tun-flags' | 'tun-metadata' | 'actset-output' | 'ip-frag' | 'ip-dscp' | 'ip-dscp-shifted' | 'dl-type' | 'icmp' | 'arp-op' | 'ct-state'; // biome-ignore format: list
 
 /** A code point of a field on the wire. */
 export interface MfHeader {
@@ -27,6 +27,13 @@ export interface MfHeader {
   readonly since: number;
   /** "NXM_OF_ETH_SRC". */
   readonly name: string;
+}
+
+/** Protocols (OFPUTIL_P_*, `ofp-protocol.ts`) in which a field can be matched. */
+export interface MfUsable {
+  readonly exact: number;
+  readonly cidr: number;
+  readonly bitwise: number;
 }
 
 export interface MfField {
@@ -45,10 +52,13 @@ export interface MfField {
   readonly isMaskable: boolean;
   /** Whether set_field, move and load may write it. */
   readonly isWritable: boolean;
+  /** Whether a value may be shorter than `bytes` on the wire (tun_metadata). */
+  readonly isVariable: boolean;
+  readonly usable: MfUsable;
   /** First bit in a flow, the most significant of the field; -1 for a tun_metadata field, whose place its table tells. */
   readonly at: number;
   readonly special: MfSpecial | undefined;
-  /** By preference: what an encoder writes comes first. */
+  /** Newest first; `mfHeader()` of mf-fields.ts tells which one an encoder writes. */
   readonly headers: readonly MfHeader[];
   /** Bit n of it: register (tun_metadata) number n; -1 for fields of no such family. */
   readonly index: number;
