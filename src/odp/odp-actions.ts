@@ -20,8 +20,8 @@ import {
   OVS_USERSPACE_ATTR as U,
 } from './action-attrs.ts';
 import { storeKeyAttr } from './key-codec.ts';
-import { KEY_ROWS } from './key-table.ts';
-import { putTunnel } from './odp-key-nests.ts';
+import { KEY_ROWS, OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from './key-table.ts';
+import { putNsh, putTunnel } from './odp-key-nests.ts';
 import { NLA_MAX_PAYLOAD } from './odp-text-scan.ts';
 
 export interface UserspaceOptions {
@@ -250,6 +250,69 @@ export class OdpActionsBuilder {
     this.w.reserve(actions.length);
     this.w.bytes.set(actions, this.w.size);
     this.w.size += actions.length;
+    return this;
+  }
+
+  /** Begins a nest (a clone, a conditional list ...) that `end` closes; what is added between goes into it. */
+  begin(type: number): number {
+    return this.w.nest(type);
+  }
+  end(nest: number): this {
+    this.w.endNest(nest);
+    return this;
+  }
+  /** One attribute as it is. */
+  raw(type: number, payload: Uint8Array): this {
+    this.w.attrBytes(type, payload);
+    return this;
+  }
+  u16(type: number, value: number): this {
+    this.w.attrU16(type, value);
+    return this;
+  }
+
+  /** Pushes the network service header that the nsh* fields of `flow` say; `md2`: context headers of metadata type 2. */
+  pushNsh(flow: FlowKey, md2?: Uint8Array): this {
+    const nest = this.w.nest(A.PUSH_NSH);
+    putNsh(this.w, flow, false, md2);
+    this.w.endNest(nest);
+    return this;
+  }
+  popNsh(): this {
+    return this.flag(A.POP_NSH);
+  }
+  /** Sets the whole header, as `flow` has it. */
+  setNsh(flow: FlowKey): this {
+    const nest = this.w.nest(A.SET);
+    putNsh(this.w, flow, false);
+    this.w.endNest(nest);
+    return this;
+  }
+  /** Sets the bits of `mask` of the header: 8 bytes, and 16 of contexts, which count `withContexts`. */
+  setNshMasked(value: Uint8Array, mask: Uint8Array, withContexts: boolean): this {
+    const { w } = this;
+    const set = w.nest(A.SET_MASKED);
+    const nest = w.nest(OVS_KEY_ATTR.NSH);
+    const put = (type: number, from: number, size: number) => {
+      const at = w.attrHeader(type, 2 * size);
+      for (let i = 0; i < size; i++) {
+        const m = mask[from + i] ?? 0;
+        w.bytes[at + i] = (value[from + i] ?? 0) & m;
+        w.bytes[at + size + i] = m;
+      }
+    };
+    put(OVS_NSH_KEY_ATTR.BASE, 0, 8);
+    if (withContexts) put(OVS_NSH_KEY_ATTR.MD1, 8, 16);
+    w.endNest(nest);
+    w.endNest(set);
+    return this;
+  }
+  /** A label stack entry in front of the Ethernet header, or of what follows it: `flags` says which. */
+  addMpls(lse: number, ethType: number, flags: number): this {
+    const at = this.w.attrHeader(A.ADD_MPLS, 8);
+    this.w.dv.setUint32(at, lse);
+    this.w.dv.setUint16(at + 4, ethType);
+    this.w.dv.setUint16(at + 6, flags, LITTLE_ENDIAN);
     return this;
   }
 

@@ -254,8 +254,11 @@ export function loadNsh(out: FlowKey, b: Uint8Array, at: number, size: number, i
   return undefined;
 }
 
-/** Appends the NSH attribute of the nsh* fields of `data`; a mask always has the contexts. */
-export function putNsh(w: MessageWriter, data: FlowKey, isMask: boolean): void {
+/**
+ * Appends the NSH attribute of the nsh* fields of `data`; a mask always has the contexts.  `md2`: the context headers of metadata
+ * type 2, which a flow does not have.
+ */
+export function putNsh(w: MessageWriter, data: FlowKey, isMask: boolean, md2?: Uint8Array): void {
   const nest = w.nest(OVS_KEY_ATTR.NSH);
   const base = w.attrHeader(N.BASE, 8);
   w.dv.setUint8(base, getField(data, NSH_FLAGS));
@@ -266,6 +269,6 @@ export function putNsh(w: MessageWriter, data: FlowKey, isMask: boolean): void {
   if (isMask || getField(data, NSH_MDTYPE) === MDTYPE_1) {
     const md1 = w.attrHeader(N.MD1, 16);
     for (let i = 0; i < 4; i++) w.dv.setUint32(md1 + 4 * i, getField(data, CONTEXTS[i]!));
-  }
+  } else if (md2 !== undefined && md2.length > 0) w.attrBytes(N.MD2, md2);
   w.endNest(nest);
 }

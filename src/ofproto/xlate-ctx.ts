@@ -6,13 +6,13 @@
  * In a translation `flow.inPort` is the OpenFlow number of the port; outside, in keys and upcalls, the datapath's.
  * Source: ofproto/ofproto-dpif-xlate.c (struct xlate_ctx, compose_output_action, commit_odp_actions).
  */
-import { FIELD, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, newFlowKey } from '../flow/flow-key.ts';
+import { FIELD } from '../flow/fields.ts';
+import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
 import { newXvlan, type XPort } from './bundle.ts';
+import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
 import type { Rule } from './rules.ts';
-import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
 
@@ -27,10 +27,9 @@ export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
 export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * MAX_DEPTH;
 
-const VLAN_BITS = [bitsOf(FIELD.vlanTpid, FIELD.vlanTci), bitsOf(FIELD.cvlanTpid, FIELD.cvlanTci)] as const;
-
 // Translation never waits, so that one set of buffers serves all of them.
-const scratchFlow = newFlowKey();
+const scratchFlow = newFlow();
+const scratchBase = newFlow();
 const scratchVlans = [newXvlan(), newXvlan(), newXvlan()] as const;
 
 /** What is to be translated, and what may come of it besides actions. */
@@ -71,14 +70,18 @@ export class XlateCtx {
   readonly vlan = scratchVlans[1];
   readonly outVlan = scratchVlans[2];
 
-  /** The VLAN headers that the packet has in the datapath, after the datapath actions so far. */
-  private base0: number;
-  private base1: number;
+  /** SLOW_PATH bits: why userspace must see each packet. */
+  slow = 0;
+  /** The packet in the datapath, after the datapath actions so far. */
+  readonly base: FlowKey;
+  /** Header that the next commit pushes or pops. */
+  readonly pending: PendingHeader = noPendingHeader();
 
   /** `wc` and `out` are the caller's, and empty. */
   constructor(xin: XlateIn, wc: FlowMask, out: OdpActionsBuilder) {
     this.bridge = xin.bridge;
     this.flow = scratchFlow;
+    this.flow.fill(0);
     this.flow.set(xin.flow);
     this.flow[FIELD.inPort.word] = xin.ofpInPort;
     this.ofpInPort = xin.ofpInPort;
@@ -88,8 +91,10 @@ export class XlateCtx {
     this.hasSideEffects = xin.hasSideEffects;
     this.stats = xin.stats;
     this.cache = xin.cache;
-    this.base0 = this.flow[VLAN_WORDS[0]] as number;
-    this.base1 = this.flow[VLAN_WORDS[1]] as number;
+    this.base = scratchBase;
+    this.base.set(this.flow);
+    // What a packet was received with is not what it is sent with.
+    this.base.fill(0, FIELD.tunId.word);
   }
 
   /** Credits `rule` with the packets of this translation, now and whenever the cache is replayed. */
@@ -109,30 +114,6 @@ export class XlateCtx {
 
   /** Makes the packet in the datapath what `flow` says, by actions. */
   commit(): void {
-    const v0 = this.flow[VLAN_WORDS[0]] as number;
-    const v1 = this.flow[VLAN_WORDS[1]] as number;
-    if (v0 === this.base0 && v1 === this.base1) return;
-    const want = stackOf(v0, v1);
-    const have = stackOf(this.base0, this.base1);
-    // Headers that are the same from the inside out stay where they are.
-    let common = 0;
-    while (common < want.length && common < have.length && want[common] === have[common]) common++;
-    for (let i = have.length; i > common; i--) {
-      this.out.popVlan();
-      // Which header is popped depends on all of it: without it the packet would have been left as it is.
-      unwildcard(this.wc, VLAN_BITS[have.length - i] ?? VLAN_BITS[0]);
-    }
-    for (let i = common; i < want.length; i++) {
-      const header = want[i] as number;
-      this.out.pushVlan(header >>> 16, header & 0xffff);
-    }
-    this.base0 = v0;
-    this.base1 = v1;
+    this.slow |= commitActions(this.flow, this.base, this.wc, this.out, this.pending);
   }
-}
-
-/** The headers from the inside out. */
-function stackOf(v0: number, v1: number): number[] {
-  if ((v0 & VLAN_CFI) === 0) return [];
-  return (v1 & VLAN_CFI) === 0 ? [v0] : [v1, v0];
 }

@@ -62,7 +62,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   clearAbsent(wc, xin.flow);
 
-  let slow = 0;
+  let { slow } = ctx;
   if (scratchOut.isOversized) {
     oversizeCount.n++;
     slow |= SLOW_PATH.ACTION;
