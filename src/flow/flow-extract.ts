@@ -215,7 +215,7 @@ function extractIpv6(pkt: Packet, view: DataView, at: number, end: number, key: 
   key[W_LABEL] = flow & 0xfffff;
   const rest = (((flow >>> 20) & 0xff) << 16) | (view.getUint8(at + IPV6.HLIM) << 8);
 
-  let frag: number = pkt.gsoType === VNET_GSO.UDP ? OVS_FRAG_TYPE.FIRST : OVS_FRAG_TYPE.NONE;
+  let frag: number = OVS_FRAG_TYPE.NONE;
   let l4 = at + IPV6.HLEN;
   if (isIpv6ExtHdr(next)) {
     key[W_FLAGS] = ipv6ExtHdrBits(view, l4, end, next);
@@ -250,6 +250,8 @@ function extractIpv6(pkt: Packet, view: DataView, at: number, end: number, key: 
       return;
     }
   }
+  // What a device is to fragment counts as a first fragment, if its headers are whole.
+  if (pkt.gsoType === VNET_GSO.UDP) frag = OVS_FRAG_TYPE.FIRST;
   key[W_PROTO] = (next << 24) | rest | frag;
   pkt.l4 = l4 - pkt.start;
   if (next === IPPROTO.ICMPV6) {

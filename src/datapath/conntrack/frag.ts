@@ -18,7 +18,7 @@ const V4_TIMEOUT_MS = 30_000;
 const V6_TIMEOUT_MS = 60_000;
 /** ipfrag_high_thresh, ip6frag_high_thresh. */
 const DEFAULT_MAX_BYTES = 4 << 20;
-/** What a waiting fragment takes besides its bytes. */
+/** What a waiting datagram, and each of its fragments, takes besides bytes. */
 const OVERHEAD = 256;
 const MAX_SIZE = 65_535;
 
@@ -91,9 +91,10 @@ export class Defragmenter {
     if (fragment === undefined) return this.fail();
     const key = `${zone} ${fragment.id}`;
     const datagrams = isV6 ? this.v6 : this.v4;
+    // Whatever it belongs to: those that wait must not grow without bound either.
+    if (this.bytes >= this.maxBytes) return this.fail();
     let datagram = datagrams.get(key);
     if (datagram === undefined) {
-      if (this.bytes >= this.maxBytes) return this.fail();
       const expires = now + (isV6 ? V6_TIMEOUT_MS : V4_TIMEOUT_MS);
       // biome-ignore format: one line a thing
       datagram = {
@@ -102,6 +103,8 @@ export class Defragmenter {
         nextHeader: 0, nextAt: 0,
       };
       datagrams.set(key, datagram);
+      // It counts from now on, even if nothing of its first fragment is kept.
+      this.hold(datagram, OVERHEAD);
     }
     const result = this.take(datagram, pkt, fragment);
     if (result !== FRAG_RESULT.WHOLE) return result;

@@ -150,3 +150,27 @@ test('taken apart, each goes where the whole was to go', () => {
     expect(out.txTunnel).toBe(tunnel);
   }
 });
+
+test('broken fragments cannot fill the memory either: each of them leaves a datagram to wait for', () => {
+  const rig = new CtRig();
+  const { defragmenter } = rig.conntrack;
+  // Its size is no multiple of 8, so that nothing of it is kept.  4 MiB hold 16,384 of 256 bytes.
+  for (let id = 0; id < 20_000; id++) {
+    const src = `10.0.${id >> 15}.1`;
+    rig.run(eth(0x0800, ipv4(17, [1, 2, 3], { id: id & 0x7fff, frag: 0x2000, src })), LOOK);
+  }
+  expect(defragmenter.waiting).toBeLessThanOrEqual(16_384);
+  rig.now += 31_000;
+  rig.run(eth(0x0800, ipv4(17, [1, 2, 3], { id: 1, frag: 0x2000 })), LOOK);
+  expect(defragmenter.waiting).toBe(1);
+});
+
+test('datagrams that wait already do not grow once the memory is full', () => {
+  const rig = new CtRig();
+  const { defragmenter } = rig.conntrack;
+  // Many small pieces of few datagrams: most of what they take is overhead.
+  for (let i = 0; i < 20_000; i++) {
+    rig.run(eth(0x0800, ipv4(17, payload(8), { id: i % 10, frag: (2 * Math.floor(i / 10)) | 0x2000 })), LOOK);
+  }
+  expect(defragmenter.bytes).toBeLessThan((4 << 20) + 4096);
+});

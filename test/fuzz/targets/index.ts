@@ -1,0 +1,5 @@
+/** All inputs that are fuzzed. */
+import type { FuzzTarget } from '../case.ts';
+import { extractTarget } from './extract.ts';
+
+export const TARGETS: readonly FuzzTarget[] = [extractTarget];
