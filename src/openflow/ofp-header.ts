@@ -82,13 +82,11 @@ const isStatReply = (version: number, type: number): boolean =>
 /** Whether the message is a multipart request, by its first bytes. */
 export const isMultipartRequest = (dv: DataView): boolean => isStatRequest(dv.getUint8(0), dv.getUint8(1));
 
-function unknownForm(what: string, dv: DataView): OfpError {
-  const version = dv.getUint8(0);
-  const type = dv.getUint8(1);
-  const message = `message of version ${version}, type ${type}: ${what}`;
-  if (type === OFPT_VENDOR) return new OfpError(OFPERR.OFPBRC_BAD_SUBTYPE, message);
-  if (isStatRequest(version, type) || isStatReply(version, type)) return new OfpError(OFPERR.OFPBRC_BAD_STAT, message);
-  return new OfpError(OFPERR.OFPBRC_BAD_TYPE, message);
+function unknownForm(version: number, type: number, isVendor: boolean, number: number): OfpError {
+  const message = `message of version ${version}, type ${type}: no form ${number}`;
+  if (isVendor) return new OfpError(OFPERR.OFPBRC_BAD_SUBTYPE, message);
+  const isStat = version <= 6 && (isStatRequest(version, type) || isStatReply(version, type));
+  return new OfpError(isStat ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_BAD_TYPE, message);
 }
 
 const badSize = (size: number, want: number): OfpError =>
@@ -141,7 +139,10 @@ export function decodeHeaderPartial(dv: DataView): OfpHeader {
     if (isStatReply(version, type)) classId++;
   }
   const raw = number > 0xffff || version > 6 ? undefined : BY_KEY.get(keyOf(version, classId, number));
-  if (raw === undefined) throw unknownForm(`no form ${number}`, dv);
+  if (raw === undefined) {
+    const isVendor = classId !== CLASSES.OFPT.id && classId !== CLASSES.OFPST.id && classId !== CLASSES.OFPST.id + 1;
+    throw unknownForm(version, type, isVendor, number);
+  }
   return { raw, version, xid, bodyAt, flags };
 }
 

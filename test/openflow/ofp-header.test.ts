@@ -48,6 +48,11 @@ describe('forms of messages', () => {
     ['an unknown statistic', '04 12 0010 00000001 0063 0000 00000000', 'OFPBRC_BAD_STAT'],
     ['an unknown vendor', '04 04 0010 00000001 00001234 00000001', 'OFPBRC_BAD_VENDOR'],
     ['an unknown subtype', '04 04 0010 00000001 00002320 00000fff', 'OFPBRC_BAD_SUBTYPE'],
+    [
+      'an unknown statistic of Nicira',
+      '01 10 0018 00000001 ffff 0000 00002320 00000fff 00000000',
+      'OFPBRC_BAD_SUBTYPE',
+    ],
     ['a cut vendor header', '04 04 000c 00000001 00002320', 'OFPBRC_BAD_LEN'],
     ['statistics of an unknown vendor', '01 10 0010 00000001 ffff 0000 00001234', 'OFPBRC_BAD_VENDOR'],
   ] as const)('%s', (_what, text, error) => {
