@@ -119,7 +119,7 @@ export class ActionExecutor {
       const arg = pc + 2;
       pc = arg + code[pc + 1]!;
       let isGood = true;
-      let nestedError = 0;
+      let ownError = 0;
 
       switch (op) {
         case A.OUTPUT:
@@ -156,7 +156,7 @@ export class ActionExecutor {
           const err = this.cloneRun(pkt, key, program, arg + 2, pc, pc >= to, code[arg + 1] === 0);
           this.probability = outer;
           if (pc >= to) return err;
-          nestedError = err;
+          ownError = err;
           isGood = err === 0;
           break;
         }
@@ -170,14 +170,14 @@ export class ActionExecutor {
         case A.CLONE: {
           const err = this.cloneRun(pkt, key, program, arg + 1, pc, pc >= to, code[arg] === 0);
           if (pc >= to) return err;
-          nestedError = err;
+          ownError = err;
           isGood = err === 0;
           break;
         }
         case A.CHECK_PKT_LEN: {
           const err = this.checkPktLen(pkt, key, program, arg, pc, pc >= to);
           if (pc >= to) return err;
-          nestedError = err;
+          ownError = err;
           isGood = err === 0;
           break;
         }
@@ -219,6 +219,11 @@ export class ActionExecutor {
         case SET_OP.SKB_MARK:
           setMark(pkt, key, code, arg);
           break;
+        case A.POP_NSH:
+          if (!this.makeWritable(pkt, 0)) return -ERRNO.ENOMEM;
+          ownError = popNsh(pkt);
+          isGood = ownError === 0 && noteEthernet(pkt, key);
+          break;
         default:
           // All others change bytes.
           if (!this.makeWritable(pkt, pushRoom(op, code[arg - 1]!))) return -ERRNO.ENOMEM;
@@ -226,7 +231,7 @@ export class ActionExecutor {
       }
       if (!isGood) {
         host.drop(DROP.ACTION_ERROR);
-        return nestedError || errorOf(op, pkt);
+        return ownError || errorOf(op, pkt);
       }
     }
     return 0;
@@ -370,6 +375,8 @@ function pushRoom(op: number, n: number): number {
 
 /** -errno: mostly a header is not there, and the kernel says that it cannot make it writable. */
 function errorOf(op: number, pkt: Packet): number {
+  if (op === A.PUSH_ETH || op === A.POP_ETH) return -ERRNO.EPROTO;
+  if (op === A.PUSH_NSH) return -ERRNO.EAFNOSUPPORT;
   const isBehindTags = op === SET_OP.MPLS && pkt.end - pkt.start - pkt.l3 >= 4;
   return isBehindTags ? -ERRNO.EINVAL : -ERRNO.ENOMEM;
 }
@@ -398,14 +405,11 @@ function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: nu
     case A.POP_MPLS:
       return popMpls(pkt, code[arg]!) && noteEthernet(pkt, key);
     case A.PUSH_ETH:
-      pushEthernet(pkt, code, arg);
-      return noteEthernet(pkt, key);
+      return pushEthernet(pkt, code, arg) && noteEthernet(pkt, key);
     case A.POP_ETH:
       return popEthernet(pkt) && noteEthernet(pkt, key);
     case A.PUSH_NSH:
       return pushNsh(pkt, code, arg, code[arg - 1]!) && noteEthernet(pkt, key);
-    case A.POP_NSH:
-      return popNsh(pkt) && noteEthernet(pkt, key);
     case SET_OP.ETHERNET:
       return setEthernet(pkt, key, code, arg);
     case SET_OP.IPV4:

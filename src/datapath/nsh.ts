@@ -17,6 +17,7 @@ import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/c
 import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ETH_TYPE } from '../packet/ethernet.ts';
 import type { Packet } from '../packet/packet.ts';
+import { ERRNO } from '../util/errno.ts';
 import { grow } from './push-pop.ts';
 
 const BASE_SIZE = 8;
@@ -127,19 +128,24 @@ export function pushNsh(pkt: Packet, code: Int32Array, arg: number, n: number): 
   return true;
 }
 
-/** Takes the header off that the packet begins with.  False if it is cut or what is behind it is unknown.  Hot path. */
-export function popNsh(pkt: Packet): boolean {
+/**
+ * Takes the header off that the packet begins with.  Returns 0, or -errno if it is cut or what is behind it is unknown.  Hot
+ * path.
+ */
+export function popNsh(pkt: Packet): number {
   const size = pkt.end - pkt.start;
-  if (size < BASE_SIZE) return false;
+  if (size < BASE_SIZE) return -ERRNO.ENOMEM;
   const { view } = pkt.arena;
   const length = nshSize(view, pkt.start);
   const type = ethTypeOf(view.getUint8(pkt.start + NP));
-  if (length < BASE_SIZE || length > size || type === 0) return false;
+  if (length < BASE_SIZE) return -ERRNO.EINVAL;
+  if (length > size) return -ERRNO.ENOMEM;
+  if (type === 0) return -ERRNO.EAFNOSUPPORT;
   grow(pkt, -length);
   pkt.l3 = 0;
   pkt.packetType = type === ETH_TYPE.TEB ? 0 : type;
   pkt.isKeyStale = true;
-  return true;
+  return 0;
 }
 
 /** Bytes of the header at `at`, as it says itself. */

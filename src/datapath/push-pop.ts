@@ -6,13 +6,14 @@
  * the packet has not the header that it works on: the caller drops it.  Hot path.
  * Sources: net/openvswitch/actions.c, net/core/skbuff.c.
  */
-import { FIELD, VLAN_CFI } from '../flow/fields.ts';
+import { ETH_TYPE_802_2, FIELD, VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { replace16 } from '../packet/checksum.ts';
 import {
   ETH_ADDRS,
   ETH_HLEN,
   ETH_TYPE,
+  ETH_TYPE_MIN,
   hasVlan,
   isMplsType,
   isVlanType,
@@ -50,6 +51,8 @@ function moveBytes(pkt: Packet, from: number, to: number, size: number): void {
  */
 export function protocolOf(pkt: Packet): number {
   if (pkt.packetType !== 0) return pkt.packetType;
+  // What was behind a label or a service header is not looked into before its key is made.
+  if (pkt.l3 < ETH_HLEN) return ETH_TYPE.TEB;
   const { view } = pkt.arena;
   if (pkt.l3 > ETH_HLEN + VLAN_HLEN && hasVlan(pkt)) {
     const type = view.getUint16(pkt.start + ETH_HLEN + VLAN_HLEN - 2);
@@ -71,32 +74,54 @@ export function pushVlan(pkt: Packet, key: FlowKey, tag: number): boolean {
   return true;
 }
 
-/** Does nothing to a packet without tag; false if the packet ends in its tag. */
+/**
+ * Does nothing to a packet without tag; false if the packet ends in its tag.  The kernel goes by the ethertype that it keeps
+ * beside the packet, which is that in a SNAP header until a second tag was there: if it is that of a tag, the kernel takes the
+ * length and the LLC header for one.
+ */
 export function popVlan(pkt: Packet, key: FlowKey): boolean {
-  if (!hasVlan(pkt)) return pkt.packetType !== 0 || !isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS));
+  if (pkt.packetType !== 0 || pkt.l3 < ETH_HLEN) return true;
+  const { view } = pkt.arena;
+  const isTagged = isVlanType(view.getUint16(pkt.start + ETH_ADDRS));
+  const isFooled = !pkt.isKeyStale && pkt.l3 > ETH_HLEN + VLAN_HLEN && isVlanType(protocolOf(pkt));
+  if (isTagged ? !hasVlan(pkt) : !isFooled) return !isTagged;
   moveBytes(pkt, pkt.start, pkt.start + VLAN_HLEN, ETH_ADDRS);
   grow(pkt, -VLAN_HLEN);
-  if (isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS))) {
-    pkt.isKeyStale = true;
-    return hasVlan(pkt);
+  if (isTagged) {
+    const hasNext = isVlanType(view.getUint16(pkt.start + ETH_ADDRS));
+    if (hasNext || isFooled) {
+      if (!hasNext) view.setUint16(pkt.start + ETH_ADDRS, protocolOf(pkt));
+      pkt.isKeyStale = true;
+      return hasVlan(pkt);
+    }
   }
   key[W_VLAN] = 0;
   return true;
 }
 
-/** `addrs`: where the 3 words of addresses are in `code`. */
-export function pushEthernet(pkt: Packet, code: Int32Array, addrs: number): void {
+/**
+ * `addrs`: where the 3 words of addresses are in `code`.  False if the packet does not begin with its network header: what
+ * popEthernet() leaves of a frame with a SNAP header does not.
+ */
+export function pushEthernet(pkt: Packet, code: Int32Array, addrs: number): boolean {
+  if (pkt.l3 !== 0) return false;
   const { view } = pkt.arena;
+  const type = protocolOf(pkt);
   grow(pkt, ETH_HLEN);
   for (let i = 0; i < 3; i++) view.setInt32(pkt.start + 4 * i, code[addrs + i]!);
-  view.setUint16(pkt.start + ETH_ADDRS, pkt.packetType);
+  view.setUint16(pkt.start + ETH_ADDRS, type);
   pkt.packetType = 0;
   pkt.isKeyStale = true;
+  return true;
 }
 
+/** Leaves of the header's type what is known of it: the type in a SNAP header, too.  False if there is none, or a tag. */
 export function popEthernet(pkt: Packet): boolean {
-  if (pkt.end - pkt.start < ETH_HLEN) return false;
-  pkt.packetType = pkt.arena.view.getUint16(pkt.start + ETH_ADDRS);
+  if (pkt.l3 < ETH_HLEN || pkt.end - pkt.start < ETH_HLEN) return false;
+  if (isVlanType(pkt.arena.view.getUint16(pkt.start + ETH_ADDRS))) return false;
+  const type = protocolOf(pkt);
+  if (isVlanType(type)) return false;
+  pkt.packetType = type < ETH_TYPE_MIN ? ETH_TYPE_802_2 : type;
   grow(pkt, -ETH_HLEN);
   pkt.isKeyStale = true;
   return true;

@@ -79,6 +79,39 @@ describe('VLAN', () => {
   });
 });
 
+/** A frame whose SNAP header names a type, with what follows, behind tags. */
+const snap = (type: number, body: number[], tags: [number, number][] = []) =>
+  eth(8 + body.length, [0xaa, 0xaa, 3, 0, 0, 0, type >> 8, type & 0xff, ...body], tags);
+
+describe('what the kernel keeps beside the packet', () => {
+  const AGAIN = pushEth(bytes(SRC), bytes(DST));
+  test('pop_vlan takes a length and a LLC header for a tag where a SNAP header names one', () => {
+    const plain = snap(0x8100, [1, 2, 3, 4]);
+    expect(run(plain, [popVlan(), output(2)])).toEqual([[...plain.slice(0, 12), ...plain.slice(16)]]);
+    const one = snap(0x8100, [1, 2, 3, 4], [[0x8100, 5]]);
+    expect(run(one, [popVlan(), output(2)])).toEqual([[...plain.slice(0, 12), 0x81, 0, ...plain.slice(14)]]);
+  });
+  test('but not behind two tags', () => {
+    const tag: [number, number] = [0x8100, 6];
+    const two = snap(0x8100, [1, 2, 3, 4], [[0x8100, 5], tag]);
+    expect(run(two, [popVlan(), output(2), popVlan(), output(2)])).toEqual([
+      snap(0x8100, [1, 2, 3, 4], [tag]),
+      snap(0x8100, [1, 2, 3, 4]),
+    ]);
+  });
+  test('pop_eth leaves a frame alone that ends in its tag', () => {
+    const cut = tagged([0x88a8, 1]).slice(0, 17);
+    const lab = new Lab();
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(cut, 1, [popEth(), AGAIN, output(2)]);
+    a.inject([cut]);
+    expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[], 1]);
+  });
+  test('push_eth does not come before what is left of a SNAP header', () => {
+    expect(run(snap(0x0800, IP), [popEth(), AGAIN, output(2)])).toEqual([]);
+  });
+});
+
 describe('MPLS', () => {
   const LABEL = [0, 0, 0x11, 0x40];
   const labelled = (...labels: number[][]) => eth(0x8847, [...labels.flat(), ...IP]);
