@@ -72,7 +72,7 @@ const frame = fc
   .record({
     base: fc.constantFrom(...FRAMES),
     tags: fc.constantFrom(...TAGS),
-    cut: fc.nat(140),
+    cut: fc.oneof(fc.constant(1000), fc.nat(140)),
     flips: fc.array(fc.tuple(fc.nat(90), fc.nat(255)), { maxLength: 3 }),
   })
   .map(({ base, tags, cut, flips }) => {
@@ -201,5 +201,5 @@ test('any actions on any frames', () => {
     { numRuns: N_RUNS, endOnFailure: true },
   );
   expect(nSent).toBeGreaterThan(500);
-  expect(nRight).toBeGreaterThan(50);
+  expect(nRight, 'frames with a right transport checksum').toBeGreaterThan(0);
 }, 3_600_000);
