@@ -1,0 +1,151 @@
+/**
+ * Matches as NXM and OXM: a list of entries, each a header, a value, and a mask if the header says so.
+ *
+ * Both are one format with different code points; `version` is 0 for NXM, else the OpenFlow version on the wire.  A pseudo-field, the
+ * cookie, may stand in the NXM of flow mods and stats requests.
+ * Source: lib/nx-match.c (nx_pull_raw, nx_put_raw), OpenFlow 1.3.5 7.2.3.
+ */
+import { getBits, setBits } from '../../flow/bits.ts';
+import { FIELD } from '../../flow/fields.ts';
+import type { MfField } from '../mf-field.ts';
+import { MF, mfByHeader, mfHeader } from '../mf-fields.ts';
+import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk, mfPrereqsOk } from '../mf-value.ts';
+import { OFPERR, OfpError } from '../ofp-errors.ts';
+import { type Match, matchSetField, newMatch } from './match.ts';
+
+export interface NxMatch {
+  readonly match: Match;
+  readonly cookie: bigint;
+  /** 0 if there is no cookie. */
+  readonly cookieMask: bigint;
+}
+
+export interface NxDecodeOptions {
+  /** Whether NXM_NX_COOKIE may stand in it. */
+  readonly allowCookie?: boolean;
+  /** Skip what is not known, and ask for no prerequisites: for what a switch says of packets. */
+  readonly isLoose?: boolean;
+}
+
+/** NXM_NX_COOKIE(30) without mask. */
+const COOKIE = 0x13c08n;
+const COOKIE_MASKED = 0x13d10n;
+
+const bigOf = (bytes: Uint8Array): bigint => bytes.reduce((n, b) => (n << 8n) | BigInt(b), 0n);
+const fail = (name: keyof typeof OFPERR, why: string): never => {
+  throw new OfpError(OFPERR[name], why);
+};
+
+/** Reads entries that fill `bytes`.  Throws OfpError. */
+export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}): NxMatch {
+  const { allowCookie = false, isLoose = false } = options;
+  const match = newMatch();
+  let cookie = 0n;
+  let cookieMask = 0n;
+  for (let at = 0; at < bytes.length; ) {
+    const isExperimenter = bytes[at] === 0xff && bytes[at + 1] === 0xff;
+    const headerSize = isExperimenter ? 8 : 4;
+    if (at + headerSize > bytes.length) fail('OFPBMC_BAD_LEN', `partial entry at byte ${at}`);
+    const low = bigOf(bytes.subarray(at, at + 4));
+    const header = isExperimenter ? (bigOf(bytes.subarray(at + 4, at + 8)) << 32n) | low : low;
+    const size = (bytes[at + 3] as number) - (headerSize - 4);
+    const end = at + headerSize + size;
+    if (size < 0 || end > bytes.length) fail('OFPBMC_BAD_LEN', `entry at byte ${at}: ${size} bytes of payload`);
+    const hasMask = ((bytes[at + 2] as number) & 1) !== 0;
+    const width = hasMask ? size >> 1 : size;
+    const value = bytes.slice(at + headerSize, at + headerSize + width);
+    const mask = hasMask ? bytes.slice(at + headerSize + width, at + headerSize + 2 * width) : undefined;
+    const where = `entry at byte ${at} (header 0x${header.toString(16)})`;
+    at = end;
+
+    const { field } = mfByHeader(header);
+    const isCookie = allowCookie && (header === COOKIE || header === COOKIE_MASKED);
+    if (field === undefined && !isCookie && isLoose) continue;
+    if (mask?.some((m, i) => ((value[i] as number) & ~m) !== 0))
+      fail('OFPBMC_BAD_WILDCARDS', `${where}: value beyond mask`);
+    if (isCookie) {
+      if (cookieMask !== 0n) fail('OFPBMC_DUP_FIELD', `${where}: a second cookie`);
+      cookie = bigOf(value);
+      cookieMask = mask === undefined ? (1n << 64n) - 1n : bigOf(mask);
+      continue;
+    }
+    if (field === undefined) return fail('OFPBMC_BAD_FIELD', `${where}: not a known field`);
+    if (field.isVariable) return fail('NXFMFC_INVALID_TLV_FIELD', `${where}: ${field.name} is not in the TLV table`);
+    if (mask !== undefined && !mfIsMaskOk(field, mask)) fail('OFPBMC_BAD_MASK', `${where}: mask of ${field.name}`);
+    if (!mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where}: value of ${field.name}`);
+    if (!isLoose && !mfPrereqsOk(field, match.flow, { mask: match.mask })) {
+      fail('OFPBMC_BAD_PREREQ', `${where}: ${field.name} without ${field.prereq}`);
+    }
+    if (!mfIsAllWild(field, match.mask)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
+    matchSetField(match, field, value, mask);
+    if (field.prereq !== 'none') setBits(match.mask, FIELD.packetType.at, 16, 0xffff);
+  }
+  return { match, cookie, cookieMask };
+}
+
+const names = (text: string): readonly MfField[] => text.split(' ').map((name) => MF[name] as MfField);
+const range = (prefix: string, n: number) => names(Array.from({ length: n }, (_, i) => prefix + i).join(' '));
+
+/** The order in which entries are written: what a field needs comes before it. */
+const L4 =
+  'tcp_src tcp_dst tcp_flags udp_src udp_dst sctp_src sctp_dst icmp_type icmp_code icmpv6_type icmpv6_code nd_reserved nd_target nd_options_type nd_sll nd_tll';
+const l3 = (tos: string) =>
+  `mpls_tc mpls_bos mpls_ttl mpls_label ip_src ip_dst ipv6_src ipv6_dst ip_frag ${tos} nw_ecn nw_ttl ipv6_label nw_proto ${L4} arp_op arp_spa arp_tpa arp_sha arp_tha`;
+const TUNNEL =
+  'tun_id tun_flags tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_idx tun_erspan_ver tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype';
+const NSH = 'nsh_flags nsh_ttl nsh_mdtype nsh_np nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4';
+const CT =
+  'pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_ipv6_src ct_nw_dst ct_ipv6_dst ct_nw_proto ct_tp_src ct_tp_dst metadata';
+
+function orderOf(inPort: string, vlan: string, tos: string, regs: readonly MfField[]): readonly MfField[] {
+  const head = names(`dp_hash recirc_id conj_id ${inPort} actset_output eth_src eth_dst eth_type ${vlan}`);
+  return [...head, ...names(l3(tos)), ...names(`${TUNNEL} ${NSH}`), ...regs, ...names(CT)];
+}
+const NXM_ORDER = orderOf('in_port', 'vlan_tci', 'nw_tos', range('reg', 16));
+const OXM_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('reg', 16));
+const OXM15_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('xreg', 8));
+
+function putEntry(out: number[], header: bigint, value: Uint8Array, mask: Uint8Array | undefined): void {
+  const isExperimenter = ((header >> 16n) & 0xffffn) === 0xffffn;
+  const size = value.length * (mask === undefined ? 1 : 2) + (isExperimenter ? 4 : 0);
+  const low = Number(header & 0xffffffffn);
+  out.push(low >>> 24, (low >>> 16) & 0xff, ((low >>> 8) & 0xfe) | (mask === undefined ? 0 : 1), size);
+  if (isExperimenter) for (let shift = 56n; shift >= 32n; shift -= 8n) out.push(Number((header >> shift) & 0xffn));
+  out.push(...value, ...(mask ?? []));
+}
+
+/** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
+export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
+  const { flow, mask } = match;
+  const out: number[] = [];
+  const order = version === 0 ? NXM_ORDER : version < 6 ? OXM_ORDER : OXM15_ORDER;
+  const put = (field: MfField) => {
+    const bits = mfGetMask(field, mask);
+    const full = BigInt.asUintN(field.special === 'vlan-vid' ? 13 : field.bits, -1n);
+    const isExact = bigOf(bits) >= full || !field.isMaskable;
+    putEntry(out, mfHeader(field, version)?.header ?? 0n, mfGet(field, flow), isExact ? undefined : bits);
+  };
+
+  let impliesEthernet = false;
+  const packetType = MF['packet_type'] as MfField;
+  const hasType = getBits(mask, FIELD.packetType.at, 16) !== 0;
+  const isEthernet = getBits(flow, FIELD.packetType.at, 16) === 0;
+  if (hasType && !isEthernet) put(packetType);
+  for (const field of order) {
+    if (mfIsAllWild(field, mask)) continue;
+    if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, { mask })) continue;
+    put(field);
+    impliesEthernet ||= field.prereq !== 'none';
+  }
+  if (cookieMask !== 0n) {
+    const bytesOf = (n: bigint) => Uint8Array.from({ length: 8 }, (_, i) => Number((n >> BigInt(56 - 8 * i)) & 0xffn));
+    const isExact = cookieMask === (1n << 64n) - 1n;
+    putEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask));
+  }
+  if (hasType && isEthernet && !impliesEthernet) {
+    const front: number[] = [];
+    putEntry(front, mfHeader(packetType, version)?.header ?? 0n, new Uint8Array(4), undefined);
+    out.unshift(...front);
+  }
+  return Uint8Array.from(out);
+}
