@@ -41,6 +41,7 @@ const OXM = {
 } as const;
 const NXM_NX_IP_ECN = 0x00013801;
 const NXM_NX_IP_TTL = 0x00013a01;
+const NXM_NX_TUN_ID = 0x00012008;
 
 const SET_FIELD = actionForm('OFPAT_SET_FIELD', 'OF1.2+(25)', 8);
 const REG_LOAD = actionForm('NXAST_REG_LOAD', 'NX1.0-1.4(7)', 24);
@@ -50,7 +51,9 @@ const bigEndian = (value: number | bigint, size: number): Uint8Array =>
 
 function putSetField(out: ActionWriter, version: OfVersion, oxm: readonly [number, number], value: Uint8Array): void {
   const at = out.action(SET_FIELD, version);
-  out.setU32(at + 4, 0x80000000 + oxm[0] * 512 + oxm[1]);
+  // OpenFlow 1.2 has no standard field for the tunnel's id.
+  const hasField = oxm !== OXM.tunnelId || version >= 4;
+  out.setU32(at + 4, hasField ? 0x80000000 + oxm[0] * 512 + oxm[1] : NXM_NX_TUN_ID);
   out.putBytes(value);
   out.finish(at);
 }

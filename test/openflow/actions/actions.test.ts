@@ -1,0 +1,245 @@
+/** Actions and instructions: text and bytes as the stock ovs-ofctl has them, fixed points, and errors of a known class. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { actionSetToList } from '../../../src/openflow/actions/action-set.ts';
+import {
+  decodeActions,
+  decodeInstructions,
+  encodeActions,
+  encodeInstructions,
+  formatActions,
+  parseActions,
+  parseInstructions,
+} from '../../../src/openflow/actions/index.ts';
+import { OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
+import { OfpTextError } from '../../../src/openflow/ofp-text.ts';
+
+const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];
+const nameOf = (v: OfVersion): string => `OpenFlow1${v - 1}`;
+const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
+const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
+
+/** What is typed, and what is printed. */
+const TEXTS: readonly (readonly [string, string])[] = [
+  ['output:1,LOCAL,2', 'output:1,LOCAL,output:2'],
+  ['controller', 'CONTROLLER:65535'],
+  ['controller:123', 'CONTROLLER:123'],
+  ['controller(reason=invalid_ttl,max_len=9,id=7)', 'controller(reason=invalid_ttl,max_len=9,id=7)'],
+  ['controller(userdata=01.2.3,pause)', ''],
+  ['controller(userdata=01.0203,pause,meter_id=5)', 'controller(userdata=01.02.03,pause,meter_id=5)'],
+  ['output(port=2,max_len=100)', 'output(port=2,max_len=100)'],
+  ['enqueue:1:2', 'enqueue:1:2'],
+  ['enqueue(3,4)', 'enqueue:3:4'],
+  ['mod_vlan_vid:9,set_vlan_vid:8', 'mod_vlan_vid:9,set_vlan_vid:8'],
+  ['mod_vlan_pcp:7,strip_vlan,pop_vlan', 'mod_vlan_pcp:7,strip_vlan,pop_vlan'],
+  ['push_vlan:0x8100', 'push_vlan:0x8100'],
+  ['mod_dl_src:00:01:02:03:04:05', 'mod_dl_src:00:01:02:03:04:05'],
+  ['mod_nw_src:1.2.3.4,mod_nw_dst:255.0.0.1', 'mod_nw_src:1.2.3.4,mod_nw_dst:255.0.0.1'],
+  ['mod_nw_tos:0x10,mod_nw_ecn:3,set_nw_ttl:010', 'mod_nw_tos:16,mod_nw_ecn:3,mod_nw_ttl:8'],
+  ['mod_tp_src:1,mod_tp_dst:65535', 'mod_tp_src:1,mod_tp_dst:65535'],
+  ['dec_ttl,dec_ttl(1,2)', 'dec_ttl,dec_ttl(1,2)'],
+  ['set_mpls_label:5,set_mpls_tc(3),set_mpls_ttl:9', 'set_mpls_label(5),set_mpls_tc(3),set_mpls_ttl(9)'],
+  ['push_mpls:0x8847,pop_mpls:0x800,dec_mpls_ttl', 'push_mpls:0x8847,pop_mpls:0x0800,dec_mpls_ttl'],
+  ['set_tunnel:0x10,set_tunnel64:0,set_tunnel:0x100000000', 'set_tunnel:0x10,set_tunnel64:0,set_tunnel64:0x100000000'],
+  ['set_queue:-1,pop_queue', 'set_queue:4294967295,pop_queue'],
+  ['resubmit:1,resubmit(2,3),resubmit(,4)', 'resubmit:1,resubmit(2,3),resubmit(,4)'],
+  ['fin_timeout(idle_timeout=5,hard_timeout=6)', 'fin_timeout(idle_timeout=5,hard_timeout=6)'],
+  [
+    'sample(probability=1,egress,sampling_port=2)',
+    'sample(probability=1,collector_set_id=0,obs_domain_id=0,obs_point_id=0,sampling_port=2,egress)',
+  ],
+  ['conjunction(7,1/2),conjunction(8,2/2)', 'conjunction(7,1/2),conjunction(8,2/2)'],
+  ['note:1122', 'note:11.22'],
+  ['clone(output:1,clone(2)),exit,ct_clear', 'clone(output:1,clone(output:2)),exit,ct_clear'],
+  ['group:9', 'group:9'],
+  ['drop', 'drop'],
+  [
+    'write_actions(group:1,output:2),write_metadata:1/3,goto_table:5',
+    'write_actions(group:1,output:2),write_metadata:0x1/0x3,goto_table:5',
+  ],
+  ['meter:3,clear_actions', 'meter:3,clear_actions'],
+  ['goto_table:5,output:1', ''],
+  ['output:1,drop', ''],
+  ['nonsense', ''],
+];
+
+function ours(text: string): string {
+  try {
+    return formatActions(parseInstructions(text).actions);
+  } catch (error) {
+    if (error instanceof OfpTextError) return '';
+    throw error;
+  }
+}
+
+/** The text of what arrives in each version. */
+function sentAndRead(text: string): string[] {
+  return VERSIONS.flatMap((v) => {
+    const bytes = encodeInstructions(parseInstructions(text).actions, v);
+    try {
+      return formatActions(decodeInstructions(v, bytes));
+    } catch (error) {
+      if (error instanceof OfpError) return [];
+      throw error;
+    }
+  });
+}
+
+function stockText(text: string): string {
+  const r = spawnSync('ovs-ofctl', ['parse-flow', `dl_type=0x0800,nw_proto=6,actions=${text}`], { encoding: 'utf8' });
+  return /actions=(.*)$/m.exec(r.stdout)?.[1] ?? '';
+}
+
+describe('text', () => {
+  test.each(TEXTS)('%s', (text, printed) => expect(ours(text)).toBe(printed));
+  test('what is printed reads as the same', () => {
+    for (const [, printed] of TEXTS) if (printed !== '') expect(ours(printed)).toBe(printed);
+  });
+  test.skipIf(!hasOfctl)('stock ovs-ofctl prints the same', () => {
+    // The stock tool refuses some for the match that they are in here, and some become actions on fields; the rest must be equal.
+    let compared = 0;
+    for (const [text, printed] of TEXTS) {
+      const stock = stockText(text);
+      if (printed === '') expect(stock, text).toBe('');
+      else if (stock !== '' && !/load:|set_field:/.test(stock)) {
+        // It sends the flow through a message of some version first.
+        expect([printed, ...sentAndRead(text)], text).toContain(stock);
+        compared++;
+      }
+    }
+    expect(compared).toBeGreaterThan(15);
+  });
+});
+
+/** "bad X: NAME", or text and bytes. */
+function ourLines(version: OfVersion, bytes: Uint8Array, isInstructions: boolean): string {
+  try {
+    const list = (isInstructions ? decodeInstructions : decodeActions)(version, bytes);
+    return `actions=${formatActions(list)}`;
+  } catch (error) {
+    if (error instanceof OfpError) return error.code;
+    throw error;
+  }
+}
+
+function stockLines(version: OfVersion, inputs: readonly Uint8Array[]): string[] {
+  const out = execFileSync('ovs-ofctl', ['-O', nameOf(version), 'parse-actions', nameOf(version)], {
+    input: inputs.map((b) => `${hex(b)}\n`).join(''),
+    encoding: 'utf8',
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  // A block for each, a blank line between: what it reads or why it does not, then how its bytes differ from ours.
+  return out
+    .trimEnd()
+    .split('\n\n')
+    .map((block) => block.replace(/^bad .*: /, ''));
+}
+
+const actionTexts = TEXTS.filter(([, p]) => p !== '' && !/meter:|goto_table|drop|metadata|clear/.test(p)).map(
+  ([t]) => t,
+);
+
+describe('wire', () => {
+  test.each(VERSIONS)('version %i: decoding and encoding come to rest', (version) => {
+    for (const [text, printed] of TEXTS) {
+      if (printed === '') continue;
+      const bytes = encodeInstructions(parseInstructions(text).actions, version);
+      let list: ReturnType<typeof decodeInstructions>;
+      try {
+        list = decodeInstructions(version, bytes);
+      } catch (error) {
+        // set_field and reg_load, which some become in this version, are decoded by another file.
+        // OpenFlow 1.0 says goto_table as resubmit, which must not follow write_metadata.
+        expect((error as OfpError).code).toMatch(/^OFPBAC_(BAD_(VENDOR_)?TYPE|UNSUPPORTED_ORDER)$/);
+        continue;
+      }
+      expect(hex(encodeInstructions(list, version)), text).toBe(hex(bytes));
+      expect(decodeInstructions(version, encodeInstructions(list, version))).toEqual(list);
+    }
+  });
+
+  test.skipIf(!hasOfctl).each(VERSIONS)(
+    'version %i: stock ovs-ofctl reads our bytes, and sends the same',
+    (version) => {
+      const inputs = actionTexts
+        .map((t) => encodeActions(parseActions(t).actions, version))
+        .filter((b) => b.length > 0);
+      const stock = stockLines(version, inputs);
+      expect(stock).toHaveLength(inputs.length);
+      for (const [i, b] of inputs.entries()) {
+        // One line: no difference in bytes.
+        expect(stock[i]).toMatch(/^actions=.*$/);
+        expect(stock[i]).not.toContain('\n');
+        const line = ourLines(version, b, false);
+        if (!/^OFPBAC_BAD_(VENDOR_)?TYPE$/.test(line)) expect(stock[i]).toBe(line);
+      }
+    },
+  );
+
+  test.skipIf(!hasOfctl).each([1, 4] as const)('version %i: damaged actions fail as in stock ovs-ofctl', (version) => {
+    const whole = actionTexts.flatMap((t) => {
+      const b = encodeActions(parseActions(t).actions, version);
+      return ourLines(version, b, false).startsWith('actions=') ? [b] : [];
+    });
+    // One byte of the header or the arguments changed; types stay, so that both know the action.
+    const inputs = whole.flatMap((b) =>
+      [2, 3, 5, 7, 10, 11, 12, 13, 14, 15]
+        .filter((i) => i < b.length)
+        .map((i) => {
+          const c = b.slice();
+          c[i] = (c[i] ?? 0) ^ 0x81;
+          return c;
+        }),
+    );
+    const stock = stockLines(version, inputs).map((block) => block.split('\n')[0]);
+    expect(inputs.map((b) => ourLines(version, b, false))).toEqual(stock);
+  });
+});
+
+describe('any input', () => {
+  test('bytes: only OfpError', () => {
+    const header = fc.tuple(
+      fc.constantFrom(0xffff, 0, 1, 11, 17, 25),
+      fc.constantFrom(8, 16, 24, 32),
+      fc.integer({ min: 0, max: 60 }),
+      fc.uint8Array({ minLength: 22, maxLength: 22 }),
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...VERSIONS),
+        header,
+        fc.uint8Array({ maxLength: 64 }),
+        fc.boolean(),
+        (version, [type, size, subtype, body], noise, isStructured) => {
+          const b = Buffer.alloc(size);
+          b.set(body.subarray(0, Math.max(0, size - 10)), Math.min(10, size));
+          b.writeUInt16BE(type, 0);
+          b.writeUInt16BE(size, 2);
+          if (type === 0xffff) b.writeUInt32BE(0x2320, 4);
+          if (size > 8) b.writeUInt16BE(subtype, 8);
+          const bytes = isStructured ? new Uint8Array(b) : noise;
+          ourLines(version, bytes, false);
+          ourLines(version, bytes, true);
+        },
+      ),
+      { numRuns: 3000 },
+    );
+  });
+  test('text: only OfpTextError', () => {
+    const piece = fc.constantFrom(...TEXTS.map(([t]) => t), ',', '(', ')', ':', '=', '->', '"', '0x', '-1', 'ct', '');
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(piece, fc.string({ maxLength: 5 })), { maxLength: 6 }),
+        (p) => void ours(p.join('')),
+      ),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+test('an action set is carried out in its own order', () => {
+  const set = parseActions('output:1,mod_vlan_vid:3,push_vlan:0x8100,strip_vlan,group:2,dec_ttl').actions;
+  expect(formatActions(actionSetToList(set))).toBe('strip_vlan,push_vlan:0x8100,dec_ttl,mod_vlan_vid:3,group:2');
+  expect(actionSetToList(parseActions('strip_vlan').actions)).toEqual([]);
+});
