@@ -5,11 +5,12 @@
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
+import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { type Classifier, type ClassifierRule, catchAll, type Match, TupleSpace } from './classifier.ts';
 
-/** An OpenFlow action.  `port` of output is a port's number or one of OFPP; `maxLen` counts for CONTROLLER only. */
-export type OfpAct = { readonly kind: 'output'; readonly port: number; readonly maxLen: number };
+/** An OpenFlow action of a rule. */
+export type OfpAct = Ofpact;
 
 export const output = (port: number, maxLen = 0xffff): OfpAct => ({ kind: 'output', port, maxLen });
 

@@ -10,6 +10,7 @@ import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
+import type { Ofpact } from '../openflow/ofpact.ts';
 import { newXvlan, type XPort } from './bundle.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
 import type { Rule } from './rules.ts';
@@ -20,6 +21,7 @@ import type { XlateCache } from './xlate-cache.ts';
 // biome-ignore format: table
 export const XLATE_ERROR = {
   OK: 0, RECURSION_TOO_DEEP: 1, TOO_MANY_RESUBMITS: 2, NO_RECIRCULATION_CONTEXT: 3,
+  UNSUPPORTED_ACTION: 4, // of this translation, not of OpenFlow
 } as const;
 export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
 
@@ -62,6 +64,12 @@ export class XlateCtx {
 
   error: XlateError = XLATE_ERROR.OK;
   depth = 0;
+  /** No more actions are carried out, but those of the action set. */
+  exit = false;
+  /** The table whose rule is being carried out. */
+  table = 0;
+  /** Actions that were written for the end of the pipeline. */
+  readonly actionSet: Ofpact[] = [];
   resubmits = 0;
   /** The rule whose actions are being carried out. */
   rule: Rule | undefined;

@@ -6,15 +6,15 @@
  * `upcall.ts` translates for packets that the datapath has no flow for, `revalidator.ts` to see whether a flow is still
  * right.  Source: ofproto/ofproto-dpif-xlate.c (xlate_actions, xlate_wc_init, xlate_wc_finish).
  */
-import { FIELD } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
+import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, newFlow } from '../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
 import { coverage } from '../util/coverage.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
-import { xlateTable } from './xlate-actions.ts';
+import { xlateActionSet, xlateTable } from './xlate-actions.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 
 const xlateCount = coverage('xlate_actions');
@@ -43,7 +43,7 @@ export interface XlateOut {
 }
 
 // Translation never waits, so that one set of buffers serves all of them.
-const scratchWc = newFlowKey();
+const scratchWc = newFlow();
 const scratchOut = new OdpActionsBuilder();
 const NO_ACTIONS = new Uint8Array(0);
 
@@ -51,6 +51,7 @@ const NO_ACTIONS = new Uint8Array(0);
 export function xlateActions(xin: XlateIn): XlateOut {
   xlateCount.n++;
   const wc = scratchWc;
+  const dpWc = wc.subarray(0, FLOW_WORDS);
   initWildcards(wc, xin.flow);
   scratchOut.reset();
   const ctx = new XlateCtx(xin, wc, scratchOut);
@@ -59,6 +60,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
   } else if (ctx.inPort === undefined || (ctx.inPort.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
     xlateTable(ctx, 0);
+    xlateActionSet(ctx);
   }
   clearAbsent(wc, xin.flow);
 
@@ -67,8 +69,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
     oversizeCount.n++;
     slow |= SLOW_PATH.ACTION;
   }
-  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc, slow: 0 };
-  return { error: ctx.error, actions: scratchOut.finish(), wc, slow };
+  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0 };
+  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow };
 }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {
