@@ -5,10 +5,6 @@
  */
 import type { createRtNetlink } from 'netlink';
 import { ERRNO } from '../util/errno.ts';
-import { vlog } from '../util/vlog.ts';
-
-const log = vlog('netdev');
-const linuxLog = vlog('netdev_linux');
 
 /** Counters of a device beside those of its vport. */
 export interface NetdevCounters {
@@ -36,42 +32,8 @@ export interface Netdevs {
   close(): void;
 }
 
-/** Types that a device of this machine can be opened as. */
-const TYPES = ['system', 'internal', 'tap'];
-
-const failure = (errno: number): Error => Object.assign(new Error('network device'), { errno });
-
-/**
- * Checks that device `name` can be opened as one of `type` ("" is "system"), as ovs-dpctl would.  `known` are the types of
- * devices that are open already.  Rejects with an Error with `errno`: ENODEV if there is no such device, EEXIST if it is
- * open as another type, EAFNOSUPPORT for an unknown type.  An internal device need not exist: adding it makes it.
- */
-export async function openNetdev(
-  netdevs: Netdevs,
-  name: string,
-  type: string,
-  known: ReadonlyMap<string, string>,
-): Promise<void> {
-  const knownType = known.get(name);
-  if (knownType !== undefined) {
-    if (type !== '' && type !== knownType) throw failure(ERRNO.EEXIST);
-    return;
-  }
-  if (type !== '' && !TYPES.includes(type)) {
-    log.warn(`could not create netdev ${name} of unknown type ${type}`);
-    throw failure(ERRNO.EAFNOSUPPORT);
-  }
-  if (name === 'default' || name === 'all') {
-    linuxLog.warn(`${name}: Linux forbids network device with this name`);
-    throw failure(ERRNO.EINVAL);
-  }
-  if (type !== 'internal' && !(await netdevs.exists(name))) throw failure(ERRNO.ENODEV);
-}
-
-/** Says that devices of these types have no options, if `args` are some. */
-export function configureNetdev(name: string, args: ReadonlyMap<string, string>): void {
-  if (args.size > 0) log.warn(`${name}: arguments provided to device that is not configurable`);
-}
+/** An error with `errno`. */
+export const failure = (errno: number): Error => Object.assign(new Error('network device'), { errno });
 
 /** The devices of this process's network namespace. */
 export class HostNetdevs implements Netdevs {

@@ -4,9 +4,10 @@
  */
 import type { Dpif } from '../dpif/dpif.ts';
 import { ERRNO } from '../util/errno.ts';
+import { atoi } from './atoi.ts';
 import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
 import { openDpif, withDpif } from './dpctl-open.ts';
-import { configureNetdev, openNetdev } from './netdevs.ts';
+import { isVirtual, OpenNetdevs } from './open-netdevs.ts';
 
 /** "NAME,KEY=VALUE,..." taken apart; several commas count as one.  `name` is undefined if there is none. */
 function parseIface(text: string): { name: string | undefined; options: (readonly [string, string])[] } {
@@ -16,16 +17,6 @@ function parseIface(text: string): { name: string | undefined; options: (readonl
     return [m?.[1] ?? '', m?.[2] ?? ''] as const;
   });
   return { name, options };
-}
-
-/** The C library's atoi(): what is no number is 0, and what is too large is cut off. */
-export function atoi(text: string): number {
-  const m = /^[ \t\n\v\f\r]*([+-]?)(\d+)/.exec(text);
-  if (m === null) return 0;
-  const magnitude = BigInt(m[2] ?? '0');
-  const value = m[1] === '-' ? -magnitude : magnitude;
-  const max = 2n ** 63n - 1n;
-  return Number(BigInt.asIntN(32, value > max ? max : value < -max - 1n ? -max - 1n : value));
 }
 
 const PORT_NONE = 0xffffffff;
@@ -49,15 +40,18 @@ async function forEachIface(
   });
 }
 
+/** The devices of a datapath's ports are open. */
+async function openPorts(ctx: DpctlContext, dpif: Dpif): Promise<OpenNetdevs> {
+  const ports = await attempt(dpif.portDump());
+  return new OpenNetdevs(ctx.netdevs, ports.ok ? ports.value : []);
+}
+
 /** add-if DP IFACE[,OPTION...]... */
 export function addIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
-  let known: Map<string, string> | undefined;
+  let open: OpenNetdevs | undefined;
   return forEachIface(ctx, args, async (dpif, iface) => {
-    if (known === undefined) {
-      const ports = await attempt(dpif.portDump());
-      known = new Map(ports.ok ? ports.value.map((p) => [p.name, p.type]) : []);
-    }
-    return addOne(ctx, dpif, args[0] ?? '', iface, known);
+    open ??= await openPorts(ctx, dpif);
+    return addOne(ctx, dpif, args[0] ?? '', iface, open);
   });
 }
 
@@ -66,7 +60,7 @@ async function addOne(
   dpif: Dpif,
   dpName: string,
   iface: string,
-  known: Map<string, string>,
+  open: OpenNetdevs,
 ): Promise<number> {
   const { name, options } = parseIface(iface);
   if (name === undefined) {
@@ -83,20 +77,23 @@ async function addOne(
     else config.set(key, value);
   }
 
-  const opened = await attempt(openNetdev(ctx.netdevs, name, type, known));
+  const opened = await attempt(open.open(name, type));
   if (!opened.ok) {
     printError(ctx, opened.errno, `${name}: failed to open network device`);
     return opened.errno;
   }
-  configureNetdev(name, config);
   // A device that is open already keeps the type that it was opened with.
-  const addAs = (known.get(name) ?? type) || 'system';
-  const added = await attempt(dpif.portAdd(name, addAs, portNo === PORT_NONE ? undefined : portNo));
+  const device = opened.value;
+  const configured = open.configure(device, config);
+  if (configured.errno !== 0) return configured.errno;
+  const wanted = portNo === PORT_NONE ? undefined : portNo;
+  const added = await attempt(dpif.portAdd(name, device.type, wanted, device.tunnel?.config));
   if (!added.ok) {
     printError(ctx, added.errno, `adding ${name} to ${dpName} failed`);
     return added.errno;
   }
-  known.set(name, addAs);
+  open.keep(device);
+  if (isVirtual(device.type)) return 0;
   const up = await attempt(ctx.netdevs.turnUp(name));
   if (!up.ok) printError(ctx, up.errno, `${name}: failed bringing interface up`);
   return up.errno;
@@ -124,35 +121,53 @@ export function delIf(ctx: DpctlContext, args: readonly string[]): Promise<numbe
 
 /** set-if DP IFACE[,OPTION...]... */
 export function setIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+  let open: OpenNetdevs | undefined;
   return forEachIface(ctx, args, async (dpif, iface) => {
-    const { name, options } = parseIface(iface);
-    if (name === undefined) {
-      printError(ctx, 0, `${iface} is not a valid network device name`);
-      return 0;
-    }
-    const found = await attempt(dpif.portQuery(name));
-    const port = found.ok ? found.value : undefined;
-    if (port === undefined) {
-      const errno = found.errno || ERRNO.ENODEV;
-      printError(ctx, errno, `${name}: failed to query port in ${args[0]}`);
-      return errno;
-    }
-    const config = new Map<string, string>();
-    for (const [key, value] of options) {
-      if (key === 'type') {
-        if (value === port.type) continue;
-        printError(ctx, 0, `${name}: can't change type from ${port.type} to ${value}`);
-        return ERRNO.EINVAL;
-      }
-      if (key === 'port_no') {
-        if (atoi(value) >>> 0 === port.portNo) continue;
-        printError(ctx, 0, `${name}: can't change port number from ${port.portNo} to ${atoi(value)}`);
-        return ERRNO.EINVAL;
-      }
-      if (value === '') config.delete(key);
-      else config.set(key, value);
-    }
-    configureNetdev(name, config);
-    return 0;
+    open ??= await openPorts(ctx, dpif);
+    return setOne(ctx, dpif, args[0] ?? '', iface, open);
   });
+}
+
+async function setOne(
+  ctx: DpctlContext,
+  dpif: Dpif,
+  dpName: string,
+  iface: string,
+  open: OpenNetdevs,
+): Promise<number> {
+  const { name, options } = parseIface(iface);
+  if (name === undefined) {
+    printError(ctx, 0, `${iface} is not a valid network device name`);
+    return 0;
+  }
+  const found = await attempt(dpif.portQuery(name));
+  const port = found.ok ? found.value : undefined;
+  if (port === undefined) {
+    const errno = found.errno || ERRNO.ENODEV;
+    printError(ctx, errno, `${name}: failed to query port in ${dpName}`);
+    return errno;
+  }
+  const opened = await attempt(open.open(name, port.type));
+  if (!opened.ok) {
+    printError(ctx, opened.errno, `${name}: failed to open network device`);
+    return opened.errno;
+  }
+  const config = new Map(opened.value.tunnel?.options);
+  for (const [key, value] of options) {
+    if (key === 'type') {
+      if (value === port.type) continue;
+      printError(ctx, 0, `${name}: can't change type from ${port.type} to ${value}`);
+      return ERRNO.EINVAL;
+    }
+    if (key === 'port_no') {
+      if (atoi(value) >>> 0 === port.portNo) continue;
+      printError(ctx, 0, `${name}: can't change port number from ${port.portNo} to ${atoi(value)}`);
+      return ERRNO.EINVAL;
+    }
+    if (value === '') config.delete(key);
+    else config.set(key, value);
+  }
+  const { errno, why } = open.configure(opened.value, config);
+  if (why !== '') printError(ctx, errno, why);
+  return errno;
 }

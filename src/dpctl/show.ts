@@ -5,11 +5,13 @@
 import type { Dpif } from '../dpif/dpif.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats, DpifPort } from '../dpif/dpif-types.ts';
+import { tunnelType } from '../dpif/tunnel-types.ts';
 import { formatCaches } from './caches.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { forEachDp, openDpif, withDpif } from './dpctl-open.ts';
 import { NO_COUNTERS } from './netdevs.ts';
 import { addIf } from './ports.ts';
+import { optionsOfDevice } from './tunnel-options.ts';
 
 /** add-dp DP [IFACE...] */
 export async function addDp(ctx: DpctlContext, args: readonly string[]): Promise<number> {
@@ -63,9 +65,17 @@ async function showDpif(ctx: DpctlContext, dpif: Dpif): Promise<void> {
   if (stats.ok) print(ctx, formatDpStats(stats.value) + formatCaches(stats.value));
   const ports = await attempt(dpif.portDump());
   for (const port of ports.ok ? ports.value : []) {
-    print(ctx, `  port ${port.portNo}: ${port.name}${port.type === 'system' ? '' : ` (${port.type})`}\n`);
+    print(ctx, `  port ${port.portNo}: ${port.name}${describeType(port)}\n`);
     if (ctx.options.statistics) await showPortStats(ctx, dpif, port);
   }
+}
+
+/** " (vxlan: dst_port=4790, packet_type=ptap)"; nothing for a device of the machine. */
+function describeType({ name, type }: DpifPort): string {
+  if (type === 'system') return '';
+  const tunnel = tunnelType(type);
+  const options = tunnel === undefined ? [] : [...optionsOfDevice(tunnel, name)].map(([k, v]) => `${k}=${v}`);
+  return ` (${type}${options.length === 0 ? '' : `: ${options.join(', ')}`})`;
 }
 
 function formatDpStats(s: DpifDpStats): string {
@@ -84,16 +94,17 @@ async function showPortStats(ctx: DpctlContext, dpif: Dpif, port: DpifPort): Pro
   const stats = await attempt(dpif.portStats(port.portNo));
   if (!stats.ok) return;
   const s = stats.value;
-  // The datapath's own devices have only what the datapath counts.
+  // The datapath's own devices have only what the datapath counts, and a tunnel not even all of that.
   const own = port.type === 'system' ? await attempt(ctx.netdevs.counters(port.name)) : undefined;
   const c = (own?.ok ? own.value : undefined) ?? NO_COUNTERS;
+  const text = tunnelType(port.type) === undefined ? (n: bigint) => `${n}` : () => '?';
   print(
     ctx,
-    `    RX packets:${s.rxPackets} errors:${s.rxErrors} dropped:${s.rxDropped} ` +
-      `overruns:${c.rxOverErrors} frame:${c.rxFrameErrors}\n` +
-      `    TX packets:${s.txPackets} errors:${s.txErrors} dropped:${s.txDropped} ` +
-      `aborted:${c.txAbortedErrors} carrier:${c.txCarrierErrors}\n` +
-      `    collisions:${c.collisions}\n` +
+    `    RX packets:${s.rxPackets} errors:${text(s.rxErrors)} dropped:${text(s.rxDropped)} ` +
+      `overruns:${text(c.rxOverErrors)} frame:${text(c.rxFrameErrors)}\n` +
+      `    TX packets:${s.txPackets} errors:${text(s.txErrors)} dropped:${text(s.txDropped)} ` +
+      `aborted:${text(c.txAbortedErrors)} carrier:${text(c.txCarrierErrors)}\n` +
+      `    collisions:${text(c.collisions)}\n` +
       `    RX bytes:${s.rxBytes}${humanSize(s.rxBytes)}  TX bytes:${s.txBytes}${humanSize(s.txBytes)}\n`,
   );
 }

@@ -9,10 +9,11 @@ import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } fr
 import { dpifFullName, SYSTEM_TYPE } from '../dpif/dpif-name.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { LoggedDpif } from '../dpif/logged-dpif.ts';
+import { type TunnelConfig, tunnelDevice, tunnelType } from '../dpif/tunnel-types.ts';
 import { NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_DATAPATH_VERSION, OVS_DP_CMD } from '../netlink/families/ovs-datapath.ts';
-import { OVS_VPORT_ATTR, OVS_VPORT_CMD, OVS_VPORT_VERSION } from '../netlink/families/ovs-vport.ts';
+import { OVS_VPORT_CMD } from '../netlink/families/ovs-vport.ts';
 import type { GenlEndpoint } from '../netlink/genl.ts';
 import { dump } from '../netlink/genl-dump.ts';
 import { subscribe } from '../netlink/genl-notify.ts';
@@ -24,7 +25,17 @@ import { FlowOps } from './flow-ops.ts';
 import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
 import { dispatchPerCpu, dispatchPerVport, followVports } from './upcall-dispatch.ts';
 import { UpcallReceiver } from './upcall-receiver.ts';
-import { decodeVport, dumpVports, findVport, toDpifPort, toPortStats, vportQuery, vportTypeOf } from './vport-ops.ts';
+import {
+  addVport,
+  decodeVport,
+  deleteVport,
+  dumpVports,
+  findVport,
+  toDpifPort,
+  toPortStats,
+  tunnelOptionsNest,
+  vportTypeOf,
+} from './vport-ops.ts';
 
 const log = vlog('dpif_netlink');
 const errorLimit = new RateLimit(9999, 5);
@@ -151,17 +162,23 @@ class DpifNetlink implements Dpif {
     return masksCacheSize;
   }
 
-  async portAdd(name: string, typeName: string, portNo: number | undefined): Promise<number> {
+  async portAdd(name: string, typeName: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number> {
     const type = vportTypeOf(typeName);
+    const ofTunnel = tunnelType(typeName);
+    const config = tunnel ?? { dstPort: ofTunnel?.defaultPort ?? 0, extensions: [] };
+    const device = ofTunnel === undefined ? name : tunnelDevice(ofTunnel, config);
     if (type === undefined) {
-      const text = `${dpifFullName(this)}: cannot create port \`${name}' because it has unsupported type \`${typeName}'`;
+      const text = `${dpifFullName(this)}: cannot create port \`${device}' because it has unsupported type \`${typeName}'`;
       log.warn(text, errorLimit);
       throw new NetlinkError(ERRNO.EINVAL, text);
     }
     const upcallPid = [isPerCpu(this.userFeatures) ? 0 : (this.upcalls?.receiver.portId ?? 0)];
     const number = portNo === undefined ? {} : { portNo };
+    const nest = ofTunnel && tunnelOptionsNest(config);
+    const options = nest === undefined ? {} : { options: nest };
+    const attrs = { ...number, ...options, type, name: device, upcallPid };
     try {
-      return (await vportQuery(this.fam, 'NEW', this.dpIfindex, { ...number, type, name, upcallPid })).portNo;
+      return (await addVport(this.fam, this.dpIfindex, attrs)).portNo;
     } catch (e) {
       if (e instanceof NetlinkError && e.errno === ERRNO.EBUSY && portNo !== undefined) {
         log.info(`${dpifFullName(this)}: requested port ${portNo} is in use`);
@@ -173,11 +190,7 @@ class DpifNetlink implements Dpif {
   async portDel(portNo: number): Promise<void> {
     const { fam, dpIfindex } = this;
     if ((await findVport(fam, dpIfindex, portNo)) === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
-    await fam.client.transact(
-      { family: fam.vport, cmd: OVS_VPORT_CMD.DEL, version: OVS_VPORT_VERSION, flags: 0, dpIfindex },
-      (w) => w.attrU32(OVS_VPORT_ATTR.type.portNo, portNo),
-      'ovs_vport DEL',
-    );
+    await deleteVport(fam, dpIfindex, portNo);
   }
 
   async portQuery(which: string | number): Promise<DpifPort | undefined> {

@@ -3,9 +3,11 @@
  * Source: lib/dpif-netlink.c (get_vport_type(), netdev_to_ovs_vport_type(), dpif_netlink_port_*()).
  */
 import type { DpifPort, DpifPortStats } from '../dpif/dpif-types.ts';
+import { type TunnelConfig, tunnelTypeOfDevice } from '../dpif/tunnel-types.ts';
 import { NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
+  OVS_TUNNEL_ATTR,
   OVS_VPORT_ATTR,
   OVS_VPORT_CMD,
   OVS_VPORT_TYPE,
@@ -13,7 +15,7 @@ import {
   type VportAttrs,
 } from '../netlink/families/ovs-vport.ts';
 import { dump } from '../netlink/genl-dump.ts';
-import type { MessageView } from '../netlink/message.ts';
+import { type MessageView, MessageWriter } from '../netlink/message.ts';
 import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import type { OvsFamilies } from './ovs-families.ts';
@@ -36,14 +38,17 @@ const TYPE_TO_TEXT: Readonly<Record<number, string>> = {
   [OVS_VPORT_TYPE.GRE]: 'gre',
   [OVS_VPORT_TYPE.VXLAN]: 'vxlan',
   [OVS_VPORT_TYPE.GENEVE]: 'geneve',
+  [OVS_VPORT_TYPE.LISP]: 'lisp',
+  [OVS_VPORT_TYPE.STT]: 'stt',
+  [OVS_VPORT_TYPE.ERSPAN]: 'erspan',
+  [OVS_VPORT_TYPE.IP6ERSPAN]: 'ip6erspan',
+  [OVS_VPORT_TYPE.IP6GRE]: 'ip6gre',
+  [OVS_VPORT_TYPE.GTPU]: 'gtpu',
+  [OVS_VPORT_TYPE.BAREUDP]: 'bareudp',
 };
 const TEXT_TO_TYPE: Readonly<Record<string, number>> = {
-  system: OVS_VPORT_TYPE.NETDEV,
+  ...Object.fromEntries(Object.entries(TYPE_TO_TEXT).map(([type, text]) => [text, Number(type)])),
   tap: OVS_VPORT_TYPE.NETDEV,
-  internal: OVS_VPORT_TYPE.INTERNAL,
-  gre: OVS_VPORT_TYPE.GRE,
-  vxlan: OVS_VPORT_TYPE.VXLAN,
-  geneve: OVS_VPORT_TYPE.GENEVE,
 };
 
 /** OVS_VPORT_TYPE_* of a type's name, undefined for one that no datapath has. */
@@ -59,10 +64,25 @@ export function decodeVport(msg: MessageView): VportReply {
   return { ...attrs, name, portNo, type, dpIfindex: msg.dpIfindex, cmd: msg.cmd };
 }
 
+/** A tunnel's device that was added as what it is, a device, still has its tunnel's type. */
 export function toDpifPort(v: VportReply): DpifPort {
-  const type = TYPE_TO_TEXT[v.type];
+  const ofDevice = v.type === OVS_VPORT_TYPE.NETDEV ? tunnelTypeOfDevice(v.name)?.name : undefined;
+  const type = ofDevice ?? TYPE_TO_TEXT[v.type];
   if (type === undefined) log.warn(`dp${v.dpIfindex}: port \`${v.name}' has unsupported type ${v.type}`, typeLimit);
   return { name: v.name, type: type ?? 'unknown', portNo: v.portNo, ifindex: v.ifindex };
+}
+
+/** OVS_VPORT_ATTR_OPTIONS for a tunnel; undefined if there is nothing to say. */
+export function tunnelOptionsNest({ dstPort, extensions }: TunnelConfig): Uint8Array | undefined {
+  if (dstPort === 0 && extensions.length === 0) return undefined;
+  const w = new MessageWriter(64);
+  if (dstPort !== 0) w.attrU16(OVS_TUNNEL_ATTR.DST_PORT, dstPort);
+  if (extensions.length > 0) {
+    const nest = w.nest(OVS_TUNNEL_ATTR.EXTENSION);
+    for (const ext of extensions) w.attrFlag(ext);
+    w.endNest(nest);
+  }
+  return w.bytes.slice(0, w.size);
 }
 
 /** All zero where the datapath sent no statistics. */
@@ -119,6 +139,32 @@ export async function findVport(
   } catch (e) {
     if (e instanceof NetlinkError && e.errno === ERRNO.ENODEV) return undefined;
     throw e;
+  }
+}
+
+/** Deletes a port. */
+export function deleteVport(fam: OvsFamilies, dpIfindex: number, portNo: number): Promise<void> {
+  return fam.client.transact(
+    requestTo(fam, OVS_VPORT_CMD.DEL, dpIfindex, 0),
+    (w) => w.attrU32(OVS_VPORT_ATTR.type.portNo, portNo),
+    'ovs_vport DEL',
+  );
+}
+
+/**
+ * Adds a port.  The device of a tunnel belongs to whoever has tunnels: one that is there already, as a port of this or of
+ * another datapath, is deleted and made again, with the options of now.
+ */
+export async function addVport(fam: OvsFamilies, dpIfindex: number, attrs: VportAttrs & { name: string }) {
+  try {
+    return await vportQuery(fam, 'NEW', dpIfindex, attrs);
+  } catch (e) {
+    const isThere = e instanceof NetlinkError && e.errno === ERRNO.EEXIST;
+    if (!isThere || tunnelTypeOfDevice(attrs.name) === undefined) throw e;
+    const old = await vportQuery(fam, 'GET', 0, { name: attrs.name }).catch(() => undefined);
+    if (old === undefined || old.type !== attrs.type) throw e;
+    await deleteVport(fam, old.dpIfindex, old.portNo);
+    return vportQuery(fam, 'NEW', dpIfindex, attrs);
   }
 }
 

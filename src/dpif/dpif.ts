@@ -19,6 +19,7 @@
  */
 import type { DpifCt } from './dpif-ct.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, DpifUpcall, PortEvent } from './dpif-types.ts';
+import type { TunnelConfig } from './tunnel-types.ts';
 
 export interface DpifProvider {
   /** "system". */
@@ -58,8 +59,11 @@ export interface Dpif {
   /**
    * Adds the device `name`.  `type` "internal" makes the device; "system" takes an existing one.  `portNo` undefined lets
    * the datapath choose.  Resolves to the number.  EBUSY: number or device taken; EEXIST: already a port; ENODEV.
+   *
+   * A tunnel (tunnel-types.ts) has a device named after its type and UDP port, which `name` only stands for; if that is a
+   * port already, it is made anew.  `tunnel` undefined is the type's own UDP port and no extensions.
    */
-  portAdd(name: string, type: string, portNo: number | undefined): Promise<number>;
+  portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number>;
   portDel(portNo: number): Promise<void>;
   /** The port by name or number; undefined if there is none in this datapath. */
   portQuery(which: string | number): Promise<DpifPort | undefined>;

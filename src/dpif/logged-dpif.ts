@@ -30,6 +30,7 @@ import {
   type Ufid,
 } from './dpif-types.ts';
 import { formatFlowStats } from './flow-stats.ts';
+import type { TunnelConfig } from './tunnel-types.ts';
 
 const log = vlog('dpif');
 /** Successes, and failures. */
@@ -93,10 +94,10 @@ export class LoggedDpif implements Dpif {
     return this.inner.setMasksCacheSize?.(entries) ?? Promise.reject(new NoSuchCacheError());
   }
 
-  async portAdd(name: string, type: string, portNo: number | undefined): Promise<number> {
+  async portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number> {
     counters.portAdd.n++;
     try {
-      const added = await this.inner.portAdd(name, type, portNo);
+      const added = await this.inner.portAdd(name, type, portNo, tunnel);
       log.dbg(() => `${this.fullName}: added ${name} as port ${added}`, dbgLimit);
       return added;
     } catch (e) {

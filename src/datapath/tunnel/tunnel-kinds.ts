@@ -6,7 +6,7 @@
  */
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
-import { OVS_VPORT_TYPE } from '../../netlink/families/ovs-vport.ts';
+import { OVS_TUNNEL_ATTR, OVS_VPORT_TYPE } from '../../netlink/families/ovs-vport.ts';
 import { MessageWriter } from '../../netlink/message.ts';
 import { ERRNO } from '../../util/errno.ts';
 
@@ -46,7 +46,6 @@ export interface TunnelOptions {
   readonly hasGbp: boolean;
 }
 
-const OVS_TUNNEL_ATTR = { DST_PORT: 1, EXTENSION: 2 } as const;
 const OVS_VXLAN_EXT_GBP = 1;
 
 /**

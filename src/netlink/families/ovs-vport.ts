@@ -8,15 +8,18 @@ export const OVS_VPORT_VERSION = 1;
 /** enum ovs_vport_cmd. */
 export const OVS_VPORT_CMD = { NEW: 1, DEL: 2, GET: 3, SET: 4 } as const;
 
-/** enum ovs_vport_type; those from ERSPAN on only Open Vswitch's own copy of the header has. */
+/** enum ovs_vport_type; those from LISP on only Open Vswitch's own copy of the header has. */
 export const OVS_VPORT_TYPE = {
   ...{ UNSPEC: 0, NETDEV: 1, INTERNAL: 2, GRE: 3, VXLAN: 4, GENEVE: 5 },
-  ...{ ERSPAN: 107, IP6ERSPAN: 108, IP6GRE: 109 },
+  ...{ LISP: 105, STT: 106, ERSPAN: 107, IP6ERSPAN: 108, IP6GRE: 109, GTPU: 110, BAREUDP: 111 },
 } as const;
 
 /** The port number of a datapath's own (local) port; the number of ports is bounded by OVSP_MAX. */
 export const OVSP_LOCAL = 0;
 export const DP_MAX_PORTS = 65535;
+
+/** enum ovs_tunnel_attr: the nest of OVS_VPORT_ATTR_OPTIONS.  EXTENSION holds flags, OVS_VXLAN_EXT_* or those of other types. */
+export const OVS_TUNNEL_ATTR = { DST_PORT: 1, EXTENSION: 2 } as const;
 
 /** struct ovs_vport_stats. */
 // biome-ignore format: table
