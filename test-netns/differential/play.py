@@ -6,13 +6,18 @@ flows' statistics, the errno of every request.  It runs outside on the emulated 
 Frames enter at the far ends of four veth pairs, one at a time: after each comes a probe, a frame that the flow of its port
 sends out of every port and to user space.  When that has arrived everywhere, all that its predecessor caused has arrived too.
 Nothing of Open vSwitch is used, and only what comes with Python, so that it is quick where the machine is emulated.
+
+A step of a scenario is [PORT, FRAME, ACTIONS or null, OFFLOADS]: executed rather than received if it has actions, sent with a
+virtio_net_hdr if it has offloads.  Where the frame is null, the connections are listed.
 """
 import json, os, select, socket, struct, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import ACTION, KEY, attr, attrs, be16, u32
 
-SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, SOL_NETLINK, NETLINK_GENERIC = 263, 8, 23, 270, 16
+SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 8, 15, 23
+NETLINK_NETFILTER, NETLINK_GENERIC, VNET_HLEN, NO_OFFLOADS, NEEDS_CSUM = 12, 16, 10, bytes(10), 1
+CTNETLINK_GET, CTNETLINK_DELETE = 0x101, 0x102
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
 REQUEST, ACK, ECHO, ROOT, MATCH, CREATE, EXCL = 1, 4, 8, 0x100, 0x200, 0x400, 0x200
 PORTS = (1, 2, 3, 4)
@@ -24,18 +29,20 @@ DATAPATH = 'diff-dp'
 class Netlink:
     """Requests to one datapath, one at a time."""
 
-    def __init__(self, peer):
+    def __init__(self, peer, protocol=NETLINK_GENERIC):
         self.peer, self.seq = peer, 0
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         self.socket.bind((0, 0))
         self.pid = self.socket.getsockname()[0]
         self.families = {}
 
-    def send(self, kind, command, payload, flags, version=1):
+    def send_raw(self, kind, flags, payload):
         self.seq += 1
-        message = struct.pack('=IHHII', 20 + len(payload), kind, REQUEST | flags, self.seq, self.pid)
-        self.socket.sendto(message + struct.pack('=BBH', command, version, 0) + payload, (self.peer, 0))
+        self.socket.sendto(struct.pack('=IHHII', 16 + len(payload), kind, REQUEST | flags, self.seq, self.pid) + payload, (self.peer, 0))
+
+    def send(self, kind, command, payload, flags, version=1):
+        self.send_raw(kind, flags, struct.pack('=BBH', command, version, 0) + payload)
 
     def receive(self):
         """[(type, bytes after nlmsghdr)] of a datagram.  Acks of an earlier request never come here: all are awaited."""
@@ -49,10 +56,13 @@ class Netlink:
     def request(self, kind, command, payload, flags=0, version=1):
         """Sends and waits: (errno, replies)."""
         self.send(kind, command, payload, flags | ACK, version)
+        return self.replies()
+
+    def replies(self):
         replies = []
         while True:
             if not select.select([self.socket], [], [], TIMEOUT)[0]:
-                raise SystemExit(f'no answer to command {command}')
+                raise SystemExit('no answer')
             for got, body in self.receive():
                 if got == 2:
                     return -struct.unpack_from('=i', body)[0], replies
@@ -70,7 +80,7 @@ class Netlink:
 
 class Player:
     def __init__(self, peer):
-        self.requests, self.upcalls = Netlink(peer), Netlink(peer)
+        self.requests, self.upcalls, self.netfilter = Netlink(peer), Netlink(peer), Netlink(peer, NETLINK_NETFILTER)
         self.upcalls.socket.setblocking(False)
         self.dp_type, self.vport_type, self.flow_type, self.packet_type = (
             self.requests.family(f'ovs_{name}') for name in ('datapath', 'vport', 'flow', 'packet'))
@@ -78,6 +88,7 @@ class Player:
         for port in PORTS:
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
             s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            s.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
             s.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
             s.bind((f'q{port}', 0))
@@ -120,9 +131,10 @@ class Player:
         for port, s in self.sockets.items():
             while True:
                 try:
-                    frame, controls, _, _ = s.recvmsg(65536, 128)
+                    frame, controls, _, _ = s.recvmsg(1 << 17, 128)
                 except BlockingIOError:
                     break
+                offloads, frame = frame[:VNET_HLEN], frame[VNET_HLEN:]
                 for level, kind, data in controls:
                     if level == SOL_PACKET and kind == PACKET_AUXDATA:
                         status, _, _, _, _, tci, tpid = struct.unpack('IIIHHHH', data[:20])
@@ -132,7 +144,7 @@ class Player:
                 if frame == PROBE:
                     probes.add(port)
                 else:
-                    out['out'].append([port, frame.hex()])
+                    out['out'].append([port, frame.hex()] + ([offloads.hex()] if offloads[0] & NEEDS_CSUM or offloads[1] else []))
         while True:
             try:
                 messages = self.upcalls.receive()
@@ -148,17 +160,17 @@ class Player:
                     out['upcalls'].append([body[0], [[k, p.hex()] for k, p in found]])
         return probes
 
-    def frame(self, port, frame, actions=None):
+    def frame(self, port, frame, actions=None, offloads=NO_OFFLOADS):
         out = {'out': [], 'upcalls': []}
         if actions is not None:
             key = attr(KEY['in_port'], u32(port)) + attr(KEY['skb_mark'], u32(5)) + attr(KEY['priority'], u32(6))
             out['executed'] = self.dp(self.packet_type, 3, attr(1, frame) + attr(2, key) + attr(3, actions))[0]
         else:
             try:
-                self.sockets[port].send(frame)
+                self.sockets[port].send(offloads + frame)
             except OSError as error:
                 out['send'] = error.errno
-        self.sockets[port].send(PROBE)
+        self.sockets[port].send(NO_OFFLOADS + PROBE)
         missing, end = {0, *PORTS}, time.monotonic() + TIMEOUT
         while missing:
             left = end - time.monotonic()
@@ -180,8 +192,20 @@ class Player:
             found[f'{a[1].hex()}/{a[7].hex()}'] = [packets, size, a.get(4, b'\0')[0], a.get(2, b'').hex()]
         return found
 
+    def connections(self):
+        self.netfilter.send_raw(CTNETLINK_GET, ROOT | MATCH, bytes(4))
+        errno, found = self.netfilter.replies()
+        self.must('list connections', errno)
+        return [connection[4:].hex() for connection in found]
+
+    def forget_connections(self):
+        self.netfilter.send_raw(CTNETLINK_DELETE, ACK, bytes(4))
+        self.must('delete connections', self.netfilter.replies()[0])
+
     def play(self, scenario):
         self.set_up()
+        if scenario.get('conntrack'):
+            self.forget_connections()
         pid, own = self.upcalls.pid.to_bytes(4, 'little').hex(), scenario['pid']
         hexes = bytes.fromhex
         result = {'pid': pid, 'flows': [], 'frames': []}
@@ -189,8 +213,11 @@ class Player:
             result['flows'].append(self.put(hexes(flow['key']), hexes(flow['mask']), hexes(flow['actions'].replace(own, pid))))
         traced = scenario.get('trace', False)
         before = self.dump() if traced else {}
-        for port, frame, *actions in scenario['frames']:
-            out = self.frame(port, hexes(frame), *(hexes(a.replace(own, pid)) for a in actions))
+        for port, frame, actions, offloads in ([*step, None, None][:4] for step in scenario['frames']):
+            if frame is None:
+                result['frames'].append({'out': [], 'upcalls': [], 'connections': self.connections()})
+                continue
+            out = self.frame(port, hexes(frame), hexes(actions.replace(own, pid)) if actions else None, hexes(offloads) if offloads else NO_OFFLOADS)
             if traced:
                 after = self.dump()
                 out['hit'] = [flow for flow in after if after[flow][:3] != before[flow][:3]]

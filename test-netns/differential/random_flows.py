@@ -1,7 +1,9 @@
 """Random flows for generate.py: a match made of what a frame says of itself (random_frames.py) with random masks, and a list of
 actions that mostly suits it.  What does not suit is not wasted: whether a datapath refuses it, and how, is compared too.
 """
-from wire import ACTION, KEY, attr, be16, be32, u32
+import struct
+
+from wire import ACTION, KEY, attr, attrs, be16, be32, u32
 
 from random_frames import IP6S, IPS, L4_PORTS, MACS, TOS, TTL
 
@@ -27,6 +29,9 @@ def build(fields, which, skip=()):
         inner += attr(KEY['arp'], get('arp_sip', 4) + get('arp_tip', 4) + get('arp_op', 2) + get('arp_sha', 6) + get('arp_tha', 6) + bytes(2))
     elif has('mpls0'):
         inner += attr(KEY['mpls'], get('mpls0', 4))
+    elif has('nsh_path'):
+        base = attr(1, get('nsh_flags', 1) + get('nsh_ttl', 1) + get('nsh_mdtype', 1) + get('nsh_np', 1) + get('nsh_path', 4))
+        inner += attr(KEY['nsh'], base + (attr(2, get('nsh_context', 16)) if has('nsh_context') else b''))
     if kind in (0x800, 0x86DD) and fields.get('nw_frag', (1, 0))[1] != 2 and 'l4' not in skip:
         ports = get('l4_src', 2) + get('l4_dst', 2)
         if proto == 6:
@@ -78,6 +83,9 @@ def match(r, spec, port):
     if 'icmp_type' in fields and 'nd_target' in fields:
         fields['icmp_type'] = (1, fields['icmp_type'][1], 0xFF)
         fields['icmp_code'] = (1, 0, 0xFF)
+    for name in ('nsh_mdtype', 'nsh_np'):
+        if name in fields:
+            fields[name] = (1, fields[name][1], 0xFF)
     fields['in_port'] = (4, port, 0xFFFFFFFF)
     fields['recirc'] = (4, 0, 0xFFFFFFFF)
     return fields
@@ -174,7 +182,7 @@ class Actions:
         value = bytes(v & m for v, m in zip(value, mask)) if r.random() < 0.98 else value
         return attr(ACTION['set_masked'], attr(KEY[name], value + mask))
 
-    def one(self, depth):
+    def choices(self, depth):
         r = self.r
         choices = ['output'] * 6 + ['set'] * 7 + ['userspace', 'trunc', 'push_vlan', 'push_vlan', 'push_mpls', 'hash', 'ct_clear']
         choices += ['pop_vlan'] * (4 if self.tags else 1)
@@ -186,7 +194,10 @@ class Actions:
             choices += ['clone', 'clone', 'sample', 'sample', 'check_pkt_len', 'check_pkt_len', 'recirc', 'recirc']
         if not self.tags and r.random() < 0.3 or self.sloppy:
             choices += ['pop_eth', 'push_eth']
-        name = r.choice(choices)
+        return choices
+
+    def one(self, depth):
+        r, name = self.r, self.r.choice(self.choices(depth))
         if name in ('output', 'set', 'userspace'):
             return getattr(self, name)()
         if name == 'trunc':
@@ -213,15 +224,17 @@ class Actions:
             return attr(ACTION[name])
         if name == 'push_eth':
             return attr(ACTION['push_eth'], r.choice(MACS) + r.choice(MACS))
+        if name in ('add_mpls', 'push_nsh', 'pop_nsh'):
+            return getattr(self, name)()
         return self.nested(name, depth + 1)
 
     def nested(self, name, depth):
-        r, before = self.r, (self.kind, self.tags)
+        r, before = self.r, self.__dict__.copy()
 
         def inside(most):
-            self.kind, self.tags = before
+            self.__dict__.update(before)
             data = self.draw(r.randint(0, most), depth)
-            self.kind, self.tags = before
+            self.__dict__.update(before)
             return data
 
         if name == 'clone':
@@ -235,3 +248,57 @@ class Actions:
 
     def draw(self, length, depth=0):
         return b''.join(self.one(depth) for _ in range(length))
+
+
+class HeaderActions(Actions):
+    """Mostly headers that come and go: Ethernet, MPLS before and behind it, NSH."""
+
+    def __init__(self, r, fields, recirc_ids):
+        super().__init__(r, fields, recirc_ids)
+        self.is_bare = False
+        self.next_protocol = self.fields.get('nsh_np', 0)
+
+    def choices(self, depth):
+        r = self.r
+        choices = ['output'] * 4 + ['userspace', 'trunc', 'hash']
+        choices += ['clone', 'sample', 'check_pkt_len', 'recirc', 'recirc'] if depth < 3 else []
+        if self.sloppy:
+            return choices + ['pop_eth', 'push_eth', 'pop_mpls', 'push_mpls', 'pop_nsh', 'pop_vlan', 'set', 'dec_ttl'] * 2
+        if self.is_bare:
+            choices += ['push_eth'] * 4
+        else:
+            choices += ['push_vlan', 'pop_vlan', 'set', 'set'] + ['pop_eth'] * (0 if self.tags else 4)
+        if self.kind in (0x8847, 0x8848):
+            choices += ['pop_mpls'] * 4 + ['set'] * 2
+        if self.kind == 0x894F:
+            choices += ['pop_nsh'] * 6
+        return choices + ['push_mpls'] * 2 + (['add_mpls'] * 2 + ['push_nsh'] * 2 if not self.tags else [])
+
+    def one(self, depth):
+        data = super().one(depth)
+        kind = attrs(data)[0][0]
+        if kind in (ACTION['pop_eth'], ACTION['push_eth']):
+            self.is_bare = kind == ACTION['pop_eth']
+        if kind == ACTION['pop_mpls'] and self.r.random() < 0.3:
+            self.kind, self.is_bare = 0x6558, False
+            return attr(ACTION['pop_mpls'], be16(0x6558))
+        return data
+
+    def add_mpls(self):
+        r = self.r
+        self.kind, is_behind = r.choice([0x8847, 0x8848]), r.random() < 0.5
+        self.is_bare = self.is_bare or not is_behind
+        return attr(ACTION['add_mpls'], be32(r.choice([16, 100]) << 12 | r.choice([0, 0x100]) | r.choice(TTL)) + be16(self.kind) + struct.pack('=H', is_behind))
+
+    def push_nsh(self):
+        r = self.r
+        self.next_protocol = 3 if not self.is_bare else {0x800: 1, 0x86DD: 2, 0x894F: 4, 0x8847: 5}.get(self.kind, 0)
+        self.kind, self.is_bare, md = 0x894F, True, r.choice([1, 1, 2])
+        base = bytes([r.choice([0, 1, 2, 3]), r.choice([0, 1, 62, 63]), md if r.random() < 0.97 else 3, r.choice([0, 1, 3])]) + be32(r.choice([0x1FF, 0x12345678]))
+        metadata = attr(2, r.randbytes(16)) if md == 1 else attr(3, r.randbytes(r.choice([0, 4, 8, 244])))
+        return attr(ACTION['push_nsh'], attr(KEY['nsh'], attr(1, base) + metadata))
+
+    def pop_nsh(self):
+        self.kind = {1: 0x800, 2: 0x86DD, 3: 0x6558, 4: 0x894F, 5: 0x8847}.get(self.next_protocol, 0)
+        self.is_bare, self.next_protocol = self.next_protocol != 3, 0
+        return attr(ACTION['pop_nsh'])

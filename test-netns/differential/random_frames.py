@@ -135,11 +135,30 @@ def mpls(r, spec):
     return b''.join(struct.pack('>I', label) for label in labels) + r.choice([ipv4, ipv6])(r, {})
 
 
-def draw(r):
+def nsh(r, spec):
+    """A service header, mostly right, with what it says behind it."""
+    md, np, flags = r.choice([1, 1, 1, 2, 2, 3]), r.choice([1, 2, 3, 3, 4, 5, 0, 6]), r.choice([0, 0, 1, 2, 3])
+    ttl, path = r.choice([0, 1, 63]), r.choice([0x1FF, 0x200, 0x12345678])
+    context = r.choice([bytes(16), bytes(range(16))]) if md == 1 else r.randbytes(r.choice([0, 4, 8, 244]))
+    words = (8 + len(context)) // 4 if r.random() < 0.95 else r.choice([0, 1, 2, 5, 63])
+    spec.update(nsh_flags=(1, flags), nsh_ttl=(1, ttl), nsh_mdtype=(1, md), nsh_np=(1, np), nsh_path=(4, path))
+    if md == 1:
+        spec['nsh_context'] = (16, int.from_bytes(context, 'big'))
+    head = struct.pack('>HBB', flags << 12 | ttl << 6 | words, md, np) + struct.pack('>I', path) + context
+    if np == 3:
+        return head + draw(r)[0]
+    return head + {1: ipv4, 2: ipv6, 4: nsh, 5: mpls}.get(np, lambda r, _: payload(r))(r, {})
+
+
+COMMON = [0x800] * 8 + [0x86DD] * 6 + [0x806] * 2 + [0x8847, 0x8847, 0x8848, 0x8035, 0x894F, 0x8809, 0, 0x5FF, 0x600]
+HEADERS = [0x800, 0x86DD, 0x8847, 0x8848, 0x806] + [0x894F] * 3 + [0, 0x5FF]
+
+
+def draw(r, kinds=COMMON):
     """(frame, spec)."""
     src, dst = r.choice(MACS), r.choice(MACS)
     spec = {'eth_src': (6, int.from_bytes(src, 'big')), 'eth_dst': (6, int.from_bytes(dst, 'big'))}
-    kind = r.choice([0x800] * 8 + [0x86DD] * 6 + [0x806] * 2 + [0x8847, 0x8847, 0x8848, 0x8035, 0x894F, 0x8809, 0, 0x5FF, 0x600])
+    kind = r.choice(kinds)
     count = r.choice([0] * 6 + [1, 1, 1, 2, 3])
     tags = [(r.choice([0x8100, 0x8100, 0x88A8]), r.choice(TAGS)) for _ in range(count)]
     if kind == 0x800:
@@ -150,8 +169,10 @@ def draw(r):
         body = arp(r, spec)
     elif kind in (0x8847, 0x8848):
         body = mpls(r, spec)
+    elif kind == 0x894F and kinds is HEADERS:
+        body = nsh(r, spec)
     elif kind in (0, 0x5FF):
-        inner = r.choice([0x800, 0x806, 0x100, 0x5FF, 0x86DD, 0x8100])
+        inner = r.choice([0x800, 0x806, 0x100, 0x5FF, 0x86DD, 0x8100] if kinds is COMMON else [0x800, 0x86DD, 0x8100, 0x8847])
         snap = r.choice([b'\xaa\xaa\3\0\0\0', b'\xaa\xaa\3\0\0\0', b'\xaa\xaa\3\0\0\1', b'\x42\x42\3\0\0\0'])
         body = snap + struct.pack('>H', inner) + (ipv4(r, {}) if inner == 0x800 else payload(r))
         is_snap = snap == b'\xaa\xaa\3\0\0\0' and inner >= 0x600
