@@ -127,16 +127,20 @@ export function popEthernet(pkt: Packet): boolean {
   return true;
 }
 
-/** Puts a label between the Ethernet header, if there is one, and the rest. */
+/**
+ * Puts a label between the Ethernet header, if there is one, and the rest.  The type goes behind the first tag: where a SNAP
+ * header had it, in the place of the length.
+ */
 export function pushMpls(pkt: Packet, lse: number, type: number): void {
   const { view } = pkt.arena;
   const { l3 } = pkt;
+  const typeAt = hasVlan(pkt) ? ETH_ADDRS + VLAN_HLEN : ETH_ADDRS;
   grow(pkt, MPLS_HLEN);
   pkt.l3 = l3;
   moveBytes(pkt, pkt.start + MPLS_HLEN, pkt.start, l3);
   view.setInt32(pkt.start + l3, lse);
   if (pkt.packetType !== 0) pkt.packetType = type;
-  else view.setUint16(pkt.start + l3 - 2, type);
+  else view.setUint16(pkt.start + typeAt, type);
   pkt.isKeyStale = true;
 }
 

@@ -107,6 +107,11 @@ describe('what the kernel keeps beside the packet', () => {
     a.inject([cut]);
     expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[], 1]);
   });
+  test('push_mpls writes its type over the length before a SNAP header', () => {
+    const plain = snap(0x0800, IP);
+    const labelled = [...plain.slice(0, 12), 0x88, 0x47, ...plain.slice(14, 22), 0, 0, 0x11, 0x40, ...IP];
+    expect(run(plain, [pushMpls(0x1140), output(2)])).toEqual([labelled]);
+  });
   test('push_eth does not come before what is left of a SNAP header', () => {
     expect(run(snap(0x0800, IP), [popEth(), AGAIN, output(2)])).toEqual([]);
   });
