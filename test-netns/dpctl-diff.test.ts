@@ -91,6 +91,46 @@ dump-flows
 del-flows dp0
 del-flows nodp
 dump-flows
+add-if dp0 t,type=vxlan
+add-if dp0 t,type=vxlan,remote_ip=224.0.0.1
+add-if dp0 t,type=vxlan,remote_ip=10.0.0
+add-if dp0 t,type=vxlan,remote_ip=::
+add-if dp0 t,type=vxlan,remote_ip=fd00::1,local_ip=10.0.0.1
+add-if dp0 t,type=vxlan,remote_ip=10.0.0.1,local_ip=flow
+add-if dp0 t,type=vxlan,remote_ip=flow,packet_type=legacy_l3
+add-if dp0 t,type=geneve,remote_ip=flow,packet_type=legacy_l3
+add-if dp0 t,type=gre,remote_ip=flow,packet_type=none
+add-if dp0 t,type=erspan,remote_ip=flow,erspan_ver=3
+add-if dp0 t,type=erspan,remote_ip=flow,erspan_idx=0x100000
+add-if dp0 t,type=erspan,remote_ip=flow,erspan_dir=2
+add-if dp0 t,type=ip6erspan,remote_ip=flow,erspan_hwid=0x40
+add-if dp0 t,type=bareudp,remote_ip=flow,payload_type=x
+add-if dp0 t,type=patch
+add-if dp0 t,type=patch,peer=t
+add-if dp0 t,type=patch,peer=u,key=1
+add-if dp0 t,type=patch,peer=u
+add-if dp0 t,type=lisp,remote_ip=flow
+add-if dp0 t,type=vxlan,remote_ip=flow,tos=7
+add-if dp0 t,type=vxlan,remote_ip=flow,exts=bogus
+add-if dp0 t,type=vxlan,remote_ip=flow,key=flow,dst_port=4789,port_no=20
+add-if dp0 t,type=vxlan,remote_ip=flow,dst_port=4790,exts=gbp
+add-if dp0 t,type=vxlan,remote_ip=flow,dst_port=4790,exts=gbp
+add-if dp0 a,type=vxlan,remote_ip=flow,dst_port=4791 b,type=vxlan,remote_ip=flow,dst_port=4791,exts=gbp
+add-if dp0 vxlan_sys_4791,type=vxlan,remote_ip=flow,exts=gbp
+add-if dp0 vxlan_sys_4791,type=geneve,remote_ip=flow
+add-if dp0 g,type=geneve,remote_ip=fd00::1 r,type=gre,remote_ip=10.0.0.1,seq=true,csum=true e,type=erspan,remote_ip=flow,erspan_ver=1,erspan_idx=0x7
+show
+show -s
+set-if dp0 vxlan_sys_4789,dst_port=4800
+set-if dp0 vxlan_sys_4789,remote_ip=flow,dst_port=4800
+set-if dp0 vxlan_sys_4790,remote_ip=flow,exts=gbp vxlan_sys_4789,remote_ip=flow,dst_port=4790
+set-if dp0 erspan_sys,remote_ip=flow
+set-if dp0 v1,key=1
+set-if dp0 vxlan_sys_4789,type=gre
+del-if dp0 vxlan_sys_4790 20 t
+add-if dp0 vxlan_sys_4790
+add-if dp0 t,type=vxlan,remote_ip=flow,dst_port=4790,exts=gbp
+show
 del-if dp0 v1
 del-if dp0 2
 del-if dp0 77

@@ -27,6 +27,8 @@ export interface Netdevs {
   exists(name: string): Promise<boolean>;
   /** Sets IFF_UP.  Rejects with an Error with `errno`. */
   turnUp(name: string): Promise<void>;
+  /** Deletes the device, if it exists.  Rejects with an Error with `errno`. */
+  remove(name: string): Promise<void>;
   /** Undefined if the device does not exist. */
   counters(name: string): Promise<NetdevCounters | undefined>;
   close(): void;
@@ -51,6 +53,18 @@ export class HostNetdevs implements Netdevs {
       await rt.setLink({ index, flags: { up: true }, change: { up: true } });
     } catch (e) {
       throw failure(errnoOfText(e));
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    const index = (await this.find(name))?.data.index;
+    if (index === undefined) return;
+    const rt = await this.open();
+    try {
+      await rt.delLink({ index });
+    } catch (e) {
+      const errno = errnoOfText(e);
+      if (errno !== ERRNO.ENODEV) throw failure(errno);
     }
   }
 

@@ -3,6 +3,7 @@
  * Source: lib/dpctl.c (dpctl_add_if(), dpctl_del_if(), dpctl_set_if()).
  */
 import type { Dpif } from '../dpif/dpif.ts';
+import type { DpifPort } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { atoi } from './atoi.ts';
 import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
@@ -102,21 +103,30 @@ async function addOne(
 /** del-if DP IFACE|NUMBER... */
 export function delIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   return forEachIface(ctx, args, async (dpif, which) => {
-    let portNo: number;
-    if (/^\d*$/.test(which)) {
-      portNo = atoi(which) >>> 0;
-    } else {
-      const port = await attempt(dpif.portQuery(which));
-      if (!port.ok || port.value === undefined) {
-        printError(ctx, 0, `no port named ${which}`);
-        return ERRNO.ENOENT;
-      }
-      portNo = port.value.portNo;
+    const wanted = /^\d*$/.test(which) ? atoi(which) >>> 0 : undefined;
+    const port = wanted === undefined ? await queryPort(dpif, which) : await portOfNumber(dpif, wanted);
+    const portNo = port?.portNo ?? wanted;
+    if (portNo === undefined) {
+      printError(ctx, 0, `no port named ${which}`);
+      return ERRNO.ENOENT;
     }
     const { errno } = await attempt(dpif.portDel(portNo));
     if (errno !== 0) printError(ctx, errno, `deleting port ${which} from ${args[0]} failed`);
+    // The datapath leaves a tunnel's device for a while to whoever made it.
+    else if (port !== undefined && isVirtual(port.type)) await attempt(ctx.netdevs.remove(port.name));
     return errno;
   });
+}
+
+async function queryPort(dpif: Dpif, name: string): Promise<DpifPort | undefined> {
+  const found = await attempt(dpif.portQuery(name));
+  return found.ok ? found.value : undefined;
+}
+
+/** Looked up in the list: a query for a number that no port has is logged as a failure. */
+async function portOfNumber(dpif: Dpif, portNo: number): Promise<DpifPort | undefined> {
+  const ports = await attempt(dpif.portDump());
+  return ports.ok ? ports.value.find((p) => p.portNo === portNo) : undefined;
 }
 
 /** set-if DP IFACE[,OPTION...]... */

@@ -15,7 +15,7 @@ const addressLog = vlog('socket_util');
 const addressLimit = new RateLimit(1, 5);
 
 /** enum ovs_vxlan_ext: numbers of extensions. */
-export const VXLAN_EXT = { GBP: 1, GPE: 2 } as const;
+export const VXLAN_EXT = { GBP: 1, GPE: 8 } as const;
 const BAREUDP_EXT_MULTIPROTO_MODE = 1;
 const IP_DSCP_MASK = 0xfc;
 

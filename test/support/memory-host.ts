@@ -156,6 +156,9 @@ export class MemoryHost implements PortFactory, Netdevs {
   async turnUp(name: string): Promise<void> {
     this.device(name).isUp = true;
   }
+  async remove(name: string): Promise<void> {
+    this.removeDevice(name);
+  }
   async counters(name: string): Promise<NetdevCounters | undefined> {
     if (!this.devices.has(name)) return undefined;
     return { rxOverErrors: 0n, rxFrameErrors: 0n, txAbortedErrors: 0n, txCarrierErrors: 0n, collisions: 0n };
