@@ -8,10 +8,11 @@
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import type { MfField } from '../mf-field.ts';
-import { MF, mfByHeader, mfHeader } from '../mf-fields.ts';
+import { MF, mfHeader } from '../mf-fields.ts';
 import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk, mfPrereqsOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { type Match, matchSetField, newMatch } from './match.ts';
+import { checkOxmMask, describeEntry, putOxmEntry, readOxmEntry } from './oxm-entry.ts';
 
 export interface NxMatch {
   readonly match: Match;
@@ -25,11 +26,16 @@ export interface NxDecodeOptions {
   readonly allowCookie?: boolean;
   /** Skip what is not known, and ask for no prerequisites: for what a switch says of packets. */
   readonly isLoose?: boolean;
+  /** Only fields that are not of the packet may stand in it: OpenFlow 1.5's packet_out. */
+  readonly pipelineOnly?: boolean;
 }
 
 /** NXM_NX_COOKIE(30) without mask. */
 const COOKIE = 0x13c08n;
 const COOKIE_MASKED = 0x13d10n;
+
+/** Names of the fields that are not of the packet itself. */
+const PIPELINE = /^(tun_(?!ttl$|tos$)\w+|metadata|in_port|in_port_oxm|x{0,2}reg\d+|packet_type)$/;
 
 const bigOf = (bytes: Uint8Array): bigint => bytes.reduce((n, b) => (n << 8n) | BigInt(b), 0n);
 const fail = (name: keyof typeof OFPERR, why: string): never => {
@@ -38,31 +44,18 @@ const fail = (name: keyof typeof OFPERR, why: string): never => {
 
 /** Reads entries that fill `bytes`.  Throws OfpError. */
 export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}): NxMatch {
-  const { allowCookie = false, isLoose = false } = options;
+  const { allowCookie = false, isLoose = false, pipelineOnly = false } = options;
   const match = newMatch();
   let cookie = 0n;
   let cookieMask = 0n;
   for (let at = 0; at < bytes.length; ) {
-    const isExperimenter = bytes[at] === 0xff && bytes[at + 1] === 0xff;
-    const headerSize = isExperimenter ? 8 : 4;
-    if (at + headerSize > bytes.length) fail('OFPBMC_BAD_LEN', `partial entry at byte ${at}`);
-    const low = bigOf(bytes.subarray(at, at + 4));
-    const header = isExperimenter ? (bigOf(bytes.subarray(at + 4, at + 8)) << 32n) | low : low;
-    const size = (bytes[at + 3] as number) - (headerSize - 4);
-    const end = at + headerSize + size;
-    if (size < 0 || end > bytes.length) fail('OFPBMC_BAD_LEN', `entry at byte ${at}: ${size} bytes of payload`);
-    const hasMask = ((bytes[at + 2] as number) & 1) !== 0;
-    const width = hasMask ? size >> 1 : size;
-    const value = bytes.slice(at + headerSize, at + headerSize + width);
-    const mask = hasMask ? bytes.slice(at + headerSize + width, at + headerSize + 2 * width) : undefined;
-    const where = `entry at byte ${at} (header 0x${header.toString(16)})`;
-    at = end;
-
-    const { field } = mfByHeader(header);
+    const entry = readOxmEntry(bytes, at);
+    const { header, field, value, mask } = entry;
+    const where = describeEntry(at, entry);
     const isCookie = allowCookie && (header === COOKIE || header === COOKIE_MASKED);
+    checkOxmMask(at, entry);
+    at = entry.end;
     if (field === undefined && !isCookie && isLoose) continue;
-    if (mask?.some((m, i) => ((value[i] as number) & ~m) !== 0))
-      fail('OFPBMC_BAD_WILDCARDS', `${where}: value beyond mask`);
     if (isCookie) {
       if (cookieMask !== 0n) fail('OFPBMC_DUP_FIELD', `${where}: a second cookie`);
       cookie = bigOf(value);
@@ -77,6 +70,9 @@ export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}):
       fail('OFPBMC_BAD_PREREQ', `${where}: ${field.name} without ${field.prereq}`);
     }
     if (!mfIsAllWild(field, match.mask)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
+    if (pipelineOnly && !PIPELINE.test(field.name)) {
+      fail('OFPBRC_PIPELINE_FIELDS_ONLY', `${where}: ${field.name} is of the packet`);
+    }
     matchSetField(match, field, value, mask);
     if (field.prereq !== 'none') setBits(match.mask, FIELD.packetType.at, 16, 0xffff);
   }
@@ -105,15 +101,6 @@ const NXM_ORDER = orderOf('in_port', 'vlan_tci', 'nw_tos', range('reg', 16));
 const OXM_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('reg', 16));
 const OXM15_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('xreg', 8));
 
-function putEntry(out: number[], header: bigint, value: Uint8Array, mask: Uint8Array | undefined): void {
-  const isExperimenter = ((header >> 16n) & 0xffffn) === 0xffffn;
-  const size = value.length * (mask === undefined ? 1 : 2) + (isExperimenter ? 4 : 0);
-  const low = Number(header & 0xffffffffn);
-  out.push(low >>> 24, (low >>> 16) & 0xff, ((low >>> 8) & 0xfe) | (mask === undefined ? 0 : 1), size);
-  if (isExperimenter) for (let shift = 56n; shift >= 32n; shift -= 8n) out.push(Number((header >> shift) & 0xffn));
-  out.push(...value, ...(mask ?? []));
-}
-
 /** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
 export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
   const { flow, mask } = match;
@@ -123,7 +110,7 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
     const bits = mfGetMask(field, mask);
     const full = BigInt.asUintN(field.special === 'vlan-vid' ? 13 : field.bits, -1n);
     const isExact = bigOf(bits) >= full || !field.isMaskable;
-    putEntry(out, mfHeader(field, version)?.header ?? 0n, mfGet(field, flow), isExact ? undefined : bits);
+    putOxmEntry(out, mfHeader(field, version)?.header ?? 0n, mfGet(field, flow), isExact ? undefined : bits);
   };
 
   let impliesEthernet = false;
@@ -140,11 +127,11 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   if (cookieMask !== 0n) {
     const bytesOf = (n: bigint) => Uint8Array.from({ length: 8 }, (_, i) => Number((n >> BigInt(56 - 8 * i)) & 0xffn));
     const isExact = cookieMask === (1n << 64n) - 1n;
-    putEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask));
+    putOxmEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask));
   }
   if (hasType && isEthernet && !impliesEthernet) {
     const front: number[] = [];
-    putEntry(front, mfHeader(packetType, version)?.header ?? 0n, new Uint8Array(4), undefined);
+    putOxmEntry(front, mfHeader(packetType, version)?.header ?? 0n, new Uint8Array(4), undefined);
     out.unshift(...front);
   }
   return Uint8Array.from(out);
