@@ -5,7 +5,7 @@
  * one is that by chance once in 65,536 times, and is then believed instead of checked.)
  * Source: Documentation/networking/checksum-offloads.rst, include/uapi/linux/virtio_net.h.
  */
-import { foldSum, pseudoSum } from '../../packet/checksum.ts';
+import { foldSum, pseudoSum, sumBytes } from '../../packet/checksum.ts';
 import { ETH_HLEN, ETH_TYPE, isVlanType, VLAN_HLEN } from '../../packet/ethernet.ts';
 import { IP, IP_MF, IP_OFFSET, IPPROTO, IPV6, TCP, UDP } from '../../packet/ip.ts';
 import { type Packet, VNET_F, VNET_GSO } from '../../packet/packet.ts';
@@ -29,10 +29,13 @@ export function findOffloads(pkt: Packet): void {
   let l4: number;
   if (isIpv4) {
     if (pkt.end - l3 < IP.HLEN || (view.getUint16(l3 + IP.FRAG) & (IP_MF | IP_OFFSET)) !== 0) return;
+    const first = view.getUint8(l3);
+    l4 = l3 + ((first & 15) << 2);
+    // A header without its fixed part has no transport behind it.
+    if (first >>> 4 !== 4 || l4 < l3 + IP.HLEN) return;
     proto = view.getUint8(l3 + IP.PROTO);
-    l4 = l3 + ((view.getUint8(l3) & 15) << 2);
   } else {
-    if (type !== ETH_TYPE.IPV6 || pkt.end - l3 < IPV6.HLEN) return;
+    if (type !== ETH_TYPE.IPV6 || pkt.end - l3 < IPV6.HLEN || view.getUint8(l3) >>> 4 !== 6) return;
     proto = view.getUint8(l3 + IPV6.NEXT);
     l4 = l3 + IPV6.HLEN;
   }
@@ -46,11 +49,17 @@ export function findOffloads(pkt: Packet): void {
   if (sum === 0 && !isTcp) return;
   const addresses = isIpv4 ? l3 + IP.SRC : l3 + IPV6.SRC;
   if (sum !== foldSum(pseudoSum(view, addresses, isIpv4 ? 8 : 32, proto, size))) return;
+  const isSuper = isTcp && pkt.end - l3 > MAX_PLAIN;
+  const tcpSize = isSuper ? (view.getUint8(l4 + TCP.FLAGS) >>> 4) << 2 : TCP.HLEN;
+  if (tcpSize < TCP.HLEN || tcpSize > size) return;
+  // Padding is summed too, and would become payload of a segment.
+  const nPadding = pkt.end - l4 - size;
+  if (nPadding !== 0 && (isSuper || sumBytes(view, l4 + size, nPadding, 0) !== 0)) return;
   pkt.vnetFlags = VNET_F.NEEDS_CSUM;
   pkt.csumStart = l4 - pkt.start;
   pkt.csumOffset = csumOffset;
-  if (pkt.end - l3 <= MAX_PLAIN || !isTcp) return;
+  if (!isSuper) return;
   pkt.gsoType = isIpv4 ? VNET_GSO.TCPV4 : VNET_GSO.TCPV6;
   pkt.gsoSize = SEGMENT_SIZE;
-  pkt.hdrLen = l4 - pkt.start + ((view.getUint8(l4 + TCP.FLAGS) >>> 4) << 2);
+  pkt.hdrLen = l4 - pkt.start + tcpSize;
 }

@@ -1,5 +1,6 @@
 /** All inputs that are fuzzed. */
 import type { FuzzTarget } from '../case.ts';
 import { extractTarget } from './extract.ts';
+import { tunnelTarget } from './tunnel.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [extractTarget];
+export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget];
