@@ -50,8 +50,8 @@ export function findOffloads(pkt: Packet): void {
   const addresses = isIpv4 ? l3 + IP.SRC : l3 + IPV6.SRC;
   if (sum !== foldSum(pseudoSum(view, addresses, isIpv4 ? 8 : 32, proto, size))) return;
   const isSuper = isTcp && pkt.end - l3 > MAX_PLAIN;
-  const tcpSize = isSuper ? (view.getUint8(l4 + TCP.FLAGS) >>> 4) << 2 : TCP.HLEN;
-  if (tcpSize < TCP.HLEN || tcpSize > size) return;
+  const headSize = isSuper ? (view.getUint8(l4 + TCP.FLAGS) >>> 4) << 2 : hlen;
+  if (headSize < hlen || headSize > size) return;
   // Padding is summed too, and would become payload of a segment.
   const nPadding = pkt.end - l4 - size;
   if (nPadding !== 0 && (isSuper || sumBytes(view, l4 + size, nPadding, 0) !== 0)) return;
@@ -61,5 +61,5 @@ export function findOffloads(pkt: Packet): void {
   if (!isSuper) return;
   pkt.gsoType = isIpv4 ? VNET_GSO.TCPV4 : VNET_GSO.TCPV6;
   pkt.gsoSize = SEGMENT_SIZE;
-  pkt.hdrLen = l4 - pkt.start + tcpSize;
+  pkt.hdrLen = l4 - pkt.start + headSize;
 }
