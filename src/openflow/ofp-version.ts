@@ -1,0 +1,87 @@
+/**
+ * Versions of OpenFlow: sets of them, their names, and how two peers agree on one.
+ *
+ * A set is a number with bit n for the version of wire number n: 1 << 1 is OpenFlow 1.0 alone.
+ * Source: lib/ofp-version-opt.c, lib/vconn.c (version negotiation), OpenFlow 1.5.1 7.5.1.
+ */
+import type { OfVersion } from './ofp-errors.ts';
+
+export const OF_VERSION = { OF10: 1, OF11: 2, OF12: 3, OF13: 4, OF14: 5, OF15: 6 } as const;
+/** All that this switch speaks, and has on unless told otherwise. */
+export const ALL_VERSIONS = 0b1111110;
+
+const NAMES: readonly string[] = ['OpenFlow10', 'OpenFlow11', 'OpenFlow12', 'OpenFlow13', 'OpenFlow14', 'OpenFlow15'];
+
+/** The set of the versions named as Bridge.protocols names them; RangeError for another name. */
+export function versionsFromNames(names: readonly string[]): number {
+  let set = 0;
+  for (const name of names) {
+    const n = NAMES.indexOf(name);
+    if (n < 0) throw new RangeError(`${name}: no such protocol, want one of ${NAMES.join(', ')}`);
+    set |= 2 << n;
+  }
+  return set;
+}
+
+/** "version 0x01", "versions 0x01, 0x04": as logs and errors have it. */
+export function formatVersions(set: number): string {
+  const list: string[] = [];
+  for (let v = 0; v < 32; v++) if ((set >>> v) & 1) list.push(`0x${v.toString(16).padStart(2, '0')}`);
+  if (list.length === 0) return 'no versions';
+  return `${list.length > 1 ? 'versions' : 'version'} ${list.join(', ')}`;
+}
+
+/** The highest version of a set that has one. */
+export const highestVersion = (set: number): number => 31 - Math.clz32(set);
+
+const OFPT_HELLO = 0;
+const OFPHET_VERSIONBITMAP = 1;
+const HEADER_SIZE = 8;
+
+/** A hello that offers the set.  Its bitmap is left out if the highest version tells all. */
+export function encodeHello(set: number, xid: number): Uint8Array {
+  const isGapless = ((set >>> 1) & ((set >>> 1) + 1)) === 0;
+  const bytes = new Uint8Array(isGapless ? HEADER_SIZE : HEADER_SIZE + 8);
+  const dv = new DataView(bytes.buffer);
+  bytes[0] = highestVersion(set);
+  bytes[1] = OFPT_HELLO;
+  dv.setUint16(2, bytes.length);
+  dv.setUint32(4, xid);
+  if (!isGapless) {
+    dv.setUint16(8, OFPHET_VERSIONBITMAP);
+    dv.setUint16(10, 8);
+    dv.setUint32(12, set);
+  }
+  return bytes;
+}
+
+export interface HelloOffer {
+  readonly versions: number;
+  /** false: there are elements that make no sense; `versions` holds nevertheless. */
+  readonly isClean: boolean;
+}
+
+/** What a hello offers: the set of its bitmap, or all versions up to its own. */
+export function decodeHello(bytes: Uint8Array): HelloOffer {
+  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const upTo = (2 << Math.min(30, bytes[0] ?? 0)) - 2;
+  let at = HEADER_SIZE;
+  while (at + 4 <= bytes.length) {
+    const type = dv.getUint16(at);
+    const size = dv.getUint16(at + 2);
+    if (size < 4 || at + size > bytes.length) return { versions: upTo, isClean: false };
+    if (type === OFPHET_VERSIONBITMAP) {
+      // Bit 0 is no version; further words are of versions beyond 31.
+      const set = size >= 8 ? dv.getUint32(at + 4) & ~1 : 0;
+      return set === 0 ? { versions: upTo, isClean: false } : { versions: set, isClean: true };
+    }
+    at += Math.ceil(size / 8) * 8;
+  }
+  return { versions: upTo, isClean: at >= bytes.length };
+}
+
+/** The version that both speak; undefined if there is none. */
+export function negotiate(ours: number, theirs: number): OfVersion | undefined {
+  const common = ours & theirs;
+  return common === 0 ? undefined : (highestVersion(common) as OfVersion);
+}

@@ -1,0 +1,224 @@
+/**
+ * One OpenFlow connection over a byte stream: cuts the stream into messages, and agrees with the peer on a version.
+ *
+ *     const vconn = new Vconn(socket, { name, versions: ALL_VERSIONS });
+ *     vconn.onMessage = (bytes) => ...;
+ *     vconn.send(bytes);
+ *
+ * Messages go in and out as bytes; `messages/` decodes them.  A hello is sent at once; nothing else is sent or handed over
+ * before the peer's came.  A stream that is no OpenFlow is closed; a message of another version than the one agreed on is answered
+ * by an error, and the connection goes on.
+ * Source: lib/vconn.c, lib/vconn-stream.c.
+ */
+import type { Duplex } from 'node:stream';
+import { RateLimit, vlog } from '../util/vlog.ts';
+import type { OfVersion } from './ofp-errors.ts';
+import { decodeHello, encodeHello, formatVersions, highestVersion, negotiate } from './ofp-version.ts';
+
+const log = vlog('vconn');
+const limit = new RateLimit(600, 600);
+
+const HEADER_SIZE = 8;
+// biome-ignore format: table
+const OFPT = { HELLO: 0, ERROR: 1, ECHO_REQUEST: 2, ECHO_REPLY: 3 } as const;
+const OFPET = { HELLO_FAILED: 0, BAD_REQUEST: 1 } as const;
+/** Codes of these types: OFPHFC_INCOMPATIBLE, OFPBRC_BAD_VERSION. */
+const CODE = 0;
+/** What is told of a message that was wrong. */
+const MAX_ERROR_DATA = 64;
+
+export interface VconnOptions {
+  /** For logs: "unix#3". */
+  readonly name: string;
+  /** Set of versions that may be agreed on. */
+  readonly versions: number;
+}
+
+export type VconnState = 'hello' | 'connected' | 'closed';
+
+export class Vconn {
+  readonly name: string;
+  private readonly stream: Duplex;
+  private readonly versions: number;
+  private current: VconnState = 'hello';
+  private agreed: OfVersion | undefined;
+  private nextXid = 1;
+  /** What came of a message that is not whole yet. */
+  private pending: Uint8Array[] = [];
+  private pendingSize = 0;
+  /** Whole messages that nobody takes yet. */
+  private readonly waiting: Uint8Array[] = [];
+  private messageHandler: ((bytes: Uint8Array) => void) | undefined;
+  private isPaused = false;
+
+  /** The version is agreed on. */
+  onOpen: ((version: OfVersion) => void) | undefined;
+  /** The connection is gone; `reason` is a text, undefined if the peer just closed it. */
+  onClose: ((reason: string | undefined) => void) | undefined;
+
+  constructor(stream: Duplex, options: VconnOptions) {
+    this.name = options.name;
+    this.versions = options.versions;
+    this.stream = stream;
+    stream.on('data', (chunk: Uint8Array) => this.receive(chunk));
+    stream.on('error', (e: Error) => this.fail(e.message));
+    stream.on('close', () => this.fail(undefined));
+    stream.on('end', () => this.fail(undefined));
+    stream.write(encodeHello(this.versions, this.xid()));
+  }
+
+  get state(): VconnState {
+    return this.current;
+  }
+  /** undefined before it is agreed on. */
+  get version(): OfVersion | undefined {
+    return this.agreed;
+  }
+  /** A transaction id that this side has not used. */
+  xid(): number {
+    const xid = this.nextXid;
+    this.nextXid = (this.nextXid + 1) >>> 0;
+    return xid;
+  }
+  /** Bytes that wait to be sent. */
+  get backlog(): number {
+    return this.stream.writableLength;
+  }
+
+  /** Called with each message; it belongs to the callee. */
+  set onMessage(handler: (bytes: Uint8Array) => void) {
+    this.messageHandler = handler;
+    this.flush();
+  }
+
+  /** Sends a whole message, or several; what is sent after the end is lost. */
+  send(bytes: Uint8Array): void {
+    if (this.current === 'connected') this.stream.write(bytes);
+  }
+
+  /** Calls `done` when what was sent is on its way: to stop making replies for a peer that does not read. */
+  onceDrained(done: () => void): void {
+    if (this.stream.writableLength === 0 || this.current === 'closed') done();
+    else this.stream.once('drain', done);
+  }
+
+  /** Hands over no more messages, and reads none, until `resume`. */
+  pause(): void {
+    this.isPaused = true;
+    this.stream.pause();
+  }
+  resume(): void {
+    this.isPaused = false;
+    this.flush();
+    if (!this.isPaused) this.stream.resume();
+  }
+
+  /** Closes the connection after what was sent; `onClose` is not called. */
+  close(): void {
+    if (this.current === 'closed') return;
+    this.current = 'closed';
+    this.stream.end();
+  }
+
+  private fail(reason: string | undefined): void {
+    if (this.current === 'closed') return;
+    this.current = 'closed';
+    this.stream.destroy();
+    this.onClose?.(reason);
+  }
+
+  private receive(chunk: Uint8Array): void {
+    this.pending.push(chunk);
+    this.pendingSize += chunk.length;
+    // One message in many chunks is put together once.
+    if (this.pendingSize < this.wanted()) return;
+    const bytes = this.pending.length === 1 ? chunk : Buffer.concat(this.pending);
+    let at = 0;
+    while (this.current !== 'closed' && bytes.length - at >= HEADER_SIZE) {
+      const size = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+      if (size < HEADER_SIZE) {
+        log.err(`${this.name}: received too-short ofp_header (${size} bytes)`, limit);
+        this.fail('protocol error');
+        return;
+      }
+      if (bytes.length - at < size) break;
+      this.take(bytes.slice(at, at + size));
+      at += size;
+    }
+    this.pending = at === bytes.length ? [] : [bytes.subarray(at)];
+    this.pendingSize = bytes.length - at;
+  }
+
+  /** Bytes that the first pending message has, as far as is known. */
+  private wanted(): number {
+    const first = this.pending[0];
+    if (first === undefined || first.length < 4) return HEADER_SIZE;
+    return Math.max(HEADER_SIZE, ((first[2] as number) << 8) | (first[3] as number));
+  }
+
+  private take(message: Uint8Array): void {
+    if (this.current === 'hello') {
+      this.takeHello(message);
+      return;
+    }
+    const [version, type] = message as unknown as [number, number];
+    if (version !== this.agreed && type > OFPT.ECHO_REPLY) {
+      log.err(
+        () => `${this.name}: received OpenFlow version 0x${hex2(version)} != expected ${hex2(this.agreed ?? 0)}`,
+        limit,
+      );
+      this.stream.write(errorMessage(version, message, OFPET.BAD_REQUEST, message.subarray(0, MAX_ERROR_DATA)));
+      return;
+    }
+    if (type === OFPT.HELLO) return;
+    if (this.messageHandler === undefined || this.isPaused) this.waiting.push(message);
+    else this.messageHandler(message);
+  }
+
+  private takeHello(message: Uint8Array): void {
+    if (message[1] !== OFPT.HELLO) {
+      log.warn(`${this.name}: received message while expecting hello: type ${message[1]}`, limit);
+      this.fail('protocol error');
+      return;
+    }
+    const { versions, isClean } = decodeHello(message);
+    if (!isClean) log.warn(`${this.name}: unknown data in hello`, limit);
+    this.agreed = negotiate(this.versions, versions);
+    if (this.agreed !== undefined) {
+      this.current = 'connected';
+      log.dbg(() => `${this.name}: negotiated OpenFlow version 0x${hex2(this.agreed ?? 0)}`, limit);
+      this.onOpen?.(this.agreed);
+      return;
+    }
+    const ours = formatVersions(this.versions);
+    const theirs = formatVersions(versions);
+    log.warn(`${this.name}: version negotiation failed (we support ${ours}, peer supports ${theirs})`, limit);
+    const text = `We support ${ours}, you support ${theirs}, no common versions.`;
+    this.stream.write(errorMessage(highestVersion(versions), message, OFPET.HELLO_FAILED, Buffer.from(text)));
+    this.current = 'closed';
+    this.stream.end();
+    this.onClose?.('no common OpenFlow version');
+  }
+
+  private flush(): void {
+    while (this.messageHandler !== undefined && !this.isPaused && this.waiting.length > 0) {
+      this.messageHandler(this.waiting.shift() as Uint8Array);
+    }
+  }
+}
+
+const hex2 = (n: number): string => n.toString(16).padStart(2, '0');
+
+/** An error about `about`: type and code of the standard, which these two have in every version. */
+function errorMessage(version: number, about: Uint8Array, type: number, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEADER_SIZE + 4 + data.length);
+  const dv = new DataView(bytes.buffer);
+  bytes[0] = version;
+  bytes[1] = OFPT.ERROR;
+  dv.setUint16(2, bytes.length);
+  bytes.set(about.subarray(4, 8), 4);
+  dv.setUint16(8, type);
+  dv.setUint16(10, CODE);
+  bytes.set(data, 12);
+  return bytes;
+}
