@@ -9,6 +9,8 @@ import {
   encodeMatch,
   encodePaddedNxMatch,
 } from '../../../src/openflow/match/match-codec.ts';
+import { normalizeMatch } from '../../../src/openflow/match/match-normalize.ts';
+import { formatMatch } from '../../../src/openflow/match/match-text.ts';
 import { readActionEntry } from '../../../src/openflow/match/oxm-entry.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 
@@ -24,17 +26,26 @@ function differences(before: Uint8Array, after: Uint8Array): string[] {
   );
 }
 
-/** What ovs-ofctl says of each of `structs`: the error or the differences. */
+/** What ovs-ofctl says of each of `structs`: the match as text and the differences, or the error. */
 function stock(command: string, structs: readonly Uint8Array[]): string[][] {
   const input = structs.map((s) => `${hex(s)}\n`).join('');
   const { stdout } = spawnSync('ovs-ofctl', [command], { input, encoding: 'utf8', maxBuffer: 1 << 26 });
-  const blocks = stdout.split('\n\n').slice(0, structs.length);
-  return blocks.map((block) => block.split('\n').filter((l) => /^[ \d]+: .. ->|^bad/.test(l)));
+  const lines = stdout.split('\n');
+  return structs.map(() => {
+    const block = [lines.shift() ?? ''];
+    for (let line = lines.shift(); line !== undefined && line !== ''; line = lines.shift()) block.push(line);
+    return block;
+  });
 }
 
 function ours(version: OfVersion, struct: Uint8Array): string[] {
   try {
-    return differences(struct, encodeMatch(version, decodeMatch(version, struct, 0).match));
+    const { match } = decodeMatch(version, struct, 0);
+    const once = encodeMatch(version, match);
+    const found = [formatMatch(match), ...differences(struct, once)];
+    if (version !== 1) return found;
+    normalizeMatch(match);
+    return [...found, ...differences(once, encodeMatch(version, match)).map((d) => `normal: ${d}`)];
   } catch (e) {
     if (!(e instanceof OfpError)) throw e;
     return [`bad ofp11_match: ${e.code}`];
