@@ -8,7 +8,9 @@
  *  - connect() to the kernel binds the socket as ever, but leaves it unconnected, since a connected socket hears its
  *    peer only; the kernel stays where sends without an address go, and what getpeername() says;
  *  - what the datapath sends looks as if it came from port id 0, because clients check that;
- *  - a receive waits for an outstanding answer (preload_wait.c).
+ *  - a receive waits for an outstanding answer (preload_wait.c);
+ *  - NLMSG_OVERRUN, with which the datapath says that the socket's queue was full, becomes ENOBUFS, which is how the
+ *    kernel says it.
  *
  * Of NETLINK_ROUTE, one question is changed (preload_tunnel.c).
  *
@@ -187,6 +189,13 @@ EXPORT int connect(int fd, const struct sockaddr *to, socklen_t to_size) {
     return REAL(connect)(fd, &nobody, sizeof nobody);
 }
 
+/* Whether `size` bytes that were received into `msg` are NLMSG_OVERRUN alone.  The kernel sends none. */
+static bool is_overrun(const struct msghdr *msg, size_t size) {
+    struct nlmsghdr nlmsg;
+    return size == sizeof nlmsg && gather(msg, 0, &nlmsg, sizeof nlmsg) == sizeof nlmsg &&
+           nlmsg.nlmsg_type == NLMSG_OVERRUN;
+}
+
 /* All receives on our sockets. */
 static ssize_t receive(int fd, struct msghdr *msg, int flags) {
     uint64_t cookie = 0;
@@ -201,6 +210,13 @@ static ssize_t receive(int fd, struct msghdr *msg, int flags) {
     }
     ssize_t n = real_recvmsg(fd, msg, flags);
     if (n < 0) return n;
+    if (is_overrun(msg, (size_t)n)) {
+        /* An error is told once, to a peek as well. */
+        if ((flags & MSG_PEEK) != 0) real_recvmsg(fd, msg, MSG_DONTWAIT);
+        if (may_wait) wait_lost(cookie);
+        errno = ENOBUFS;
+        return -1;
+    }
     int saved = errno;
     struct sockaddr_nl *from = msg->msg_name;
     if (from != NULL && msg->msg_namelen >= sizeof *from && from->nl_pid == DATAPATH_PORT_ID) from->nl_pid = 0;
@@ -247,12 +263,24 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags
                                        : REAL(__recv_chk)(fd, buf, size, room, flags);
 }
 
+static bool overrun_is_next(int fd) {
+    struct nlmsghdr nlmsg;
+    struct iovec iov = {&nlmsg, sizeof nlmsg};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    int saved = errno;
+    ssize_t n = real_recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+    errno = saved;
+    return n > 0 && is_overrun(&msg, (size_t)n);
+}
+
 EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags, struct timespec *timeout) {
     if (!is_ours(fd)) return REAL(recvmmsg)(fd, msgs, n, flags, timeout);
     struct timespec start, now;
     if (timeout != NULL) clock_gettime(CLOCK_MONOTONIC, &start);
     unsigned int i = 0;
     while (i < n) {
+        /* An error is told by the next call, if there is something to tell before it. */
+        if (i > 0 && overrun_is_next(fd)) break;
         ssize_t size = receive(fd, &msgs[i].msg_hdr, flags & ~MSG_WAITFORONE);
         if (size < 0) return i > 0 ? (int)i : -1;
         msgs[i++].msg_len = (unsigned int)size;

@@ -50,6 +50,9 @@ int wait_before_receive(int fd, uint64_t cookie);
 /* After a receive (not a peek) of `size` bytes into `msg`. */
 void wait_after_receive(int fd, uint64_t cookie, const struct msghdr *msg, size_t size);
 
+/* The socket lost something, maybe answers: no receive waits for them any more. */
+void wait_lost(uint64_t cookie);
+
 /* Whether a datapath serves the protocol of the netlink socket `fd`. */
 bool datapath_is_there(int fd);
 

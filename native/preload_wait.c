@@ -80,6 +80,8 @@ static bool is_waiting(uint64_t cookie) {
     return yes;
 }
 
+void wait_lost(uint64_t cookie) { drop_all(cookie); }
+
 bool wait_any(void) { return atomic_load(&n_pending) != 0; }
 
 void wait_sending(uint64_t cookie, uint8_t *last) {

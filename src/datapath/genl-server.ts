@@ -26,6 +26,7 @@ import type { Logger } from '../util/vlog.ts';
 import { AttrTable, type PolicyViolation, writeRule } from './attr-policy.ts';
 import { DumpQueue } from './dump-queue.ts';
 import { type DumpSource, type GenlFamily, type GenlOp, type Replies, Request } from './genl-family.ts';
+import { Overruns } from './overruns.ts';
 
 /** Whether anyone listens to a multicast group: see multicast.ts. */
 export interface GroupListeners {
@@ -38,6 +39,8 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Everybody listens to everything if this is left out. */
   readonly listeners?: GroupListeners;
+  /** Shared with whoever else sends through the transport; one of the server's own if left out.  Closed here. */
+  readonly overruns?: Overruns;
   /** Called after each batch of datagrams: the time to flush what they made ports queue. */
   readonly batchEnd?: () => void;
 }
@@ -58,20 +61,19 @@ export class GenlServer implements NetlinkReceiver, Replies {
   private readonly onBatchEnd: (() => void) | undefined;
   private readonly served = new Map<number, Served>();
   private readonly dumps: DumpQueue;
+  private readonly overruns: Overruns;
   private readonly view = new MessageView();
   /** The one message that is being built, and where it began. */
   private readonly writer = new MessageWriter();
   private messageAt = 0;
   private readonly ackWriter = new MessageWriter();
-  /** Answers that a client's full queue swallowed. */
-  nRepliesLost = 0;
-
   constructor(options: ServerOptions) {
     this.transport = options.transport;
     this.log = options.log;
     this.listeners = options.listeners;
     this.onBatchEnd = options.batchEnd;
     this.dumps = new DumpQueue(options.transport);
+    this.overruns = options.overruns ?? new Overruns(options.transport);
   }
 
   /** Serves `family` from now on.  Its id must be free. */
@@ -96,6 +98,7 @@ export class GenlServer implements NetlinkReceiver, Replies {
   close(): void {
     this.transport.receive(null);
     this.dumps.close();
+    this.overruns.close();
   }
 
   datagram(_bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void {
@@ -264,8 +267,7 @@ export class GenlServer implements NetlinkReceiver, Replies {
   }
 
   private send(w: MessageWriter, to: number): void {
-    const sent = this.transport.send(w.bytes, 0, w.size, to);
-    if (sent < 0 && sent !== -ERRNO.ECONNREFUSED) this.nRepliesLost++;
+    this.overruns.check(this.transport.send(w.bytes, 0, w.size, to), to);
   }
 }
 

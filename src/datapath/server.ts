@@ -25,6 +25,7 @@ import { DEFAULT_KERNEL, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
 import { meterFamily } from './meter-commands.ts';
 import { chooseGroups } from './multicast.ts';
 import { nlctrlFamily } from './nlctrl-server.ts';
+import { Overruns } from './overruns.ts';
 import { packetFamily } from './packet-commands.ts';
 import type { PortFactory } from './port-factory.ts';
 import { PsampleWriter, psampleFamily } from './psample.ts';
@@ -73,7 +74,8 @@ export class DatapathServer {
     const clock = options.clock ?? monotonicMs;
     const nCpus = options.nCpus ?? availableParallelism();
     this.log = log;
-    const upcallSink = new UpcallWriter(transport, FAMILY_ID.PACKET, arena);
+    const overruns = new Overruns(transport);
+    const upcallSink = new UpcallWriter(transport, FAMILY_ID.PACKET, arena, overruns);
     const kernelCompat = options.kernelCompat ?? DEFAULT_KERNEL;
     const hasPsample = kernelCompat >= KERNEL_WITH_PSAMPLE;
     const groups = chooseGroups(options.usedGroups ?? new Set(), N_GROUPS + (hasPsample ? N_PSAMPLE_GROUPS : 0));
@@ -92,8 +94,7 @@ export class DatapathServer {
     });
     this.datapaths = datapaths;
     this.genl = new GenlServer({
-      transport,
-      log,
+      ...{ transport, log, overruns },
       ...(listeners && { listeners }),
       // Packets that EXECUTE queued on ports go out once a batch of requests.
       batchEnd: () => datapaths.flush(),

@@ -23,6 +23,7 @@ import { type Arena, type Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { Datapath } from './datapath.ts';
 import { putKey } from './key-put.ts';
+import { Overruns } from './overruns.ts';
 import type { UpcallInfo, UpcallSink } from './upcall.ts';
 
 const ATTR = OVS_PACKET_ATTR.type;
@@ -35,13 +36,15 @@ const [HASH_SW, HASH_L4] = [1, 2] as const;
 
 export class UpcallWriter implements UpcallSink {
   private readonly transport: NetlinkTransport;
+  private readonly overruns: Overruns;
   private readonly familyId: number;
   private readonly writer = new MessageWriter(0);
   private readonly base: number;
 
   /** Takes UPCALL_SLOTS adjacent slots of `arena` for good, so it must come before anything gives slots back. */
-  constructor(transport: NetlinkTransport, familyId: number, arena: Arena) {
+  constructor(transport: NetlinkTransport, familyId: number, arena: Arena, overruns = new Overruns(transport)) {
     this.transport = transport;
+    this.overruns = overruns;
     this.familyId = familyId;
     this.base = arena.takeRun(UPCALL_SLOTS) * SLOT_SIZE;
     this.writer.bytes = arena.bytes;
@@ -66,7 +69,9 @@ export class UpcallWriter implements UpcallSink {
     if ((dp.userFeatures & OVS_DP_F.bit.unaligned) === 0) pad(w);
     w.end(at);
     const sent = this.transport.send(w.bytes, at, w.size - at, info.portId);
-    return Math.min(sent, 0);
+    if (sent >= 0) return 0;
+    this.overruns.check(sent, info.portId);
+    return sent;
   }
 }
 

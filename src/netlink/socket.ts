@@ -8,7 +8,7 @@
 import { type NativeNetlinkSocket, native } from '../native/index.ts';
 import { ERRNO } from '../util/errno.ts';
 import { NETLINK_GENERIC } from './constants.ts';
-import { type NetlinkReceiver, type NetlinkTransport, RECEIVE_BATCH } from './transport.ts';
+import { isOverrun, type NetlinkReceiver, type NetlinkTransport, RECEIVE_BATCH } from './transport.ts';
 
 /** Room for one datagram: an upcall of a 64 KB packet with its key and userdata.  Bytes. */
 const STRIDE = 72 << 10;
@@ -130,13 +130,13 @@ export class SocketTransport implements NetlinkTransport {
       if (n !== -ERRNO.EAGAIN) this.receiver?.overflow?.();
       return n === -ERRNO.ENOBUFS;
     }
-    let truncated = false;
+    let isLossy = false;
     for (let i = 0; i < n; i++) {
       const size = info[2 * i] ?? 0;
-      if (size > STRIDE) truncated = true;
+      if (size > STRIDE || isOverrun(dv, i * STRIDE, size)) isLossy = true;
       else this.receiver?.datagram(bytes, dv, i * STRIDE, size, (info[2 * i + 1] ?? 0) >>> 0);
     }
-    if (truncated) this.receiver?.overflow?.();
+    if (isLossy) this.receiver?.overflow?.();
     this.receiver?.batchEnd?.();
     return n === RECEIVE_BATCH;
   }

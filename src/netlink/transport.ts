@@ -4,6 +4,7 @@
  * same server, client and test suites run on both.
  */
 import { ERRNO } from '../util/errno.ts';
+import { LITTLE_ENDIAN, NLMSG, NLMSG_HDRLEN } from './constants.ts';
 
 /** What a transport calls.  `bytes` is the transport's own buffer: valid only during the call. */
 export interface NetlinkReceiver {
@@ -11,7 +12,10 @@ export interface NetlinkReceiver {
   datagram(bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void;
   /** After the last datagram of a batch (64 at most): the time to answer what was collected. */
   batchEnd?(): void;
-  /** Datagrams were lost because they came faster than they were read (ENOBUFS). */
+  /**
+   * Datagrams were lost because they came faster than they were read (ENOBUFS, or NLMSG_OVERRUN from a process that
+   * could not send more: it is not handed over as a datagram).
+   */
   overflow?(): void;
 }
 
@@ -31,6 +35,10 @@ export interface NetlinkTransport {
   setRef(on: boolean): void;
   close(): void;
 }
+
+/** Whether a datagram is NLMSG_OVERRUN alone, with which a process says what the kernel says with ENOBUFS.  Hot path. */
+export const isOverrun = (dv: DataView, offset: number, size: number): boolean =>
+  size === NLMSG_HDRLEN && dv.getUint16(offset + 4, LITTLE_ENDIAN) === NLMSG.OVERRUN;
 
 /** Datagrams handed over before `batchEnd`. */
 export const RECEIVE_BATCH = 64;
@@ -151,7 +159,9 @@ class MemoryTransport implements NetlinkTransport {
     }
     for (const { bytes, from } of this.queue.splice(0, RECEIVE_BATCH)) {
       this.queuedBytes -= bytes.length;
-      receiver.datagram(bytes, new DataView(bytes.buffer), 0, bytes.length, from);
+      const dv = new DataView(bytes.buffer);
+      if (isOverrun(dv, 0, bytes.length)) receiver.overflow?.();
+      else receiver.datagram(bytes, dv, 0, bytes.length, from);
     }
     receiver.batchEnd?.();
   }

@@ -23,6 +23,7 @@ import { ERRNO } from '../../util/errno.ts';
 import type { Logger } from '../../util/vlog.ts';
 import { DumpQueue } from '../dump-queue.ts';
 import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
+import { Overruns } from '../overruns.ts';
 import { beginMessage, putConnection, putExpectation } from './ctnetlink-messages.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
@@ -58,6 +59,7 @@ export class CtnetlinkServer implements NetlinkReceiver {
   private readonly clock: () => number;
   private readonly log: Logger;
   private readonly dumps: DumpQueue;
+  private readonly overruns: Overruns;
   private readonly view = new MessageView();
   private readonly writer = new MessageWriter();
   private readonly tuple = new Int32Array(TUPLE_WORDS);
@@ -68,6 +70,7 @@ export class CtnetlinkServer implements NetlinkReceiver {
     this.clock = options.clock;
     this.log = options.log;
     this.dumps = new DumpQueue(options.transport);
+    this.overruns = new Overruns(options.transport);
   }
 
   start(): void {
@@ -76,6 +79,7 @@ export class CtnetlinkServer implements NetlinkReceiver {
   close(): void {
     this.transport.receive(null);
     this.dumps.close();
+    this.overruns.close();
   }
 
   datagram(_bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void {
@@ -232,7 +236,7 @@ export class CtnetlinkServer implements NetlinkReceiver {
     this.send(to);
   }
   private send(to: number): void {
-    this.transport.send(this.writer.bytes, 0, this.writer.size, to);
+    this.overruns.check(this.transport.send(this.writer.bytes, 0, this.writer.size, to), to);
   }
 
   /** struct nlmsgerr: the errno, and the request, or of a good one its header. */
