@@ -341,11 +341,14 @@ export class CtExecutor {
     this.setLabels(conn, key, args, isConfirmed);
     if (!isConfirmed && table.helper[conn] !== HELPER.NONE) {
       const helpError = this.help(pkt, conn);
-      if (helpError !== 0) return helpError;
+      if (helpError !== 0) {
+        tracker.abandon(conn);
+        return helpError;
+      }
     }
     if (isConfirmed) return 0;
     const verdict = tracker.confirm(pkt);
-    if (!tracker.isConfirmed(conn)) tracker.uncount(conn);
+    if (!tracker.isConfirmed(conn)) tracker.abandon(conn);
     return verdict === VERDICT.ACCEPT ? 0 : -ERRNO.EINVAL;
   }
 

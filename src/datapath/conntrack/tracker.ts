@@ -303,7 +303,14 @@ export class Tracker implements ConnContext {
 
   /** Sets how long from now the connection lives without another packet. */
   refresh(conn: number, ms: number): void {
-    this.table.timeout[conn] = this.isConfirmed(conn) ? this.now + ms : ms;
+    const { table } = this;
+    const status = table.status[conn]!;
+    const before = table.timeout[conn]!;
+    table.timeout[conn] = (status & IPS.CONFIRMED) !== 0 ? this.now + ms : ms;
+    if ((status & (IPS.CONFIRMED | IPS.DYING)) !== IPS.CONFIRMED || this.now + ms >= before) return;
+    // The wheel notices by itself only what lives longer than it was to.
+    table.stopTimer(conn);
+    table.startTimer(conn, this.now);
   }
 
   timeoutsOf(conn: number): Float64Array {
@@ -314,6 +321,12 @@ export class Tracker implements ConnContext {
   /** What NAT added to sequence numbers of direction `dir` at `seq`. */
   seqOffset(conn: number, dir: number, seq: number): number {
     return this.seqAdjusts.get(conn)?.offsetAt(dir, seq) ?? 0;
+  }
+
+  /** An unconfirmed connection that was not confirmed: what was done for it ahead of that is undone. */
+  abandon(conn: number): void {
+    this.uncount(conn);
+    this.expectations.removeOf(conn);
   }
 
   /** It does not count for its zone's limit any more. */

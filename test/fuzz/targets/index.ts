@@ -1,6 +1,7 @@
 /** All inputs that are fuzzed. */
 import type { FuzzTarget } from '../case.ts';
+import { conntrackTarget } from './conntrack.ts';
 import { extractTarget } from './extract.ts';
 import { tunnelTarget } from './tunnel.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget];
+export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget, conntrackTarget];
