@@ -63,7 +63,7 @@ export class Bridge {
     const doomed = new Set<string>();
     for (const port of this.ofproto.ports.values()) {
       const iface = wanted.get(port.name);
-      if (iface === undefined || port.type !== iface.type || this.isStale(iface)) doomed.add(port.name);
+      if (iface === undefined || port.type !== this.portType(iface.type) || this.isStale(iface)) doomed.add(port.name);
       else for (const name of this.renumbered(iface, port, wanted)) doomed.add(name);
     }
     this.removeBundles(config, doomed);
@@ -72,6 +72,7 @@ export class Bridge {
       this.ifaces.delete(name);
       try {
         await this.ofproto.portDel(name);
+        this.netdevs.release?.(name);
         log.info(`bridge ${this.name}: deleted interface ${name} on port ${ofport}`);
       } catch (error) {
         if (isDatapathGone(error)) throw error;
@@ -97,6 +98,9 @@ export class Bridge {
 
   /** Sets addresses, MTUs, VLANs and tables. */
   async configure(config: BridgeConfig): Promise<void> {
+    for (const { name, type, options } of interfacesOf(config)) {
+      if (this.ofproto.ports.has(name)) this.netdevs.configure?.(name, type, options);
+    }
     await this.configureAddresses(config);
     await this.configureMtus(config);
     for (const port of config.ports) this.configureBundle(port);
@@ -139,8 +143,12 @@ export class Bridge {
     };
   }
 
+  private portType(type: string): string {
+    return this.netdevs.openType?.(type) ?? type;
+  }
+
   private isStale(iface: InterfaceConfig): boolean {
-    if (iface.type !== 'system') return false;
+    if (this.portType(iface.type) !== 'system') return false;
     const known = this.ifaces.get(iface.name);
     const now = this.netdevs.get(iface.name);
     return now === undefined || (known?.ifindex !== undefined && known.ifindex !== now.ifindex);
@@ -169,9 +177,10 @@ export class Bridge {
   private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
     const { name, type } = iface;
     if (RESERVED_NAMES.has(name)) return `could not create interface ${name}, name is reserved`;
-    if (!IFACE_TYPES.includes(type)) {
+    if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
       return `could not open network device ${name} (interfaces of type "${type}" are not supported)`;
     }
+    this.netdevs.configure?.(name, type, iface.options);
     try {
       const before = this.netdevs.get(name) ?? (await this.netdevs.refresh(name));
       if (type === 'system' && before === undefined) return `could not open network device ${name} (No such device)`;
@@ -180,7 +189,7 @@ export class Bridge {
     }
     try {
       const ofport = iface.isLocal ? undefined : (iface.ofportRequest ?? iface.ofportHint);
-      const port = await this.ofproto.portAdd({ name, type, ofport, isLocal: iface.isLocal });
+      const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, isLocal: iface.isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);

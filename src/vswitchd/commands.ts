@@ -45,7 +45,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('exit',                    '[--cleanup]',      0, 1,        ([option]) => exit(target, option)),
     command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
     command('fdb/show',                'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
-    command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `system@${b.name}\n`).sort().join('')),
+    command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
     command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
     command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),

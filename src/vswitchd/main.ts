@@ -10,22 +10,32 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import { HostNetdevs } from '../dpctl/netdevs.ts';
+import type { DpifProvider } from '../dpif/dpif.ts';
 import { DpifProviders } from '../dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
+import { DATAPATH_PORT_ID } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
+import type { GenlEndpoint } from '../netlink/genl.ts';
 import { type DatapathChoice, hasDatapathFamily, resolveEndpoint } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
-import { openBacker } from '../ofproto/backer.ts';
-import { UnixctlServer } from '../unixctl/unixctl-server.ts';
+import { MemoryNetlink } from '../netlink/transport.ts';
+import { openBacker, openBackerWith } from '../ofproto/backer.ts';
+import { systemScheduler } from '../ofproto/scheduler.ts';
+import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts';
+import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { openLogFile, setLevelsFromString, vlog } from '../util/vlog.ts';
+import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile, unlinkAtExit } from './daemon.ts';
+import { dummyCommands } from './dummy/dummy-commands.ts';
+import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
+import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import { RtnetlinkTable } from './netdev.ts';
 import { type DaemonOptions, dirsOf, parseOptions, UsageError, usage } from './options.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
-import { Vswitchd } from './vswitchd.ts';
+import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
 const log = vlog('vswitchd');
 
@@ -73,6 +83,48 @@ function fail(text: string): number {
   return 1;
 }
 
+/** What is different between a switch of this host and one of dummy devices. */
+interface Parts {
+  readonly switch: Omit<VswitchdOptions, 'database'>;
+  dpctlProvider(): DpifProvider;
+  readonly commands: readonly UnixctlCommand[];
+}
+
+const systemParts = (choice: DatapathChoice): Parts => ({
+  switch: {
+    openProvider: () => readyProvider(choice),
+    openBacker,
+    openNetdevs: () => RtnetlinkTable.open(),
+  },
+  dpctlProvider: () => provider(choice),
+  commands: [],
+});
+
+/** Devices and a datapath in this process, which the switch reaches over a wire in memory, and a clock that can be stopped. */
+async function dummyParts(level: DummyLevel): Promise<Parts> {
+  // The one place where vswitchd reaches into the datapath, and then only if it is asked to have one of its own.
+  const { startEmbedded } = await import('../datapath/embedded.ts');
+  const clock = new WarpClock();
+  setClock(clock);
+  const wire = new MemoryNetlink();
+  const devices = new DummyNetdevs(level);
+  startEmbedded({ transport: wire.open(DATAPATH_PORT_ID), devices });
+  const endpoint: GenlEndpoint = { open: () => wire.open(), peer: DATAPATH_PORT_ID };
+  const dpctlProvider = () => dummyProvider(new DpifNetlinkProvider(async () => endpoint), devices);
+  const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
+  const scheduler = { ...systemScheduler, after: (ms: number, fn: () => void) => clock.after(ms, fn) };
+  return {
+    switch: {
+      datapath: { name: 'ovs-dummy', types: [DUMMY_DPIF_TYPE, ...replaced] },
+      openProvider: async () => dpctlProvider(),
+      openBacker: (from, name, options) => openBackerWith(from, name, options, scheduler),
+      openNetdevs: async () => devices,
+    },
+    dpctlProvider,
+    commands: dummyCommands(devices, clock),
+  };
+}
+
 /** Resolves to the exit status when somebody has told the daemon to exit.  Rejects if it cannot start. */
 async function runDaemon(options: DaemonOptions, rundir: string): Promise<number> {
   handleExit();
@@ -87,17 +139,13 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
   }
   if (options.pidfile !== undefined) makePidfile(options.pidfile, options.overwritePidfile);
 
-  const vswitchd = await Vswitchd.start({
-    database: options.database,
-    openProvider: () => readyProvider(options.datapath),
-    openBacker,
-    openNetdevs: () => RtnetlinkTable.open(),
-  });
+  const parts = options.dummy === undefined ? systemParts(options.datapath) : await dummyParts(options.dummy);
+  const vswitchd = await Vswitchd.start({ database: options.database, ...parts.switch });
   let exit: (cleanup: boolean) => void = () => undefined;
   const told = new Promise<boolean>((resolve) => {
     exit = resolve;
   });
-  const dpctlProviders = new DpifProviders([provider(options.datapath)]);
+  const dpctlProviders = new DpifProviders([parts.dpctlProvider()]);
   const dpctlNetdevs = new HostNetdevs();
   const target = {
     get backer() {
@@ -106,7 +154,7 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
     exit,
   };
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
-  const unixctl = new UnixctlServer(VERSION_TEXT, commands);
+  const unixctl = new UnixctlServer(VERSION_TEXT, [...commands, ...parts.commands]);
   if (options.unixctl !== 'none') {
     mkdirSync(rundir, { recursive: true });
     const path = options.unixctl ?? join(rundir, `${PROGRAM}.${process.pid}.ctl`);

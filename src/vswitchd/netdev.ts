@@ -58,6 +58,14 @@ export interface NetdevTable {
   setMac(name: string, mac: string): Promise<void>;
   setMtu(name: string, mtu: number): Promise<void>;
   stats(name: string): Promise<NetdevStats>;
+  /** Interface types that can be ports; those of the kernel's devices if left out. */
+  readonly types?: readonly string[];
+  /** The type that the port of an interface of `type` has; the same if left out. */
+  openType?(type: string): string;
+  /** Makes the device of an interface, of a table that makes its devices, and applies Interface.options. */
+  configure?(name: string, type: string, options: ReadonlyMap<string, string>): void;
+  /** The interface is gone: so is a device that `configure` made. */
+  release?(name: string): void;
   /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
   watch(onChange: (name: string) => void): () => void;
   close(): void;

@@ -11,6 +11,8 @@ export interface DaemonOptions {
   database: string;
   datapath: DatapathChoice;
   detach: boolean;
+  /** Devices and a datapath that exist in this process only, for tests; undefined: the real ones. */
+  dummy: 'none' | 'system' | 'override' | undefined;
   /** Whether a detached process stays in the directory where it was started. */
   stayInDir: boolean;
   /** Undefined: none. */
@@ -59,10 +61,20 @@ const LONG: Readonly<Record<string, Option>> = {
   'log-file':          { value: 'optional', apply: (o, v, dirs) => { o.logFile = resolve(dirs.log, v ?? `${PROGRAM}.log`); } },
   verbose:             { value: 'optional', apply: (o, v) => { o.verbose.push(v ?? 'any:any:dbg'); } },
   unixctl:             { value: 'required', apply: (o, v, dirs) => { o.unixctl = v === 'none' ? v : resolve(dirs.run, v ?? ''); } },
+  'enable-dummy':      { value: 'optional', apply: (o, v) => { o.dummy = dummyLevel(v); } },
+  // With --enable-dummy there are no system datapaths and no system routes anyway.
+  'disable-system':    { value: 'none',     apply: () => undefined },
+  'disable-system-route': { value: 'none',  apply: () => undefined },
   help:                { value: 'none',     apply: (o) => { o.showHelp = true; } },
   version:             { value: 'none',     apply: (o) => { o.showVersion = true; } },
 };
 const SHORT: Readonly<Record<string, string>> = { v: 'verbose', h: 'help', V: 'version' };
+
+function dummyLevel(text: string | undefined): DaemonOptions['dummy'] {
+  if (text === undefined || text === '') return 'none';
+  if (text === 'system' || text === 'override') return text;
+  throw new UsageError(`${text}: unknown dummy level`);
+}
 
 function datapathChoice(text: string | undefined): DatapathChoice {
   if (text === 'auto' || text === 'kernel' || text === 'emulated') return text;
@@ -75,6 +87,7 @@ export function parseOptions(argv: readonly string[], dirs: Dirs): DaemonOptions
     database: `unix:${join(dirs.run, 'db.sock')}`,
     datapath: 'auto',
     detach: false,
+    dummy: undefined,
     stayInDir: false,
     pidfile: undefined,
     overwritePidfile: false,
@@ -143,6 +156,7 @@ Logging options:
 
 Other options:
   --datapath=WHICH        auto (the default), kernel or emulated
+  --enable-dummy[=LEVEL]  dummy devices and datapath, for tests; LEVEL is system or override
   --unixctl=SOCKET        override default control socket name
   -h, --help              display this help message
   -V, --version           display version information

@@ -43,6 +43,7 @@ export interface InterfaceConfig {
   readonly ofportHint: number | undefined;
   readonly mac: string | undefined;
   readonly mtuRequest: number | undefined;
+  readonly options: ReadonlyMap<string, string>;
 }
 
 export interface PortConfig {
@@ -174,6 +175,7 @@ function readPort(
       ofportHint: portNumber(iface.ofport),
       mac: iface.mac,
       mtuRequest: iface.mtu_request,
+      options: iface.options,
     });
   }
   return {
@@ -223,6 +225,7 @@ function syntheticLocalPort(name: string): PortConfig {
     ofportHint: undefined,
     mac: undefined,
     mtuRequest: undefined,
+    options: new Map(),
   };
   return {
     uuid: undefined,

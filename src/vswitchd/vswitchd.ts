@@ -30,15 +30,22 @@ import { OVS_VERSION, VERSION_TEXT } from './version.ts';
 const log = vlog('bridge');
 const reconfigured = coverage('bridge_reconfigure');
 
-const DATAPATH_NAME = 'ovs-system';
-const DATAPATH_TYPE = 'system';
+/** The datapath that all bridges share, unless it is said otherwise. */
+const SYSTEM_DATAPATH: DatapathKind = { name: 'ovs-system', types: ['system'] };
 const LOCK = 'ovs_vswitchd';
 /** How often to look whether the datapath is still there, or there again. */
 const DATAPATH_CHECK_MS = 1000;
 /** Devices that change together, as when a lab is set up, are looked at together. */
 const NETDEV_DELAY_MS = 30;
 
+export interface DatapathKind {
+  readonly name: string;
+  /** Values of Bridge.datapath_type that mean it. */
+  readonly types: readonly string[];
+}
+
 export interface VswitchdOptions {
+  readonly datapath?: DatapathKind;
   /** "unix:FILE", "tcp:HOST:PORT". */
   readonly database: string;
   openProvider(): Promise<DpifProvider>;
@@ -87,6 +94,7 @@ export class Vswitchd {
   readonly configured: Promise<void>;
   private readonly options: VswitchdOptions;
   private readonly netdevs: NetdevTable;
+  private readonly datapath: DatapathKind;
   private readonly idl: Idl;
   private readonly lag = new LoopLag();
   private readonly bridges = new Map<string, Bridge>();
@@ -107,6 +115,7 @@ export class Vswitchd {
   private constructor(options: VswitchdOptions, netdevs: NetdevTable) {
     this.options = options;
     this.netdevs = netdevs;
+    this.datapath = options.datapath ?? SYSTEM_DATAPATH;
     this.configured = new Promise((resolve) => {
       this.resolveConfigured = resolve;
     });
@@ -215,7 +224,7 @@ export class Vswitchd {
   }
 
   private async apply(config: SwitchConfig): Promise<void> {
-    const wanted = config.bridges.filter((bridge) => bridge.datapathType === DATAPATH_TYPE);
+    const wanted = config.bridges.filter((bridge) => this.datapath.types.includes(bridge.datapathType));
     const names = new Set(wanted.map((bridge) => bridge.name));
     for (const [name, bridge] of this.bridges) {
       if (names.has(name)) continue;
@@ -246,14 +255,14 @@ export class Vswitchd {
     if (this.currentBacker !== undefined) return this.currentBacker;
     try {
       this.provider ??= await this.options.openProvider();
-      this.currentBacker = await this.options.openBacker(this.provider, DATAPATH_NAME, config.backer);
+      this.currentBacker = await this.options.openBacker(this.provider, this.datapath.name, config.backer);
       this.currentBacker.onPortVanished(() => this.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon()));
-      if (this.datapathError !== undefined) log.info(`datapath ${DATAPATH_NAME} is available again`);
+      if (this.datapathError !== undefined) log.info(`datapath ${this.datapath.name} is available again`);
       this.datapathError = undefined;
       this.isSwept = false;
     } catch (error) {
       const why = unavailable(error);
-      if (this.datapathError !== why) log.err(`datapath ${DATAPATH_NAME} is not available (${why}); trying again`);
+      if (this.datapathError !== why) log.err(`datapath ${this.datapath.name} is not available (${why}); trying again`);
       this.datapathError = why;
       this.provider?.close();
       this.provider = undefined;
@@ -265,7 +274,7 @@ export class Vswitchd {
   private async sweep(backer: OfprotoBacker, wanted: ReadonlySet<string>): Promise<void> {
     for (const { name, portNo } of await backer.strayPorts()) {
       if (wanted.has(name)) continue;
-      log.info(`${DATAPATH_NAME}: deleting port ${name}, which no bridge wants`);
+      log.info(`${this.datapath.name}: deleting port ${name}, which no bridge wants`);
       await backer.dpif.portDel(portNo).catch((error: Error) => log.warn(`${name}: ${error.message}`));
     }
   }
@@ -277,10 +286,9 @@ export class Vswitchd {
         bridge.write(txn, config_);
         continue;
       }
-      const why =
-        config_.datapathType === DATAPATH_TYPE
-          ? `datapath ${DATAPATH_NAME} is not available (${this.datapathError})`
-          : `bridge ${config_.name}: datapath_type "${config_.datapathType}" is not supported`;
+      const why = this.datapath.types.includes(config_.datapathType)
+        ? `datapath ${this.datapath.name} is not available (${this.datapathError})`
+        : `bridge ${config_.name}: datapath_type "${config_.datapathType}" is not supported`;
       for (const { uuid } of interfacesOf(config_)) {
         if (uuid !== undefined) txn.update(schema.Interface, uuid, failedColumns(why));
       }
@@ -289,8 +297,8 @@ export class Vswitchd {
     if (root === undefined) return;
     txn.update(schema.Open_vSwitch, root._uuid, {
       cur_cfg: config.nextCfg,
-      iface_types: IFACE_TYPES,
-      datapath_types: [DATAPATH_TYPE],
+      iface_types: this.netdevs.types ?? IFACE_TYPES,
+      datapath_types: this.datapath.types,
       // Whoever started the database may have written these; ovs-ctl does.
       ovs_version: root.ovs_version ?? OVS_VERSION,
       db_version: root.db_version ?? schema.SCHEMA_VERSION,
@@ -320,7 +328,7 @@ export class Vswitchd {
 
   private async loseDatapath(error: NetlinkError): Promise<void> {
     if (this.currentBacker === undefined) return;
-    log.err(`datapath ${DATAPATH_NAME} is gone (${error.text}); its bridges will be set up again when it is back`);
+    log.err(`datapath ${this.datapath.name} is gone (${error.text}); its bridges will be set up again when it is back`);
     await this.closeDatapath(false);
     this.datapathError = unavailable(error);
   }
@@ -330,7 +338,7 @@ export class Vswitchd {
     this.bridges.clear();
     this.currentBacker = undefined;
     this.provider = undefined;
-    await currentBacker?.close(deleteIt).catch((e: Error) => log.warn(`closing ${DATAPATH_NAME}: ${e.message}`));
+    await currentBacker?.close(deleteIt).catch((e: Error) => log.warn(`closing ${this.datapath.name}: ${e.message}`));
     provider?.close();
   }
 

@@ -12,7 +12,7 @@ afterEach(() => setConsole(undefined));
 
 const iface = (name: string, isLocal = false): InterfaceConfig => ({
   ...{ uuid: undefined, name, type: isLocal ? 'internal' : 'system', isLocal },
-  ...{ ofportRequest: undefined, ofportHint: undefined, mac: undefined, mtuRequest: undefined },
+  ...{ ofportRequest: undefined, ofportHint: undefined, mac: undefined, mtuRequest: undefined, options: new Map() },
 });
 const port = (name: string, change: Partial<PortConfig> = {}): PortConfig => ({
   ...{
