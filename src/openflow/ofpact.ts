@@ -53,6 +53,8 @@ export interface OfpactOutputReg {
   readonly kind: 'output_reg';
   readonly src: Subfield;
   readonly maxLen: number;
+  /** 'output_reg2': it came as NXAST_OUTPUT_REG2 and goes out so. */
+  readonly compat?: OfpactCompat;
 }
 export interface OfpactOutputTrunc {
   readonly kind: 'output_trunc';
@@ -75,6 +77,10 @@ export interface OfpactSetField {
   readonly value: MfValue;
   readonly mask: MfValue;
   readonly isLoad: boolean;
+  /** Whether the packet has a tag for sure, noted by a check: OpenFlow 1.1 need not push one. */
+  readonly flowHasVlan?: boolean;
+  /** 'reg_load2': it came as NXAST_REG_LOAD2 and goes out so. */
+  readonly compat?: OfpactCompat;
 }
 export interface OfpactSetVlanVid {
   readonly kind: 'set_vlan_vid';
@@ -119,6 +125,8 @@ export interface OfpactRegMove {
   readonly kind: 'move';
   readonly src: Subfield;
   readonly dst: Subfield;
+  /** 'copy_field': it came as the standard action, or ONF's for OpenFlow 1.3, and goes out so. */
+  readonly compat?: OfpactCompat;
 }
 export interface OfpactStack {
   readonly kind: 'push' | 'pop';

@@ -2,6 +2,7 @@
  * Actions and instructions: decode, encode, print, parse.  Rows of each kind are in the files beside; the loops around them are here.
  * Source: lib/ofp-actions.c, ovs-actions(7).
  */
+import type { MfField } from '../mf-field.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { type OfpNames, parsePort } from '../ofp-names.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';
@@ -13,13 +14,22 @@ import { HEADER_ROWS } from './header.ts';
 import { INSTRUCTION_FORM, INSTRUCTION_ROWS, INSTRUCTIONS, type Instruction, instructionOf } from './instructions.ts';
 import { OUTPUT_ROWS, outputToNamed } from './output.ts';
 import type { ActionRow, DecodeCtx, Decoder, EncodeCtx, FormatCtx, ParseCtx } from './row.ts';
+import { SET_FIELD_ROWS } from './set-field.ts';
+import { SUBFIELD_ROWS } from './subfield.ts';
 import { type OrderError, verifyOrder } from './verify.ts';
 import { ActionWriter, FormIndex } from './wire.ts';
 
 const ROWS = new Map<string, ActionRow<Ofpact>>();
 const FORMS = new FormIndex<Decoder<Ofpact>>();
 const PARSERS = new Map<string, (arg: string, c: ParseCtx) => Ofpact>();
-for (const anyRow of [...OUTPUT_ROWS, ...HEADER_ROWS, ...CONTROL_ROWS, ...INSTRUCTION_ROWS]) {
+for (const anyRow of [
+  ...OUTPUT_ROWS,
+  ...HEADER_ROWS,
+  ...CONTROL_ROWS,
+  ...INSTRUCTION_ROWS,
+  ...SET_FIELD_ROWS,
+  ...SUBFIELD_ROWS,
+]) {
   const r = anyRow as unknown as ActionRow<Ofpact>;
   ROWS.set(r.kind, r);
   for (const d of r.decoders) FORMS.add(d.form, d);
@@ -45,10 +55,11 @@ function decodeList(dv: DataView, c: DecodeCtx): Ofpact[] {
   return list;
 }
 
-function decodeCtx(version: OfVersion, allowsDebug: boolean): DecodeCtx {
+function decodeCtx(version: OfVersion, o: DecodeOptions): DecodeCtx {
   const ctx: DecodeCtx = {
     version,
-    allowsDebug,
+    allowsDebug: o.allowsDebug ?? false,
+    isTlvMapped: o.isTlvMapped,
     nested(dv, outer) {
       const list = decodeList(dv, ctx);
       const e = verifyOrder(list, version, ['apply_actions'], outer === 'clone' ? undefined : outer);
@@ -64,6 +75,8 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 export interface DecodeOptions {
   /** Whether debug_recirc and debug_slow are taken. */
   readonly allowsDebug?: boolean;
+  /** Whether the TLV table has a tun_metadata field; without, all are taken, as a tool does. */
+  readonly isTlvMapped?: (field: MfField) => boolean;
 }
 
 /** Actions in their wire form of `version`.  Throws OfpError. */
@@ -73,7 +86,7 @@ export function decodeActions(version: OfVersion, bytes: Uint8Array, o: DecodeOp
 
 function decodeChecked(version: OfVersion, bytes: Uint8Array, allowed: readonly Instruction[], o: DecodeOptions) {
   if (bytes.length % 8 !== 0) throw new OfpError(OFPERR.OFPBRC_BAD_LEN);
-  const list = decodeList(viewOf(bytes), decodeCtx(version, o.allowsDebug ?? false));
+  const list = decodeList(viewOf(bytes), decodeCtx(version, o));
   const e = verifyOrder(list, version, allowed);
   if (e !== undefined) throw toOfpError(e);
   return list;
@@ -101,7 +114,7 @@ export function decodeInstructions(version: OfVersion, bytes: Uint8Array, o: Dec
     at += size;
   }
 
-  const ctx = decodeCtx(version, o.allowsDebug ?? false);
+  const ctx = decodeCtx(version, o);
   const body = (v: DataView): DataView => new DataView(v.buffer, v.byteOffset + 8, v.byteLength - 8);
   const list: Ofpact[] = [];
   for (const name of INSTRUCTIONS) {

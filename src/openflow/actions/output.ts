@@ -2,6 +2,8 @@
  * Actions that send a packet somewhere: output, output(port=,max_len=), group, controller, enqueue, and the choice of queues.
  * Source: OpenFlow 1.0.2 5.2.4, 1.5.1 7.2.6.1, include/openflow/nicira-ext.h, ovs-actions(7).
  */
+import type { Subfield } from '../mf-field.ts';
+import { parseSubfield } from '../mf-subfield.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { formatPort, parsePort, portFromOfp11, portToOfp11 } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
@@ -60,6 +62,16 @@ function parseTrunc(arg: string, c: ParseCtx): OfpactOutputTrunc {
   return { kind: 'output_trunc', port, maxLen };
 }
 
+/** A subfield, if that is what `text` is. */
+function subfieldOf(text: string): Subfield | undefined {
+  try {
+    return parseSubfield(text);
+  } catch (error) {
+    if (error instanceof OfpTextError) return undefined; // It is no port either: the caller says so.
+    throw error;
+  }
+}
+
 const output = row<OfpactOutput>({
   kind: 'output',
   decoders: [
@@ -86,7 +98,11 @@ const output = row<OfpactOutput>({
     output(arg, c): Ofpact {
       if (arg.includes('port') && arg.includes('max_len')) return parseTrunc(arg, c);
       const port = parsePort(arg, c.names.ports);
-      if (port === undefined) throw new OfpTextError(`${arg}: output to unknown port`);
+      if (port === undefined) {
+        const src = subfieldOf(arg);
+        if (src !== undefined) return { kind: 'output_reg', src, maxLen: 0xffff };
+        throw new OfpTextError(`${arg}: output to unknown port`);
+      }
       return { kind: 'output', port, maxLen: port === OFPP.CONTROLLER ? 0xffff : 0 };
     },
   },

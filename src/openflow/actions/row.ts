@@ -4,6 +4,7 @@
  * Rows do not know each other: an action that holds others gets the loops through the context that it is given.
  * Source: lib/ofp-actions.c.
  */
+import type { MfField } from '../mf-field.ts';
 import type { OfVersion } from '../ofp-errors.ts';
 import type { OfpNames } from '../ofp-names.ts';
 import type { Ofpact, OfpactKind } from '../ofpact.ts';
@@ -13,6 +14,8 @@ export interface DecodeCtx {
   readonly version: OfVersion;
   /** Whether debug_recirc and debug_slow are taken, as by a switch with --enable-dummy. */
   readonly allowsDebug: boolean;
+  /** Whether the switch's TLV table has a tun_metadata field; undefined: there is no table to ask, as in a tool. */
+  readonly isTlvMapped?: ((field: MfField) => boolean) | undefined;
   /** Actions inside of `outer`.  Throws OfpError. */
   nested(dv: DataView, outer: OfpactKind): Ofpact[];
 }

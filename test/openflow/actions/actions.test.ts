@@ -53,6 +53,35 @@ const TEXTS: readonly (readonly [string, string])[] = [
   ['note:1122', 'note:11.22'],
   ['clone(output:1,clone(2)),exit,ct_clear', 'clone(output:1,clone(output:2)),exit,ct_clear'],
   ['group:9', 'group:9'],
+  ['set_field:1->reg0,set_field:0x10/0xf0->metadata', 'set_field:0x1->reg0,set_field:0x10/0xf0->metadata'],
+  ['set_field:1.2.3.4->ip_src,set_field:9->nw_ttl', 'set_field:1.2.3.4->ip_src,set_field:9->nw_ttl'],
+  ['set_field:00:00:00:00:00:05/01:00:00:00:00:ff->eth_dst', 'set_field:00:00:00:00:00:05/01:00:00:00:00:ff->eth_dst'],
+  ['set_field:10.0.0.0/8->tun_src', 'set_field:10.0.0.0/8->tun_src'],
+  ['set_field:1::2->tun_ipv6_dst,set_field:3->in_port', 'set_field:1::2->tun_ipv6_dst,set_field:3->in_port'],
+  [
+    'set_field:oam->tun_flags,set_field:0x1234->tun_metadata5',
+    'set_field:oam->tun_flags,set_field:0x1234->tun_metadata5',
+  ],
+  ['set_field:7->eth_type', ''],
+  ['set_field:5->tcp_dst,set_field:2->nw_ecn', 'set_field:5->tcp_dst,set_field:2->nw_ecn'],
+  ['set_field:0x1005->vlan_tci,set_field:3->ip_dscp', 'set_field:0x1005->vlan_tci,set_field:3->ip_dscp'],
+  [
+    'load:5->reg3[4..7],load:0x10->NXM_NX_XXREG0[60..100]',
+    'load:0x5->NXM_NX_REG3[4..7],load:0x10->NXM_NX_XXREG0[60..100]',
+  ],
+  ['load:0x10->reg0[0..3]', ''],
+  ['load:-1->xxreg1[]', 'load:0xffffffffffffffff->NXM_NX_XXREG1[0..63],load:0->NXM_NX_XXREG1[64..127]'],
+  [
+    'move:reg0[1..3]->NXM_NX_REG2[5..7],move:eth_src->xreg1[0..47]',
+    'move:NXM_NX_REG0[1..3]->NXM_NX_REG2[5..7],move:NXM_OF_ETH_SRC[]->OXM_OF_PKT_REG1[0..47]',
+  ],
+  ['move:reg0->metadata', ''],
+  ['push:reg0[3],pop:xxreg2', 'push:NXM_NX_REG0[3],pop:NXM_NX_XXREG2[]'],
+  ['push:nsh_c1,pop:NXM_NX_TUN_METADATA1[0..7]', 'push:NXOXM_NSH_C1[],pop:NXM_NX_TUN_METADATA1[0..7]'],
+  ['output:reg1[0..15],output:tun_erspan_idx', 'output:NXM_NX_REG1[0..15],output:NXOXM_ET_ERSPAN_IDX[]'],
+  ['check_pkt_larger(0x64)->reg0[3]', 'check_pkt_larger(100)->NXM_NX_REG0[3]'],
+  ['check_pkt_larger(100)->reg0', ''],
+  ['delete_field:tun_metadata3', 'delete_field:tun_metadata3'],
   ['drop', 'drop'],
   [
     'write_actions(group:1,output:2),write_metadata:1/3,goto_table:5',
@@ -102,7 +131,7 @@ describe('text', () => {
     for (const [text, printed] of TEXTS) {
       const stock = stockText(text);
       if (printed === '') expect(stock, text).toBe('');
-      else if (stock !== '' && !/load:|set_field:/.test(stock)) {
+      else if (stock !== '') {
         // It sends the flow through a message of some version first.
         expect([printed, ...sentAndRead(text)], text).toContain(stock);
         compared++;
@@ -149,9 +178,8 @@ describe('wire', () => {
       try {
         list = decodeInstructions(version, bytes);
       } catch (error) {
-        // set_field and reg_load, which some become in this version, are decoded by another file.
         // OpenFlow 1.0 says goto_table as resubmit, which must not follow write_metadata.
-        expect((error as OfpError).code).toMatch(/^OFPBAC_(BAD_(VENDOR_)?TYPE|UNSUPPORTED_ORDER)$/);
+        expect((error as OfpError).code).toBe('OFPBAC_UNSUPPORTED_ORDER');
         continue;
       }
       expect(hex(encodeInstructions(list, version)), text).toBe(hex(bytes));
@@ -172,7 +200,7 @@ describe('wire', () => {
         expect(stock[i]).toMatch(/^actions=.*$/);
         expect(stock[i]).not.toContain('\n');
         const line = ourLines(version, b, false);
-        if (!/^OFPBAC_BAD_(VENDOR_)?TYPE$/.test(line)) expect(stock[i]).toBe(line);
+        expect(stock[i]).toBe(line);
       }
     },
   );
@@ -192,8 +220,10 @@ describe('wire', () => {
           return c;
         }),
     );
-    const stock = stockLines(version, inputs).map((block) => block.split('\n')[0]);
-    expect(inputs.map((b) => ourLines(version, b, false))).toEqual(stock);
+    // Of an unknown field the stock tool says "bad length" if its hash table has another in the same place.
+    const same = (line: string | undefined): string | undefined => line?.replace('BAD_SET_LEN', 'BAD_SET_TYPE');
+    const stock = stockLines(version, inputs).map((block) => same(block.split('\n')[0]));
+    expect(inputs.map((b) => same(ourLines(version, b, false)))).toEqual(stock);
   });
 });
 
