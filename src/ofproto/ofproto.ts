@@ -5,14 +5,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
+import { miniFromFlow } from '../flow/minimatch.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
+import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, type XPort } from './bundle.ts';
 import { MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
-import { FlowTable, newDefaultRule, type Rule } from './rules.ts';
+import { FlowTables } from './tables/flow-tables.ts';
+import { newFlowMod } from './tables/new-flow-mod.ts';
+import { Rule } from './tables/rule.ts';
 import type { XBridge } from './xbridge.ts';
 
 const log = vlog('ofproto_dpif');
@@ -54,7 +58,9 @@ const TYPES: ReadonlySet<string> = new Set(['system', 'internal', 'tap', '', 'du
 export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
   readonly uuid: Uint8Array = randomBytes(16);
-  readonly table: FlowTable;
+  readonly tables: FlowTables;
+  /** What a packet gets that no rule matches: it is dropped, as there is no controller that wants it. */
+  private readonly miss = newMissRule();
   readonly macs = new MacTable<Bundle>();
   private readonly backer: SwitchBacker;
   private readonly byName = new Map<string, SwitchPort>();
@@ -66,8 +72,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   constructor(name: string, backer: SwitchBacker) {
     this.name = name;
     this.backer = backer;
-    this.table = new FlowTable(() => backer.revalidate());
-    this.table.add(newDefaultRule());
+    this.tables = new FlowTables(() => backer.revalidate());
+    // What a bridge without a controller begins with.
+    this.tables.apply(newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }));
   }
 
   get ports(): ReadonlyMap<string, Ofport> {
@@ -82,8 +89,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   xport(ofport: number): XPort | undefined {
     return this.byNumber.get(ofport);
   }
-  lookupRule(_table: number, flow: FlowKey, wc: FlowMask): Rule {
-    return this.table.lookup(flow, wc);
+  lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule {
+    return this.tables.lookup(table, flow, wc) ?? this.miss;
   }
   upcallPid(ofport: number): number {
     return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort);
@@ -239,8 +246,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.run();
   }
 
-  /** Ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
+  /** Removes rules whose time is up, ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
   run(): void {
+    this.tables.expire(monotonicMs());
     this.macs.run();
     if (!this.macs.needRevalidate) return;
     this.macs.needRevalidate = false;
@@ -258,6 +266,21 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.backer.changed(this, true);
   }
 }
+
+const newMissRule = (): Rule =>
+  new Rule({
+    table: 0,
+    match: miniFromFlow(newFlow(), newFlow()),
+    priority: 0,
+    cookie: 0n,
+    actions: [],
+    flags: 0,
+    idleTimeout: 0,
+    hardTimeout: 0,
+    importance: 0,
+    isHidden: true,
+    createdMs: monotonicMs(),
+  });
 
 /** "aa:bb:cc:dd:ee:ff" of a 48-bit number. */
 export const formatMac = (mac: number): string => (mac.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');

@@ -4,7 +4,7 @@
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { Bundle, XPort } from './bundle.ts';
 import type { MacTable } from './mac-learning.ts';
-import type { Rule } from './rules.ts';
+import type { Rule } from './tables/rule.ts';
 
 /** A bridge as translation sees it. */
 export interface XBridge {
@@ -17,6 +17,8 @@ export interface XBridge {
   /** By rising OpenFlow number. */
   readonly xports: Iterable<XPort>;
   xport(ofport: number): XPort | undefined;
+  /** The other end of a patch port, and its bridge: such ports have no number in the datapath.  Undefined for other ports. */
+  peerOf?(port: XPort): { readonly bridge: XBridge; readonly port: XPort } | undefined;
   /** The rule of flow table `table` for a packet. */
   lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule;
   /** Netlink port that packets of port `ofport` are sent up to. */

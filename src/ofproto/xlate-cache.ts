@@ -4,7 +4,7 @@
  * Source: ofproto/ofproto-dpif-xlate-cache.h.
  */
 import type { Bundle } from './bundle.ts';
-import type { Rule } from './rules.ts';
+import type { Rule } from './tables/rule.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 
 type Entry =

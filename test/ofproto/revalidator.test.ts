@@ -15,7 +15,7 @@ describe('revalidation', () => {
     await rig.scheduler.advance(5000);
     rig.dpif.hit(rig.dpif.only, 10);
     await rig.scheduler.advance(600);
-    const [rule] = rig.br.table;
+    const [rule] = rig.br.tables.rules();
     expect([rule?.nPackets, rule?.nBytes]).toEqual([11n, 1060n]);
     expect(rig.br.fdb()[0]?.ageSec).toBeLessThanOrEqual(1);
   });

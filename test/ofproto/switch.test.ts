@@ -3,14 +3,13 @@ import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
 import { encodeCookie } from '../../src/odp/user-action-cookie.ts';
-import { catchAll } from '../../src/ofproto/classifier.ts';
 import { filterAttrs } from '../../src/ofproto/nest.ts';
-import { output, Rule } from '../../src/ofproto/rules.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { arpRequest, BROADCAST, MAC_A, MAC_B, missOf, tag, udp } from './fakes.ts';
 import { actionsText } from './nests.ts';
 import { bundle, type Rig, withRig } from './rig.ts';
+import { addFlow, catchAll, output } from './support/rules.ts';
 
 let rig: Rig;
 withRig((r) => {
@@ -100,7 +99,7 @@ describe('upcalls', () => {
     expect(rig.dpif.operated.length).toBe(1);
     expect(rig.dpif.last.map((op) => op.type)).toEqual(['put', ...Array(64).fill('execute')]);
     expect((readCoverage('xlate_actions') ?? 0) - before).toBe(1);
-    const [rule] = rig.br.table;
+    const [rule] = rig.br.tables.rules();
     expect([rule?.nPackets, rule?.nBytes]).toEqual([64n, 3840n]);
   });
 
@@ -191,7 +190,7 @@ describe('slow path', () => {
     await rig.dpif.upcall(again, again);
     expect(rig.dpif.last.map((op) => op.type)).toEqual(['execute', 'execute']);
     // Those packets are counted by their flow.
-    const [rule] = rig.br.table;
+    const [rule] = rig.br.tables.rules();
     expect(rule?.nPackets).toBe(1n);
     await rig.scheduler.advance(600);
     expect(rig.dpif.flows.size).toBe(1);
@@ -206,7 +205,7 @@ describe('slow path', () => {
 
   it('executes lists that fit no flow in parts', async () => {
     const actions = Array.from({ length: 9000 }, (_, i) => output(i % 2 === 0 ? 2 : 3));
-    rig.br.table.add(new Rule({ priority: 1, match: catchAll(), actions }));
+    addFlow(rig.br.tables, { priority: 1, match: catchAll(), actions });
     await rig.dpif.upcall(missOf(udp(2, MAC_A, MAC_B)));
     const [put, ...executions] = rig.dpif.last;
     expect(put?.type === 'put' && formatOdpActions(put.actions)).toBe('userspace(pid=4294967295,slow_path(action))');

@@ -2,19 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
-import { catchAll } from '../../src/ofproto/classifier.ts';
 import { MacTable } from '../../src/ofproto/mac-learning.ts';
-import { output, Rule } from '../../src/ofproto/rules.ts';
 import type { XBridge } from '../../src/ofproto/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate-ctx.ts';
 import { MF } from '../../src/openflow/mf-fields.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { MAC_A, MAC_B, tag, udp } from './fakes.ts';
+import { catchAll, newRule, output } from './support/rules.ts';
 
 /** Translates a UDP packet of port 1 through tables of one rule each; ports n have datapath port n + 1. */
 function translate(tables: readonly (readonly Ofpact[])[], packet = udp(2, MAC_A, MAC_B)) {
-  const rules = tables.map((actions) => new Rule({ priority: 0, match: catchAll(), actions }));
+  const rules = tables.map((actions) => newRule({ priority: 0, match: catchAll(), actions }));
   const ports = [1, 2, 3].map((n) => ({
     name: `p${n}`,
     type: 'system',
@@ -30,7 +29,7 @@ function translate(tables: readonly (readonly Ofpact[])[], packet = udp(2, MAC_A
     bundles: [],
     xports: ports,
     xport: (n) => ports.find((p) => p.ofport === n),
-    lookupRule: (table) => rules[table] ?? new Rule({ priority: 0, match: catchAll(), actions: [] }),
+    lookupRule: (table) => rules[table] ?? newRule({ priority: 0, match: catchAll(), actions: [] }),
     upcallPid: () => 0,
     learn: () => {},
   };

@@ -2,17 +2,18 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FIELD, type FieldName, FLOW_WORDS, VLAN_CFI } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { makeMatch } from '../../src/ofproto/classifier.ts';
-import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { VlanMode } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/packet-fields.ts';
-import { type OfpAct, output, Rule } from '../../src/ofproto/rules.ts';
+import { newFlowMod } from '../../src/ofproto/tables/new-flow-mod.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate-ctx.ts';
+import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
+import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { BROADCAST, keyOf, MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { actionsText, throughNest } from './nests.ts';
+import { addFlow, makeMatch, output } from './support/rules.ts';
 
 class Alone implements SwitchBacker {
   revalidations = 0;
@@ -80,8 +81,8 @@ describe('output', () => {
   beforeEach(async () => {
     sw = await makeSwitch([PLAIN, PLAIN, PLAIN]);
   });
-  const acting = (...actions: OfpAct[]) => {
-    sw.table.add(new Rule({ priority: 9, match: matchOn({}), actions }));
+  const acting = (...actions: Ofpact[]) => {
+    addFlow(sw.tables, { priority: 9, match: matchOn({}), actions });
     return translate(sw, udp(2, MAC_A, MAC_B));
   };
 
@@ -120,14 +121,14 @@ describe('output', () => {
   });
 
   it('takes the rule of highest priority, and drops what none matches', () => {
-    sw.table.clear();
+    sw.tables.apply(newFlowMod('DELETE'));
     expect(translate(sw, udp(2, MAC_A, MAC_B)).text).toBe('drop');
-    sw.table.add(new Rule({ priority: 1, match: matchOn({ ethType: 0x0800 }), actions: [output(2)] }));
-    sw.table.add(new Rule({ priority: 2, match: matchOn({ inPort: 1 }), actions: [output(3)] }));
+    addFlow(sw.tables, { priority: 1, match: matchOn({ ethType: 0x0800 }), actions: [output(2)] });
+    addFlow(sw.tables, { priority: 2, match: matchOn({ inPort: 1 }), actions: [output(3)] });
     expect(translate(sw, udp(2, MAC_A, MAC_B)).text).toBe('4');
     expect(translate(sw, udp(4, MAC_A, MAC_B)).text).toBe('3');
-    expect(sw.table.removeStrictly(matchOn({ inPort: 1 }), 2)).toBe(true);
-    expect(sw.table.removeStrictly(matchOn({ inPort: 1 }), 2)).toBe(false);
+    sw.tables.apply(newFlowMod('DELETE_STRICT', { match: matchOn({ inPort: 1 }), priority: 2 }));
+    expect(sw.tables.size).toBe(1);
     expect(translate(sw, udp(2, MAC_A, MAC_B)).text).toBe('3');
   });
 });
@@ -174,15 +175,16 @@ describe('wildcards', () => {
 
   it('of rules: what the tables that were tried look at, and nothing that the packet has not got', async () => {
     const sw = await makeSwitch([PLAIN, PLAIN]);
-    sw.table.clear();
+    sw.tables.apply(newFlowMod('DELETE'));
     const rule = (priority: number, values: Parameters<typeof matchOn>[0]) =>
-      sw.table.add(new Rule({ priority, match: matchOn(values), actions: [output(2)] }));
+      addFlow(sw.tables, { priority, match: matchOn(values), actions: [output(2)] });
     rule(30, { ethType: 0x0800, nwProto: 6, tpDst: 80 });
     rule(20, { ethType: 0x0800, nwDst: 0x0a000002 });
     rule(10, { skbMark: 1 });
-    expect(matched(translate(sw, udp(2, MAC_A, MAC_B)).wc)).toBe(`${META} ethType nwProto nwFrag nwDst tpDst`);
+    // That it is not TCP is known before ports are looked at.
+    expect(matched(translate(sw, udp(2, MAC_A, MAC_B)).wc)).toBe(`${META} ethType nwProto nwFrag nwDst`);
     const arp = keyOf({ inPort: 2, ethSrc: MAC_A, ethDst: BROADCAST, ethType: 0x0806, nwProto: 1 });
-    expect(matched(translate(sw, arp).wc)).toBe('recircId inPort skbMark ethType nwProto nwDst');
+    expect(matched(translate(sw, arp).wc)).toBe('recircId inPort skbMark ethType');
   });
 });
 
@@ -244,7 +246,7 @@ const rules = fc
     const exact = (values: Partial<Record<FieldName, number | string>>) => {
       const match = matchOn(values);
       for (let i = 0; i < FLOW_WORDS; i++) {
-        key[i]! |= match.key[i]!;
+        key[i]! |= match.flow[i]!;
         m[i]! |= match.mask[i]!;
       }
     };
@@ -286,7 +288,7 @@ describe('megaflows', () => {
         fc.array(packets, { minLength: 2, maxLength: 24 }),
         async (portSpecs, ruleSpecs, learned, flows) => {
           const sw = await makeSwitch(portSpecs);
-          for (const r of ruleSpecs) sw.table.add(new Rule(r));
+          for (const r of ruleSpecs) addFlow(sw.tables, r);
           for (const [mac, vlan, port] of learned) {
             const bundle = sw.xport(port)?.bundle;
             if (bundle !== undefined) sw.learn(Number.parseInt(mac.replaceAll(':', ''), 16), vlan, bundle);
@@ -319,7 +321,7 @@ describe('megaflows', () => {
         fc.array(packets, { minLength: 1, maxLength: 8 }),
         async (portSpecs, ruleSpecs, flows) => {
           const sw = await makeSwitch(portSpecs);
-          for (const r of ruleSpecs) sw.table.add(new Rule(r));
+          for (const r of ruleSpecs) addFlow(sw.tables, r);
           for (const p of flows) {
             const { wc } = translate(sw, p);
             expect(hasExtraBits(throughNest(p, wc), wc)).toBe(false);

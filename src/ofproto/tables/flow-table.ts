@@ -2,6 +2,7 @@
  * One flow table: its classifier, its limits and what it counts.  `flow-tables.ts` has all of a switch's and changes them.
  * Source: ofproto/ofproto-provider.h (struct oftable).
  */
+import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { Classifier } from '../classifier/classifier.ts';
 import { type EvictionField, EvictionGroups } from './eviction.ts';
@@ -9,6 +10,9 @@ import type { Rule } from './rule.ts';
 
 /** What a packet meets that no rule of a table matches. */
 export type MissConfig = 'default' | 'controller' | 'continue' | 'drop';
+
+/** Fields that have prefix tries unless Flow_Table.prefixes says otherwise. */
+const DEFAULT_PREFIXES = [FIELD.nwDst, FIELD.nwSrc];
 
 export class FlowTable {
   readonly number: number;
@@ -26,6 +30,7 @@ export class FlowTable {
 
   constructor(number: number) {
     this.number = number;
+    this.classifier.setPrefixFields(DEFAULT_PREFIXES);
   }
 
   lookup(flow: FlowKey, version: number, wc: FlowMask | undefined): Rule | undefined {

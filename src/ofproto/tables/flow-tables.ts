@@ -8,6 +8,7 @@
  * What changed is told to the listener after `commit`, in the order in which it was done.
  * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
  */
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { miniFromFlow } from '../../flow/minimatch.ts';
 import { FLOW_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
@@ -59,6 +60,20 @@ export class FlowTables {
 
   get size(): number {
     return this.tables.reduce((sum, t) => sum + t.nFlows, 0);
+  }
+
+  /** The rules that look-ups see, by table. */
+  *rules(): Iterable<Rule> {
+    for (const table of this.tables) {
+      for (const rule of table.classifier) {
+        if (rule.addedIn <= this.version && this.version < rule.removedIn) yield rule;
+      }
+    }
+  }
+
+  /** The rule of table `n` for a packet, undefined if none matches; adds what it looked at to `wc`. */
+  lookup(n: number, flow: FlowKey, wc: FlowMask | undefined): Rule | undefined {
+    return this.tables[n]?.lookup(flow, this.version, wc);
   }
 
   /** Begins a transaction; an Error if another is under way. */
@@ -247,7 +262,7 @@ export class FlowTransaction {
       priority,
       // Without a cookie of its own, an addition keeps that of the flow in its place.
       cookie: old !== undefined && fm.newCookie === UNKNOWN64 ? old.cookie : fm.newCookie,
-      ofpacts,
+      actions: ofpacts,
       flags,
       idleTimeout,
       hardTimeout,
@@ -287,7 +302,7 @@ export class FlowTransaction {
         match,
         priority,
         cookie,
-        ofpacts: fm.ofpacts,
+        actions: fm.ofpacts,
         flags,
         idleTimeout,
         hardTimeout,

@@ -17,7 +17,7 @@ export interface RuleSpec {
   readonly match: Minimatch;
   readonly priority: number;
   readonly cookie: bigint;
-  readonly ofpacts: readonly Ofpact[];
+  readonly actions: readonly Ofpact[];
   /** FLOW_FLAG bits; those that do not belong to STATE are dropped. */
   readonly flags: number;
   /** Seconds; 0 is none. */
@@ -29,8 +29,8 @@ export interface RuleSpec {
 }
 
 /** The conjunctions that actions make a rule part of; undefined if they are no conjunction actions. */
-function conjunctionsOf(ofpacts: readonly Ofpact[]): readonly ConjunctionClause[] | undefined {
-  const clauses = ofpacts.flatMap((a) => (a.kind === 'conjunction' ? [a] : []));
+function conjunctionsOf(actions: readonly Ofpact[]): readonly ConjunctionClause[] | undefined {
+  const clauses = actions.flatMap((a) => (a.kind === 'conjunction' ? [a] : []));
   return clauses.length === 0 ? undefined : clauses;
 }
 
@@ -39,7 +39,7 @@ export class Rule implements ClassifierRule {
   readonly match: Minimatch;
   readonly priority: number;
   readonly cookie: bigint;
-  readonly ofpacts: readonly Ofpact[];
+  readonly actions: readonly Ofpact[];
   readonly conjunctions: readonly ConjunctionClause[] | undefined;
   readonly flags: number;
   /** A rule that sees FIN may lower its timeouts. */
@@ -65,8 +65,8 @@ export class Rule implements ClassifierRule {
     this.match = spec.match;
     this.priority = spec.priority;
     this.cookie = spec.cookie;
-    this.ofpacts = spec.ofpacts;
-    this.conjunctions = conjunctionsOf(spec.ofpacts);
+    this.actions = spec.actions;
+    this.conjunctions = conjunctionsOf(spec.actions);
     this.flags = spec.flags & FLOW_FLAG_STATE;
     this.idleTimeout = spec.idleTimeout;
     this.hardTimeout = spec.hardTimeout;
@@ -117,8 +117,8 @@ export class Rule implements ClassifierRule {
   /** Whether the actions, those nested in them too, send to a port and to a group; OFPP.NONE and OFPG.ANY ask for none. */
   sendsTo(port: number, group: number): boolean {
     return (
-      (port === OFPP.NONE || someAction(this.ofpacts, (a) => isOutputTo(a, port))) &&
-      (group === OFPG.ANY || someAction(this.ofpacts, (a) => a.kind === 'group' && a.groupId === group))
+      (port === OFPP.NONE || someAction(this.actions, (a) => isOutputTo(a, port))) &&
+      (group === OFPG.ANY || someAction(this.actions, (a) => a.kind === 'group' && a.groupId === group))
     );
   }
 }
@@ -137,6 +137,6 @@ function isOutputTo(a: Ofpact, port: number): boolean {
 }
 
 /** Whether `is` holds for an action of the list, or for one nested in it. */
-export function someAction(ofpacts: readonly Ofpact[], is: (a: Ofpact) => boolean): boolean {
-  return ofpacts.some((a) => is(a) || ('actions' in a && someAction(a.actions, is)));
+export function someAction(actions: readonly Ofpact[], is: (a: Ofpact) => boolean): boolean {
+  return actions.some((a) => is(a) || ('actions' in a && someAction(a.actions, is)));
 }

@@ -146,7 +146,7 @@ describe('classifier', () => {
           }
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 120 },
     );
   });
 
@@ -171,7 +171,7 @@ describe('classifier', () => {
         }
         expect(c.nSubtables).toBe(0);
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -3,18 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { newFlow, setField } from '../../../src/flow/flow-key.ts';
 import { FlowTables, OFPRR, type RuleChange, TBL_INTERNAL } from '../../../src/ofproto/tables/flow-tables.ts';
+import { newFlowMod } from '../../../src/ofproto/tables/new-flow-mod.ts';
 import type { Rule } from '../../../src/ofproto/tables/rule.ts';
-import {
-  FLOW_FLAG,
-  type FlowMod,
-  OFPFC,
-  OFPG,
-  OFPTT_ALL,
-  UNKNOWN32,
-  UNKNOWN64,
-} from '../../../src/openflow/messages/flow-types.ts';
+import { FLOW_FLAG, type FlowMod, type OFPFC, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
-import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 
 const out = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
@@ -35,25 +27,7 @@ function matchOf(port?: number, type?: number) {
 
 function flowMod(command: keyof typeof OFPFC, more: Partial<FlowMod> & { port?: number; type?: number } = {}): FlowMod {
   const { port, type, ...rest } = more;
-  return {
-    match: matchOf(port, type),
-    priority: 100,
-    cookie: 0n,
-    cookieMask: 0n,
-    newCookie: command === 'ADD' ? 0n : UNKNOWN64,
-    modifyCookie: false,
-    tableId: command.startsWith('DELETE') ? OFPTT_ALL : 0,
-    command: OFPFC[command],
-    idleTimeout: 0,
-    hardTimeout: 0,
-    bufferId: UNKNOWN32,
-    outPort: OFPP.NONE,
-    outGroup: OFPG.ANY,
-    flags: 0,
-    importance: 0,
-    ofpacts: [],
-    ...rest,
-  };
+  return newFlowMod(command, { match: matchOf(port, type), priority: 100, ...rest });
 }
 
 function newTables() {
@@ -74,7 +48,7 @@ const dump = (tables: FlowTables): string[] =>
     .flatMap((t) => [...t.classifier])
     .filter((r) => r.addedIn <= tables.version && tables.version < r.removedIn)
     .map(
-      (r) => `${r.table} ${r.match.mask.id} ${r.match.values} ${r.priority} ${r.cookie} ${JSON.stringify(r.ofpacts)}`,
+      (r) => `${r.table} ${r.match.mask.id} ${r.match.values} ${r.priority} ${r.cookie} ${JSON.stringify(r.actions)}`,
     )
     .sort();
 
@@ -93,14 +67,14 @@ describe('flow tables', () => {
     tables.apply(flowMod('ADD', { port: 1, ofpacts: [out(2)], newCookie: 7n }));
     lookup(1)?.credit(3n, 180n, lookup(1)?.usedMs ?? 0);
     tables.apply(flowMod('ADD', { port: 1, ofpacts: [out(3)], newCookie: 8n }));
-    expect(lookup(1)).toMatchObject({ nPackets: 3n, nBytes: 180n, cookie: 8n, ofpacts: [out(3)] });
+    expect(lookup(1)).toMatchObject({ nPackets: 3n, nBytes: 180n, cookie: 8n, actions: [out(3)] });
     // A packet that was sent before the flow changed, and is counted after: the flow has it.
     const old = lookup(1) as Rule;
     tables.apply(flowMod('ADD', { port: 1, ofpacts: [out(3)], newCookie: 8n }));
     old.credit(1n, 60n, 0);
     expect(lookup(1)).toMatchObject({ nPackets: 4n, nBytes: 240n });
     tables.apply(flowMod('ADD', { port: 1, ofpacts: [out(4)], flags: FLOW_FLAG.RESET_COUNTS }));
-    expect(lookup(1)).toMatchObject({ nPackets: 0n, ofpacts: [out(4)] });
+    expect(lookup(1)).toMatchObject({ nPackets: 0n, actions: [out(4)] });
     expect(tables.size).toBe(1);
     expect(changes.map((c) => c.kind)).toEqual(['added', 'replaced', 'replaced', 'replaced']);
   });
@@ -110,18 +84,18 @@ describe('flow tables', () => {
     tables.apply(flowMod('ADD', { port: 1, type: 0x800, ofpacts: [out(2)], newCookie: 1n, idleTimeout: 9 }));
     tables.apply(flowMod('ADD', { port: 1, type: 0x806, ofpacts: [out(2)], newCookie: 2n, priority: 5 }));
     tables.apply(flowMod('MODIFY', { port: 1, ofpacts: [out(3)] }));
-    expect(lookup(1, 0x800)).toMatchObject({ ofpacts: [out(3)], cookie: 1n, idleTimeout: 9 });
-    expect(lookup(1, 0x806)?.ofpacts).toEqual([out(3)]);
+    expect(lookup(1, 0x800)).toMatchObject({ actions: [out(3)], cookie: 1n, idleTimeout: 9 });
+    expect(lookup(1, 0x806)?.actions).toEqual([out(3)]);
     tables.apply(flowMod('MODIFY', { port: 1, ofpacts: [out(4)], cookie: 2n, cookieMask: UNKNOWN64 }));
-    expect(lookup(1, 0x800)?.ofpacts).toEqual([out(3)]);
-    expect(lookup(1, 0x806)?.ofpacts).toEqual([out(4)]);
+    expect(lookup(1, 0x800)?.actions).toEqual([out(3)]);
+    expect(lookup(1, 0x806)?.actions).toEqual([out(4)]);
     tables.apply(flowMod('MODIFY_STRICT', { port: 1, type: 0x806, priority: 6, ofpacts: [out(5)] }));
-    expect(lookup(1, 0x806)?.ofpacts).toEqual([out(4)]);
+    expect(lookup(1, 0x806)?.actions).toEqual([out(4)]);
     tables.apply(flowMod('MODIFY_STRICT', { port: 1, type: 0x806, priority: 5, ofpacts: [out(5)] }));
-    expect(lookup(1, 0x806)?.ofpacts).toEqual([out(5)]);
+    expect(lookup(1, 0x806)?.actions).toEqual([out(5)]);
     expect(tables.size).toBe(2);
     tables.apply(flowMod('MODIFY', { port: 9, ofpacts: [out(6)], newCookie: 3n }));
-    expect(lookup(9)?.ofpacts).toEqual([out(6)]);
+    expect(lookup(9)?.actions).toEqual([out(6)]);
   });
 
   it('delete loosely, strictly, by port, group and cookie', () => {
