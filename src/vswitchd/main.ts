@@ -38,6 +38,8 @@ import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
 const log = vlog('vswitchd');
+/** OpenFlow connections: -vvconn names it, whether or not there are any. */
+vlog('vconn');
 
 const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
   new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport));

@@ -218,8 +218,9 @@ export class Vswitchd {
     if (status !== 'success' && status !== 'unchanged') return;
     if (this.timers.has('stats')) return;
     // The first time.
-    log.info(VERSION_TEXT);
     this.resolveConfigured();
+    // After who started this in the background has been let go.
+    void this.configured.then(() => log.info(VERSION_TEXT));
     this.after('stats', this.options.statsMs ?? config.statsIntervalMs, () => this.updateStatistics());
   }
 

@@ -5,7 +5,6 @@
  */
 import type { Dpif, DpifProvider } from '../../dpif/dpif.ts';
 import type { DpifPort } from '../../dpif/dpif-types.ts';
-import { ERRNO } from '../../util/errno.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 
 export const DUMMY_DPIF_TYPE = 'dummy';
@@ -56,9 +55,7 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
 async function freePort(dpif: Dpif, name: string): Promise<number | undefined> {
   const wanted = wantedPortNo(name);
   if (wanted === undefined) return undefined;
-  const taken = await dpif.portQuery(wanted).catch((error: { errno?: number }) => {
-    if (error.errno === ERRNO.ENODEV) return undefined;
-    throw error;
-  });
-  return taken === undefined ? wanted : undefined;
+  // Of all ports, because to ask for one that is not there is logged as a failure.
+  const ports = await dpif.portDump();
+  return ports.some((port) => port.portNo === wanted) ? undefined : wanted;
 }
