@@ -10,6 +10,8 @@ import { KeyValues, OfpTextError } from '../ofp-text.ts';
 import type { Ofpact, OfpactKind } from '../ofpact.ts';
 import { isAllowedInActionSet } from './action-set.ts';
 import { CONTROL_ROWS } from './control.ts';
+import { CT_ROWS } from './ct.ts';
+import { HASH_ROWS } from './hash.ts';
 import { HEADER_ROWS } from './header.ts';
 import { INSTRUCTION_FORM, INSTRUCTION_ROWS, INSTRUCTIONS, type Instruction, instructionOf } from './instructions.ts';
 import { OUTPUT_ROWS, outputToNamed } from './output.ts';
@@ -29,6 +31,8 @@ for (const anyRow of [
   ...INSTRUCTION_ROWS,
   ...SET_FIELD_ROWS,
   ...SUBFIELD_ROWS,
+  ...CT_ROWS,
+  ...HASH_ROWS,
 ]) {
   const r = anyRow as unknown as ActionRow<Ofpact>;
   ROWS.set(r.kind, r);
