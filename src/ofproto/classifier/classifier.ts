@@ -35,7 +35,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private order: Subtable<R>[] = [];
   private isUnsorted = false;
   private tries: readonly PrefixTrie[] = [];
-  private readonly triesDone = new Set<PrefixTrie>();
+  private serial = 0;
   private nRules = 0;
 
   get size(): number {
@@ -122,7 +122,8 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
 
   private find(flow: FlowKey, version: number, wc: FlowMask | undefined, withConjunctions: boolean): R | undefined {
     if (this.isUnsorted) this.sort();
-    if (this.triesDone.size > 0) this.triesDone.clear();
+    this.serial = (this.serial + 1) | 0;
+    const { serial } = this;
     let hard: R | undefined;
     let hardPriority = -1;
     let soft: Node<R>[] | undefined;
@@ -130,7 +131,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
       const s = this.order[i] as Subtable<R>;
       // Nothing that follows can beat what was found.
       if (s.maxPriority <= hardPriority) break;
-      const node = s.lookup(flow, version, wc, this.triesDone);
+      const node = s.lookup(flow, version, wc, serial);
       if (node === undefined || node.rule.priority <= hardPriority) continue;
       if (node.rule.conjunctions === undefined) {
         hard = node.rule;

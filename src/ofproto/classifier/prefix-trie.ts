@@ -37,6 +37,7 @@ export class PrefixTrie {
   private root: Node | undefined;
   /** Results of the last `lookup`: bits that decided, and which prefix lengths matched. */
   private maskBits = 0;
+  private serial = -1;
   private readonly matched: Uint32Array;
 
   constructor(at: number, bits: number) {
@@ -144,6 +145,13 @@ export class PrefixTrie {
     }
     // A dead end: the bit that was looked at last excluded the other branch, if there is one.
     this.maskBits = prev === undefined || (prev.zero === undefined && prev.one === undefined) ? ofs : ofs + 1;
+  }
+
+  /** The same, but once for each `serial`: a look-up asks in many subtables. */
+  lookupOnce(flow: Int32Array, serial: number): void {
+    if (this.serial === serial) return;
+    this.serial = serial;
+    this.lookup(flow);
   }
 
   /** Leading bits of the field that decided the last look-up. */

@@ -207,13 +207,16 @@ export class Subtable<R extends ClassifierRule> {
     return list;
   }
 
-  /** The visible rule of highest priority that `flow` matches; adds to `wc` what had to be looked at. */
-  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined, triesDone: Set<PrefixTrie>): Node<R> | undefined {
+  /**
+   * The visible rule of highest priority that `flow` matches; adds to `wc` what had to be looked at.  `serial` is the same for all
+   * subtables of one look-up.
+   */
+  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined, serial: number): Node<R> | undefined {
     const { words, bits, ends, indexes } = this;
     let h = SEED;
     let i = 0;
     for (let stage = 0; stage < ends.length; stage++) {
-      if (wc !== undefined && this.tries.length > 0 && this.isExcluded(stage, flow, wc, triesDone)) {
+      if (wc !== undefined && this.tries.length > 0 && this.isExcluded(stage, flow, wc, serial)) {
         this.foldUpTo(i, wc);
         return undefined;
       }
@@ -249,13 +252,13 @@ export class Subtable<R extends ClassifierRule> {
   }
 
   /** Whether a prefix trie tells that no rule here can match; then the bits that told so are in `wc`. */
-  private isExcluded(stage: number, flow: FlowKey, wc: FlowMask, done: Set<PrefixTrie>): boolean {
-    for (const { trie, len, segment } of this.tries) {
-      if (segment !== this.segmentOfStage[stage]) continue;
-      if (!done.has(trie)) {
-        trie.lookup(flow);
-        done.add(trie);
-      }
+  private isExcluded(stage: number, flow: FlowKey, wc: FlowMask, serial: number): boolean {
+    const segment = this.segmentOfStage[stage];
+    for (let i = 0; i < this.tries.length; i++) {
+      const use = this.tries[i] as TrieUse;
+      if (use.segment !== segment) continue;
+      const { trie, len } = use;
+      trie.lookupOnce(flow, serial);
       if (trie.mayMatch(len)) continue;
       // The trie is of all rules: it may have looked further than this subtable would.
       const needed = trie.needed;
