@@ -7,9 +7,11 @@
  * socket, which is read by the event loop, and by `sync` before anything that must be up to date.
  *
  * A TAP that is moved to another network namespace stays a port: its file descriptor works from anywhere.  The kernel
- * tells where it went, and is asked about it there.
+ * tells where it went, and is asked about it there.  Of a second move it tells only those who are there: then the
+ * descriptor alone says whether the TAP still exists, and its counters cannot be read until it comes back.
  * Source: Documentation/networking/operstates.rst, rtnetlink(7), net/core/rtnetlink.c.
  */
+import { readFileSync } from 'node:fs';
 import type { NativeNetlinkSocket } from '../native/index.ts';
 import { LITTLE_ENDIAN, NLM_F, NLMSG } from '../netlink/constants.ts';
 import {
@@ -27,7 +29,7 @@ import { ERRNO } from '../util/errno.ts';
 import type { DeviceStats } from './port-backend.ts';
 import type { DeviceInfo } from './port-io.ts';
 
-/** One device.  `index` is its number where it is now, in namespace `nsid` (-1: ours). */
+/** One device.  `index` is its number where it is now, in namespace `nsid` (-1: ours, UNKNOWN_NSID: one we cannot name). */
 export interface Link {
   index: number;
   nsid: number;
@@ -46,9 +48,14 @@ export interface Link {
   address: Uint8Array;
 }
 
+/** No namespace has this number. */
+const UNKNOWN_NSID = -2;
+
 export interface LinkEvents {
   /** The device with this ifindex does not exist any more. */
   gone?(ifindex: number): void;
+  /** Whether the TAP of this descriptor still exists.  From /proc/self/fdinfo if left out. */
+  isTapOpen?(fd: number): boolean;
 }
 
 /** Room for a datagram of notifications, or a page of a dump.  Bytes. */
@@ -72,6 +79,8 @@ export class LinkTable implements DeviceInfo {
   /** By the ifindex that a device had when it was first seen. */
   private readonly links = new Map<number, Link>();
   private readonly events: LinkEvents;
+  /** Descriptors of our TAPs, by the same numbers as `links`. */
+  private readonly taps = new Map<number, number>();
 
   /** `open` opens a NETLINK_ROUTE socket; called twice.  Throws what it throws, and an Error if the dump fails. */
   constructor(open: () => NativeNetlinkSocket, events: LinkEvents = {}) {
@@ -145,6 +154,11 @@ export class LinkTable implements DeviceInfo {
     return this.query(ifindex) !== undefined;
   }
 
+  /** `fd` is the descriptor of the TAP with this ifindex. */
+  watchTap(ifindex: number, fd: number): void {
+    this.taps.set(ifindex, fd);
+  }
+
   private query(ifindex: number): LinkAttrs | undefined {
     const link = this.links.get(ifindex);
     const nsid = link?.nsid ?? -1;
@@ -162,7 +176,7 @@ export class LinkTable implements DeviceInfo {
     const isGone = errno === ERRNO.ENODEV || (errno === ERRNO.EINVAL && nsid !== -1);
     // Later, because whoever asks may be in the middle of a message about that device.  Of one in our namespace the
     // notification tells whether it ended or moved to another namespace; it is there already, only not read yet.
-    if (isGone && link !== undefined) queueMicrotask(() => (nsid === -1 ? this.sync() : this.forget(ifindex)));
+    if (isGone && link !== undefined) queueMicrotask(() => (nsid === -1 ? this.sync() : this.lookAway(ifindex, link)));
     return errno === 0 ? found : undefined;
   }
 
@@ -183,7 +197,16 @@ export class LinkTable implements DeviceInfo {
     for (const [ifindex, link] of [...this.links]) if (link.nsid === -1 && !seen.has(ifindex)) this.forget(ifindex);
   }
 
+  /** A TAP is not where it was, in another namespace: it was moved on, or is gone. */
+  private lookAway(ifindex: number, link: Link): void {
+    const fd = this.taps.get(ifindex);
+    const isOpen = this.events.isTapOpen ?? isTapOpen;
+    if (fd !== undefined && isOpen(fd)) link.nsid = UNKNOWN_NSID;
+    else this.forget(ifindex);
+  }
+
   private forget(ifindex: number): void {
+    this.taps.delete(ifindex);
     if (this.links.delete(ifindex)) this.events.gone?.(ifindex);
   }
 
@@ -282,6 +305,15 @@ export class LinkTable implements DeviceInfo {
   }
   private walk(bytes: Uint8Array, visit: (msg: MessageView) => void): void {
     forEachMessage(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, visit);
+  }
+}
+
+/** The kernel names the device of a TAP's descriptor, wherever it is; a deleted one has no name. */
+function isTapOpen(fd: number): boolean {
+  try {
+    return /^iff:\t./m.test(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'));
+  } catch {
+    return false;
   }
 }
 

@@ -97,6 +97,7 @@ export class SystemPorts implements PortFactory {
     if (this.links.byName(name) !== undefined) throw new NetlinkError(ERRNO.EEXIST, name);
     const port = attempt(name, () => new TapPort(this.arena, name, this.links));
     this.links.refresh(port.ifindex);
+    this.links.watchTap(port.ifindex, port.fd);
     return port;
   }
 

@@ -13,6 +13,7 @@ import { type DeviceInfo, PortIo } from './port-io.ts';
 
 export class TapPort implements PortBackend {
   readonly ifindex: number;
+  readonly fd: number;
   /** The kernel takes super-packets and completes checksums: IFF_VNET_HDR. */
   readonly takesOffloads = true;
   private readonly io: PortIo;
@@ -25,6 +26,7 @@ export class TapPort implements PortBackend {
   constructor(arena: Arena, name: string, devices: DeviceInfo) {
     const port = native().openTap(arena, name);
     this.ifindex = port.ifindex;
+    this.fd = port.fd;
     this.devices = devices;
     this.io = new PortIo(port, arena);
   }
