@@ -6,12 +6,19 @@
 import type { MfField, MfValue } from '../mf-field.ts';
 import type { Ofpact, OfpactKind } from '../ofpact.ts';
 
+/** OFPUTIL_C_*: OpenFlow's bits, but STP, which 1.0 has where later versions have GROUP_STATS. */
+// biome-ignore format: table
+export const CAPABILITY = {
+  FLOW_STATS: 1 << 0, TABLE_STATS: 1 << 1, PORT_STATS: 1 << 2, GROUP_STATS: 1 << 3, IP_REASM: 1 << 5, QUEUE_STATS: 1 << 6,
+  ARP_MATCH_IP: 1 << 7, PORT_BLOCKED: 1 << 8, BUNDLES: 1 << 9, FLOW_MONITORING: 1 << 10, STP: 1 << 30,
+} as const;
+
 export interface SwitchFeatures {
   readonly datapathId: bigint;
   readonly nBuffers: number;
   readonly nTables: number;
   readonly auxiliaryId: number;
-  /** OFPC_*: the standard's bits. */
+  /** CAPABILITY.* */
   readonly capabilities: number;
   /** Of 1.0: kinds of actions that the switch has. */
   readonly actions: readonly OfpactKind[];

@@ -1,0 +1,93 @@
+/**
+ * Messages from bytes and to bytes: headers here, bodies by the codec of the message's kind in the files beside.
+ * Source: lib/ofp-msgs.c (ofptype_decode, ofpmp_*), OpenFlow 1.5.1 7.
+ */
+import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
+import { decodeHeader, OFP_HEADER_SIZE, OFPMPF_MORE } from '../ofp-header.ts';
+import { type OfKind, type OfpRaw, rawFor } from '../ofp-msgs.ts';
+import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
+import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
+import { CONNECTION_CODECS } from './connection.ts';
+import type { BodyOf, OfMessage } from './of-message.ts';
+import { PHY_PORT_CODECS } from './phy-port.ts';
+import { SWITCH_CODECS } from './switch.ts';
+
+const CODECS: Partial<Codecs> = { ...CONNECTION_CODECS, ...SWITCH_CODECS, ...PHY_PORT_CODECS };
+
+const codecOf = (kind: OfKind): BodyCodec<unknown> | undefined => CODECS[kind] as BodyCodec<unknown> | undefined;
+
+/** Kinds whose bodies are read and written. */
+export const supportedKinds = (): readonly OfKind[] => Object.keys(CODECS) as OfKind[];
+
+/**
+ * The message that fills `bytes`.  Bytes of its body that are kept (data, packets) are copies.
+ * Throws OfpError, and no other error, whatever the bytes; a kind that is not supported is OFPBRC_BAD_TYPE.
+ */
+export function decodeMessage(bytes: Uint8Array, context: MessageContext = {}): OfMessage {
+  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length >= OFP_HEADER_SIZE && dv.getUint16(2) !== bytes.length) {
+    throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `message of ${bytes.length} bytes says that it has ${dv.getUint16(2)}`);
+  }
+  const { raw, version, xid, bodyAt, flags } = decodeHeader(dv);
+  const codec = codecOf(raw.kind);
+  if (codec === undefined) throw new OfpError(OFPERR.OFPBRC_BAD_TYPE, `${raw.text} is not supported`);
+  const body = codec.decode({ raw, version: version as OfVersion, bytes, dv, at: bodyAt, context });
+  return { kind: raw.kind, raw, version, xid, more: (flags & OFPMPF_MORE) !== 0, body } as OfMessage;
+}
+
+/** A message to be written: `raw` if it is to have a form that is not the first choice, such as that of a request it answers. */
+export interface OfMessageOut<K extends OfKind = OfKind> {
+  readonly kind: K;
+  readonly version: OfVersion;
+  readonly xid: number;
+  readonly body: BodyOf[K];
+  readonly raw?: OfpRaw;
+  readonly more?: boolean;
+}
+
+interface Chosen {
+  readonly codec: BodyCodec<unknown>;
+  readonly raw: OfpRaw;
+}
+
+function choose<K extends OfKind>(m: OfMessageOut<K>, context: MessageContext): Chosen {
+  const codec = codecOf(m.kind);
+  if (codec === undefined) throw new RangeError(`${m.kind}: not supported`);
+  const raw = m.raw ?? codec.rawFor?.(m.body, m.version, context) ?? rawFor(m.kind, m.version);
+  if (raw === undefined || raw.kind !== m.kind || m.version < raw.minVersion || m.version > raw.maxVersion) {
+    throw new RangeError(`${raw?.name ?? m.kind}: OpenFlow version ${m.version} has no such message`);
+  }
+  return { codec, raw };
+}
+
+/**
+ * The bytes of a message.  What its version cannot say of the body is left out.
+ * Throws RangeError if the version has no such message, or if it is too long: multipart replies are for `encodeReplies`.
+ */
+export function encodeMessage<K extends OfKind>(m: OfMessageOut<K>, context: MessageContext = {}): Uint8Array {
+  const { codec, raw } = choose(m, context);
+  const out = new OfpWriter();
+  out.begin(raw, m.version, m.xid);
+  codec.encode(m.body, { raw, version: m.version, out, context });
+  if (m.more === true && raw.multipart !== undefined) out.dv.setUint16(10, OFPMPF_MORE);
+  return out.finish();
+}
+
+/** As `encodeMessage`, for a list: `send` gets as many parts as it takes, at least one.  An entry too long for any message is left out. */
+export function encodeReplies<K extends OfKind>(
+  m: OfMessageOut<K>,
+  send: (part: Uint8Array) => void,
+  context: MessageContext = {},
+): void {
+  const { codec, raw } = choose(m, context);
+  if (!('encodeEntry' in codec) || !Array.isArray(m.body)) throw new RangeError(`${m.kind}: not a list`);
+  const { encodeEntry } = codec as ListCodec<unknown>;
+  const writer = new MultipartWriter(send);
+  writer.begin(raw, m.version, m.xid);
+  const to = { raw, version: m.version, out: writer.out, context };
+  for (const entry of m.body as readonly unknown[]) {
+    encodeEntry(entry, to);
+    writer.endEntry();
+  }
+  writer.end();
+}
