@@ -226,6 +226,8 @@ export interface OfpactLearn {
   readonly limit: number;
   readonly resultDst: Subfield | undefined;
   readonly specs: readonly LearnSpec[];
+  /** 'learn2': it came as NXAST_LEARN2 and goes out so. */
+  readonly compat?: OfpactCompat;
 }
 export interface OfpactConjunction {
   readonly kind: 'conjunction';

@@ -14,6 +14,7 @@ import { CT_ROWS } from './ct.ts';
 import { HASH_ROWS } from './hash.ts';
 import { HEADER_ROWS } from './header.ts';
 import { INSTRUCTION_FORM, INSTRUCTION_ROWS, INSTRUCTIONS, type Instruction, instructionOf } from './instructions.ts';
+import { LEARN_ROWS } from './learn.ts';
 import { OUTPUT_ROWS, outputToNamed } from './output.ts';
 import type { ActionRow, DecodeCtx, Decoder, EncodeCtx, FormatCtx, ParseCtx } from './row.ts';
 import { SET_FIELD_ROWS } from './set-field.ts';
@@ -33,6 +34,7 @@ for (const anyRow of [
   ...SUBFIELD_ROWS,
   ...CT_ROWS,
   ...HASH_ROWS,
+  ...LEARN_ROWS,
 ]) {
   const r = anyRow as unknown as ActionRow<Ofpact>;
   ROWS.set(r.kind, r);

@@ -7,11 +7,12 @@
 import type { MfField, MfValue, Subfield } from '../mf-field.ts';
 import { mfByHeaderName, mfByName } from '../mf-fields.ts';
 import { formatSubfield, parseSubfield } from '../mf-subfield.ts';
+import { formatMf, parseMf } from '../mf-text.ts';
 import { mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { formatHex, OfpTextError, scanIntString } from '../ofp-text.ts';
 import type { Ofpact, OfpactSetField } from '../ofpact.ts';
-import { formatFieldValue, parseFieldValue } from './field-text.ts';
+
 import {
   checkDst,
   checkZeros,
@@ -208,7 +209,7 @@ function parseSetField(arg: string, c: ParseCtx): OfpactSetField {
   const field = mfByName(name) ?? mfByHeaderName(name);
   if (field === undefined) throw new OfpTextError(`${name} is not a valid OXM field name`);
   if (!field.isWritable) throw new OfpTextError(`${name} is read-only`);
-  const { value, mask } = parseFieldValue(field, text, c.names);
+  const { value, mask } = parseMf(field, text, c.names.ports);
   if (!mfIsValueOk(field, value)) throw new OfpTextError(`${text} is not a valid value for field ${name}`);
   c.usable &= field.usable.exact;
   return setField(field, value, mask);
@@ -220,7 +221,7 @@ function parseLoad(arg: string, c: ParseCtx): OfpactSetField {
   const value = new Uint8Array(dst.field.bytes);
   if (scanIntString(text, value) === undefined) throw new OfpTextError(`${arg}: cannot parse integer value`);
   if (toBigint(value) >> BigInt(dst.bits) !== 0n) {
-    const shown = formatFieldValue(dst.field, value, undefined, c.names);
+    const shown = formatMf(dst.field, value, undefined, c.names.ports);
     throw new OfpTextError(`${arg}: value ${shown} does not fit into ${dst.bits} bits`);
   }
   return load(dst, toBigint(value));
@@ -237,7 +238,7 @@ export const SET_FIELD_ROWS: AnyRow[] = [
     ],
     encode,
     format(a, { names }) {
-      if (!a.isLoad) return `set_field:${formatFieldValue(a.field, a.value, a.mask, names)}->${a.field.name}`;
+      if (!a.isLoad) return `set_field:${formatMf(a.field, a.value, a.mask, names.ports)}->${a.field.name}`;
       return loadsOf(a)
         .map(({ dst, value }) => `load:${formatHex(value)}->${formatSubfield(dst)}`)
         .join(',');

@@ -2,7 +2,7 @@
  * Actions on parts of fields that are neither set nor loaded: move, push, pop, output to a register's port, check_pkt_larger, delete_field.
  * Source: OpenFlow 1.5.1 7.2.6.9, include/openflow/nicira-ext.h, lib/ofp-actions.c, lib/nx-match.c, ovs-actions(7).
  */
-import type { MfField } from '../mf-field.ts';
+import type { MfField, Subfield } from '../mf-field.ts';
 import { formatSubfield, parseField, parseSubfield, scanSubfield } from '../mf-subfield.ts';
 import { OfpTextError, parseU16 } from '../ofp-text.ts';
 import type {
@@ -50,6 +50,17 @@ function decodeMove(b: ActionBytes, c: DecodeCtx, numbers: number, headers: numb
   return { kind: 'move', src, dst };
 }
 
+/** Reads "source->destination", as wide as each other.  Throws OfpTextError. */
+export function parseMove(arg: string): { readonly src: Subfield; readonly dst: Subfield } {
+  const { subfield: src, rest } = scanSubfield(arg);
+  if (!rest.startsWith('->')) throw new OfpTextError(`${arg}: missing \`->' following source`);
+  const dst = parseSubfield(rest.slice(2));
+  if (src.bits !== dst.bits) {
+    throw new OfpTextError(`${arg}: source field is ${src.bits} bits wide but destination is ${dst.bits} bits wide`);
+  }
+  return { src, dst };
+}
+
 const move = row<OfpactRegMove>({
   kind: 'move',
   decoders: [
@@ -79,17 +90,7 @@ const move = row<OfpactRegMove>({
   },
   format: (a) => `move:${formatSubfield(a.src)}->${formatSubfield(a.dst)}`,
   parse: {
-    move(arg) {
-      const { subfield: src, rest } = scanSubfield(arg);
-      if (!rest.startsWith('->')) throw new OfpTextError(`${arg}: missing \`->' following source`);
-      const dst = parseSubfield(rest.slice(2));
-      if (src.bits !== dst.bits) {
-        throw new OfpTextError(
-          `${arg}: source field is ${src.bits} bits wide but destination is ${dst.bits} bits wide`,
-        );
-      }
-      return { kind: 'move', src, dst };
-    },
+    move: (arg) => ({ kind: 'move', ...parseMove(arg) }),
   },
 });
 

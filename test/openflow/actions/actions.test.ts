@@ -83,6 +83,19 @@ const TEXTS: readonly (readonly [string, string])[] = [
   ['check_pkt_larger(100)->reg0', ''],
   ['delete_field:tun_metadata3', 'delete_field:tun_metadata3'],
   ['ct', 'ct()'],
+  ['learn()', 'learn(table=1)'],
+  [
+    'learn(table=2,idle_timeout=10,hard_timeout=5,fin_idle_timeout=2,fin_hard_timeout=3,priority=10,cookie=0xff,send_flow_rem,delete_learned,NXM_OF_VLAN_TCI[0..11],eth_dst=eth_src,load:in_port->NXM_NX_REG0[0..15],output:NXM_OF_IN_PORT[])',
+    'learn(table=2,idle_timeout=10,hard_timeout=5,fin_idle_timeout=2,fin_hard_timeout=3,priority=10,send_flow_rem,delete_learned,cookie=0xff,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_OF_IN_PORT[]->NXM_NX_REG0[0..15],output:NXM_OF_IN_PORT[])',
+  ],
+  [
+    'learn(limit=4,result_dst=reg0[8],eth_type=0x800,ip_dst=1.2.3.4,load:5->reg1[3..9])',
+    'learn(table=1,limit=4,result_dst=NXM_NX_REG0[8],eth_type=0x800,ip_dst=1.2.3.4,load:0x5->NXM_NX_REG1[3..9])',
+  ],
+  ['learn(reg0[3..9]=0x7,load:0x10->xxreg0[])', 'learn(table=1,NXM_NX_REG0[3..9]=0x7,load:0x10->NXM_NX_XXREG0[])'],
+  ['learn(table=255)', ''],
+  ['learn(eth_dst=reg0)', ''],
+  ['learn(result_dst=reg0)', ''],
   ['ct(commit,force,table=3,zone=5,alg=ftp)', 'ct(commit,force,table=3,zone=5,alg=ftp)'],
   ['ct(zone=reg0[0..15],table=7,nat)', 'ct(table=7,zone=NXM_NX_REG0[0..15],nat)'],
   [
