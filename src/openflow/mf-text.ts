@@ -60,15 +60,17 @@ function parseInteger(field: MfField, text: string): MaskedBytes {
 }
 
 function parsePacketType(text: string): MaskedBytes {
-  const fail = (why: string) => new OfpTextError(`${text}: bad syntax for packet type ${why}`);
-  if (!text.startsWith('(')) throw fail("missing '('");
+  const fail = (at: string, why: string) => new OfpTextError(`${at}: bad syntax for packet type ${why}`);
+  if (!text.startsWith('(')) throw fail(text, "missing '('");
   const value = new Uint8Array(4);
-  const type = scanIntString(text.slice(1), value.subarray(0, 2));
-  if (type === undefined) throw fail('ns');
-  if (!type.startsWith(',')) throw fail("missing ','");
-  const rest = scanIntString(type.slice(1), value.subarray(2));
-  if (rest === undefined) throw fail('ns_type');
-  if (!rest.startsWith(')')) throw fail("missing ')'");
+  const ns = text.slice(1);
+  const afterNs = scanIntString(ns, value.subarray(0, 2));
+  if (afterNs === undefined) throw fail(ns, 'ns');
+  if (!afterNs.startsWith(',')) throw fail(ns, "missing ','");
+  const type = afterNs.slice(1);
+  const afterType = scanIntString(type, value.subarray(2));
+  if (afterType === undefined) throw fail(type, 'ns_type');
+  if (!afterType.startsWith(')')) throw fail(type, "missing ')'");
   return { value, mask: ones(4) };
 }
 

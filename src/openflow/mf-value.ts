@@ -37,8 +37,9 @@ function placeOf(field: MfField): { readonly at: number; readonly bits: number }
     case 'icmp': // The whole of tpSrc or tpDst, so that it is one mask whichever protocol is meant.
       return field.special === 'icmp' ? { at: field.at - 8, bits: 16 } : { at: FIELD.actsetOutput.at, bits: 32 };
     case 'packet-type':
-    case 'ct-state':
       return { at: field.at, bits: 16 };
+    case 'ct-state':
+      return { at: FIELD.ctState.at + 8, bits: 8 };
     case 'arp-op':
       return { at: field.at, bits: 8 };
     case 'ip-dscp':

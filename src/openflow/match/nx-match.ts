@@ -101,6 +101,11 @@ const NXM_ORDER = orderOf('in_port', 'vlan_tci', 'nw_tos', range('reg', 16));
 const OXM_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('reg', 16));
 const OXM15_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('xreg', 8));
 
+/** Fields of which the stock switch writes a mask although all bits that there are count, or whose bits are more than their width. */
+const FULL_BITS: Readonly<Record<string, number>> = { vlan_vid: 13, tun_flags: 16 };
+
+const CT_PORTS = new Set(['ct_nw_proto', 'ct_tp_src', 'ct_tp_dst']);
+
 /** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
 export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
   const { flow, mask } = match;
@@ -108,7 +113,7 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   const order = version === 0 ? NXM_ORDER : version < 6 ? OXM_ORDER : OXM15_ORDER;
   const put = (field: MfField) => {
     const bits = mfGetMask(field, mask);
-    const full = BigInt.asUintN(field.special === 'vlan-vid' ? 13 : field.bits, -1n);
+    const full = BigInt.asUintN(FULL_BITS[field.name] ?? field.bits, -1n);
     const isExact = bigOf(bits) >= full || !field.isMaskable;
     putOxmEntry(out, mfHeader(field, version)?.header ?? 0n, mfGet(field, flow), isExact ? undefined : bits);
   };
@@ -121,6 +126,8 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   for (const field of order) {
     if (mfIsAllWild(field, mask)) continue;
     if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, { mask })) continue;
+    // Ports, and the protocol that they are of.
+    if (CT_PORTS.has(field.name) && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
     put(field);
     impliesEthernet ||= field.prereq !== 'none';
   }
