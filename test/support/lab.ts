@@ -1,5 +1,6 @@
 /** A datapath with memory ports, virtual time and a sink that remembers upcalls. */
 
+import { Conntrack } from '../../src/datapath/conntrack/conntrack.ts';
 import { Datapath } from '../../src/datapath/datapath.ts';
 import type { Flow } from '../../src/datapath/flow.ts';
 import { MemoryPort, type MemoryPortOptions, type Offloads } from '../../src/datapath/port-memory.ts';
@@ -27,6 +28,7 @@ export interface SeenUpcall {
 
 export class Lab implements UpcallSink {
   readonly arena = newArena(160);
+  readonly conntrack = new Conntrack();
   readonly dp: Datapath;
   readonly upcalls: SeenUpcall[] = [];
   /** What the sink answers. */
@@ -41,6 +43,7 @@ export class Lab implements UpcallSink {
       arena: this.arena,
       clock: () => this.nowMs,
       upcallSink: this,
+      conntrack: this.conntrack,
       random: () => this.dice,
     });
   }

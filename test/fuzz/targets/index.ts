@@ -1,7 +1,8 @@
 /** All inputs that are fuzzed. */
 import type { FuzzTarget } from '../case.ts';
+import { actionsTarget } from './actions.ts';
 import { conntrackTarget } from './conntrack.ts';
 import { extractTarget } from './extract.ts';
 import { tunnelTarget } from './tunnel.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget, conntrackTarget];
+export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget, conntrackTarget, actionsTarget];
