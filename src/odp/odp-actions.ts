@@ -43,6 +43,8 @@ export interface CtOptions {
   readonly labels?: { readonly value: Uint8Array; readonly mask: Uint8Array };
   readonly helper?: string;
   readonly timeout?: string;
+  /** Events (IPCT_* bits) that listeners are told of. */
+  readonly eventMask?: number;
   /** OVS_NAT_ATTR_* nest; empty: translate as the connection was. */
   readonly nat?: Uint8Array;
 }
@@ -202,6 +204,7 @@ export class OdpActionsBuilder {
     const { w } = this;
     const nest = w.nest(A.CT);
     if (options.commit) w.attrFlag(options.force ? C.FORCE_COMMIT : C.COMMIT);
+    if (options.eventMask !== undefined) w.attrU32(C.EVENTMASK, options.eventMask);
     if (options.zone !== undefined) w.attrU16(C.ZONE, options.zone);
     if (options.mark) {
       const at = w.attrHeader(C.MARK, 8);

@@ -4,11 +4,12 @@
  * Source: ofproto/ofproto-dpif-upcall.c (revalidate_ukey, should_revalidate).
  */
 import type { DpifFlowStats } from '../dpif/dpif-types.ts';
-import { FIELD } from '../flow/fields.ts';
-import { getField, newFlowKey } from '../flow/flow-key.ts';
+import { newFlowKey } from '../flow/flow-key.ts';
 import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../odp/odp-key.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { monotonicMs } from '../util/clock.ts';
+import { originOf } from './packet-origin.ts';
+import { recircIds } from './recirc.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, type Ukey } from './ukey.ts';
 import { hasExtraBits } from './wildcards.ts';
@@ -87,12 +88,13 @@ export class FlowChecker {
     const { state, flow } = this;
     const fit = odpKeyToFlow(ukey.key, flow);
     if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
-    const from = state.bridges.byOdpPort(getField(flow, FIELD.inPort));
-    if (from === undefined) return del(FLOW_DEL_REASON.NO_OFPROTO);
+    const from = originOf(state.bridges, flow);
+    if (typeof from === 'string') return del(FLOW_DEL_REASON.NO_OFPROTO);
     const xout = xlateActions({
       bridge: from.bridge,
       flow,
       ofpInPort: from.ofport,
+      frozen: from.frozen,
       hasSideEffects: false,
       stats: undefined,
       cache: ukey.cache,
@@ -100,10 +102,17 @@ export class FlowChecker {
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
     if (ukey.mask !== undefined && ukey.mask.length > 0) {
-      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) {
+        recircIds.release(xout.recircs);
+        return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+      }
       // Too wide: it matches packets for which these actions may be wrong.
-      if (hasExtraBits(this.mask, xout.wc)) return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
+      if (hasExtraBits(this.mask, xout.wc)) {
+        recircIds.release(xout.recircs);
+        return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
+      }
     }
+    ukey.holdRecircs(xout.recircs);
     return equalBytes(actions, ukey.actions) ? KEEP : { kind: 'modify', actions };
   }
 

@@ -11,6 +11,7 @@ import type { DpifFlowDel, DpifFlowPut, DpifFlowStats, Nest, Ufid } from '../dpi
 import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { vlog } from '../util/vlog.ts';
+import { recircIds } from './recirc.ts';
 import type { XlateCache } from './xlate-cache.ts';
 
 const log = vlog('ofproto_dpif_upcall');
@@ -71,6 +72,8 @@ export class Ukey {
   /** Dumps in a row that did not see it. */
   missedDumps = 0;
   cache: XlateCache | undefined;
+  /** Recirculation ids that its actions have: held until it is DELETED. */
+  private recircs: readonly number[];
   private current: UkeyState = UKEY.CREATED;
 
   constructor(init: {
@@ -82,6 +85,7 @@ export class Ukey {
     revalSeq: number;
     usedMs?: bigint;
     cache?: XlateCache;
+    recircs?: readonly number[];
   }) {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
@@ -91,6 +95,7 @@ export class Ukey {
     this.revalSeq = init.revalSeq;
     this.stats = { ...NO_STATS, used: init.usedMs ?? 0n };
     this.cache = init.cache;
+    this.recircs = init.recircs ?? [];
   }
 
   get state(): UkeyState {
@@ -107,6 +112,14 @@ export class Ukey {
       throw new Error(`ukey ${this.ufid}: invalid transition ${this.stateName} -> ${STATE_NAMES[next]}`);
     }
     this.current = next;
+    if (next === UKEY.DELETED) this.holdRecircs([]);
+  }
+
+  /** Takes over `ids`, which are held, in place of those that it had. */
+  holdRecircs(ids: readonly number[]): void {
+    const old = this.recircs;
+    this.recircs = ids;
+    recircIds.release(old);
   }
 
   /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*. */
@@ -176,6 +189,7 @@ export class UkeyMap implements Iterable<Ukey> {
   }
 
   clear(): void {
+    for (const ukey of this) ukey.holdRecircs([]);
     this.byUfid.clear();
   }
 }

@@ -19,6 +19,8 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
+import { frozenOf, originOf } from './packet-origin.ts';
+import { recircIds } from './recirc.ts';
 import { splitActions } from './split-actions.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
@@ -63,8 +65,12 @@ const METADATA: ReadonlySet<number> = new Set([
   OVS_KEY_ATTR.SKB_MARK,
   OVS_KEY_ATTR.IN_PORT,
 ]);
+/** Of a packet that has been recirculated, or hashed. */
+const METADATA_RECIRC: ReadonlySet<number> = new Set([...METADATA, OVS_KEY_ATTR.RECIRC_ID, OVS_KEY_ATTR.DP_HASH]);
 const METADATA_CT: ReadonlySet<number> = new Set([
   ...METADATA,
+  OVS_KEY_ATTR.RECIRC_ID,
+  OVS_KEY_ATTR.DP_HASH,
   OVS_KEY_ATTR.CT_STATE,
   OVS_KEY_ATTR.CT_ZONE,
   OVS_KEY_ATTR.CT_MARK,
@@ -162,17 +168,13 @@ export class UpcallHandling {
     const { state, flow } = this;
     const fit = odpKeyToFlow(upcall.key, flow);
     if (fit === ODP_FIT.ERROR) return undefined;
-    const odpPort = getField(flow, FIELD.inPort);
-    const from = state.bridges.byOdpPort(odpPort);
-    if (from === undefined) {
+    const from = originOf(state.bridges, flow);
+    if (typeof from === 'string') {
       if (!this.isSettled) return undefined;
       // A port that is being removed: the flow spares us its remaining packets.  The next dump takes it away again.
       const key = upcall.key.slice();
       ops.push({ type: 'put', flags: DPIF_FP.CREATE, key, mask: undefined, ufid, actions: new Uint8Array(0) });
-      log.info(
-        `received packet on unassociated datapath port ${odpPort} (no OpenFlow port for datapath port ${odpPort})`,
-        limit,
-      );
+      log.info(`received packet on unassociated datapath port ${getField(flow, FIELD.inPort)} (${from})`, limit);
       return undefined;
     }
     const revalSeq = state.revalSeq;
@@ -181,11 +183,13 @@ export class UpcallHandling {
       bridge: from.bridge,
       flow,
       ofpInPort: from.ofport,
+      frozen: from.frozen,
       hasSideEffects: true,
       stats: statsOf(upcall),
       cache,
     });
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
+    let isInstalled = false;
     if (this.mayInstall()) {
       const ukey = new Ukey({
         ufid,
@@ -195,14 +199,18 @@ export class UpcallHandling {
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         cache,
+        recircs: xout.recircs,
       });
       if (state.ukeys.install(ukey)) {
         const op = ukey.putOp(DPIF_FP.CREATE);
         ops.push(op);
         installs.push({ op, ukey });
+        isInstalled = true;
         state.adjustCount(1);
       }
     }
+    // They stay known until this packet has passed.
+    if (!isInstalled) recircIds.release(xout.recircs);
     return { actions: xout.actions, metadata: this.metadataOf(upcall), cache };
   }
 
@@ -215,14 +223,18 @@ export class UpcallHandling {
       return undefined;
     }
     if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
+    const frozen = frozenOf(this.state.bridges, this.flow);
+    if (frozen === 'lost') return undefined;
     const xout = xlateActions({
       bridge,
+      frozen,
       flow: this.flow,
       ofpInPort: cookie.ofpInPort,
       hasSideEffects: true,
       stats: undefined,
       cache: undefined,
     });
+    recircIds.release(xout.recircs);
     return { actions: xout.actions, metadata: this.metadataOf(upcall), cache: new XlateCache() };
   }
 
@@ -248,8 +260,13 @@ export class UpcallHandling {
       !hasCt &&
       getField(flow, FIELD.tunPresent) === 0 &&
       getField(flow, FIELD.skbPriority) === 0 &&
-      getField(flow, FIELD.skbMark) === 0;
-    if (!isPlain) return filterAttrs(upcall.key, hasCt ? METADATA_CT : METADATA);
+      getField(flow, FIELD.skbMark) === 0 &&
+      getField(flow, FIELD.recircId) === 0 &&
+      getField(flow, FIELD.dpHash) === 0;
+    if (!isPlain) {
+      const isRecirculated = getField(flow, FIELD.recircId) !== 0 || getField(flow, FIELD.dpHash) !== 0;
+      return filterAttrs(upcall.key, hasCt ? METADATA_CT : isRecirculated ? METADATA_RECIRC : METADATA);
+    }
     // Nearly all packets have nothing but a port, so that one copy a port serves them.
     const inPort = getField(flow, FIELD.inPort);
     let metadata = plainMetadata.get(inPort);

@@ -2,52 +2,120 @@
  * OpenFlow actions, one function each: what an action does to a translation.
  * `xlate-normal.ts` has the largest.  Source: ofproto/ofproto-dpif-xlate.c (do_xlate_actions, xlate_output_action).
  */
+
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
-import { encodeCookie } from '../odp/user-action-cookie.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
+import type { Ofpact, OfpactResubmit } from '../openflow/ofpact.ts';
 import { executeActionSet } from './action-set.ts';
 import { isIp } from './packet-fields.ts';
-import type { OfpAct } from './rules.ts';
+import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
+import { swapCtTuple, xlateCt, xlateCtClear } from './xlate-ct.ts';
 import { MAX_DEPTH, MAX_RESUBMITS, XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
+import { freezeActions, sendToController, triggerFreeze } from './xlate-freeze.ts';
+import {
+  decMplsTtl,
+  decNshTtl,
+  needsParsing,
+  type TtlResult,
+  xlateDecap,
+  xlateEncap,
+  xlatePopMpls,
+  xlatePushMpls,
+} from './xlate-header.ts';
 import { xlateNormal } from './xlate-normal.ts';
 import { xlateSet } from './xlate-set.ts';
 
 /** Resubmit to the table that the action stands in. */
 const CURRENT_TABLE = 255;
 
-/** OFPR_ACTION: the packet goes to the controller because an action says so. */
-const OFPR_ACTION = 1;
+/** OFPR_*: why a packet goes to a controller. */
+const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, EXPLICIT_MISS: 6 } as const;
+const NO_USERDATA = new Uint8Array(0);
+const ALL_BYTES = 0xffff;
 
-/** Carries out `actions` in order. */
-export function xlateActionList(actions: readonly OfpAct[], ctx: XlateCtx): void {
-  for (const action of actions) {
-    if (ctx.error !== XLATE_ERROR.OK || ctx.exit) return;
+/** Carries out `actions` in order; `isLast`: nothing follows them. */
+export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLast = false): void {
+  for (let i = 0; i < actions.length; i++) {
+    const action = actions[i] as Ofpact;
+    if (ctx.error !== XLATE_ERROR.OK) return;
+    if (needsParsing(ctx, action)) triggerFreeze(ctx);
+    if (ctx.exit) {
+      if (ctx.freezing) freezeActions(actions, i, ctx);
+      return;
+    }
+    const last = isLast && i === actions.length - 1 && ctx.actionSet.length === 0;
+    // The first of the actions that are frozen if this one has it so: what froze on its own account is done.
+    let next = i;
     switch (action.kind) {
       case 'output':
-        xlateOutput(ctx, action.port, action.maxLen);
+        xlateOutput(ctx, action.port, action.maxLen, last);
         break;
       case 'exit':
         ctx.exit = true;
         break;
       case 'resubmit':
-        resubmit(ctx, action.inPort, action.table === CURRENT_TABLE ? ctx.table : action.table);
+        resubmit(ctx, action, last);
         break;
       case 'goto_table':
-        xlateTable(ctx, action.table);
+        xlateTable(ctx, action.table, ctx.ofpInPort, last);
         break;
       case 'write_actions':
-        ctx.actionSet.push(...action.actions);
+        ctx.writeActions(action.actions);
         break;
       case 'clear_actions':
-        ctx.actionSet.length = 0;
+        ctx.clearActions();
         break;
       case 'debug_slow':
         ctx.slow |= SLOW_PATH.ACTION;
         break;
       case 'dec_ttl':
-        if (decTtl(ctx)) return;
+        if (decTtl(ctx, action.controllerIds)) return;
+        break;
+      case 'dec_mpls_ttl':
+        if (ttlExpired(ctx, decMplsTtl(ctx))) return;
+        break;
+      case 'dec_nsh_ttl':
+        if (ttlExpired(ctx, decNshTtl(ctx))) return;
+        break;
+      case 'controller':
+        if (action.meterId !== 0) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
+        else if (action.pause) {
+          ctx.pause = action;
+          triggerFreeze(ctx);
+          next = i + 1;
+        } else xlateController(ctx, action.maxLen, action.reason, action.controllerId, action.userdata);
+        break;
+      case 'debug_recirc':
+        triggerFreeze(ctx);
+        next = i + 1;
+        break;
+      case 'unroll_xlate':
+        ctx.table = action.ruleTable;
+        ctx.ruleCookie = action.ruleCookie;
+        break;
+      case 'push_mpls':
+        xlatePushMpls(ctx, action.ethType);
+        break;
+      case 'pop_mpls':
+        xlatePopMpls(ctx, action.ethType);
+        break;
+      case 'encap':
+        xlateEncap(ctx, action);
+        break;
+      case 'decap':
+        xlateDecap(ctx, action);
+        if (ctx.freezing) next = i + 1;
+        break;
+      case 'ct':
+        xlateCt(ctx, action);
+        break;
+      case 'ct_clear':
+        xlateCtClear(ctx);
+        break;
+      case 'clone':
+        xlateClone(ctx, action.actions, last, RUNNER);
         break;
       case 'note':
       case 'conjunction':
@@ -57,11 +125,26 @@ export function xlateActionList(actions: readonly OfpAct[], ctx: XlateCtx): void
         if (!xlateSet(ctx.flow, ctx.wc, action)) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
         break;
     }
+    if (ctx.freezing && ctx.exit && ctx.error === XLATE_ERROR.OK && ctx.frozenActions.length === 0) {
+      freezeActions(actions, next, ctx);
+      return;
+    }
   }
 }
 
 /** Looks the packet up in `table` and carries out the rule's actions. */
-export function xlateTable(ctx: XlateCtx, table: number, inPort = getField(ctx.flow, FIELD.inPort)): void {
+export function xlateTable(
+  ctx: XlateCtx,
+  table: number,
+  inPort = ctx.ofpInPort,
+  isLast = false,
+  how: { readonly withCtOrig?: boolean; readonly asClone?: boolean; readonly isFirst?: boolean } = {},
+): void {
+  if (ctx.wasMpls) {
+    // Rules look at what is behind the label.
+    triggerFreeze(ctx);
+    return;
+  }
   if (ctx.depth >= MAX_DEPTH) {
     ctx.error = XLATE_ERROR.RECURSION_TOO_DEEP;
     return;
@@ -72,10 +155,13 @@ export function xlateTable(ctx: XlateCtx, table: number, inPort = getField(ctx.f
   }
   const ownPort = getField(ctx.flow, FIELD.inPort);
   setField(ctx.flow, FIELD.inPort, inPort);
+  if (how.withCtOrig) swapCtTuple(ctx.flow, ctx.wc);
   const rule = ctx.bridge.lookupRule(table, ctx.flow, ctx.wc);
+  if (how.withCtOrig) swapCtTuple(ctx.flow, ctx.wc);
   setField(ctx.flow, FIELD.inPort, ownPort);
   const old = ctx.rule;
   const oldTable = ctx.table;
+  const oldCookie = ctx.ruleCookie;
   // Tables in rising order cannot lead round in a circle.
   const deepens = ctx.rule === undefined || table <= oldTable ? 1 : 0;
   ctx.table = table;
@@ -83,16 +169,25 @@ export function xlateTable(ctx: XlateCtx, table: number, inPort = getField(ctx.f
   ctx.resubmits++;
   ctx.depth += deepens;
   ctx.rule = rule;
-  xlateActionList(rule.actions, ctx);
+  ctx.ruleCookie = rule.cookie;
+  if (how.asClone) xlateClone(ctx, rule.actions, isLast, RUNNER);
+  else xlateActionList(rule.actions, ctx, isLast);
+  ctx.depth -= deepens;
+  // The end of the pipeline, its action set too, is the first rule's.
+  if (how.isFirst) return;
+  ctx.ruleCookie = oldCookie;
   ctx.rule = old;
   ctx.table = oldTable;
-  ctx.depth -= deepens;
 }
 
 /** Looks up as if the packet had come in on `inPort`. */
-function resubmit(ctx: XlateCtx, inPort: number, table: number): void {
-  const own = getField(ctx.flow, FIELD.inPort);
-  xlateTable(ctx, table, inPort === OFPP.IN_PORT ? own : inPort);
+function resubmit(ctx: XlateCtx, a: OfpactResubmit, isLast: boolean): void {
+  const { flow } = ctx;
+  const inPort = a.inPort === OFPP.IN_PORT ? ctx.ofpInPort : a.inPort;
+  // A packet that is not IP or not tracked has no original direction: nothing is looked up.
+  const hasTuple = getField(flow, FIELD.ctNwProto) !== 0 && isIp(getField(flow, FIELD.ethType));
+  if (a.withCtOrig && !hasTuple) return;
+  xlateTable(ctx, a.table === CURRENT_TABLE ? ctx.table : a.table, inPort, isLast, { withCtOrig: a.withCtOrig });
 }
 
 /** Carries out what was written into the action set: once, at the end of the pipeline. */
@@ -100,27 +195,44 @@ export function xlateActionSet(ctx: XlateCtx): void {
   if (ctx.actionSet.length === 0 || ctx.error !== XLATE_ERROR.OK) return;
   const list = executeActionSet(ctx.actionSet);
   ctx.actionSet.length = 0;
+  // What ended the pipeline does not end this.
   ctx.exit = false;
-  xlateActionList(list, ctx);
+  ctx.inActionSet = true;
+  xlateActionList(list, ctx, true);
+  ctx.inActionSet = false;
 }
 
+/** What clones and patch ports carry out. */
+const RUNNER: Runner = {
+  list: xlateActionList,
+  actionSet: xlateActionSet,
+  firstTable: (ctx, isLast) => xlateTable(ctx, 0, ctx.ofpInPort, isLast, { asClone: true }),
+};
+
 /** True if the TTL has run out: the list of actions ends there. */
-function decTtl(ctx: XlateCtx): boolean {
+function decTtl(ctx: XlateCtx, controllerIds: readonly number[]): boolean {
   const { flow, wc } = ctx;
   if (!isIp(getField(flow, FIELD.ethType))) return false;
   setFieldOnes(wc, FIELD.nwTtl);
   const ttl = getField(flow, FIELD.nwTtl);
   if (ttl > 1) setField(flow, FIELD.nwTtl, ttl - 1);
+  else for (const id of controllerIds) xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, id, NO_USERDATA);
   return ttl <= 1;
 }
 
-function xlateOutput(ctx: XlateCtx, port: number, maxLen: number): void {
+/** The same for headers whose actions name no controllers. */
+function ttlExpired(ctx: XlateCtx, result: TtlResult): boolean {
+  if (result === 'expired') xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, 0, NO_USERDATA);
+  return result !== 'ok';
+}
+
+function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolean): void {
   switch (port) {
     case OFPP.IN_PORT:
-      ctx.output(ctx.ofpInPort);
+      sendTo(ctx, ctx.ofpInPort, isLast);
       break;
     case OFPP.TABLE:
-      xlateTable(ctx, 0);
+      xlateTable(ctx, 0, ctx.ofpInPort, isLast);
       break;
     case OFPP.NORMAL:
       xlateNormal(ctx);
@@ -132,13 +244,13 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number): void {
       xlateFlood(ctx, 0);
       break;
     case OFPP.CONTROLLER:
-      xlateController(ctx, maxLen);
+      xlateController(ctx, maxLen, ctx.inActionSet ? OFPR.ACTION_SET : OFPR.ACTION, 0, NO_USERDATA);
       break;
     case OFPP.NONE:
       break;
     default:
       // A port never sends back what it received unless IN_PORT says so.
-      if (port !== ctx.ofpInPort) ctx.output(port);
+      if (port !== ctx.ofpInPort) sendTo(ctx, port, isLast);
       break;
   }
 }
@@ -146,23 +258,28 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number): void {
 /** All ports but the input port and those with `unless` in their configuration; VLANs do not count. */
 function xlateFlood(ctx: XlateCtx, unless: number): void {
   for (const port of ctx.bridge.xports) {
-    if (port.ofport !== ctx.ofpInPort && (port.config & unless) === 0) ctx.output(port.ofport);
+    if (port.ofport !== ctx.ofpInPort && (port.config & unless) === 0) sendTo(ctx, port.ofport, false);
   }
 }
 
-/** Sends the packet up, with what a packet-in needs to say; the flow stays in the datapath. */
-function xlateController(ctx: XlateCtx, maxLen: number): void {
-  ctx.commit();
-  const userdata = encodeCookie({
-    type: 'controller',
-    ofprotoUuid: ctx.bridge.uuid,
-    dontSend: false,
-    continuation: false,
-    reason: OFPR_ACTION,
-    recircId: 0,
-    ruleCookie: ctx.rule?.cookie ?? 0n,
-    controllerId: 0,
-    maxLen,
-  });
-  ctx.out.userspace(ctx.bridge.upcallPid(ctx.ofpInPort), { userdata });
+/** Sends the packet out of port `ofport`; through a patch port, into the bridge behind it. */
+function sendTo(ctx: XlateCtx, ofport: number, isLast: boolean): void {
+  const port = ctx.bridge.xport(ofport);
+  const peer = port === undefined ? undefined : ctx.bridge.peerOf?.(port);
+  if (peer === undefined) ctx.output(ofport);
+  else if (ctx.mayOutput(ofport)) xlatePatchPort(ctx, peer, isLast, RUNNER);
+}
+
+/** Sends the packet up; the flow stays in the datapath. */
+function xlateController(
+  ctx: XlateCtx,
+  maxLen: number,
+  reason: number,
+  controllerId: number,
+  userdata: Uint8Array,
+): void {
+  // What the rule does that takes what no other takes is a miss that someone has made explicit.
+  const isMiss =
+    reason === OFPR.ACTION && ctx.rule !== undefined && ctx.rule.priority === 0 && ctx.rule.match.values.length === 0;
+  sendToController(ctx, { reason: isMiss ? OFPR.EXPLICIT_MISS : reason, controllerId, maxLen, userdata });
 }

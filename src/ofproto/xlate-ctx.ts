@@ -7,13 +7,14 @@
  * Source: ofproto/ofproto-dpif-xlate.c (struct xlate_ctx, compose_output_action, commit_odp_actions).
  */
 import { FIELD } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
-import { OFPPC } from '../openflow/ofp-port.ts';
-import type { Ofpact } from '../openflow/ofpact.ts';
+import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
+import type { Ofpact, OfpactController, OfpactNat } from '../openflow/ofpact.ts';
 import { newXvlan, type XPort } from './bundle.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
-import type { Rule } from './rules.ts';
+import { type FrozenState, thawMetadata } from './recirc.ts';
+import type { Rule } from './tables/rule.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
 
@@ -22,12 +23,16 @@ import type { XlateCache } from './xlate-cache.ts';
 export const XLATE_ERROR = {
   OK: 0, RECURSION_TOO_DEEP: 1, TOO_MANY_RESUBMITS: 2, NO_RECIRCULATION_CONTEXT: 3,
   UNSUPPORTED_ACTION: 4, // of this translation, not of OpenFlow
+  TOO_MANY_MPLS_LABELS: 5, UNSUPPORTED_PACKET_TYPE: 6,
 } as const;
 export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
 
 /** Limits of nesting. */
 export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * MAX_DEPTH;
+
+/** CS_TRACKED of ct_state. */
+const CT_TRACKED = 0x20;
 
 // Translation never waits, so that one set of buffers serves all of them.
 const scratchFlow = newFlow();
@@ -40,6 +45,8 @@ export interface XlateIn {
   /** As the datapath gave it: `inPort` is a datapath port. */
   readonly flow: FlowKey;
   readonly ofpInPort: number;
+  /** What the packet was in the middle of when it was recirculated. */
+  readonly frozen?: FrozenState | undefined;
   /** Learn from the packet. */
   readonly hasSideEffects: boolean;
   /** Packets to credit to the rules; undefined credits none. */
@@ -49,14 +56,12 @@ export interface XlateIn {
 }
 
 export class XlateCtx {
-  readonly bridge: XBridge;
+  /** The bridge whose tables are looked up: another one behind a patch port. */
+  bridge: XBridge;
   /** The packet as the actions have made it so far. */
   readonly flow: FlowKey;
   readonly wc: FlowMask;
   readonly out: OdpActionsBuilder;
-  /** The input port; undefined if the packet did not come through one. */
-  readonly inPort: XPort | undefined;
-  readonly ofpInPort: number;
   /** Whether the packet is real: MAC addresses are learned from it. */
   readonly hasSideEffects: boolean;
   readonly stats: PushStats | undefined;
@@ -69,10 +74,34 @@ export class XlateCtx {
   /** The table whose rule is being carried out. */
   table = 0;
   /** Actions that were written for the end of the pipeline. */
-  readonly actionSet: Ofpact[] = [];
+  actionSet: Ofpact[] = [];
+  inActionSet = false;
+  /** What push and pop keep fields on, the lowest first. */
+  stack: Uint8Array[] = [];
   resubmits = 0;
   /** The rule whose actions are being carried out. */
   rule: Rule | undefined;
+  /** Of that rule, or of the one that a frozen action came from. */
+  ruleCookie = 2n ** 64n - 1n;
+
+  /** The state that this translation began with. */
+  readonly frozen: FrozenState | undefined;
+  /** Ids that the actions recirculate to: held once each, for whoever the actions are for. */
+  readonly recircs: number[] = [];
+  /** The translation is to go on later: see `xlate-freeze.ts`. */
+  freezing = false;
+  frozenActions: Ofpact[] = [];
+  /** The controller that says when. */
+  pause: OfpactController | undefined;
+  /** Recirculate with this hash. */
+  freezeHash: { readonly algorithm: number; readonly basis: number } | undefined;
+  /** Whether connection tracking has said what it knows of the packet. */
+  conntracked: boolean;
+  /** Its last label was popped: what follows is not known before it is parsed. */
+  wasMpls = false;
+  /** Address translation of the ct action that is being carried out. */
+  ctNat: OfpactNat | undefined;
+
   /** Scratch of `xlate-normal.ts`. */
   readonly inVlan = scratchVlans[0];
   readonly vlan = scratchVlans[1];
@@ -92,8 +121,7 @@ export class XlateCtx {
     this.flow.fill(0);
     this.flow.set(xin.flow);
     this.flow[FIELD.inPort.word] = xin.ofpInPort;
-    this.ofpInPort = xin.ofpInPort;
-    this.inPort = xin.bridge.xport(xin.ofpInPort);
+    setField(this.flow, FIELD.actsetOutput, OFPP.UNSET);
     this.wc = wc;
     this.out = out;
     this.hasSideEffects = xin.hasSideEffects;
@@ -103,6 +131,50 @@ export class XlateCtx {
     this.base.set(this.flow);
     // What a packet was received with is not what it is sent with.
     this.base.fill(0, FIELD.tunId.word);
+    this.frozen = xin.frozen;
+    this.conntracked = (getField(this.flow, FIELD.ctState) & CT_TRACKED) !== 0;
+    if (xin.frozen !== undefined) this.thaw(xin.frozen);
+  }
+
+  /** OpenFlow number of the input port, as look-ups see it. */
+  get ofpInPort(): number {
+    return getField(this.flow, FIELD.inPort);
+  }
+  /** The input port; undefined if the packet did not come through one. */
+  get inPort(): XPort | undefined {
+    return this.bridge.xport(this.ofpInPort);
+  }
+
+  /** Makes the packet and its pipeline what they were. */
+  private thaw(state: FrozenState): void {
+    this.bridge = state.bridge;
+    this.table = state.table;
+    if (!state.conntracked) this.clearConntrack();
+    this.conntracked = state.conntracked;
+    thawMetadata(state, this.flow);
+    this.stack = [...state.stack];
+    this.writeActions(state.actionSet);
+  }
+
+  /** The packet is not known to connection tracking any more. */
+  clearConntrack(): void {
+    this.conntracked = false;
+    this.flow.fill(0, FIELD.ctState.word, FIELD.mplsLse0.word);
+  }
+
+  /** Adds to the action set. */
+  writeActions(actions: readonly Ofpact[]): void {
+    for (const a of actions) {
+      if (this.actionSet.some((b) => b.kind === 'group')) break;
+      if (a.kind === 'output') setField(this.flow, FIELD.actsetOutput, a.port);
+      else if (a.kind === 'group') setField(this.flow, FIELD.actsetOutput, OFPP.UNSET);
+      if (a.kind === 'group') break;
+    }
+    this.actionSet.push(...actions);
+  }
+  clearActions(): void {
+    this.actionSet.length = 0;
+    setField(this.flow, FIELD.actsetOutput, OFPP.UNSET);
   }
 
   /** Credits `rule` with the packets of this translation, now and whenever the cache is replayed. */
@@ -111,11 +183,17 @@ export class XlateCtx {
     this.cache?.addRule(rule);
   }
 
-  /** Sends the packet out of port `ofport`, unless that port is missing or does not send. */
-  output(ofport: number): void {
+  /** Port `ofport`, if there is one that sends what this packet's input port receives. */
+  mayOutput(ofport: number): XPort | undefined {
     const port = this.bridge.xport(ofport);
-    if (port === undefined || (port.config & (OFPPC.NO_FWD | OFPPC.PORT_DOWN)) !== 0) return;
-    if (this.inPort?.bundle?.isProtected && port.bundle?.isProtected) return;
+    if (port === undefined || (port.config & (OFPPC.NO_FWD | OFPPC.PORT_DOWN)) !== 0) return undefined;
+    return this.inPort?.bundle?.isProtected && port.bundle?.isProtected ? undefined : port;
+  }
+
+  /** Sends the packet out of port `ofport` into the datapath, unless that port is missing or does not send. */
+  output(ofport: number): void {
+    const port = this.mayOutput(ofport);
+    if (port === undefined) return;
     this.commit();
     this.out.output(port.odpPort);
   }

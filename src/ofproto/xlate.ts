@@ -13,9 +13,11 @@ import { SLOW_PATH } from '../odp/slow-path.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
 import { coverage } from '../util/coverage.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
+import { recircIds } from './recirc.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
-import { xlateActionSet, xlateTable } from './xlate-actions.ts';
+import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
+import { finishFreezing } from './xlate-freeze.ts';
 
 const xlateCount = coverage('xlate_actions');
 const oversizeCount = coverage('xlate_actions_oversize');
@@ -40,12 +42,15 @@ export interface XlateOut {
   readonly wc: FlowMask;
   /** SLOW_PATH bits: why userspace must see each packet; 0 if it need not. */
   readonly slow: number;
+  /** Recirculation ids in the actions, each held once (`recirc.ts`): the caller's, to release when the actions are out of use. */
+  readonly recircs: readonly number[];
 }
 
 // Translation never waits, so that one set of buffers serves all of them.
 const scratchWc = newFlow();
 const scratchOut = new OdpActionsBuilder();
 const NO_ACTIONS = new Uint8Array(0);
+const NO_RECIRCS: readonly number[] = [];
 
 /** Translates a packet of port `ofpInPort` of a bridge. */
 export function xlateActions(xin: XlateIn): XlateOut {
@@ -55,12 +60,17 @@ export function xlateActions(xin: XlateIn): XlateOut {
   initWildcards(wc, xin.flow);
   scratchOut.reset();
   const ctx = new XlateCtx(xin, wc, scratchOut);
-  if (getField(xin.flow, FIELD.recircId) !== 0) {
-    // Nothing here recirculates yet, so it can only come from another program's flow, or an earlier run's.
+  // The port that the datapath has it from, whatever a frozen state says.
+  const from = xin.bridge.xport(xin.ofpInPort);
+  if (getField(xin.flow, FIELD.recircId) !== 0 && xin.frozen === undefined) {
+    // Another program's flow, or an earlier run's, recirculates to it.
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
-  } else if (ctx.inPort === undefined || (ctx.inPort.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
-    xlateTable(ctx, 0);
-    xlateActionSet(ctx);
+  } else if (from === undefined || (from.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
+    if (xin.frozen === undefined || xin.frozen.ofpacts.length === 0) {
+      xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
+    } else xlateActionList(xin.frozen.ofpacts, ctx, true);
+    if (!ctx.freezing) xlateActionSet(ctx);
+    if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
   clearAbsent(wc, xin.flow);
 
@@ -69,8 +79,11 @@ export function xlateActions(xin: XlateIn): XlateOut {
     oversizeCount.n++;
     slow |= SLOW_PATH.ACTION;
   }
-  if (ctx.error !== XLATE_ERROR.OK) return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0 };
-  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow };
+  if (ctx.error !== XLATE_ERROR.OK) {
+    recircIds.release(ctx.recircs);
+    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS };
+  }
+  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs };
 }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {

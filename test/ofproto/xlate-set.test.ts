@@ -70,7 +70,7 @@ describe('actions that change the packet', () => {
   });
 
   it('stop where the TTL runs out', () => {
-    const ttl: Ofpact = { kind: 'dec_ttl', controllerIds: [0], hasIds: false };
+    const ttl: Ofpact = { kind: 'dec_ttl', controllerIds: [], hasIds: false };
     const packet = udp(2, MAC_A, MAC_B);
     for (const [value, text] of [
       [64, 'set(ipv4(ttl=63)),3'],
