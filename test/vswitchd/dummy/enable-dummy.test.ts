@@ -1,0 +1,92 @@
+/** vswitchd --enable-dummy as a process, with a real ovsdb-server and the stock tools: devices, datapath and time are its own. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noOvsdbServer, type OvsdbServer, startOvsdbServer, until } from '../../ovsdb/ovsdb-server.ts';
+
+const NOT_BUILT = existsSync('build/Release/tapswitch.node') ? undefined : 'the native addon is not built';
+const SKIP = noOvsdbServer ?? NOT_BUILT;
+if (SKIP !== undefined) console.warn(`skipped: ${SKIP}`);
+
+const FLOW =
+  'in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800),' +
+  'ipv4(src=10.0.0.2,dst=10.0.0.1,proto=1,tos=0,ttl=64,frag=no),icmp(type=8,code=0)';
+
+describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
+  let server: OvsdbServer;
+  let env: NodeJS.ProcessEnv;
+  let pid = 0;
+
+  beforeEach(async () => {
+    server = await startOvsdbServer();
+    env = { ...process.env, OVS_RUNDIR: server.dir, OVS_LOGDIR: server.dir };
+    const main = resolve('src/vswitchd/main.ts');
+    const code = `import { main } from ${JSON.stringify(main)};\nprocess.exit(await main(process.argv.slice(2)));\n`;
+    writeFileSync(join(server.dir, 'run.mjs'), code);
+    const loader = resolve('node_modules/tsx/dist/loader.mjs');
+    const options = ['--enable-dummy', '--disable-system', '--disable-system-route', '--log-file', '-vvconn'];
+    const args = ['--import', loader, 'run.mjs', ...options, '--detach', '--no-chdir', '--pidfile'];
+    const { status, stderr } = spawnSync(process.execPath, args, { env, cwd: server.dir, encoding: 'utf8' });
+    expect(status, stderr).toBe(0);
+    pid = Number(readFileSync(join(server.dir, 'ovs-vswitchd.pid'), 'utf8'));
+    const port = (n: number) => `-- add-port br0 p${n} -- set Interface p${n} type=dummy ofport_request=${n}`;
+    const pcap = `options:tx_pcap=${join(server.dir, 'p2.pcap')}`;
+    const bridge = 'add-br br0 -- set bridge br0 datapath_type=dummy other_config:hwaddr=aa:55:aa:55:00:00';
+    server.vsctl(...`${bridge} ${port(1)} ${port(2)} ${pcap}`.split(' '));
+  });
+  afterEach(async () => {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended, as it should.
+    }
+    await server.stop();
+  });
+  const appctl = (...args: string[]) => execFileSync('ovs-appctl', args, { env, encoding: 'utf8' });
+
+  test('a frame goes from one device to the other', async () => {
+    expect(appctl('dpif/show')).toBe(
+      'dummy@ovs-dummy: hit:0 missed:0\n  br0:\n    br0 65534/100: (dummy-internal)\n' +
+        '    p1 1/1: (dummy)\n    p2 2/2: (dummy)\n',
+    );
+    appctl('netdev-dummy/receive', 'p1', FLOW);
+    const pcap = () => readFileSync(join(server.dir, 'p2.pcap'));
+    await until(() => pcap().length > 24, 'a frame in the capture of p2');
+    expect(pcap().readUInt32LE(0)).toBe(0xa1b2c3d4);
+    expect(pcap().subarray(40, 54).toString('hex')).toBe('50540000000a5054000000090800');
+    expect(pcap().length).toBe(24 + 16 + 14 + 20 + 8 + 64);
+    expect(appctl('fdb/show', 'br0')).toContain('    1     0  50:54:00:00:00:09');
+    expect(readFileSync(join(server.dir, 'ovs-vswitchd.log'), 'utf8')).not.toMatch(/\|(WARN|ERR|EMER)\|/);
+    appctl('exit');
+    await until(() => !existsSync(join(server.dir, 'ovs-vswitchd.pid')), 'the end of vswitchd');
+  });
+
+  test('time stands still until it is warped, in both halves', async () => {
+    appctl('time/stop');
+    appctl('netdev-dummy/receive', 'p1', FLOW);
+    await until(() => appctl('dpctl/dump-flows') !== '', 'a flow');
+    expect(appctl('fdb/show', 'br0')).toMatch(/50:54:00:00:00:09 {4}0\n/);
+    expect(appctl('time/warp', '5000')).toBe('warped\n');
+    expect(appctl('fdb/show', 'br0')).toMatch(/50:54:00:00:00:09 {4}5\n/);
+    appctl('time/warp', '20000', '1000');
+    await until(() => appctl('dpctl/dump-flows') === '', 'the end of an idle flow');
+    expect(spawnSync('ovs-appctl', ['time/warp', '0'], { env, encoding: 'utf8' }).stderr).toContain('invalid MSECS');
+  });
+
+  test('devices are set up and down, and what is none is refused', async () => {
+    const state = () => server.vsctl('get', 'interface', 'p1', 'admin_state');
+    expect(appctl('netdev-dummy/set-admin-state', 'p1', 'down')).toBe('OK\n');
+    await until(() => state() === 'down\n', 'p1 down in the database');
+    expect(appctl('netdev-dummy/set-admin-state', 'up')).toBe('OK\n');
+    await until(() => state() === 'up\n', 'p1 up in the database');
+    expect(appctl('netdev-dummy/conn-state', 'p1')).toBe('p1: unknown\n');
+    expect(appctl('netdev-dummy/ip4addr', 'p1', '10.0.0.1/24')).toBe('OK\n');
+    const refused = (...args: string[]) =>
+      spawnSync('ovs-appctl', args, { env, encoding: 'utf8' }).stderr.split('\n')[0];
+    expect(refused('netdev-dummy/receive', 'p9', FLOW)).toBe('no such dummy netdev');
+    expect(refused('netdev-dummy/receive', 'p1', 'nonsense')).toBe('syntax error at nonsense');
+    expect(refused('netdev-dummy/receive', 'p1', '--qid', '4', FLOW)).toBe('bad rx queue id.');
+    expect(refused('netdev-dummy/set-admin-state', 'p1', 'sideways')).toBe('Invalid Admin State');
+  });
+});
