@@ -8,12 +8,21 @@ import { type OfKind, type OfpRaw, rawFor } from '../ofp-msgs.ts';
 import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
 import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
+import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
+import { PACKET_OUT_CODECS } from './packet-out.ts';
 import { PHY_PORT_CODECS } from './phy-port.ts';
 import { SWITCH_CODECS } from './switch.ts';
 
-const CODECS: Partial<Codecs> = { ...CONNECTION_CODECS, ...SWITCH_CODECS, ...PHY_PORT_CODECS, ...FLOW_MOD_CODECS };
+const CODECS: Partial<Codecs> = {
+  ...CONNECTION_CODECS,
+  ...SWITCH_CODECS,
+  ...PHY_PORT_CODECS,
+  ...FLOW_MOD_CODECS,
+  ...PACKET_OUT_CODECS,
+  ...EXTENSION_CODECS,
+};
 
 const codecOf = (kind: OfKind): BodyCodec<unknown> | undefined => CODECS[kind] as BodyCodec<unknown> | undefined;
 
