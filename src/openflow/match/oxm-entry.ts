@@ -8,7 +8,7 @@
  * Source: lib/nx-match.c (nx_pull_entry, nx_pull_header), OpenFlow 1.3.5 7.2.3.2.
  */
 import type { MfField, MfValue } from '../mf-field.ts';
-import { mfByHeader, mfHeader } from '../mf-fields.ts';
+import { mfByHeader } from '../mf-fields.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 
 export interface OxmHeader {
@@ -70,29 +70,6 @@ export function checkOxmMask(at: number, entry: OxmEntry): void {
   }
 }
 
-/** An entry of an action: its field is known. */
-export interface OxmActionEntry {
-  readonly field: MfField;
-  readonly value: MfValue;
-  /** undefined: the header said that there is none. */
-  readonly mask: MfValue | undefined;
-  readonly end: number;
-}
-
-/**
- * Reads the entry at `at` of an action (set_field).  Throws OfpError: OFPBAC_BAD_SET_TYPE for an unknown field, OFPBAC_BAD_SET_LEN for
- * one of another length, OFPBMC_BAD_LEN and OFPBMC_BAD_WILDCARDS as of a match, NXFMFC_INVALID_TLV_FIELD for tun_metadata.
- */
-export function readActionEntry(bytes: Uint8Array, at: number): OxmActionEntry {
-  const { field, isBadLength } = readOxmHeader(bytes, at);
-  if (field === undefined)
-    return fail(isBadLength ? 'OFPBAC_BAD_SET_LEN' : 'OFPBAC_BAD_SET_TYPE', `field at byte ${at}`);
-  if (field.isVariable) return fail('NXFMFC_INVALID_TLV_FIELD', `${field.name} is not in the TLV table`);
-  const entry = readOxmEntry(bytes, at);
-  checkOxmMask(at, entry);
-  return { field, value: entry.value, mask: entry.mask, end: entry.end };
-}
-
 /** Appends a header: of `length` bytes of value, with a mask as long or without. */
 export function putOxmHeader(out: number[], header: bigint, length: number, hasMask: boolean): void {
   const isExperimenter = ((header >> 16n) & 0xffffn) === 0xffffn;
@@ -106,16 +83,4 @@ export function putOxmHeader(out: number[], header: bigint, length: number, hasM
 export function putOxmEntry(out: number[], header: bigint, value: Uint8Array, mask?: Uint8Array): void {
   putOxmHeader(out, header, value.length, mask !== undefined);
   out.push(...value, ...(mask ?? []));
-}
-
-/**
- * An entry of `field` for OpenFlow `version` (0: NXM), as set_field has it; a mask of all ones is left out.  Throws RangeError for a field
- * that has no code point.
- */
-export function encodeFieldEntry(field: MfField, version: number, value: MfValue, mask?: MfValue): Uint8Array {
-  const found = mfHeader(field, version);
-  if (found === undefined) throw new RangeError(`${field.name} has no NXM or OXM header`);
-  const out: number[] = [];
-  putOxmEntry(out, found.header, value, mask?.every((b) => b === 0xff) ? undefined : mask);
-  return Uint8Array.from(out);
 }

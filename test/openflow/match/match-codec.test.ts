@@ -11,7 +11,6 @@ import {
 } from '../../../src/openflow/match/match-codec.ts';
 import { normalizeMatch } from '../../../src/openflow/match/match-normalize.ts';
 import { formatMatch } from '../../../src/openflow/match/match-text.ts';
-import { readActionEntry } from '../../../src/openflow/match/oxm-entry.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 
 const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
@@ -163,28 +162,5 @@ describe('matches in messages', () => {
     expect(() => decodePaddedNxMatch(all.subarray(0, 6), 0, 6)).toThrow(
       expect.objectContaining({ code: 'OFPBMC_BAD_LEN' }),
     );
-  });
-});
-
-describe('fields of actions', () => {
-  // biome-ignore format: table
-  test.each([
-    ['80000004 00000001', 'in_port_oxm', '00000001', undefined],
-    ['80000d04 1005 1fff', 'vlan_vid',   '1005',     '1fff'],
-  ] as const)('%s', (text, name, value, mask) => {
-    const found = readActionEntry(bytes(text), 0);
-    expect([found.field.name, hex(found.value), found.mask && hex(found.mask)]).toEqual([name, value, mask]);
-    expect(found.end).toBe(bytes(text).length);
-  });
-
-  // biome-ignore format: table
-  test.each([
-    ['80000005 0000000001',  'OFPBAC_BAD_SET_LEN'],
-    ['8000fe04 00000001',    'OFPBAC_BAD_SET_TYPE'],
-    ['80000004 0000',        'OFPBMC_BAD_LEN'],
-    ['80000d04 1005 0fff',   'OFPBMC_BAD_WILDCARDS'],
-    ['00015008 0000000000000001', 'NXFMFC_INVALID_TLV_FIELD'],
-  ] as const)('%s is %s', (text, err) => {
-    expect(() => readActionEntry(bytes(text), 0)).toThrow(expect.objectContaining({ err: OFPERR[err] }));
   });
 });
