@@ -117,9 +117,12 @@ export class Ukey {
 
   /** Takes over `ids`, which are held, in place of those that it had. */
   holdRecircs(ids: readonly number[]): void {
-    const old = this.recircs;
+    recircIds.release(this.recircs);
     this.recircs = ids;
-    recircIds.release(old);
+    // One whose place another has taken has no actions any more.
+    if (this.current !== UKEY.DELETED) return;
+    recircIds.release(ids);
+    this.recircs = [];
   }
 
   /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*. */
