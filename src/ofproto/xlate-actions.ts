@@ -25,6 +25,7 @@ import {
   xlatePushMpls,
 } from './xlate-header.ts';
 import { xlateNormal } from './xlate-normal.ts';
+import { xlateSend } from './xlate-send.ts';
 import { xlateSet } from './xlate-set.ts';
 
 /** Resubmit to the table that the action stands in. */
@@ -122,7 +123,9 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         break;
       default:
         // An action that is not carried out must not look as if it were.
-        if (!xlateSet(ctx.flow, ctx.wc, action)) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
+        if (xlateSet(ctx.flow, ctx.wc, action)) break;
+        if (!xlateSend(ctx, action, (port, maxLen) => xlateOutput(ctx, port, maxLen, last)))
+          ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
         break;
     }
     if (ctx.freezing && ctx.exit && ctx.error === XLATE_ERROR.OK && ctx.frozenActions.length === 0) {

@@ -111,6 +111,8 @@ export class XlateCtx {
   slow = 0;
   /** The packet in the datapath, after the datapath actions so far. */
   readonly base: FlowKey;
+  /** Priority that the packet arrived with: what pop_queue goes back to. */
+  readonly arrivedPriority: number;
   /** Header that the next commit pushes or pops. */
   readonly pending: PendingHeader = noPendingHeader();
 
@@ -128,6 +130,7 @@ export class XlateCtx {
     this.stats = xin.stats;
     this.cache = xin.cache;
     this.base = scratchBase;
+    this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;
     this.base.set(this.flow);
     // What a packet was received with is not what it is sent with.
     this.base.fill(0, FIELD.tunId.word);

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { FIELD } from '../../src/flow/fields.ts';
+import { newFlow, setField } from '../../src/flow/flow-key.ts';
+import { miniFromFlow } from '../../src/flow/minimatch.ts';
+import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { MacTable } from '../../src/ofproto/mac-learning.ts';
+import { Rule } from '../../src/ofproto/tables/rule.ts';
+import type { XBridge } from '../../src/ofproto/xbridge.ts';
+import { xlateActions } from '../../src/ofproto/xlate.ts';
+import { XLATE_ERROR } from '../../src/ofproto/xlate-ctx.ts';
+import { queuePriority } from '../../src/ofproto/xlate-send.ts';
+import type { MfField } from '../../src/openflow/mf-field.ts';
+import { mfByName } from '../../src/openflow/mf-fields.ts';
+import { OFPP } from '../../src/openflow/ofp-port.ts';
+import type { Ofpact } from '../../src/openflow/ofpact.ts';
+
+const reg0 = { field: mfByName('reg0') as MfField, ofs: 0, bits: 16 };
+const load = (value: number): Ofpact => ({
+  kind: 'set_field',
+  field: reg0.field,
+  value: Uint8Array.of(0, 0, value >> 8, value),
+  mask: Uint8Array.of(0, 0, 255, 255),
+  isLoad: true,
+});
+const output = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
+
+/** Translates a packet of port 1 of a bridge with ports 1 to 4, 4 of them down; OpenFlow and datapath numbers are the same. */
+function translate(...actions: Ofpact[]) {
+  const flow = newFlow();
+  setField(flow, FIELD.inPort, 1);
+  setField(flow, FIELD.ethType, 0x1234);
+  const ports = [1, 2, 3, 4].map((n) => ({
+    name: `p${n}`,
+    type: '',
+    ofport: n,
+    odpPort: n,
+    config: n === 4 ? 1 : 0,
+    bundle: undefined,
+  }));
+  const rule = new Rule({
+    table: 0,
+    match: miniFromFlow(newFlow(), newFlow()),
+    priority: 0,
+    cookie: 0n,
+    actions,
+    flags: 0,
+    idleTimeout: 0,
+    hardTimeout: 0,
+    importance: 0,
+    createdMs: 0,
+  });
+  const bridge: XBridge = {
+    name: 'br0',
+    uuid: new Uint8Array(16),
+    macs: new MacTable(),
+    bundles: [],
+    xports: ports,
+    xport: (n) => ports.find((p) => p.ofport === n),
+    lookupRule: () => rule,
+    upcallPid: () => 0,
+    learn: () => {},
+  };
+  const out = xlateActions({
+    bridge,
+    flow,
+    ofpInPort: 1,
+    hasSideEffects: false,
+    stats: undefined,
+    cache: undefined,
+  });
+  return [formatOdpActions(out.actions), out.error];
+}
+
+const bundle = (algorithm: 'active_backup' | 'hrw', members: number[], dst?: typeof reg0): Ofpact => ({
+  kind: 'bundle',
+  algorithm,
+  fields: 'eth_src',
+  basis: 0,
+  members,
+  dst,
+});
+
+describe('actions that send', () => {
+  // biome-ignore format: table
+  const CASES: [string, Ofpact[], string][] = [
+    ['to a queue',                [{ kind: 'enqueue', port: 2, queue: 3 }, output(3)], 'set(skb_priority(0x10004)),2,set(skb_priority(0)),3'],
+    ['to a queue of IN_PORT',     [{ kind: 'enqueue', port: OFPP.IN_PORT, queue: 0 }], 'set(skb_priority(0x10001)),1'],
+    ['to a queue of the input',   [{ kind: 'enqueue', port: 1, queue: 0 }],            'drop'],
+    ['to a queue there is not',   [{ kind: 'enqueue', port: 2, queue: 0xf000 }],       '2'],
+    ['set_queue, pop_queue',      [{ kind: 'set_queue', queue: 1 }, output(2), { kind: 'pop_queue' }, output(3)], 'set(skb_priority(0x10002)),2,set(skb_priority(0)),3'],
+    ['shortened',                 [{ kind: 'output_trunc', port: 2, maxLen: 100 }, output(3)], 'trunc(100),2,3'],
+    ['shortened, no such port',   [{ kind: 'output_trunc', port: 9, maxLen: 100 }],    'drop'],
+    ['shortened, to a port down', [{ kind: 'output_trunc', port: 4, maxLen: 100 }, output(3)], '3'],
+    ['shortened, to FLOOD',       [{ kind: 'output_trunc', port: OFPP.FLOOD, maxLen: 100 }], 'drop'],
+    ['to the port of a register', [load(3), { kind: 'output_reg', src: reg0, maxLen: 0 }], '3'],
+    ['to the first that is up',   [bundle('active_backup', [4, 3, 2])],                '3'],
+    ['to none that is up',        [bundle('hrw', [4])],                                'drop'],
+    ['by bundle_load',            [bundle('hrw', [4, 2], reg0), { kind: 'output_reg', src: reg0, maxLen: 0 }], '2'],
+  ];
+  it.each(CASES)('%s', (_name, actions, text) => {
+    expect(translate(...actions)).toEqual([text, XLATE_ERROR.OK]);
+  });
+
+  it('know which queues have a priority', () => {
+    expect([queuePriority(0), queuePriority(0xefff), queuePriority(0xf000)]).toEqual([0x10001, 0x1f000, undefined]);
+  });
+});
