@@ -67,8 +67,9 @@ describe('match fields', () => {
 });
 
 const META_FLOW_H = process.env['OVS_META_FLOW_H'] ?? '/usr/include/openvswitch/meta-flow.h';
-describe.skipIf(!existsSync(META_FLOW_H))(`${META_FLOW_H} (absent: set OVS_META_FLOW_H)`, () => {
-  it('has the same fields in the same order, with the same bytes, access and code points', () => {
+describe('meta-flow.h of Open vSwitch', () => {
+  it('has the same fields in the same order, with the same bytes, access and code points', ({ skip }) => {
+    if (!existsSync(META_FLOW_H)) skip(`${META_FLOW_H} is not there; OVS_META_FLOW_H can name another`);
     const text = readFileSync(META_FLOW_H, 'utf8');
     const known = new Map(MF_FIELDS.map((f) => [f.name, f]));
     let n = 0;
