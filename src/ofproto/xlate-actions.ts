@@ -6,9 +6,9 @@
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
+import { actionSetToList } from '../openflow/actions/action-set.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactResubmit } from '../openflow/ofpact.ts';
-import { executeActionSet } from './action-set.ts';
 import { isIp } from './packet-fields.ts';
 import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
 import { swapCtTuple, xlateCt, xlateCtClear } from './xlate-ct.ts';
@@ -196,7 +196,7 @@ function resubmit(ctx: XlateCtx, a: OfpactResubmit, isLast: boolean): void {
 /** Carries out what was written into the action set: once, at the end of the pipeline. */
 export function xlateActionSet(ctx: XlateCtx): void {
   if (ctx.actionSet.length === 0 || ctx.error !== XLATE_ERROR.OK) return;
-  const list = executeActionSet(ctx.actionSet);
+  const list = actionSetToList(ctx.actionSet);
   ctx.actionSet.length = 0;
   // What ended the pipeline does not end this.
   ctx.exit = false;

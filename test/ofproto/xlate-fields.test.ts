@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
-import { executeActionSet } from '../../src/ofproto/action-set.ts';
 import {
   bytesValue,
   hasField,
@@ -14,6 +13,7 @@ import {
   subWrite,
   valueBytes,
 } from '../../src/ofproto/xlate-fields.ts';
+import { actionSetToList } from '../../src/openflow/actions/action-set.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { MF_FIELDS, mfByName } from '../../src/openflow/mf-fields.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
@@ -88,5 +88,5 @@ describe('action sets', () => {
       [push(0x88a8), ttl(1), ttl(2), output(2)],
     ],
     ['a group before an output', [{ kind: 'group', groupId: 5 }, output(1)], [{ kind: 'group', groupId: 5 }]],
-  ])('%s', (_name, set, list) => expect(executeActionSet(set)).toEqual(list));
+  ])('%s', (_name, set, list) => expect(actionSetToList(set)).toEqual(list));
 });
