@@ -279,6 +279,7 @@ const newMissRule = (): Rule =>
     hardTimeout: 0,
     importance: 0,
     isHidden: true,
+    missText: 'No match.',
     createdMs: monotonicMs(),
   });
 

@@ -27,6 +27,7 @@ import {
 import { xlateNormal } from './xlate-normal.ts';
 import { xlateSend } from './xlate-send.ts';
 import { xlateSet } from './xlate-set.ts';
+import { OFT } from './xlate-trace.ts';
 
 /** Resubmit to the table that the action stands in. */
 const CURRENT_TABLE = 255;
@@ -38,6 +39,7 @@ const ALL_BYTES = 0xffff;
 
 /** Carries out `actions` in order; `isLast`: nothing follows them. */
 export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLast = false): void {
+  if (actions.length === 0) ctx.trace?.report(OFT.ACTION, 'drop');
   for (let i = 0; i < actions.length; i++) {
     const action = actions[i] as Ofpact;
     if (ctx.error !== XLATE_ERROR.OK) return;
@@ -47,6 +49,7 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
       return;
     }
     const last = isLast && i === actions.length - 1 && ctx.actionSet.length === 0;
+    ctx.trace?.action(ctx.bridge, action);
     // The first of the actions that are frozen if this one has it so: what froze on its own account is done.
     let next = i;
     switch (action.kind) {

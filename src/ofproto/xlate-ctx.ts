@@ -17,6 +17,7 @@ import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { Rule } from './tables/rule.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
+import type { XlateTrace } from './xlate-trace.ts';
 
 /** Why a translation failed.  The flow drops then. */
 // biome-ignore format: table
@@ -53,6 +54,8 @@ export interface XlateIn {
   readonly stats: PushStats | undefined;
   /** Takes note of what to credit and learn later on. */
   readonly cache: XlateCache | undefined;
+  /** Told what the translation does; undefined but for `ofproto/trace`. */
+  readonly trace?: XlateTrace | undefined;
 }
 
 export class XlateCtx {
@@ -66,6 +69,8 @@ export class XlateCtx {
   readonly hasSideEffects: boolean;
   readonly stats: PushStats | undefined;
   readonly cache: XlateCache | undefined;
+  /** See `xlate-trace.ts`. */
+  readonly trace: XlateTrace | undefined;
 
   error: XlateError = XLATE_ERROR.OK;
   depth = 0;
@@ -129,6 +134,7 @@ export class XlateCtx {
     this.hasSideEffects = xin.hasSideEffects;
     this.stats = xin.stats;
     this.cache = xin.cache;
+    this.trace = xin.trace;
     this.base = scratchBase;
     this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;
     this.base.set(this.flow);

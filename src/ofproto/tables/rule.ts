@@ -25,6 +25,8 @@ export interface RuleSpec {
   readonly hardTimeout: number;
   readonly importance: number;
   readonly isHidden?: boolean;
+  /** What a trace says of a rule that stands for the want of one. */
+  readonly missText?: string;
   readonly createdMs: number;
 }
 
@@ -48,6 +50,8 @@ export class Rule implements ClassifierRule {
   readonly importance: number;
   /** Not shown to OpenFlow controllers and not deleted by them. */
   readonly isHidden: boolean;
+  /** Set: no rule of a table, but what happens when there is none. */
+  readonly missText: string | undefined;
   readonly createdMs: number;
   /** When it was added, or its actions last changed: hard timeouts count from then. */
   modifiedMs: number;
@@ -72,6 +76,7 @@ export class Rule implements ClassifierRule {
     this.hardTimeout = spec.hardTimeout;
     this.importance = spec.importance;
     this.isHidden = spec.isHidden ?? false;
+    this.missText = spec.missText;
     this.createdMs = spec.createdMs;
     this.modifiedMs = spec.createdMs;
     this.usedMs = spec.createdMs;
