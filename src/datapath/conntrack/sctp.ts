@@ -29,6 +29,8 @@ const CHUNK = {
 /** The T bit of ABORT and SHUTDOWN_COMPLETE: the tag is the receiver's own, reflected. */
 const FLAG_T = 1;
 const VTAG = 4;
+/** Of an INIT or INIT ACK chunk without parameters. */
+const INIT_SIZE = 20;
 
 /** Words of the state. */
 const [STATE, TAG, INIT_SEEN, LAST_DIR, FLAGS] = [0, 1, 3, 5, 6] as const;
@@ -117,11 +119,12 @@ function begin(state: Int32Array, base: number, ip: IpView): boolean {
     const first = nextState(DIR.ORIGINAL, SCTP_STATE.NONE, type);
     if (first === SCTP_STATE.NONE || first === INVALID) return false;
     if (type === CHUNK.INIT) {
-      if (tag !== 0 || at + 8 > end) return false;
+      if (tag !== 0 || at + INIT_SIZE > end) return false;
       state[base + TAG + DIR.REPLY] = view.getInt32(at + 4);
     } else if (type === CHUNK.HEARTBEAT) {
       state[base + TAG + DIR.ORIGINAL] = tag;
-    } else {
+    } else if (type === CHUNK.SHUTDOWN_ACK) {
+      // Of an association that is not known: the answer carries the same tag.
       state[base + TAG + DIR.REPLY] = tag;
     }
   }
@@ -223,8 +226,8 @@ export function sctpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: 
     next = nextState(dir, old, type);
     if (next === INVALID) return VERDICT.INVALID;
     if (type === CHUNK.INIT || type === CHUNK.INIT_ACK) {
-      if (at + 8 > end) return VERDICT.INVALID;
-      if (!noteTag(state, base, dir, type, view.getInt32(at + 4))) return VERDICT.INVALID;
+      if (at + INIT_SIZE > end) return VERDICT.INVALID;
+      if (!noteTag(state, base, dir, type, view.getInt32(at + 4), old)) return VERDICT.INVALID;
       // An INIT sent again does not keep the connection alive.
       const isAgain = old === SCTP_STATE.CLOSED && next === SCTP_STATE.CLOSED;
       if (type === CHUNK.INIT && isAgain && (status[conn]! & IPS.CONFIRMED) !== 0) isIgnored = true;
@@ -239,13 +242,16 @@ export function sctpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: 
 }
 
 /** Learns the tag that the other end is to use from now on.  False for an INIT ACK that fits no INIT. */
-function noteTag(s: Int32Array, base: number, dir: number, type: number, tag: number): boolean {
+function noteTag(s: Int32Array, base: number, dir: number, type: number, tag: number, old: number): boolean {
   const other = 1 - dir;
   const seen = s[base + INIT_SEEN + dir] !== 0;
   const otherSeen = s[base + INIT_SEEN + other] !== 0;
   if (type === CHUNK.INIT) {
-    if (seen && otherSeen) s[base + INIT_SEEN + other] = 0;
-    s[base + INIT_SEEN + dir] = 1;
+    // One with the tag that is known already was sent again, or comes late.
+    if (old === SCTP_STATE.NONE || s[base + TAG + other] !== tag) {
+      if (seen && otherSeen) s[base + INIT_SEEN + other] = 0;
+      s[base + INIT_SEEN + dir] = 1;
+    }
   } else {
     const known = s[base + TAG + other]!;
     if (!otherSeen && known !== 0 && known !== tag) return false;

@@ -56,6 +56,11 @@ export function isSound(ip: IpView): boolean {
   return VALID_FLAGS[flags] === 1;
 }
 
+/** The window it offers, not scaled. */
+export const windowOf = (ip: IpView): number => ip.view.getUint16(ip.l4 + 14);
+
+export const hasOptions = (ip: IpView): boolean => ip.view.getUint8(ip.l4 + 12) >>> 4 > TCP.HLEN / 4;
+
 /** Sequence number just after the segment. */
 export function endOf(ip: IpView, seq: number, flags: number): number {
   const { view, l4, end } = ip;

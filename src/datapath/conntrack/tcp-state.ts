@@ -1,6 +1,6 @@
 /**
- * TCP in the connection tracker: the state of a connection as seen in the middle, and whether a segment fits into the
- * windows that both ends have shown.
+ * TCP in the connection tracker: the state of a connection as seen in the middle.  tcp-window.ts says whether a segment fits
+ * into the windows that both ends have shown.
  *
  * The state of a connection is STATE_WORDS int32 words:
  *
@@ -19,9 +19,7 @@ import type { IpView } from './ip-view.ts';
 import {
   ACK,
   endOf,
-  FLAG,
-  highestSack,
-  isAfter,
+  FIN,
   isBefore,
   isSound,
   kindOf,
@@ -31,7 +29,9 @@ import {
   SYN,
   SYNACK,
   TCP_CT_FLAG,
+  windowOf,
 } from './tcp-segment.ts';
+import { checkWindow, SENDER, SENDER_WORDS, W, WINDOW } from './tcp-window.ts';
 import { TCP_TIMEOUT } from './timeouts.ts';
 
 /** enum tcp_conntrack. */
@@ -45,15 +45,7 @@ const S = TCP_STATE;
 const [INVALID, IGNORE] = [10, 11] as const;
 
 const F = TCP_CT_FLAG;
-
-/** Words of a sender, and of the connection. */
-const [END, MAX_END, MAX_WIN, MAX_ACK, SCALE, FLAGS] = [0, 1, 2, 3, 4, 5] as const;
-const SENDER_WORDS = 6;
-// biome-ignore format: table
-const W = {
-  STATE: 12, LAST_DIR: 13, RETRANS: 14, LAST_INDEX: 15, LAST_SEQ: 16, LAST_ACK: 17, LAST_END: 18, LAST_WIN: 19,
-  LAST_SCALE: 20, LAST_FLAGS: 21,
-} as const;
+const { END, MAX_END, MAX_WIN, MAX_ACK, SCALE, FLAGS } = SENDER;
 
 /** Where things are, for ctnetlink. */
 export const tcpStateOf = (state: Int32Array, conn: number): number => state[STATE_WORDS * conn + W.STATE]!;
@@ -98,30 +90,15 @@ function compile(...directions: string[][]): Uint8Array {
 const nextState = (dir: number, state: number, kind: number): number => NEXT[(dir * 10 + state) * 6 + kind]!;
 
 const MAX_RETRANS = 3;
-/** How far below the highest sequence number an acknowledgement may be, at least. */
-const MAX_ACK_WINDOW = 66_000;
-
-/** Starts a sender with its SYN.  `base` is the connection's first word. */
-function initSender(state: Int32Array, base: number, dir: number, ip: IpView, end: number, win: number): void {
-  const me = base + SENDER_WORDS * dir;
-  const other = base + SENDER_WORDS * (1 - dir);
-  const options = readOptions(ip);
-  state[me + END] = state[me + MAX_END] = end;
-  state[me + MAX_WIN] = win === 0 ? 1 : win;
-  state[me + SCALE] = options >>> 8;
-  state[me + FLAGS] = (state[me + FLAGS]! & F.BE_LIBERAL) | (options & 0xff);
-  // Scaling needs the option from both.
-  if (dir === DIR.REPLY && (state[me + FLAGS]! & state[other + FLAGS]! & F.WINDOW_SCALE) === 0) {
-    state[me + SCALE] = state[other + SCALE] = 0;
-  }
-}
+/** What lives at least as long is worth shortening. */
+const LONG_MS = 120_000;
 
 /** Fills in the state of a connection that this segment begins.  False if it begins none. */
 function begin(state: Int32Array, base: number, ip: IpView, kind: number, flags: number): boolean {
   const first = nextState(DIR.ORIGINAL, S.NONE, kind);
   if (first >= INVALID) return false;
   const { view, l4 } = ip;
-  const win = view.getUint16(l4 + 14) || 1;
+  const win = windowOf(ip) || 1;
   const end = endOf(ip, view.getInt32(l4 + TCP.SEQ), flags);
   state.fill(0, base, base + STATE_WORDS);
   state[base + END] = end;
@@ -138,116 +115,6 @@ function begin(state: Int32Array, base: number, ip: IpView, kind: number, flags:
   }
   state[base + W.LAST_INDEX] = OTHER;
   return true;
-}
-
-/** Whether the segment is inside the windows; if it is, they move on. */
-function isInWindow(
-  tracker: ConnContext,
-  conn: number,
-  state: Int32Array,
-  base: number,
-  dir: number,
-  kind: number,
-  ip: IpView,
-  flags: number,
-): boolean {
-  const { view, l4 } = ip;
-  const me = base + SENDER_WORDS * dir;
-  const other = base + SENDER_WORDS * (1 - dir);
-  let seq = view.getInt32(l4 + TCP.SEQ);
-  let ack = view.getInt32(l4 + TCP.ACK);
-  let win = view.getUint16(l4 + 14);
-  let end = endOf(ip, seq, flags);
-  let sack = (state[other + FLAGS]! & F.SACK_PERM) !== 0 ? highestSack(ip, ack) : ack;
-  if ((tracker.table.status[conn]! & IPS.SEQ_ADJUST) !== 0) {
-    const offset = tracker.seqOffset(conn, 1 - dir, (ack - 1) | 0);
-    ack = (ack - offset) | 0;
-    sack = (sack - offset) | 0;
-  }
-  const current = state[base + W.STATE]!;
-
-  if (state[me + MAX_WIN] === 0) {
-    if ((flags & FLAG.SYN) !== 0) {
-      initSender(state, base, dir, ip, end, win);
-      // A SYN from both sides at once.
-      if ((flags & FLAG.ACK) === 0) return true;
-    } else {
-      const scaled = win << state[me + SCALE]!;
-      state[me + END] = end;
-      state[me + MAX_WIN] = scaled === 0 ? 1 : scaled;
-      state[me + MAX_END] = (end + state[me + MAX_WIN]!) | 0;
-      if (state[other + MAX_WIN] === 0) state[other + END] = state[other + MAX_END] = sack;
-      else if (sack === ((state[other + END]! + 1) | 0)) state[other + END] = sack; // Answers a keep-alive.
-    }
-  } else if (
-    (flags & FLAG.SYN) !== 0 &&
-    isAfter(end, state[me + END]!) &&
-    (current === S.SYN_SENT || current === S.SYN_RECV)
-  ) {
-    initSender(state, base, dir, ip, end, win);
-    if (dir === DIR.REPLY && (flags & FLAG.ACK) === 0) return true;
-  }
-
-  if ((flags & FLAG.ACK) === 0 || ((flags & FLAG.RST) !== 0 && ack === 0)) ack = sack = state[other + END]!;
-  // A RST that answers a SYN.
-  if ((flags & FLAG.RST) !== 0 && seq === 0 && current === S.SYN_SENT) seq = end = state[me + END]!;
-
-  const otherWin = state[other + MAX_WIN]!;
-  const myWin = state[me + MAX_WIN]! >>> 0;
-  const isGood =
-    isBefore(seq, (state[me + MAX_END]! + 1) | 0) &&
-    (otherWin === 0 || isAfter(end, (state[me + END]! - otherWin - 1) | 0)) &&
-    isBefore(sack, (state[other + END]! + 1) | 0) &&
-    isAfter(sack, (state[other + END]! - Math.max(myWin, MAX_ACK_WINDOW) - 1) | 0);
-  if (!isGood) return (state[me + FLAGS]! & F.BE_LIBERAL) !== 0;
-
-  if ((flags & FLAG.SYN) === 0) win <<= state[me + SCALE]!;
-  const shown = (win + (sack - ack)) | 0;
-  if (myWin < shown >>> 0) state[me + MAX_WIN] = shown;
-  if (isAfter(end, state[me + END]!)) {
-    state[me + END] = end;
-    state[me + FLAGS]! |= F.DATA_UNACKNOWLEDGED;
-  }
-  if ((flags & FLAG.ACK) !== 0 && ((state[me + FLAGS]! & F.MAXACK_SET) === 0 || isAfter(ack, state[me + MAX_ACK]!))) {
-    state[me + MAX_ACK] = ack;
-    state[me + FLAGS]! |= F.MAXACK_SET;
-  }
-  if (otherWin !== 0 && isAfter(end, state[me + MAX_END]!)) {
-    state[other + MAX_WIN] = (otherWin + end - state[me + MAX_END]!) | 0;
-  }
-  if (isAfter((sack + win) | 0, (state[other + MAX_END]! - 1) | 0)) {
-    state[other + MAX_END] = (sack + win + (win === 0 ? 1 : 0)) | 0;
-  }
-  if (ack === state[other + END]) state[other + FLAGS]! &= ~F.DATA_UNACKNOWLEDGED;
-  if (kind === ACK) noteRetransmission(state, base, dir, seq, ack, end, win);
-  return true;
-}
-
-function noteRetransmission(
-  state: Int32Array,
-  base: number,
-  dir: number,
-  seq: number,
-  ack: number,
-  end: number,
-  win: number,
-): void {
-  if (
-    state[base + W.LAST_DIR] === dir &&
-    state[base + W.LAST_SEQ] === seq &&
-    state[base + W.LAST_ACK] === ack &&
-    state[base + W.LAST_END] === end &&
-    state[base + W.LAST_WIN] === win
-  ) {
-    state[base + W.RETRANS]!++;
-    return;
-  }
-  state[base + W.LAST_DIR] = dir;
-  state[base + W.LAST_SEQ] = seq;
-  state[base + W.LAST_ACK] = ack;
-  state[base + W.LAST_END] = end;
-  state[base + W.LAST_WIN] = win;
-  state[base + W.RETRANS] = 0;
 }
 
 /** Whether the connection may go first when there are too many. */
@@ -268,7 +135,7 @@ function ignore(state: Int32Array, base: number, dir: number, kind: number, old:
   state[base + W.LAST_DIR] = dir;
   state[base + W.LAST_SEQ] = seq;
   state[base + W.LAST_END] = endOf(ip, seq, flags);
-  state[base + W.LAST_WIN] = view.getUint16(l4 + 14);
+  state[base + W.LAST_WIN] = windowOf(ip);
   if (kind === SYN && dir === DIR.ORIGINAL) {
     const options = readOptions(ip);
     state[base + W.LAST_FLAGS] = (options & 0xff) | (old === S.LAST_ACK ? F.CHALLENGE_ACK : 0);
@@ -277,44 +144,74 @@ function ignore(state: Int32Array, base: number, dir: number, kind: number, old:
   if (old === S.SYN_SENT && kind === ACK && dir === DIR.REPLY) state[base + W.LAST_ACK] = view.getInt32(l4 + TCP.ACK);
 }
 
-/** What a RST means: INVALID if it cannot be one of this connection, else the state that follows. */
+/** What a RST can mean besides a state that follows once it fits into the windows. */
+const RESET_NOW = -1;
+
+/**
+ * What a RST means: INVALID if it cannot be one of this connection, RESET_NOW if the connection is over whatever the windows
+ * say, else the state that follows.
+ */
 function judgeReset(tracker: ConnContext, conn: number, base: number, dir: number, old: number, ip: IpView): number {
   const { state } = tracker.table;
   const other = base + SENDER_WORDS * (1 - dir);
   const seq = ip.view.getInt32(ip.l4 + TCP.SEQ);
-  if (tcpMayGoEarly(state, conn)) return S.CLOSE;
-  if ((state[other + FLAGS]! & F.MAXACK_SET) === 0 || state[base + W.LAST_INDEX] === SYN) return S.CLOSE;
-  const established = isEstablished(tracker, conn);
-  if (seq === 0 && !established) return S.CLOSE;
-  const maxAck = state[other + MAX_ACK]!;
-  if (isBefore(seq, maxAck)) return INVALID;
-  if (!established || seq === maxAck) return S.CLOSE;
-  // It may follow data just sent.
-  if (state[base + W.LAST_INDEX] === ACK && state[base + W.LAST_DIR] === dir && seq === state[base + W.LAST_END]) {
-    return S.CLOSE;
+  if (tcpMayGoEarly(state, conn)) return RESET_NOW;
+  if ((state[other + FLAGS]! & F.MAXACK_SET) !== 0 && state[base + W.LAST_INDEX] !== SYN) {
+    const established = isEstablished(tracker, conn);
+    if (seq === 0 && !established) return S.CLOSE;
+    const maxAck = state[other + MAX_ACK]!;
+    if (isBefore(seq, maxAck)) return INVALID;
+    if (!established || seq === maxAck) return S.CLOSE;
+    // It may follow data just sent.
+    if (state[base + W.LAST_INDEX] === ACK && state[base + W.LAST_DIR] === dir && seq === state[base + W.LAST_END]) {
+      return S.CLOSE;
+    }
+    // Inside the window but not exact: the other end answers with a challenge (RFC 5961), so it is not over yet.
+    return old;
   }
-  // Inside the window but not exact: the other end answers with a challenge (RFC 5961), so it is not over yet.
-  return old;
+  return answersIgnored(tracker, conn, base, dir, old, ip) ? RESET_NOW : S.CLOSE;
 }
 
 /** Whether a RST answers a SYN or ACK that was let through without being understood: no window tells anything then. */
-function answersIgnored(tracker: ConnContext, conn: number, base: number, old: number, ip: IpView): boolean {
+function answersIgnored(
+  tracker: ConnContext,
+  conn: number,
+  base: number,
+  dir: number,
+  old: number,
+  ip: IpView,
+): boolean {
   const { state, status } = tracker.table;
   const ack = ip.view.getInt32(ip.l4 + TCP.ACK);
   const lastIndex = state[base + W.LAST_INDEX];
-  if (
-    (((status[conn]! & IPS.SEEN_REPLY) !== 0 && lastIndex === SYN) ||
-      ((status[conn]! & IPS.ASSURED) === 0 && lastIndex === ACK)) &&
-    ack === state[base + W.LAST_END]
-  ) {
-    return true;
-  }
+  const lastDir = state[base + W.LAST_DIR];
+  const answersSyn = (status[conn]! & IPS.SEEN_REPLY) !== 0 && lastIndex === SYN && lastDir !== dir;
+  const answersAck = (status[conn]! & IPS.ASSURED) === 0 && lastIndex === ACK;
+  if ((answersSyn || answersAck) && ack === state[base + W.LAST_END]) return true;
   return (
     old === S.SYN_SENT &&
     lastIndex === ACK &&
-    state[base + W.LAST_DIR] === DIR.REPLY &&
+    lastDir === DIR.REPLY &&
     ip.view.getInt32(ip.l4 + TCP.SEQ) === state[base + W.LAST_ACK]
   );
+}
+
+/**
+ * A FIN or RST outside of the windows may be real, if what is known of the connection is not: after one from each end an
+ * assured connection is not kept for long.
+ */
+function noteInvalid(tracker: ConnContext, conn: number, base: number, dir: number, kind: number): void {
+  const { state, status, timeout } = tracker.table;
+  if ((status[conn]! & IPS.ASSURED) === 0 || (kind !== RST && kind !== FIN)) return;
+  const lastIndex = state[base + W.LAST_INDEX];
+  if (state[base + W.LAST_DIR] === dir || (lastIndex !== FIN && lastIndex !== RST)) {
+    state[base + W.LAST_INDEX] = kind;
+    state[base + W.LAST_DIR] = dir;
+    return;
+  }
+  const left = timeout[conn]! - tracker.now;
+  const unacked = tracker.timeoutsOf(conn)[TCP_TIMEOUT.UNACK]!;
+  if (left >= LONG_MS && left > unacked) tracker.refresh(conn, unacked);
 }
 
 /** Tracks one segment of connection `conn` in direction `dir`.  Returns a VERDICT.  Hot path. */
@@ -393,12 +290,24 @@ export function tcpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: n
       if (kind === RST) {
         next = judgeReset(tracker, conn, base, dir, old, ip);
         if (next === INVALID) return VERDICT.INVALID;
-        checksWindow = !answersIgnored(tracker, conn, base, old, ip);
+        if (next === RESET_NOW) {
+          next = S.CLOSE;
+          checksWindow = false;
+        }
       }
       break;
     default:
   }
-  if (checksWindow && !isInWindow(tracker, conn, state, base, dir, kind, ip, flags)) return VERDICT.INVALID;
+  if (checksWindow) {
+    const current = state[base + W.STATE]!;
+    const isOpening = current === S.SYN_SENT || current === S.SYN_RECV;
+    const fit = checkWindow(tracker, conn, base, dir, kind, ip, flags, isOpening, current === S.SYN_SENT);
+    if (fit === WINDOW.IGNORED) return VERDICT.ACCEPT;
+    if (fit === WINDOW.INVALID) {
+      noteInvalid(tracker, conn, base, dir, kind);
+      return VERDICT.INVALID;
+    }
+  }
 
   state[base + W.LAST_INDEX] = kind;
   state[base + W.LAST_DIR] = dir;
