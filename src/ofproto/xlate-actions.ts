@@ -33,7 +33,7 @@ import { OFT } from './xlate-trace.ts';
 const CURRENT_TABLE = 255;
 
 /** OFPR_*: why a packet goes to a controller. */
-const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, EXPLICIT_MISS: 6 } as const;
+const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, PACKET_OUT: 5, EXPLICIT_MISS: 6 } as const;
 const NO_USERDATA = new Uint8Array(0);
 const ALL_BYTES = 0xffff;
 
@@ -250,7 +250,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       xlateFlood(ctx, 0);
       break;
     case OFPP.CONTROLLER:
-      xlateController(ctx, maxLen, ctx.inActionSet ? OFPR.ACTION_SET : OFPR.ACTION, 0, NO_USERDATA);
+      xlateController(ctx, maxLen, reasonToSend(ctx), 0, NO_USERDATA);
       break;
     case OFPP.NONE:
       break;
@@ -259,6 +259,12 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       if (port !== ctx.ofpInPort) sendTo(ctx, port, isLast);
       break;
   }
+}
+
+/** Why output:CONTROLLER sends the packet up. */
+function reasonToSend(ctx: XlateCtx): number {
+  if (ctx.isPacketOut) return OFPR.PACKET_OUT;
+  return ctx.inActionSet ? OFPR.ACTION_SET : OFPR.ACTION;
 }
 
 /** All ports but the input port and those with `unless` in their configuration; VLANs do not count. */

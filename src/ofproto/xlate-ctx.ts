@@ -17,16 +17,10 @@ import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { Rule } from './tables/rule.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
+import { XLATE_ERROR, type XlateError } from './xlate-error.ts';
 import type { XlateTrace } from './xlate-trace.ts';
 
-/** Why a translation failed.  The flow drops then. */
-// biome-ignore format: table
-export const XLATE_ERROR = {
-  OK: 0, RECURSION_TOO_DEEP: 1, TOO_MANY_RESUBMITS: 2, NO_RECIRCULATION_CONTEXT: 3,
-  UNSUPPORTED_ACTION: 4, // of this translation, not of OpenFlow
-  TOO_MANY_MPLS_LABELS: 5, UNSUPPORTED_PACKET_TYPE: 6,
-} as const;
-export type XlateError = (typeof XLATE_ERROR)[keyof typeof XLATE_ERROR];
+export { XLATE_ERROR, type XlateError };
 
 /** Limits of nesting. */
 export const MAX_DEPTH = 64;
@@ -48,6 +42,10 @@ export interface XlateIn {
   readonly ofpInPort: number;
   /** What the packet was in the middle of when it was recirculated. */
   readonly frozen?: FrozenState | undefined;
+  /** Carried out in place of the rules of table 0: a packet_out's, or the switch's own. */
+  readonly ofpacts?: readonly Ofpact[] | undefined;
+  /** The packet is a controller's: what goes back to one says so. */
+  readonly isPacketOut?: boolean;
   /** Learn from the packet. */
   readonly hasSideEffects: boolean;
   /** Packets to credit to the rules; undefined credits none. */
@@ -72,6 +70,7 @@ export class XlateCtx {
   /** See `xlate-trace.ts`. */
   readonly trace: XlateTrace | undefined;
 
+  readonly isPacketOut: boolean;
   error: XlateError = XLATE_ERROR.OK;
   depth = 0;
   /** No more actions are carried out, but those of the action set. */
@@ -134,6 +133,7 @@ export class XlateCtx {
     this.hasSideEffects = xin.hasSideEffects;
     this.stats = xin.stats;
     this.cache = xin.cache;
+    this.isPacketOut = xin.isPacketOut ?? false;
     this.trace = xin.trace;
     this.base = scratchBase;
     this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;

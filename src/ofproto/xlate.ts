@@ -66,9 +66,11 @@ export function xlateActions(xin: XlateIn): XlateOut {
     // Another program's flow, or an earlier run's, recirculates to it.
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
   } else if (from === undefined || (from.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
-    if (xin.frozen === undefined || xin.frozen.ofpacts.length === 0) {
+    const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
+    // A frozen state without actions goes on at its table.
+    if (ofpacts === undefined || (xin.frozen !== undefined && ofpacts.length === 0)) {
       xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
-    } else xlateActionList(xin.frozen.ofpacts, ctx, true);
+    } else xlateActionList(ofpacts, ctx, true);
     if (!ctx.freezing) xlateActionSet(ctx);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
