@@ -10,7 +10,9 @@ import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
+import { GROUP_CODECS } from './group.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
+import { PACKET_IN_CODECS } from './packet-in.ts';
 import { PACKET_OUT_CODECS } from './packet-out.ts';
 import { PHY_PORT_CODECS } from './phy-port.ts';
 import { SWITCH_CODECS } from './switch.ts';
@@ -21,7 +23,9 @@ const CODECS: Partial<Codecs> = {
   ...PHY_PORT_CODECS,
   ...FLOW_MOD_CODECS,
   ...PACKET_OUT_CODECS,
+  ...PACKET_IN_CODECS,
   ...EXTENSION_CODECS,
+  ...GROUP_CODECS,
 };
 
 const codecOf = (kind: OfKind): BodyCodec<unknown> | undefined => CODECS[kind] as BodyCodec<unknown> | undefined;

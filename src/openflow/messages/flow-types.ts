@@ -153,13 +153,14 @@ export interface PacketIn {
 export interface PacketInPrivate {
   /** Of the bridge: 16 bytes. */
   readonly bridge: Uint8Array;
-  /** Bytes as the stack keeps them. */
-  readonly stack: Uint8Array;
+  /** The lowest first. */
+  readonly stack: readonly Uint8Array[];
   readonly mirrors: number;
   readonly isConntracked: boolean;
+  /** What is left to do: an `unroll_xlate` tells the rule of those that follow it. */
   readonly actions: readonly Ofpact[];
   readonly actionSet: readonly Ofpact[];
-  /** Datapath port number; UNKNOWN32: none. */
+  /** Datapath port number; 0: not told. */
   readonly odpPort: number;
 }
 /** Of nxt_resume. */

@@ -8,6 +8,7 @@
  * Source: OpenFlow 1.5.1 7.2.1.2, lib/ofp-prop.c.
  */
 import { OFPERR, OfpError } from '../ofp-errors.ts';
+import type { OfpWriter } from '../ofp-writer.ts';
 
 const EXPERIMENTER = 0xffff;
 
@@ -61,4 +62,51 @@ export function unknownProperty(p: Property, isLoose: boolean): void {
   const what = `property at byte ${p.at}: type ${p.type}`;
   if (p.vendor === 0) throw new OfpError(OFPERR.OFPBPC_BAD_TYPE, what);
   throw new OfpError(OFPERR.OFPBPC_BAD_EXP_TYPE, `${what} of experimenter 0x${p.vendor.toString(16)}`);
+}
+
+const payloadSize = (p: Property): number => p.at + p.size - p.dataAt;
+const badPayload = (p: Property): OfpError => badLength(p.at, p.size);
+
+/** A property that is a number of 16 bits; what follows it is padding.  Throws OfpError. */
+export function propertyU16(dv: DataView, p: Property): number {
+  if (payloadSize(p) < 2) throw badPayload(p);
+  return dv.getUint16(p.dataAt);
+}
+
+/** A property that is a number of 32 bits, and nothing else.  Throws OfpError. */
+export function propertyU32(dv: DataView, p: Property): number {
+  if (payloadSize(p) !== 4) throw badPayload(p);
+  return dv.getUint32(p.dataAt);
+}
+
+/** Appends the header of a property, an experimenter's if `vendor` is not 0; returns where it begins, for `endProperty`. */
+export function beginProperty(out: OfpWriter, type: number, vendor = 0): number {
+  const at = out.room(vendor === 0 ? 4 : 12);
+  out.dv.setUint16(at, vendor === 0 ? type : EXPERIMENTER);
+  if (vendor !== 0) {
+    out.dv.setUint32(at + 4, vendor);
+    out.dv.setUint32(at + 8, type);
+  }
+  return at;
+}
+
+/** Ends the property that began at `at`: its length, and zeros up to a multiple of 8 bytes. */
+export function endProperty(out: OfpWriter, at: number): void {
+  out.dv.setUint16(at + 2, out.size - at);
+  out.pad(at, 8);
+}
+
+/** Appends a property that is a number of 16 bits: 8 bytes, all of which count. */
+export function putPropertyU16(out: OfpWriter, type: number, value: number): void {
+  const at = beginProperty(out, type);
+  out.u16(value);
+  out.u16(0);
+  endProperty(out, at);
+}
+
+/** Appends a property that is a number of 32 bits. */
+export function putPropertyU32(out: OfpWriter, type: number, value: number): void {
+  const at = beginProperty(out, type);
+  out.u32(value);
+  endProperty(out, at);
 }
