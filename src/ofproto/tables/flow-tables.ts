@@ -13,11 +13,13 @@ import { miniFromFlow } from '../../flow/minimatch.ts';
 import { FLOW_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
+import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { FOREVER } from '../classifier/subtable.ts';
 import { FlowTable } from './flow-table.ts';
 import { Rule } from './rule.ts';
 import type { RuleCriteria } from './rule-criteria.ts';
+import { RuleUses } from './rule-uses.ts';
 
 /** Tables 0 to 253 are a controller's; 254 is the switch's own. */
 export const N_TABLES = 255;
@@ -41,6 +43,10 @@ export class FlowTables {
   readonly tables: readonly FlowTable[] = Array.from({ length: N_TABLES }, (_, n) => new FlowTable(n));
   /** Look-ups see this version. */
   version = 1;
+  /** Rules by the groups and meters that they use, those that the transaction under way has, too. */
+  readonly uses = new RuleUses();
+  /** Throws an OfpError if actions name a group or a meter that is not there. */
+  checkActions: (actions: readonly Ofpact[]) => void = () => {};
   private readonly byCookie = new Map<bigint, Set<Rule>>();
   private readonly timed = new Set<Rule>();
   private current: FlowTransaction | undefined;
@@ -176,6 +182,7 @@ export class FlowTables {
     if (rule.hasTimeout) this.timed.add(rule);
     const table = this.table(rule.table);
     table.eviction?.add(rule);
+    this.uses.add(rule);
     table.nFlows++;
   }
 
@@ -187,6 +194,7 @@ export class FlowTables {
     this.timed.delete(rule);
     const table = this.table(rule.table);
     table.eviction?.remove(rule);
+    this.uses.remove(rule);
     table.nFlows--;
   }
 
@@ -199,12 +207,20 @@ export class FlowTables {
   }
 }
 
+/** What else changes in a transaction, all of it or nothing. */
+export interface TransactionPart {
+  /** Is called before the rules' listener. */
+  commit(): void;
+  revert(): void;
+}
+
 /** Changes that look-ups do not see before `commit`. */
 export class FlowTransaction {
   private readonly owner: FlowTables;
   /** The version that the changes belong to. */
   readonly version: number;
   private readonly changes: RuleChange[] = [];
+  private readonly parts: TransactionPart[] = [];
 
   constructor(owner: FlowTables) {
     this.owner = owner;
@@ -233,6 +249,11 @@ export class FlowTransaction {
     }
   }
 
+  /** Has `part` committed or reverted with this. */
+  join(part: TransactionPart): void {
+    this.parts.push(part);
+  }
+
   private select(fm: FlowMod, isInternal: boolean): Iterable<Rule> {
     const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
     const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
@@ -254,6 +275,7 @@ export class FlowTransaction {
     const table = this.owner.table(fm.tableId === OFPTT_ALL ? 0 : fm.tableId);
     if (table.isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
     const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
+    this.owner.checkActions(ofpacts);
     const match = miniFromFlow(fm.match.flow, fm.match.mask);
     const old = table.classifier.findExactly(match, priority, this.version);
     const rule = new Rule({
@@ -293,6 +315,7 @@ export class FlowTransaction {
       if (fm.cookieMask === 0n && fm.newCookie !== UNKNOWN64) this.add(fm, isInternal);
       return;
     }
+    this.owner.checkActions(fm.ofpacts);
     for (const old of olds) {
       const { table, match, priority, flags, idleTimeout, hardTimeout, importance, isHidden, createdMs } = old;
       if (this.owner.table(table).isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
@@ -345,6 +368,7 @@ export class FlowTransaction {
       if (c.kind === 'removed') this.drop(c.rule);
       else if (c.kind === 'replaced') this.drop(c.old);
     }
+    for (const part of this.parts) part.commit();
     this.owner.end(this.changes, this.version);
   }
 
@@ -363,6 +387,7 @@ export class FlowTransaction {
       }
     }
     this.changes.length = 0;
+    for (const part of this.parts) part.revert();
     this.owner.end([], this.owner.version);
   }
 
