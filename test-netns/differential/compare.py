@@ -3,8 +3,8 @@ docs/differences-from-ovs.md does not explain.
 
   compare.py SCENARIO.json REAL.json OURS.json [MOST]
 
-Left out is what nobody can expect to agree: the number of a hash (OVS_PACKET_ATTR_HASH, the key's dp_hash), and the port id
-within an upcall's actions.
+Left out is what nobody can expect to agree: the number of a hash (OVS_PACKET_ATTR_HASH, the key's dp_hash), the id of an IPv6 fragment,
+and the port id within an upcall's actions.
 """
 import json, os, re, sys
 
@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import KEY, attr, attrs, format_actions, format_key
 
 UPCALL_NAMES = {1: 'packet', 2: 'key', 3: 'actions', 4: 'userdata', 5: 'egress_tun', 9: 'mru', 10: 'len', 11: 'hash'}
+IPPROTO_FRAGMENT = 44
 COMMANDS = {1: 'MISS', 2: 'ACTION', 3: 'EXECUTE'}
 
 
@@ -45,11 +46,23 @@ def both_can_send(frame):
     return not (tpid in (b'\x81\x00', b'\x88\xa8') and len(frame) < 20 or tpid == b'\x88\xa8' and len(frame) > 1514)
 
 
+def without_fragment_id(frame, ids):
+    """The id of an IPv6 fragment is random on both sides: which of the ids so far it is takes its place."""
+    at = 14
+    while frame[at - 2:at] in (b'\x81\x00', b'\x88\xa8'):
+        at += 4
+    if frame[at - 2:at] != b'\x86\xdd' or frame[at + 6:at + 7] != bytes([IPPROTO_FRAGMENT]) or len(frame) < at + 48:
+        return frame
+    number = ids.setdefault(frame[at + 44:at + 48], len(ids))
+    return frame[:at + 44] + number.to_bytes(4, 'big') + frame[at + 48:]
+
+
 def plain_frame(outcome, pid):
-    ports = {}
+    ports, ids = {}, {}
     for port, frame, *offloads in outcome['out']:
         if not both_can_send(bytes.fromhex(frame)):
             continue
+        frame = without_fragment_id(bytes.fromhex(frame), ids).hex()
         ports.setdefault(str(port), []).append(' '.join([frame, *offloads]))
     plain = {f'port {port}': frames for port, frames in sorted(ports.items())}
     plain['upcalls'] = [plain_upcall(u, pid) for u in outcome['upcalls']]
