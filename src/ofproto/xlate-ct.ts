@@ -8,9 +8,9 @@ import { type FlowKey, type FlowMask, getField, getFieldBytes, isFieldSet } from
 import { OVS_NAT_ATTR as N } from '../odp/action-attrs.ts';
 import { type CtOptions, OdpActionsBuilder } from '../odp/odp-actions.ts';
 import type { MfField } from '../openflow/mf-field.ts';
+import { getSubfield, maskSubfield } from '../openflow/mf-subfield.ts';
 import type { OfpactCt, OfpactNat } from '../openflow/ofpact.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
-import { subRead, subUnwildcard } from './xlate-fields.ts';
 import { forkRecirculation } from './xlate-freeze.ts';
 import { xlateSet } from './xlate-set.ts';
 
@@ -33,8 +33,8 @@ const isFrozen = (f: MfField): boolean => f.at === F.inPort.at || f.at >= F.tunI
 function zoneOf(ctx: XlateCtx, ct: OfpactCt): number {
   const { zoneSrc } = ct;
   if (zoneSrc === undefined) return ct.zoneImm;
-  if (ctx.frozen === undefined || !isFrozen(zoneSrc.field)) subUnwildcard(ctx.wc, zoneSrc);
-  return Number(subRead(ctx.flow, zoneSrc));
+  if (ctx.frozen === undefined || !isFrozen(zoneSrc.field)) maskSubfield(zoneSrc, ctx.wc);
+  return getSubfield(zoneSrc, ctx.flow);
 }
 
 /** OVS_NAT_ATTR_* list; ranges of one are given by their lower end. */

@@ -14,7 +14,12 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactUnrollXlate } from '../openflow/ofpact.ts';
 import { type FrozenState, freezeMetadata, recircIds } from './recirc.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
-import { valueBytes } from './xlate-fields.ts';
+
+function be64(value: bigint): Uint8Array {
+  const out = new Uint8Array(8);
+  new DataView(out.buffer).setBigUint64(0, value);
+  return out;
+}
 
 /** Carries out no more actions, and keeps those that are left for later. */
 export function triggerFreeze(ctx: XlateCtx): void {
@@ -73,8 +78,8 @@ export function freezeActions(actions: readonly Ofpact[], from: number, ctx: Xla
         frozenActions.push({
           kind: 'set_field',
           field: MF['metadata'] as NonNullable<(typeof MF)[string]>,
-          value: valueBytes(a.metadata & a.mask, 8),
-          mask: valueBytes(a.mask, 8),
+          value: be64(a.metadata & a.mask),
+          mask: be64(a.mask),
           isLoad: false,
         });
         continue;

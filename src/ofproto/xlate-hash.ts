@@ -7,7 +7,7 @@ import { hashFlowFields, unwildcardHashFields } from '../flow/hash-fields.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { OfpactBundle, OfpactMultipath } from '../openflow/ofpact.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
-import { subLoad } from './xlate-fields.ts';
+import { xlateLoad } from './xlate-fields.ts';
 
 /** Highest random weight: the link whose own hash is highest, so that few packets change links when one comes or goes. */
 function highestWeight(hash: number, nLinks: number): number {
@@ -46,7 +46,7 @@ export function multipathLink(hash: number, a: Pick<OfpactMultipath, 'algorithm'
 export function xlateMultipath(ctx: XlateCtx, a: OfpactMultipath): void {
   const link = multipathLink(hashFlowFields(ctx.flow, a.fields, a.basis), a);
   unwildcardHashFields(ctx.flow, ctx.wc, a.fields);
-  subLoad(ctx.flow, ctx.wc, a.dst, BigInt(link));
+  xlateLoad(ctx.flow, ctx.wc, a.dst, link);
 }
 
 const ALWAYS_UP: ReadonlySet<number> = new Set([
@@ -82,6 +82,6 @@ function choosePort(ctx: XlateCtx, a: OfpactBundle): number {
 export function xlateBundle(ctx: XlateCtx, a: OfpactBundle): number | undefined {
   const port = choosePort(ctx, a);
   if (a.dst === undefined) return port;
-  subLoad(ctx.flow, ctx.wc, a.dst, BigInt(port));
+  xlateLoad(ctx.flow, ctx.wc, a.dst, port);
   return undefined;
 }

@@ -5,10 +5,10 @@
  */
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
+import { getSubfield, maskSubfield } from '../openflow/mf-subfield.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactEnqueue, OfpactOutputReg, OfpactOutputTrunc } from '../openflow/ofpact.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
-import { subRead, subUnwildcard } from './xlate-fields.ts';
 import { xlateBundle, xlateMultipath } from './xlate-hash.ts';
 
 /** Queues from here on have no traffic class. */
@@ -52,10 +52,10 @@ function outputTrunc(ctx: XlateCtx, a: OfpactOutputTrunc, output: Output): void 
 }
 
 function outputReg(ctx: XlateCtx, a: OfpactOutputReg, output: Output): void {
-  const port = subRead(ctx.flow, a.src);
-  if (port > 0xffffn) return;
-  subUnwildcard(ctx.wc, a.src);
-  output(Number(port), a.maxLen);
+  const port = getSubfield(a.src, ctx.flow);
+  if (port > 0xffff) return;
+  maskSubfield(a.src, ctx.wc);
+  output(port, a.maxLen);
 }
 
 /** Carries out `a` if it is one of these; false if it is another. */

@@ -9,7 +9,7 @@ import type { Ofpact } from '../openflow/ofpact.ts';
 import { isMplsType } from './flow-mpls.ts';
 import { isIp } from './packet-fields.ts';
 import { nVlans, VLAN_WORDS } from './wildcards.ts';
-import { bytesValue, hasField, mfUnwildcard, mfWriteMasked, subLoad, subRead, subUnwildcard } from './xlate-fields.ts';
+import { xlateMove, xlateSetField } from './xlate-fields.ts';
 
 const F = FIELD;
 const [VLAN, CVLAN] = VLAN_WORDS;
@@ -115,18 +115,11 @@ export function xlateSet(flow: FlowKey, wc: FlowMask, a: Ofpact): boolean {
     case 'write_metadata':
       writeMetadata(flow, a.metadata, a.mask);
       return true;
-    case 'set_field': {
-      if (!hasField(flow, a.field, wc)) return true;
-      const mask = bytesValue(a.mask);
-      mfUnwildcard(wc, a.field, mask);
-      mfWriteMasked(flow, a.field, bytesValue(a.value), mask);
+    case 'set_field':
+      xlateSetField(flow, wc, a.field, a.value, a.mask);
       return true;
-    }
     case 'move':
-      if (hasField(flow, a.dst.field, wc) && hasField(flow, a.src.field, wc)) {
-        subUnwildcard(wc, a.src);
-        subLoad(flow, wc, a.dst, subRead(flow, a.src));
-      }
+      xlateMove(flow, wc, a.dst, a.src);
       return true;
     default:
       return false;

@@ -2,10 +2,11 @@
  * Subfields: some bits of a match field, as text ("NXM_NX_REG0[4..11]", "reg0[]") and in a flow.
  * Source: lib/nx-match.c (mf_parse_subfield, mf_format_subfield), lib/meta-flow.c (mf_read_subfield).
  */
-import type { FlowKey } from '../flow/flow-key.ts';
+import { copyBits, fillBits, getBits, setBits } from '../flow/bits.ts';
+import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { MfField, MfValue, Subfield } from './mf-field.ts';
 import { mfByHeaderName, mfByName, mfHeader } from './mf-fields.ts';
-import { mfGet, mfSetMasked } from './mf-value.ts';
+import { mfGet, mfMaskBits, mfSetMasked } from './mf-value.ts';
 import { OfpTextError } from './ofp-text.ts';
 
 /** Reads the name of a field, its own or that of a code point.  Throws OfpTextError. */
@@ -56,22 +57,81 @@ export function formatSubfield({ field, ofs, bits }: Subfield): string {
   return bits === 1 ? `${name}[${ofs}]` : `${name}[${ofs}..${ofs + bits - 1}]`;
 }
 
-const toBigint = (bytes: Uint8Array): bigint => bytes.reduce((n, byte) => (n << 8n) | BigInt(byte), 0n);
+/** Words of the longest value, that of a tun_metadata. */
+const VALUE_WORDS = 31;
 
-function toBytes(value: bigint, size: number): MfValue {
-  const out = new Uint8Array(size);
-  for (let i = size - 1, rest = value; i >= 0 && rest !== 0n; i--, rest >>= 8n) out[i] = Number(rest & 0xffn);
-  return out;
+/** First bit of a subfield in a flow, if its field is simply a run of bits there; else -1. */
+const runOf = ({ field, ofs, bits }: Subfield): number =>
+  field.special === undefined ? field.at + field.bits - ofs - bits : -1;
+
+/** Puts big-endian bytes into words, right-aligned. */
+function toWords(bytes: Uint8Array): Int32Array {
+  const words = new Int32Array(VALUE_WORDS);
+  const at = 32 * VALUE_WORDS - 8 * bytes.length;
+  bytes.forEach((byte, i) => {
+    setBits(words, at + 8 * i, 8, byte);
+  });
+  return words;
 }
 
-/** The value of a subfield in a flow. */
-export function getSubfield({ field, ofs, bits }: Subfield, flow: FlowKey): bigint {
-  return BigInt.asUintN(bits, toBigint(mfGet(field, flow)) >> BigInt(ofs));
+/** The last `size` bytes of words. */
+function toBytes(words: Int32Array, size: number): MfValue {
+  const at = 32 * VALUE_WORDS - 8 * size;
+  return Uint8Array.from({ length: size }, (_, i) => getBits(words, at + 8 * i, 8));
 }
 
-/** Writes a subfield of a flow; bits of `value` beyond its width are cut off. */
-export function setSubfield({ field, ofs, bits }: Subfield, value: bigint, flow: FlowKey): void {
-  const shift = BigInt(ofs);
-  const shifted = toBytes(BigInt.asUintN(bits, value) << shift, field.bytes);
-  mfSetMasked(field, shifted, toBytes(((1n << BigInt(bits)) - 1n) << shift, field.bytes), flow);
+/** First bit of a subfield in the words of its field's value. */
+const inWords = ({ ofs, bits }: Subfield): number => 32 * VALUE_WORDS - ofs - bits;
+
+function onesOf(s: Subfield): MfValue {
+  const words = new Int32Array(VALUE_WORDS);
+  fillBits(words, inWords(s), s.bits, true);
+  return toBytes(words, s.field.bytes);
+}
+
+/** The value of a subfield in a flow; of more than 53 bits, about. */
+export function getSubfield(s: Subfield, flow: FlowKey): number {
+  const run = runOf(s);
+  const words = run < 0 ? toWords(mfGet(s.field, flow)) : flow;
+  const at = run < 0 ? inWords(s) : run;
+  let value = 0;
+  for (let done = 0; done < s.bits; ) {
+    const n = Math.min(32, s.bits - done);
+    value = value * 2 ** n + getBits(words, at + done, n);
+    done += n;
+  }
+  return value;
+}
+
+/** Writes those bits of `words` from bit `from` on that are `s` into a flow. */
+function writeSubfield(s: Subfield, words: Int32Array, from: number, flow: FlowKey): void {
+  const run = runOf(s);
+  if (run >= 0) {
+    copyBits(flow, run, words, from, s.bits);
+    return;
+  }
+  const value = new Int32Array(VALUE_WORDS);
+  copyBits(value, inWords(s), words, from, s.bits);
+  mfSetMasked(s.field, toBytes(value, s.field.bytes), onesOf(s), flow);
+}
+
+/** Writes a number of up to 32 bits to a subfield of a flow; bits beyond its width are cut off. */
+export function setSubfield(s: Subfield, value: number, flow: FlowKey): void {
+  const words = new Int32Array(VALUE_WORDS);
+  words[VALUE_WORDS - 1] = value;
+  writeSubfield(s, words, 32 * VALUE_WORDS - s.bits, flow);
+}
+
+/** Copies a subfield of a flow to another of as many bits. */
+export function moveSubfield(dst: Subfield, src: Subfield, flow: FlowKey): void {
+  const run = runOf(src);
+  if (run >= 0) writeSubfield(dst, flow, run, flow);
+  else writeSubfield(dst, toWords(mfGet(src.field, flow)), inWords(src), flow);
+}
+
+/** Adds a subfield to a mask. */
+export function maskSubfield(s: Subfield, mask: FlowMask): void {
+  const run = runOf(s);
+  if (run >= 0) fillBits(mask, run, s.bits, true);
+  else mfMaskBits(s.field, onesOf(s), mask);
 }

@@ -1,9 +1,9 @@
 /**
- * Values of match fields: reading them from a flow or mask, writing them, and what they need of a packet.
+ * Values of match fields: reading them from a flow or mask, and writing them.  `mf-prereqs.ts` tells what they need of a packet.
  *
  * A value is big-endian bytes, as long as the field's `bytes`, right-aligned.  Most are copied bit by bit; `special` of the field names the
  * few whose value is not what the flow has.  For tun_metadata, whose place only a TLV table tells, these functions throw a RangeError.
- * Source: lib/meta-flow.c, lib/flow.h (is_vlan, is_nd, is_ct_valid and their like).
+ * Source: lib/meta-flow.c.
  */
 import { areBitsZero, fillBits, getBits, setBits } from '../flow/bits.ts';
 import { ETH_TYPE_802_2, FIELD, type Field, VLAN_CFI } from '../flow/fields.ts';
@@ -133,15 +133,44 @@ export function mfMaskField(field: MfField, mask: FlowMask): void {
   fillBits(mask, at, bits, true);
 }
 
+/** Adds those bits of a field to a mask that are 1 in `bits`; of a field whose value is translated, all that the value depends on. */
+export function mfMaskBits(field: MfField, bits: MfValue, mask: FlowMask): void {
+  if (field.special === undefined) {
+    for (let left = field.bits, i = bits.length - 1; left > 0 && i >= 0; left -= 8, i--) {
+      const n = Math.min(8, left);
+      const at = field.at + left - n;
+      setBits(mask, at, n, getBits(mask, at, n) | (bits[i] as number));
+    }
+    return;
+  }
+  const n = numberOf(bits);
+  if (n === 0) return;
+  const { at, bits: size } = placeOf(field);
+  let inPlace = n;
+  if (field.special === 'dl-vlan') inPlace = (n & 0xfff) | VLAN_CFI;
+  else if (field.special === 'vlan-pcp') inPlace = ((n & 7) << 1) | 1;
+  else if (field.special === 'ip-dscp') inPlace = n >>> 2;
+  else if (field.special === 'packet-type' || field.special === 'dl-type') inPlace = -1;
+  setBits(mask, at, size, getBits(mask, at, size) | inPlace);
+}
+
 /** A tag that was written into a flow without one is an 802.1Q tag. */
 function fixVlanTpid(flow: FlowKey): void {
   if (get(flow, FIELD.vlanTpid) === 0 && get(flow, FIELD.vlanTci) !== 0) set(flow, FIELD.vlanTpid, 0x8100);
 }
 
-/**
- * Writes a field of a flow.  The caller has seen to the prerequisites.  Throws OfpError (OFPBAC_BAD_OUT_PORT) for a port that this switch
- * cannot have, RangeError for a packet type that it does not know.
- */
+/** Throws OfpError (OFPBAC_BAD_OUT_PORT) for a port that this switch cannot have, RangeError for a packet type that it does not know. */
+export function mfCheckSpecial(field: MfField, value: MfValue): void {
+  if (field.special === 'in-port-oxm' || field.special === 'actset-output') portFromOfp11(numberOf(value));
+  else if (field.special === 'packet-type' && !mfIsValueOk(field, value)) {
+    throw new RangeError(`packet_type: 0x${numberOf(value).toString(16)}, want 0 or 1 << 16 | ethertype`);
+  }
+}
+
+/** The 16-bit port of a 32-bit one; NONE for one that this switch cannot have. */
+const shortPort = (port: number): number => (port < OFPP.MAX || port >= 0xffffff00 ? port & 0xffff : OFPP.NONE);
+
+/** Writes a field of a flow.  The caller has seen to the prerequisites, and, with `mfCheckSpecial`, to values that make no sense. */
 export function mfSet(field: MfField, value: MfValue, flow: FlowKey): void {
   switch (field.special) {
     case undefined:
@@ -174,19 +203,14 @@ export function mfSet(field: MfField, value: MfValue, flow: FlowKey): void {
       setBits(flow, FIELD.nwTos.at, 6, numberOf(value) >>> 2);
       break;
     case 'in-port-oxm':
-      setBits(flow, FIELD.inPort.at + 16, 16, portFromOfp11(numberOf(value)));
+      setBits(flow, FIELD.inPort.at + 16, 16, shortPort(numberOf(value)));
       break;
     case 'actset-output':
-      set(flow, FIELD.actsetOutput, portFromOfp11(numberOf(value)));
+      set(flow, FIELD.actsetOutput, shortPort(numberOf(value)));
       break;
-    case 'packet-type': {
-      const type = numberOf(value);
-      if (type !== 0 && (type >>> 16 !== 1 || (type & 0xffff) === 0)) {
-        throw new RangeError(`packet_type: 0x${type.toString(16)}, want 0 or 1 << 16 | ethertype`);
-      }
-      set(flow, FIELD.packetType, type & 0xffff);
+    case 'packet-type':
+      set(flow, FIELD.packetType, numberOf(value) & 0xffff);
       break;
-    }
     case 'dl-type':
       set(flow, FIELD.ethType, swapDlType(numberOf(value)));
       break;
@@ -199,6 +223,19 @@ export function mfSet(field: MfField, value: MfValue, flow: FlowKey): void {
 
 /** Writes the bits of a field that are 1 in `mask`, and leaves the others. */
 export function mfSetMasked(field: MfField, value: MfValue, mask: MfValue, flow: FlowKey): void {
+  if (field.special === undefined) {
+    for (let left = field.bits, i = value.length - 1; left > 0 && i >= 0; left -= 8, i--) {
+      const n = Math.min(8, left);
+      const at = field.at + left - n;
+      setBits(
+        flow,
+        at,
+        n,
+        (getBits(flow, at, n) & ~(mask[i] as number)) | ((value[i] as number) & (mask[i] as number)),
+      );
+    }
+    return;
+  }
   const mixed = mfGet(field, flow);
   for (let i = 0; i < mixed.length; i++) {
     const m = mask[i] as number;
@@ -235,86 +272,4 @@ export function mfIsValueOk(field: MfField, value: MfValue): boolean {
   if (value.length > 4 || field.bits === 32) return field.special !== 'ct-state' || n <= 0xff;
   const ones = VALUE_BITS[field.name] ?? 2 ** field.bits - 1;
   return (n & ~ones) >>> 0 === 0;
-}
-
-const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848, NSH: 0x894f };
-const CT = { NEW: 1, EST: 2, REL: 4, REPLY: 8, INVALID: 16, TRACKED: 32, SNAT: 64, DNAT: 128 };
-
-/** Whether the flow is of an IP protocol; adds nwProto to `wc` if it had to be looked at. */
-function isProto(flow: FlowKey, type: number, types: readonly number[], proto: number, wc?: FlowMask): boolean {
-  if (!types.includes(type)) return false;
-  if (wc !== undefined) set(wc, FIELD.nwProto, 0xff);
-  return get(flow, FIELD.nwProto) === proto;
-}
-
-function isNd(flow: FlowKey, type: number, icmpTypes: readonly number[], wc?: FlowMask): boolean {
-  if (!isProto(flow, type, [ETH.IPV6], 58, wc)) return false;
-  if (wc !== undefined) set(wc, FIELD.tpDst, 0xffff);
-  if (get(flow, FIELD.tpDst) !== 0) return false;
-  if (wc !== undefined) set(wc, FIELD.tpSrc, 0xffff);
-  return icmpTypes.includes(get(flow, FIELD.tpSrc));
-}
-
-function isCtValid(flow: FlowKey, mask?: FlowMask, wc?: FlowMask): boolean {
-  const state = get(flow, FIELD.ctState);
-  if (mask !== undefined) {
-    if ((state & (CT.NEW | CT.EST | CT.REL | CT.REPLY | CT.SNAT | CT.DNAT)) !== 0) return true;
-    const isNotInvalid = (get(mask, FIELD.ctState) & CT.INVALID) !== 0 && (state & CT.INVALID) === 0;
-    return (state & CT.TRACKED) !== 0 && isNotInvalid;
-  }
-  const valid = CT.NEW | CT.EST | CT.REPLY;
-  if (wc !== undefined) set(wc, FIELD.ctState, get(wc, FIELD.ctState) | valid);
-  return (state & valid) !== 0;
-}
-
-/**
- * Whether a flow has what a field needs.  With `mask`, flow and mask are a match, and it is asked whether every packet of it has; with
- * `wc`, the flow is a packet's, and the bits that were looked at are added to `wc`.
- */
-export function mfPrereqsOk(field: MfField, flow: FlowKey, options: { mask?: FlowMask; wc?: FlowMask } = {}): boolean {
-  const { mask, wc } = options;
-  const packetType = get(flow, FIELD.packetType);
-  const type = packetType !== 0 ? packetType : get(flow, FIELD.ethType);
-  const ip = [ETH.IP, ETH.IPV6];
-  const isNotLater = (get(flow, FIELD.nwFrag) & 2) === 0;
-  switch (field.prereq) {
-    case 'none':
-      return true;
-    case 'ethernet':
-    case 'vlan-vid':
-      if (wc !== undefined) set(wc, FIELD.packetType, 0xffff);
-      if (packetType !== 0 || field.prereq === 'ethernet') return packetType === 0;
-      if (wc !== undefined) set(wc, FIELD.vlanTci, get(wc, FIELD.vlanTci) | VLAN_CFI);
-      return (get(flow, FIELD.vlanTci) & VLAN_CFI) !== 0;
-    case 'arp':
-      return type === ETH.ARP || type === ETH.RARP;
-    case 'ipv4':
-      return type === ETH.IP;
-    case 'ipv6':
-      return type === ETH.IPV6;
-    case 'ip-any':
-      return ip.includes(type);
-    case 'mpls':
-      return type === ETH.MPLS || type === ETH.MPLS_MCAST;
-    case 'nsh':
-      return type === ETH.NSH;
-    case 'ct-valid':
-      return isCtValid(flow, mask, wc);
-    case 'tcp':
-      return isProto(flow, type, ip, 6, wc) && isNotLater;
-    case 'udp':
-      return isProto(flow, type, ip, 17, wc) && isNotLater;
-    case 'sctp':
-      return isProto(flow, type, ip, 132, wc) && isNotLater;
-    case 'icmpv4':
-      return isProto(flow, type, [ETH.IP], 1, wc);
-    case 'icmpv6':
-      return isProto(flow, type, [ETH.IPV6], 58, wc);
-    case 'nd':
-      return isNd(flow, type, [135, 136], wc);
-    case 'nd-solicit':
-      return isNd(flow, type, [135], wc);
-    case 'nd-advert':
-      return isNd(flow, type, [136], wc);
-  }
 }

@@ -10,7 +10,7 @@ import { FIELD, type Field } from '../../flow/fields.ts';
 import { type Match, matchSetField, newMatch } from '../match/match.ts';
 import type { MfField, Subfield } from '../mf-field.ts';
 import { MF } from '../mf-fields.ts';
-import { mfPrereqsOk } from '../mf-value.ts';
+import { mfPrereqsOk } from '../mf-prereqs.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFPP } from '../ofp-port.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';
@@ -88,7 +88,7 @@ class Checker {
   }
 
   private prereqs(field: MfField, match: Match): void {
-    if (!mfPrereqsOk(field, match.flow, { mask: match.mask })) {
+    if (!mfPrereqsOk(field, match.flow, match.mask)) {
       fail('OFPBAC_MATCH_INCONSISTENT', `${field.name} without ${field.prereq}`);
     }
   }
@@ -262,7 +262,7 @@ class Checker {
         return a;
       case 'resubmit': {
         const { flow, mask } = this.match;
-        if (a.withCtOrig && !mfPrereqsOk(CT_ORIG, flow, { mask })) fail('OFPBAC_MATCH_INCONSISTENT', 'resubmit(,,ct)');
+        if (a.withCtOrig && !mfPrereqsOk(CT_ORIG, flow, mask)) fail('OFPBAC_MATCH_INCONSISTENT', 'resubmit(,,ct)');
         return a;
       }
       case 'learn':

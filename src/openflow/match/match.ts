@@ -6,7 +6,7 @@ import { setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, newFlow } from '../../flow/flow-key.ts';
 import type { MfField, MfValue } from '../mf-field.ts';
-import { mfMaskField, mfSet } from '../mf-value.ts';
+import { mfCheckSpecial, mfMaskField, mfSet } from '../mf-value.ts';
 
 export interface Match {
   readonly flow: FlowKey;
@@ -24,10 +24,11 @@ function clearTpid(match: Match): void {
 
 /**
  * Makes the match look at a field: `value` on the bits of `mask`, all bits if there is none.  The caller has checked value, mask and
- * prerequisites.  Throws OfpError or RangeError as `mfSet` does.
+ * prerequisites.  Throws OfpError or RangeError as `mfCheckSpecial` does.
  */
 export function matchSetField(match: Match, field: MfField, value: MfValue, mask?: MfValue): void {
   if (mask === undefined || mask.every((b) => b === 0xff)) {
+    mfCheckSpecial(field, value);
     mfSet(field, value, match.flow);
     mfMaskField(field, match.mask);
     // dl_vlan=0xffff is a packet without tag: all of the TCI is 0.

@@ -9,7 +9,8 @@ import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import type { MfField } from '../mf-field.ts';
 import { MF, mfHeader } from '../mf-fields.ts';
-import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk, mfPrereqsOk } from '../mf-value.ts';
+import { mfPrereqsOk } from '../mf-prereqs.ts';
+import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { type Match, matchSetField, newMatch } from './match.ts';
 import { checkOxmMask, describeEntry, putOxmEntry, readOxmEntry } from './oxm-entry.ts';
@@ -66,7 +67,7 @@ export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}):
     if (field.isVariable) return fail('NXFMFC_INVALID_TLV_FIELD', `${where}: ${field.name} is not in the TLV table`);
     if (mask !== undefined && !mfIsMaskOk(field, mask)) fail('OFPBMC_BAD_MASK', `${where}: mask of ${field.name}`);
     if (!mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where}: value of ${field.name}`);
-    if (!isLoose && !mfPrereqsOk(field, match.flow, { mask: match.mask })) {
+    if (!isLoose && !mfPrereqsOk(field, match.flow, match.mask)) {
       fail('OFPBMC_BAD_PREREQ', `${where}: ${field.name} without ${field.prereq}`);
     }
     if (!mfIsAllWild(field, match.mask)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
@@ -125,7 +126,7 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   if (hasType && !isEthernet) put(packetType);
   for (const field of order) {
     if (mfIsAllWild(field, mask)) continue;
-    if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, { mask })) continue;
+    if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, mask)) continue;
     // Ports, and the protocol that they are of.
     if (CT_PORTS.has(field.name) && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
     put(field);
