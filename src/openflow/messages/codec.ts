@@ -10,6 +10,7 @@ import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
+import { FLOW_STATS_CODECS } from './flow-stats.ts';
 import { GROUP_CODECS } from './group.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
 import { PACKET_IN_CODECS } from './packet-in.ts';
@@ -22,6 +23,7 @@ const CODECS: Partial<Codecs> = {
   ...SWITCH_CODECS,
   ...PHY_PORT_CODECS,
   ...FLOW_MOD_CODECS,
+  ...FLOW_STATS_CODECS,
   ...PACKET_OUT_CODECS,
   ...PACKET_IN_CODECS,
   ...EXTENSION_CODECS,
