@@ -5,7 +5,7 @@
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFP_MAX_SIZE } from '../ofp-header.ts';
 import { OFPRAW } from '../ofp-msgs.ts';
-import type { OfpactKind } from '../ofpact.ts';
+import { decodeActionBits, encodeActionBits } from './action-bits.ts';
 import { type BodyCodec, type Codecs, getString, NO_BODY, putString } from './body.ts';
 import { decodePhyPort, encodePhyPort } from './phy-port.ts';
 import { CAPABILITY, type DescStats, type PhyPort, type SwitchConfig, type SwitchFeatures } from './switch-types.ts';
@@ -20,22 +20,6 @@ function capabilityMask(version: number): number {
   const of12 = COMMON | CAPABILITY.PORT_BLOCKED;
   return version <= 4 ? of12 : of12 | CAPABILITY.BUNDLES | CAPABILITY.FLOW_MONITORING;
 }
-
-/** Kinds of actions by OpenFlow 1.0's type. */
-const ACTIONS10: readonly OfpactKind[] = [
-  'output',
-  'set_vlan_vid',
-  'set_vlan_pcp',
-  'strip_vlan',
-  'mod_dl_src',
-  'mod_dl_dst',
-  'mod_nw_src',
-  'mod_nw_dst',
-  'mod_nw_tos',
-  'mod_tp_src',
-  'mod_tp_dst',
-  'enqueue',
-];
 
 const featuresReply: BodyCodec<SwitchFeatures> = {
   decode(m) {
@@ -55,7 +39,7 @@ const featuresReply: BodyCodec<SwitchFeatures> = {
       nTables: dv.getUint8(at + 12),
       auxiliaryId: version >= 4 ? dv.getUint8(at + 13) : 0,
       capabilities: (bits & capabilityMask(version)) | ((bits & BIT3) !== 0 ? bit3 : 0),
-      actions: version === 1 ? ACTIONS10.filter((_, i) => ((dv.getUint32(at + 20) >>> i) & 1) !== 0) : [],
+      actions: version === 1 ? decodeActionBits(dv.getUint32(at + 20), version) : [],
       ports: version <= 3 ? ports : undefined,
     };
   },
@@ -68,13 +52,7 @@ const featuresReply: BodyCodec<SwitchFeatures> = {
     out.dv.setUint8(at + 12, f.nTables);
     if (version >= 4) out.dv.setUint8(at + 13, f.auxiliaryId);
     out.dv.setUint32(at + 16, (f.capabilities & capabilityMask(version)) | ((f.capabilities & bit3) !== 0 ? BIT3 : 0));
-    if (version === 1) {
-      let bits = 0;
-      ACTIONS10.forEach((kind, i) => {
-        if (f.actions.includes(kind)) bits |= 1 << i;
-      });
-      out.dv.setUint32(at + 20, bits);
-    }
+    if (version === 1) out.dv.setUint32(at + 20, encodeActionBits(f.actions, version));
     if (version >= 4) return;
     for (const port of f.ports ?? []) {
       const before = out.size;
