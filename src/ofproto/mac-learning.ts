@@ -198,3 +198,6 @@ export class MacTable<P> {
     this.expire(oldest);
   }
 }
+
+/** "aa:bb:cc:dd:ee:ff" of a 48-bit number. */
+export const formatMac = (mac: number): string => (mac.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');

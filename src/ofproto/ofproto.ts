@@ -11,7 +11,7 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, type XPort } from './bundle.ts';
-import { MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
+import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { FlowTables } from './tables/flow-tables.ts';
@@ -282,6 +282,3 @@ const newMissRule = (): Rule =>
     missText: 'No match.',
     createdMs: monotonicMs(),
   });
-
-/** "aa:bb:cc:dd:ee:ff" of a 48-bit number. */
-export const formatMac = (mac: number): string => (mac.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');

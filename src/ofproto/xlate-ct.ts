@@ -13,6 +13,7 @@ import type { OfpactCt, OfpactNat } from '../openflow/ofpact.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { forkRecirculation } from './xlate-freeze.ts';
 import { xlateSet } from './xlate-set.ts';
+import { OFT } from './xlate-trace.ts';
 
 const F = FIELD;
 const CT_F = { COMMIT: 1, FORCE: 2 } as const;
@@ -65,7 +66,9 @@ export function xlateCt(ctx: XlateCtx, ct: OfpactCt): void {
   wc[MARK] = 0;
   wc.fill(0, LABELS, LABELS + 4);
   let nat: OfpactNat | undefined;
+  if (ct.actions.length === 0) ctx.trace?.report(OFT.ACTION, 'drop');
   for (const a of ct.actions) {
+    ctx.trace?.action(ctx.bridge, a);
     if (a.kind === 'nat') nat = a;
     else if (!xlateSet(flow, wc, a)) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
   }
@@ -75,10 +78,18 @@ export function xlateCt(ctx: XlateCtx, ct: OfpactCt): void {
   if (ctx.error === XLATE_ERROR.OK && ct.recircTable !== RECIRC_NONE) {
     ctx.conntracked = true;
     ctx.ctNat = nat;
-    forkRecirculation(ctx, ct.recircTable);
+    const id = forkRecirculation(ctx, ct.recircTable);
+    if (id !== 0 && ctx.trace !== undefined) {
+      ctx.trace.recirculates({ id, isConntrack: true, flow: ctx.flow.slice(), zone, nat });
+      const { recircTable } = ct;
+      ctx.trace.detail(
+        `A clone of the packet is forked to recirculate. The forked pipeline will be resumed at table ${recircTable}.`,
+      );
+    }
     ctx.ctNat = undefined;
   }
   ctx.clearConntrack();
+  ctx.trace?.detail('Sets the packet to an untracked state, and clears all the conntrack fields.');
 }
 
 function optionsOf(ctx: XlateCtx, ct: OfpactCt, zone: number, nat: OfpactNat | undefined): CtOptions {

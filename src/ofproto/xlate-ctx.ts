@@ -48,6 +48,8 @@ export interface XlateIn {
   readonly isPacketOut?: boolean;
   /** Learn from the packet. */
   readonly hasSideEffects: boolean;
+  /** A packet is at hand, not only its flow: what goes wrong with it is logged. */
+  readonly hasPacket?: boolean;
   /** Packets to credit to the rules; undefined credits none. */
   readonly stats: PushStats | undefined;
   /** Takes note of what to credit and learn later on. */
@@ -71,6 +73,7 @@ export class XlateCtx {
   readonly trace: XlateTrace | undefined;
 
   readonly isPacketOut: boolean;
+  readonly hasPacket: boolean;
   error: XlateError = XLATE_ERROR.OK;
   depth = 0;
   /** No more actions are carried out, but those of the action set. */
@@ -134,6 +137,7 @@ export class XlateCtx {
     this.stats = xin.stats;
     this.cache = xin.cache;
     this.isPacketOut = xin.isPacketOut ?? false;
+    this.hasPacket = xin.hasPacket ?? false;
     this.trace = xin.trace;
     this.base = scratchBase;
     this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;
@@ -195,8 +199,18 @@ export class XlateCtx {
   /** Port `ofport`, if there is one that sends what this packet's input port receives. */
   mayOutput(ofport: number): XPort | undefined {
     const port = this.bridge.xport(ofport);
-    if (port === undefined || (port.config & (OFPPC.NO_FWD | OFPPC.PORT_DOWN)) !== 0) return undefined;
-    return this.inPort?.bundle?.isProtected && port.bundle?.isProtected ? undefined : port;
+    if (port === undefined) {
+      this.trace?.warn('Nonexistent output port');
+      return undefined;
+    }
+    if ((port.config & OFPPC.NO_FWD) !== 0) {
+      this.trace?.detail('OFPPC_NO_FWD set, skipping output');
+      return undefined;
+    }
+    if ((port.config & OFPPC.PORT_DOWN) !== 0) return undefined;
+    if (!this.inPort?.bundle?.isProtected || !port.bundle?.isProtected) return port;
+    this.trace?.warn('Flow is between protected ports, skipping output.');
+    return undefined;
   }
 
   /** Sends the packet out of port `ofport` into the datapath, unless that port is missing or does not send. */

@@ -14,6 +14,7 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactUnrollXlate } from '../openflow/ofpact.ts';
 import { type FrozenState, freezeMetadata, recircIds } from './recirc.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
+import { reportError } from './xlate-report.ts';
 
 function be64(value: bigint): Uint8Array {
   const out = new Uint8Array(8);
@@ -110,8 +111,10 @@ function stateOf(ctx: XlateCtx, table: number, what: Pick<FrozenState, 'ofpacts'
 /** Takes an id for a state; 0, and the translation fails, if there is none left. */
 function takeId(ctx: XlateCtx, state: FrozenState): number {
   const id = recircIds.take(state);
-  if (id === 0) ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
-  else ctx.recircs.push(id);
+  if (id === 0) {
+    reportError(ctx, 'Failed to allocate recirculation id');
+    ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
+  } else ctx.recircs.push(id);
   return id;
 }
 
@@ -152,8 +155,8 @@ export function sendToController(
   putController(ctx, id, { dontSend, continuation: false, reason, controllerId, maxLen });
 }
 
-/** Recirculates, or pauses at the controller that `ctx.pause` says. */
-function freeze(ctx: XlateCtx, table: number): void {
+/** Recirculates, or pauses at the controller that `ctx.pause` says.  Returns the id, or 0. */
+function freeze(ctx: XlateCtx, table: number): number {
   const { pause } = ctx;
   const state = stateOf(ctx, table, {
     ofpacts: ctx.frozenActions,
@@ -161,7 +164,7 @@ function freeze(ctx: XlateCtx, table: number): void {
     userdata: pause?.userdata ?? NONE,
   });
   const id = takeId(ctx, state);
-  if (id === 0) return;
+  if (id === 0) return 0;
   if (pause === undefined) {
     if (ctx.freezeHash !== undefined) ctx.out.hash(ctx.freezeHash.algorithm, ctx.freezeHash.basis);
     ctx.out.recirc(id);
@@ -170,6 +173,7 @@ function freeze(ctx: XlateCtx, table: number): void {
     putController(ctx, id, { dontSend: false, continuation: true, reason, controllerId, maxLen });
   }
   cancelFreeze(ctx);
+  return id;
 }
 
 /** Ends a translation, or a clone's, that froze: what is left of it happens when the packet comes back. */
@@ -178,8 +182,8 @@ export function finishFreezing(ctx: XlateCtx): void {
   freeze(ctx, 0);
 }
 
-/** Recirculates a copy of the packet, which goes on at `table`; the caller has committed. */
-export function forkRecirculation(ctx: XlateCtx, table: number): void {
+/** Recirculates a copy of the packet, which goes on at `table`; the caller has committed.  Returns the id, 0 if there is none. */
+export function forkRecirculation(ctx: XlateCtx, table: number): number {
   ctx.freezing = true;
-  freeze(ctx, table);
+  return freeze(ctx, table);
 }

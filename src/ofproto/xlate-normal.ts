@@ -7,8 +7,10 @@
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
 import { type Bundle, xvlanExtract, xvlanPut } from './bundle.ts';
+import { formatMac } from './mac-learning.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
+import { reportError } from './xlate-report.ts';
 
 const ETH_ADDRESSES = bitsOf(FIELD.ethSrc, FIELD.ethDst);
 const ETH_DST = bitsOf(FIELD.ethDst);
@@ -75,6 +77,25 @@ function flood(ctx: XlateCtx, from: Bundle): void {
   }
 }
 
+/** Why `from` does not admit a packet of VLAN `vid`. */
+function refusalOf(from: Bundle, vid: number): string {
+  switch (from.vlanMode) {
+    case 'access':
+      return `dropping VLAN ${vid} tagged packet received on port ${from.name} configured as VLAN ${from.vlan} access port`;
+    case 'dot1q-tunnel':
+      return `dropping VLAN ${vid} packet received on dot1q-tunnel port ${from.name} that excludes this VLAN`;
+    default:
+      return `dropping VLAN ${vid} packet received on port ${from.name} not configured for trunking VLAN ${vid}`;
+  }
+}
+
+function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle): void {
+  const { trace, bridge } = ctx;
+  const isNew = trace !== undefined && bridge.macs.lookup(src, vlan)?.port !== from;
+  bridge.learn(src, vlan, from);
+  if (isNew) trace.detail(`learned that ${formatMac(src)} is on port ${from.name} in VLAN ${vlan}`);
+}
+
 /** Carries out NORMAL. */
 export function xlateNormal(ctx: XlateCtx): void {
   const { flow, wc, bridge, inPort } = ctx;
@@ -82,30 +103,50 @@ export function xlateNormal(ctx: XlateCtx): void {
   unwildcard(wc, VID_AND_CFI);
   const from = inPort?.bundle;
   // A port that is in no bundle yet was added a moment ago.
-  if (inPort === undefined || from === undefined) return;
+  if (inPort === undefined || from === undefined) {
+    reportError(ctx, `received packet on unknown port ${ctx.ofpInPort}`);
+    ctx.trace?.warn('no input bundle, dropping');
+    return;
+  }
 
   const ethType = getField(flow, FIELD.ethType);
   const outer = flow[VLAN_WORDS[0]] as number;
   // An Ethernet type that announces a tag, with none there: the frame ends too early.
-  if ((ethType === 0x8100 || ethType === 0x88a8) && (outer & VLAN_CFI) === 0) return;
+  if ((ethType === 0x8100 || ethType === 0x88a8) && (outer & VLAN_CFI) === 0) {
+    if (ctx.hasPacket) reportError(ctx, `dropping packet with partial VLAN tag received on port ${from.name}`);
+    ctx.trace?.warn('partial VLAN tag, dropping');
+    return;
+  }
   // The headers of a priority-tagged frame are rewritten by its priority: with none left, the tag goes.
   if ((outer & VLAN_CFI) !== 0 && (outer & 0xfff) === 0) unwildcard(wc, PRIORITY_BITS);
 
   xvlanExtract(flow, ctx.inVlan);
-  if (!from.admits(ctx.inVlan.vid0)) return;
+  if (!from.admits(ctx.inVlan.vid0)) {
+    reportError(ctx, refusalOf(from, ctx.inVlan.vid0));
+    ctx.trace?.warn('disallowed VLAN VID for this input port, dropping');
+    return;
+  }
   from.translateIn(ctx.inVlan, ctx.vlan);
   const vlan = ctx.vlan.vid0;
   const dst = ethDstOf(flow);
-  if (isReserved(dst)) return;
+  if (isReserved(dst)) {
+    ctx.trace?.detail('packet has reserved destination MAC, dropping');
+    return;
+  }
   // Only one member of a bundle receives: a flooded packet comes back through the others.
   if (from.active !== inPort) return;
 
   lookForGratuitousArp(ctx);
   const src = ethSrcOf(flow);
-  if (ctx.hasSideEffects) bridge.learn(src, vlan, from);
+  if (ctx.hasSideEffects) learn(ctx, src, vlan, from);
   ctx.cache?.addLearn(bridge, ctx.ofpInPort, src, vlan);
 
   const entry = bridge.macs.lookup(dst, vlan);
-  if (entry === undefined) flood(ctx, from);
-  else if (entry.port !== from) outputNormal(ctx, entry.port);
+  if (entry === undefined) {
+    ctx.trace?.detail('no learned MAC for destination, flooding');
+    flood(ctx, from);
+  } else if (entry.port !== from) {
+    ctx.trace?.detail('forwarding to learned port');
+    outputNormal(ctx, entry.port);
+  } else ctx.trace?.detail('learned port is input port, dropping');
 }
