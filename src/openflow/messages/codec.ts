@@ -12,6 +12,7 @@ import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
 import { FLOW_STATS_CODECS } from './flow-stats.ts';
 import { GROUP_CODECS } from './group.ts';
+import { METER_CODECS } from './meter.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
 import { PACKET_IN_CODECS } from './packet-in.ts';
 import { PACKET_OUT_CODECS } from './packet-out.ts';
@@ -28,6 +29,7 @@ const CODECS: Partial<Codecs> = {
   ...PACKET_IN_CODECS,
   ...EXTENSION_CODECS,
   ...GROUP_CODECS,
+  ...METER_CODECS,
 };
 
 const codecOf = (kind: OfKind): BodyCodec<unknown> | undefined => CODECS[kind] as BodyCodec<unknown> | undefined;
