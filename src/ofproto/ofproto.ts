@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
 import { miniFromFlow } from '../flow/minimatch.ts';
+import { newFlowMod } from '../openflow/messages/new-flow-mod.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
@@ -15,7 +16,6 @@ import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './m
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { FlowTables } from './tables/flow-tables.ts';
-import { newFlowMod } from './tables/new-flow-mod.ts';
 import { Rule } from './tables/rule.ts';
 import type { XBridge } from './xbridge.ts';
 

@@ -3,9 +3,8 @@
  * Source: lib/ofp-flow.c (parse_ofp_str, ofputil_flow_stats_format, ofputil_flow_mod_format), ovs-ofctl(8).
  */
 import { formatActions, parseInstructions } from './actions/index.ts';
-import { newMatch } from './match/match.ts';
 import { parseMatchPart, usableProtocols } from './match/match-parse.ts';
-import { DEFAULT_PRIORITY, formatMatch } from './match/match-text.ts';
+import { formatMatch } from './match/match-text.ts';
 import {
   FLOW_FLAG,
   type FlowMod,
@@ -13,9 +12,11 @@ import {
   type FlowStatsRequest,
   OFPFC,
   OFPG,
+  OFPTT_ALL,
   UNKNOWN32,
   UNKNOWN64,
 } from './messages/flow-types.ts';
+import { newFlowMod } from './messages/new-flow-mod.ts';
 import { formatPort, formatTable, type OfpNames, parsePort, parseTable } from './ofp-names.ts';
 import { OFPP } from './ofp-port.ts';
 import { OFPUTIL_P } from './ofp-protocol.ts';
@@ -54,26 +55,12 @@ export interface ParsedFlow {
   readonly usableProtocols: number;
 }
 
+const COMMAND_KEYS = Object.keys(OFPFC) as (keyof typeof OFPFC)[];
+
 function newDraft(command: FlowCommand): Draft {
+  const key = COMMAND_KEYS.find((k) => OFPFC[k] === command) ?? 'ADD';
   const isModify = command === OFPFC.MODIFY || command === OFPFC.MODIFY_STRICT;
-  return {
-    match: newMatch(),
-    priority: DEFAULT_PRIORITY,
-    cookie: 0n,
-    cookieMask: 0n,
-    newCookie: isModify ? UNKNOWN64 : 0n,
-    modifyCookie: false,
-    tableId: 0xff,
-    command: command === 'request' ? OFPFC.ADD : command,
-    idleTimeout: 0,
-    hardTimeout: 0,
-    bufferId: UNKNOWN32,
-    outPort: OFPP.NONE,
-    outGroup: OFPG.ANY,
-    flags: 0,
-    importance: 0,
-    ofpacts: [],
-  };
+  return newFlowMod(key, { tableId: OFPTT_ALL, newCookie: isModify ? UNKNOWN64 : 0n });
 }
 
 function parseGroup(text: string): number {

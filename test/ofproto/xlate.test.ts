@@ -5,10 +5,10 @@ import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../.
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { VlanMode } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/packet-fields.ts';
-import { newFlowMod } from '../../src/ofproto/tables/new-flow-mod.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate-ctx.ts';
+import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { BROADCAST, keyOf, MAC_A, MAC_B, tag, udp } from './fakes.ts';

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { newFlow, setField } from '../../../src/flow/flow-key.ts';
 import { FlowTables, OFPRR, type RuleChange, TBL_INTERNAL } from '../../../src/ofproto/tables/flow-tables.ts';
-import { newFlowMod } from '../../../src/ofproto/tables/new-flow-mod.ts';
 import type { Rule } from '../../../src/ofproto/tables/rule.ts';
 import { FLOW_FLAG, type FlowMod, type OFPFC, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 

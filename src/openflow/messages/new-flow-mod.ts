@@ -1,14 +1,14 @@
 /**
- * Flow_mods that the switch makes itself: what is not said is as in a controller's plainest one.
+ * Flow_mods that are made here, not received: what is not said is as in a controller's plainest one.
  */
-import { newFlow } from '../../flow/flow-key.ts';
-import { type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN32, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
-import { OFPP } from '../../openflow/ofp-port.ts';
+import { newMatch } from '../match/match.ts';
+import { OFPP } from '../ofp-port.ts';
+import { type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN32, UNKNOWN64 } from './flow-types.ts';
 
 /** Of priority 32768, in table 0 (deletions: in all), matching every packet, without actions and timeouts. */
 export function newFlowMod(command: keyof typeof OFPFC, part: Partial<FlowMod> = {}): FlowMod {
   return {
-    match: { flow: newFlow(), mask: newFlow() },
+    match: newMatch(),
     priority: 0x8000,
     cookie: 0n,
     cookieMask: 0n,
