@@ -4,15 +4,11 @@
  * Port numbers are those of OpenFlow 1.0 (`ofp-port.ts`), unknown 64-bit counters all ones, times as the names say.
  * Source: include/openvswitch/ofp-flow.h, ofp-packet.h, ofp-monitor.h, ofp-connection.h, ofp-bundle.h.
  */
-import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import type { Match } from '../match/match.ts';
 import type { OfpErr } from '../ofp-errors.ts';
 import type { Ofpact } from '../ofpact.ts';
 
-/** A flow (OF_FLOW_WORDS words) and which of its bits count. */
-export interface Match {
-  readonly flow: FlowKey;
-  readonly mask: FlowMask;
-}
+export type { Match };
 
 /** "Not told" of a 64-bit counter or a cookie, and of a buffer, a group and 32-bit times. */
 export const UNKNOWN64 = 0xffff_ffff_ffff_ffffn;
