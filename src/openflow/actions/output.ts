@@ -207,20 +207,21 @@ const CONTROLLER = actionForm('NXAST_CONTROLLER', 'NX1.0+(20)', 16);
 const CONTROLLER2 = actionForm('NXAST_CONTROLLER2', 'NX1.0+(37)', 16, true);
 /** NXAC2PT_*: properties of the second form. */
 const PROP = { MAX_LEN: 0, CONTROLLER_ID: 1, REASON: 2, USERDATA: 3, PAUSE: 4, METER_ID: 5 } as const;
-const NO_USERDATA = new Uint8Array(0);
+const NO_BYTES = new Uint8Array(0);
+/** What a controller action says that says nothing. */
+const PLAIN_CONTROLLER: OfpactController = {
+  kind: 'controller',
+  maxLen: 0xffff,
+  controllerId: 0,
+  reason: OFPR_ACTION,
+  pause: false,
+  userdata: NO_BYTES,
+  meterId: 0,
+};
 
 function decodeController2(b: ActionBytes): OfpactController {
   if (!b.isZero(10, 16)) throw new OfpError(OFPERR.NXBRC_MUST_BE_ZERO);
-  let a: OfpactController = {
-    kind: 'controller',
-    maxLen: 0xffff,
-    controllerId: 0,
-    reason: OFPR_ACTION,
-    pause: false,
-    userdata: NO_USERDATA,
-    meterId: 0,
-    compat: 'controller2',
-  };
+  let a: OfpactController = { ...PLAIN_CONTROLLER, compat: 'controller2' };
   for (let at = 16; at < b.size; ) {
     if (b.size - at < 4) throw new OfpError(OFPERR.OFPBPC_BAD_LEN);
     const type = b.u16(at);
@@ -259,15 +260,7 @@ const hasOnlyMaxLen = (a: OfpactController): boolean =>
   a.reason === OFPR_ACTION && a.controllerId === 0 && a.userdata.length === 0 && !a.pause && a.meterId === 0;
 
 function parseController(arg: string): Ofpact {
-  let a: OfpactController = {
-    kind: 'controller',
-    maxLen: 0xffff,
-    controllerId: 0,
-    reason: OFPR_ACTION,
-    pause: false,
-    userdata: NO_USERDATA,
-    meterId: 0,
-  };
+  let a = PLAIN_CONTROLLER;
   let hasUserdata = false;
   if (/^[0-9]+$/.test(arg)) a = { ...a, maxLen: parseU16(arg, 'max_len') };
   else {
@@ -294,13 +287,10 @@ const controller = row<OfpactController>({
     {
       form: CONTROLLER,
       decode: (b) => ({
-        kind: 'controller',
+        ...PLAIN_CONTROLLER,
         maxLen: b.u16(10),
         controllerId: b.u16(12),
         reason: b.u8(14),
-        pause: false,
-        userdata: NO_USERDATA,
-        meterId: 0,
       }),
     },
     { form: CONTROLLER2, decode: decodeController2 },
@@ -328,7 +318,7 @@ const controller = row<OfpactController>({
     if (a.controllerId !== 0) put(PROP.CONTROLLER_ID, be16(a.controllerId));
     if (a.reason !== OFPR_ACTION) put(PROP.REASON, Uint8Array.of(a.reason, 0, 0, 0));
     if (a.userdata.length !== 0) put(PROP.USERDATA, a.userdata);
-    if (a.pause) put(PROP.PAUSE, NO_USERDATA);
+    if (a.pause) put(PROP.PAUSE, NO_BYTES);
     if (a.meterId !== 0) {
       const id = a.meterId;
       put(PROP.METER_ID, Uint8Array.of(id >>> 24, id >>> 16, id >>> 8, id));
