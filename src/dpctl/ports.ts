@@ -10,9 +10,15 @@ import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
 import { openDpif, withDpif } from './dpctl-open.ts';
 import { isVirtual, OpenNetdevs } from './open-netdevs.ts';
 
-/** "NAME,KEY=VALUE,..." taken apart; several commas count as one.  `name` is undefined if there is none. */
-function parseIface(text: string): { name: string | undefined; options: (readonly [string, string])[] } {
-  const [name, ...rest] = text.split(',').filter((s) => s !== '');
+interface IfaceArg {
+  /** Empty if there is none. */
+  readonly name: string;
+  readonly options: readonly (readonly [string, string])[];
+}
+
+/** "NAME,KEY=VALUE,..." taken apart; several commas count as one. */
+function parseIface(text: string): IfaceArg {
+  const [name = '', ...rest] = text.split(',').filter((s) => s !== '');
   const options = rest.map((option) => {
     const m = /^=*([^=]*)=?(.*)$/s.exec(option);
     return [m?.[1] ?? '', m?.[2] ?? ''] as const;
@@ -47,27 +53,34 @@ async function openPorts(ctx: DpctlContext, dpif: Dpif): Promise<OpenNetdevs> {
   return new OpenNetdevs(ctx.netdevs, ports.ok ? ports.value : []);
 }
 
-/** add-if DP IFACE[,OPTION...]... */
-export function addIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
+/** As forEachIface, of interfaces with options.  One without a name counts as `errnoOfNoName`. */
+function forEachConfig(
+  ctx: DpctlContext,
+  args: readonly string[],
+  errnoOfNoName: number,
+  each: (ctx: DpctlContext, dpif: Dpif, dpName: string, iface: IfaceArg, open: OpenNetdevs) => Promise<number>,
+): Promise<number> {
   let open: OpenNetdevs | undefined;
-  return forEachIface(ctx, args, async (dpif, iface) => {
+  return forEachIface(ctx, args, async (dpif, text) => {
     open ??= await openPorts(ctx, dpif);
-    return addOne(ctx, dpif, args[0] ?? '', iface, open);
+    const iface = parseIface(text);
+    if (iface.name !== '') return each(ctx, dpif, args[0] ?? '', iface, open);
+    printError(ctx, 0, `${text} is not a valid network device name`);
+    return errnoOfNoName;
   });
 }
+
+/** add-if DP IFACE[,OPTION...]... */
+export const addIf = (ctx: DpctlContext, args: readonly string[]): Promise<number> =>
+  forEachConfig(ctx, args, ERRNO.EINVAL, addOne);
 
 async function addOne(
   ctx: DpctlContext,
   dpif: Dpif,
   dpName: string,
-  iface: string,
+  { name, options }: IfaceArg,
   open: OpenNetdevs,
 ): Promise<number> {
-  const { name, options } = parseIface(iface);
-  if (name === undefined) {
-    printError(ctx, 0, `${iface} is not a valid network device name`);
-    return ERRNO.EINVAL;
-  }
   let type = 'system';
   let portNo = PORT_NONE;
   const config = new Map<string, string>();
@@ -104,7 +117,7 @@ async function addOne(
 export function delIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   return forEachIface(ctx, args, async (dpif, which) => {
     const wanted = /^\d*$/.test(which) ? atoi(which) >>> 0 : undefined;
-    const port = wanted === undefined ? await queryPort(dpif, which) : await portOfNumber(dpif, wanted);
+    const port = wanted === undefined ? (await queryPort(dpif, which)).port : await portOfNumber(dpif, wanted);
     const portNo = port?.portNo ?? wanted;
     if (portNo === undefined) {
       printError(ctx, 0, `no port named ${which}`);
@@ -118,9 +131,10 @@ export function delIf(ctx: DpctlContext, args: readonly string[]): Promise<numbe
   });
 }
 
-async function queryPort(dpif: Dpif, name: string): Promise<DpifPort | undefined> {
+/** The port of a name; undefined, with an errno other than 0 if that is an error, if there is none. */
+async function queryPort(dpif: Dpif, name: string): Promise<{ port: DpifPort | undefined; errno: number }> {
   const found = await attempt(dpif.portQuery(name));
-  return found.ok ? found.value : undefined;
+  return { port: found.ok ? found.value : undefined, errno: found.errno };
 }
 
 /** Looked up in the list: a query for a number that no port has is logged as a failure. */
@@ -130,30 +144,19 @@ async function portOfNumber(dpif: Dpif, portNo: number): Promise<DpifPort | unde
 }
 
 /** set-if DP IFACE[,OPTION...]... */
-export function setIf(ctx: DpctlContext, args: readonly string[]): Promise<number> {
-  let open: OpenNetdevs | undefined;
-  return forEachIface(ctx, args, async (dpif, iface) => {
-    open ??= await openPorts(ctx, dpif);
-    return setOne(ctx, dpif, args[0] ?? '', iface, open);
-  });
-}
+export const setIf = (ctx: DpctlContext, args: readonly string[]): Promise<number> =>
+  forEachConfig(ctx, args, 0, setOne);
 
 async function setOne(
   ctx: DpctlContext,
   dpif: Dpif,
   dpName: string,
-  iface: string,
+  { name, options }: IfaceArg,
   open: OpenNetdevs,
 ): Promise<number> {
-  const { name, options } = parseIface(iface);
-  if (name === undefined) {
-    printError(ctx, 0, `${iface} is not a valid network device name`);
-    return 0;
-  }
-  const found = await attempt(dpif.portQuery(name));
-  const port = found.ok ? found.value : undefined;
+  const { port, errno: queryErrno } = await queryPort(dpif, name);
   if (port === undefined) {
-    const errno = found.errno || ERRNO.ENODEV;
+    const errno = queryErrno || ERRNO.ENODEV;
     printError(ctx, errno, `${name}: failed to query port in ${dpName}`);
     return errno;
   }
