@@ -117,8 +117,9 @@ export class PrefixTrie {
   }
 
   /**
-   * Looks up the field of `flow`.  `needed` and `mayMatch` tell the result until the next call.  Source: the longest common path
-   * decides: one bit beyond it tells that no longer prefix matches.
+   * Looks up the field of `flow`.  `needed` and `mayMatch` tell the result until the next call.
+   *
+   * The longest common path decides: one bit beyond it tells that no longer prefix matches.
    */
   lookup(flow: Int32Array): void {
     this.matched.fill(0);
