@@ -13,9 +13,10 @@ import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { finishFreezing } from './xlate-freeze.ts';
 
 /** What a datapath action does that can not be taken back by another: those in a clone need the datapath's clone. */
+// biome-ignore format: names, several on a line
 const IRREVERSIBLE: ReadonlySet<OfpactKind> = new Set<OfpactKind>([
   'ct', 'meter', 'nat', 'output_trunc', 'encap', 'decap', 'dec_nsh_ttl',
-]); // biome-ignore format: list
+]);
 
 /** Carries out actions, then the action set, and finishes what froze: what `xlate-actions.ts` has. */
 export interface Runner {

@@ -136,9 +136,10 @@ function swapBits(flow: Int32Array, a: number, b: number, bits: number): void {
 /** Puts the tuple of the connection's original direction into the place of the packet's own, and back. */
 export function swapCtTuple(flow: FlowKey, wc: FlowMask): void {
   const isV4 = getField(flow, F.ethType) === 0x0800;
+  // biome-ignore format: the pairs of a family on one line
   const pairs = isV4
-    ? ([[F.nwSrc, F.ctNwSrc], [F.nwDst, F.ctNwDst]] as const) // biome-ignore format: pairs
-    : ([[F.ipv6Src, F.ctIpv6Src], [F.ipv6Dst, F.ctIpv6Dst]] as const); // biome-ignore format: pairs
+    ? ([[F.nwSrc, F.ctNwSrc], [F.nwDst, F.ctNwDst]] as const)
+    : ([[F.ipv6Src, F.ctIpv6Src], [F.ipv6Dst, F.ctIpv6Dst]] as const);
   for (const [a, b] of [...pairs, [F.nwProto, F.ctNwProto], [F.tpSrc, F.ctTpSrc], [F.tpDst, F.ctTpDst]] as const) {
     swapBits(flow, a.at, b.at, a.bits);
     swapBits(wc, a.at, b.at, a.bits);

@@ -189,9 +189,10 @@ function decapMpls(ctx: XlateCtx, a: OfpactDecap): void {
 }
 
 /** Actions that do not care what is behind a label that was popped. */
+// biome-ignore format: names, several on a line
 const LABEL_BLIND: ReadonlySet<Ofpact['kind']> = new Set<Ofpact['kind']>([
   'output', 'output_trunc', 'enqueue', 'output_reg', 'set_vlan_vid', 'set_vlan_pcp', 'mod_dl_src', 'mod_dl_dst', 'set_tunnel', 'set_queue', 'group',
-]); // biome-ignore format: list
+]);
 const FROM_L3 = F.nwProto.at;
 
 /** Whether the packet must be parsed again before `a`, as its last label was popped. */

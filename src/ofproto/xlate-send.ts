@@ -18,9 +18,10 @@ const N_QUEUES = 0xf000;
 export const queuePriority = (queue: number): number | undefined => (queue < N_QUEUES ? 0x10001 + queue : undefined);
 
 /** Ports that stand for something else than one port. */
+// biome-ignore format: names, several on a line
 const NOT_ONE: ReadonlySet<number> = new Set([
   OFPP.TABLE, OFPP.NORMAL, OFPP.FLOOD, OFPP.ALL, OFPP.CONTROLLER, OFPP.NONE,
-]); // biome-ignore format: list
+]);
 
 /** Sends the packet out of an OpenFlow port, reserved ones too: `maxLen` bytes if it is CONTROLLER. */
 export type Output = (port: number, maxLen: number) => void;

@@ -8,16 +8,59 @@
 
 /** Field formats that a match is printed and parsed in. */
 export type MfFormat =
-  | 'decimal' | 'hexadecimal' | 'ethernet' | 'ipv4' | 'ipv6' | 'ofp-port' | 'ofp-port-oxm' | 'frag' | 'tnl-flags' | 'tcp-flags'
-  | 'ct-state' | 'packet-type'; // biome-ignore format: list
+  | 'decimal'
+  | 'hexadecimal'
+  | 'ethernet'
+  | 'ipv4'
+  | 'ipv6'
+  | 'ofp-port'
+  | 'ofp-port-oxm'
+  | 'frag'
+  | 'tnl-flags'
+  | 'tcp-flags'
+  | 'ct-state'
+  | 'packet-type';
 
 /** What a packet must be for a field to make sense. */
 export type MfPrereq =
-  | 'none' | 'ethernet' | 'arp' | 'vlan-vid' | 'ipv4' | 'ipv6' | 'ip-any' | 'nsh' | 'mpls' | 'ct-valid'
-  | 'tcp' | 'udp' | 'sctp' | 'icmpv4' | 'icmpv6' | 'nd' | 'nd-solicit' | 'nd-advert'; // biome-ignore format: list
+  | 'none'
+  | 'ethernet'
+  | 'arp'
+  | 'vlan-vid'
+  | 'ipv4'
+  | 'ipv6'
+  | 'ip-any'
+  | 'nsh'
+  | 'mpls'
+  | 'ct-valid'
+  | 'tcp'
+  | 'udp'
+  | 'sctp'
+  | 'icmpv4'
+  | 'icmpv6'
+  | 'nd'
+  | 'nd-solicit'
+  | 'nd-advert';
 
 /** Fields whose value is not simply the bits at `at`. */
-export type MfSpecial = 'in-port' | 'in-port-oxm' | 'packet-type' | 'vlan-vid' | 'vlan-tci' | 'vlan-pcp' | 'dl-vlan' | 'tun-flags' | 'tun-metadata' | 'actset-output' | 'ip-frag' | 'ip-dscp' | 'ip-dscp-shifted' | 'dl-type' | 'icmp' | 'arp-op' | 'ct-state'; // biome-ignore format: list
+export type MfSpecial =
+  | 'in-port'
+  | 'in-port-oxm'
+  | 'packet-type'
+  | 'vlan-vid'
+  | 'vlan-tci'
+  | 'vlan-pcp'
+  | 'dl-vlan'
+  | 'tun-flags'
+  | 'tun-metadata'
+  | 'actset-output'
+  | 'ip-frag'
+  | 'ip-dscp'
+  | 'ip-dscp-shifted'
+  | 'dl-type'
+  | 'icmp'
+  | 'arp-op'
+  | 'ct-state';
 
 /** A code point of a field on the wire. */
 export interface MfHeader {

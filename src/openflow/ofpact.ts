@@ -314,12 +314,13 @@ export interface OfpactGotoTable {
   readonly table: number;
 }
 
+// biome-ignore format: names, several on a line
 export type Ofpact =
   | OfpactOutput | OfpactGroup | OfpactController | OfpactEnqueue | OfpactOutputReg | OfpactOutputTrunc | OfpactBundle | OfpactSetField
   | OfpactSetVlanVid | OfpactSetVlanPcp | OfpactStripVlan | OfpactPushVlan | OfpactSetEth | OfpactSetIpv4 | OfpactSetIpByte | OfpactSetL4Port
   | OfpactRegMove | OfpactStack | OfpactDecTtl | OfpactSetMpls | OfpactPushMpls | OfpactPopMpls | OfpactPlain | OfpactDeleteField
   | OfpactEncap | OfpactDecap | OfpactSetTunnel | OfpactSetQueue | OfpactFinTimeout | OfpactResubmit | OfpactLearn | OfpactConjunction
   | OfpactMultipath | OfpactNote | OfpactSample | OfpactUnrollXlate | OfpactCt | OfpactNat | OfpactClone | OfpactCheckPktLarger | OfpactMeter
-  | OfpactWriteActions | OfpactWriteMetadata | OfpactGotoTable; // biome-ignore format: list
+  | OfpactWriteActions | OfpactWriteMetadata | OfpactGotoTable;
 
 export type OfpactKind = Ofpact['kind'];

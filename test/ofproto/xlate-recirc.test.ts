@@ -217,15 +217,17 @@ describe('ct', () => {
 
 describe('freezing', () => {
   it('goes on with what is left of all lists, with their tables', () => {
+    // biome-ignore format: names, several on a line
     const br = one(
       [resubmit(1), output(3), { kind: 'write_actions', actions: [output(2)] }],
-      [reg0(4), { kind: 'debug_recirc' }, { kind: 'move', src: { field: field('reg0'), ofs: 0, bits: 32 }, dst: { field: field('pkt_mark'), ofs: 0, bits: 32 } }, output(2), resubmit(255)], // biome-ignore format: list
+      [reg0(4), { kind: 'debug_recirc' }, { kind: 'move', src: { field: field('reg0'), ofs: 0, bits: 32 }, dst: { field: field('pkt_mark'), ofs: 0, bits: 32 } }, output(2), resubmit(255)],
     );
     const first = run(br, packet);
     expect(first).toMatchObject({ text: 'R1', error: XLATE_ERROR.OK });
+    // biome-ignore format: names, several on a line
     expect(first.states[0]?.ofpacts.map((a) => a.kind)).toEqual([
       'move', 'unroll_xlate', 'output', 'resubmit', 'unroll_xlate', 'output', 'write_actions',
-    ]); // biome-ignore format: list
+    ]);
     const again = one([], []);
     expect(run(again, packet, { ...(first.states[0] as FrozenState), bridge: again }).text).toBe(
       'set(skb_mark(0x4)),12,13,12',

@@ -184,6 +184,7 @@ describe('flows as text', () => {
     }
   });
 
+  // biome-ignore format: names, several on a line
   const bad = [
     'actions=drop,1', 'in_port=1', 'nope=1,actions=drop', 'nope,actions=drop', 'in_port=nope,actions=drop', 'nw_src=1.2.3,actions=drop',
     'ip,nw_src=1.2.3.4/33,actions=drop', 'ipv6,ipv6_src=1::g,actions=drop', 'ipv6,ipv6_src=1::/129,actions=drop', 'dl_src=1:2,actions=drop',
@@ -191,7 +192,7 @@ describe('flows as text', () => {
     'priority=65536,actions=drop', 'cookie=1/1,actions=drop', 'cookie=x,actions=drop', 'ct_state=+foo,actions=drop', 'ct_state=+trk+trk,actions=drop',
     'ct_state=+trkfoo,actions=drop', 'tcp,tcp_flags=syn|foo,actions=drop', 'ip,nw_frag=maybe,actions=drop', 'reg0[0..3]=16,actions=drop', 'reg0[0..32]=1,actions=drop',
     'reg0[0..3]=x,actions=drop', 'packet_type=1,actions=drop', 'packet_type=(x,1),actions=drop', 'out_port=1,actions=drop', 'priority=,actions=drop',
-  ]; // biome-ignore format: list
+  ];
   test.skipIf(!hasOfctl).each(bad)('%s is refused in the words of stock ovs-ofctl (skipped without it)', (line) => {
     const { stderr } = spawnSync('ovs-ofctl', ['parse-flow', line], { encoding: 'utf8' });
     let message = 'none';
@@ -225,10 +226,11 @@ describe('flows as text', () => {
 
   it('lines of dump-flows', () => {
     const { match } = parseMatch('tcp,in_port=1');
+    // biome-ignore format: names, several on a line
     const fs = {
       match, cookie: 5n, tableId: 1, priority: 10, idleTimeout: 60, hardTimeout: 0, durationSec: 3, durationNsec: 250_000_000, idleAge: 2,
       hardAge: -1, packetCount: 7n, byteCount: (1n << 64n) - 1n, flags: 1, importance: 4, ofpacts: [],
-    }; // biome-ignore format: list
+    };
     expect(formatFlowStats(fs)).toBe(
       'cookie=0x5, duration=3.250s, table=1, n_packets=7, n_bytes=?, idle_timeout=60, send_flow_rem importance=4, idle_age=2, priority=10,tcp,in_port=1 actions=drop',
     );

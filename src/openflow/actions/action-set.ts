@@ -5,10 +5,10 @@
 import type { Ofpact, OfpactKind } from '../ofpact.ts';
 
 /** Of each of these only the last counts; they come first, in this order. */
-// biome-ignore format: list
+// biome-ignore format: names, several on a line
 const SLOTS: readonly OfpactKind[] = ['strip_vlan', 'pop_mpls', 'decap', 'encap', 'push_mpls', 'push_vlan', 'dec_ttl', 'dec_mpls_ttl', 'dec_nsh_ttl'];
 /** These come next, as they were written. */
-// biome-ignore format: list
+// biome-ignore format: names, several on a line
 const SETTERS: ReadonlySet<OfpactKind> = new Set<OfpactKind>([
   'set_field', 'move', 'mod_dl_dst', 'mod_dl_src', 'mod_nw_tos', 'mod_nw_ecn', 'mod_nw_ttl', 'mod_nw_dst', 'mod_nw_src', 'mod_tp_dst',
   'mod_tp_src', 'set_mpls_label', 'set_mpls_tc', 'set_mpls_ttl', 'set_queue', 'set_tunnel', 'set_vlan_pcp', 'set_vlan_vid',

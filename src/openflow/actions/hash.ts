@@ -15,7 +15,7 @@ import { type AnyRow, type DecodeCtx, type ParseCtx, row } from './row.ts';
 import { type ActionBytes, actionForm } from './wire.ts';
 
 /** In the order of their numbers. */
-// biome-ignore format: list
+// biome-ignore format: names, several on a line
 const FIELDS: readonly HashFields[] = ['eth_src', 'symmetric_l4', 'symmetric_l3l4', 'symmetric_l3l4+udp', 'nw_src', 'nw_dst', 'symmetric_l3'];
 const MULTIPATH_ALGORITHMS = ['modulo_n', 'hash_threshold', 'hrw', 'iter_hash'] as const;
 const BUNDLE_ALGORITHMS = ['active_backup', 'hrw'] as const;

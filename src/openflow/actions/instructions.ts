@@ -21,7 +21,7 @@ import { type AnyRow, row } from './row.ts';
 import { actionForm } from './wire.ts';
 
 /** Instructions in the order in which they are carried out. */
-// biome-ignore format: list
+// biome-ignore format: names, several on a line
 export const INSTRUCTIONS = ['meter', 'apply_actions', 'clear_actions', 'write_actions', 'write_metadata', 'goto_table'] as const;
 export type Instruction = (typeof INSTRUCTIONS)[number];
 

@@ -72,7 +72,7 @@ export interface PortMod {
   readonly advertise: number;
 }
 /** Counters as Open vSwitch names them; a counter that is missing is not known. */
-// biome-ignore format: list
+// biome-ignore format: names, several on a line
 export const PORT_COUNTERS = [
   'rxPackets', 'txPackets', 'rxBytes', 'txBytes', 'rxErrors', 'txErrors', 'rxDropped', 'txDropped', 'collisions',
   'rxLengthErrors', 'rxOverErrors', 'rxCrcErrors', 'rxFrameErrors', 'rxFifoErrors', 'rxMissedErrors',
