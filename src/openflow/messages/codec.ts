@@ -6,13 +6,16 @@ import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { decodeHeader, OFP_HEADER_SIZE, OFPMPF_MORE } from '../ofp-header.ts';
 import { type OfKind, type OfpRaw, rawFor } from '../ofp-msgs.ts';
 import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
+import { ASYNC_CODECS } from './async.ts';
 import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
+import { FLOW_REMOVED_CODECS } from './flow-removed.ts';
 import { FLOW_STATS_CODECS } from './flow-stats.ts';
 import { GROUP_CODECS } from './group.ts';
 import { METER_CODECS } from './meter.ts';
+import { nestedCodecs } from './nested.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
 import { PACKET_IN_CODECS } from './packet-in.ts';
 import { PACKET_OUT_CODECS } from './packet-out.ts';
@@ -27,10 +30,23 @@ const CODECS: Partial<Codecs> = {
   ...FLOW_STATS_CODECS,
   ...PACKET_OUT_CODECS,
   ...PACKET_IN_CODECS,
+  ...FLOW_REMOVED_CODECS,
+  ...ASYNC_CODECS,
   ...EXTENSION_CODECS,
   ...GROUP_CODECS,
   ...METER_CODECS,
 };
+
+Object.assign(
+  CODECS,
+  nestedCodecs({
+    decode: (bytes) => decodeMessage(bytes),
+    encode: (r, version) =>
+      r.reason === 'group_mod'
+        ? encodeMessage({ kind: r.reason, version, xid: r.xid, body: r.groupMod })
+        : encodeMessage({ kind: r.reason, version, xid: r.xid, body: r.meterMod }),
+  }),
+);
 
 const codecOf = (kind: OfKind): BodyCodec<unknown> | undefined => CODECS[kind] as BodyCodec<unknown> | undefined;
 
