@@ -3,6 +3,7 @@
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { Bundle, XPort } from './bundle.ts';
+import type { Group } from './groups/group.ts';
 import type { MacTable } from './mac-learning.ts';
 import type { Rule } from './tables/rule.ts';
 
@@ -21,6 +22,14 @@ export interface XBridge {
   peerOf?(port: XPort): { readonly bridge: XBridge; readonly port: XPort } | undefined;
   /** The rule of flow table `table` for a packet. */
   lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule;
+  /** OpenFlow group `id`. */
+  group?(id: number): Group | undefined;
+  /** Number in the datapath of OpenFlow meter `id`, METER.CONTROLLER and SLOWPATH too. */
+  meter?(id: number): number | undefined;
+  /** Whether a controller is connected. */
+  isControlled?(): boolean;
+  /** The highest of OVS_HASH_ALG that the datapath knows; L4 if undefined. */
+  readonly maxHashAlgorithm?: number | undefined;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
   /** Notes that a frame from `mac` in `vlan` came in on `bundle`. */

@@ -4,11 +4,13 @@
  * Source: ofproto/ofproto-dpif-xlate-cache.h.
  */
 import type { Bundle } from './bundle.ts';
+import type { Group, GroupBucket } from './groups/group.ts';
 import type { Rule } from './tables/rule.ts';
 import type { PushStats, XBridge } from './xbridge.ts';
 
 type Entry =
   | { readonly kind: 'rule'; readonly rule: Rule }
+  | { readonly kind: 'group'; readonly group: Group; readonly bucket: GroupBucket | undefined }
   | {
       readonly kind: 'learn';
       readonly bridge: XBridge;
@@ -29,6 +31,10 @@ export class XlateCache {
   addRule(rule: Rule): void {
     this.entries.push({ kind: 'rule', rule });
   }
+  /** A bucket of a group that packets go through; undefined: all. */
+  addGroup(group: Group, bucket: GroupBucket | undefined): void {
+    this.entries.push({ kind: 'group', group, bucket });
+  }
   addLearn(bridge: XBridge, ofpInPort: number, mac: number, vlan: number): void {
     this.entries.push({ kind: 'learn', bridge, ofpInPort, mac, vlan });
   }
@@ -39,6 +45,8 @@ export class XlateCache {
     for (const e of this.entries) {
       if (e.kind === 'rule') {
         e.rule.credit(stats.nPackets, stats.nBytes, stats.usedMs);
+      } else if (e.kind === 'group') {
+        e.group.credit(e.bucket, stats.nPackets, stats.nBytes);
       } else {
         // The port may have changed its bundle, or be gone, since.
         const bundle: Bundle | undefined = e.bridge.xport(e.ofpInPort)?.bundle;

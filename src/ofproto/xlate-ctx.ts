@@ -83,6 +83,8 @@ export class XlateCtx {
   /** Actions that were written for the end of the pipeline. */
   actionSet: Ofpact[] = [];
   inActionSet = false;
+  /** A group's bucket is being carried out, and not what it leads to. */
+  inBucket = false;
   /** What push and pop keep fields on, the lowest first. */
   stack: Uint8Array[] = [];
   resubmits = 0;

@@ -9,7 +9,7 @@
  */
 import { OVS_HASH_ALG } from '../../odp/action-attrs.ts';
 import type { GroupProps } from '../../openflow/messages/switch-types.ts';
-import type { MfField } from '../../openflow/mf-field.ts';
+import type { MfField, MfValue } from '../../openflow/mf-field.ts';
 import { vlog } from '../../util/vlog.ts';
 
 const log = vlog('ofproto_dpif');
@@ -25,7 +25,7 @@ export interface Weighted {
 export interface HashField {
   readonly field: MfField;
   /** Bits that count. */
-  readonly mask: bigint;
+  readonly mask: MfValue;
 }
 
 export type Selection<B> =
@@ -47,12 +47,7 @@ export function selectionOf<B extends Weighted>(buckets: readonly B[], props: Gr
   if (selectionMethod === 'hash') {
     if (fields.length === 0) return DEFAULT;
     const sorted = [...fields].sort((a, b) => a.field.id - b.field.id);
-    const toNumber = (bytes: Uint8Array): bigint => bytes.reduce((v, b) => (v << 8n) | BigInt(b), 0n);
-    return {
-      method: 'hash',
-      param,
-      fields: sorted.map(({ field, value }) => ({ field, mask: toNumber(value) })),
-    };
+    return { method: 'hash', param, fields: sorted.map(({ field, value }) => ({ field, mask: value })) };
   }
   const table = hashTable(buckets);
   if (table === undefined) return DEFAULT;
