@@ -15,6 +15,16 @@ import { invertTuple, T, TUPLE_WORDS } from './tuple.ts';
 /** ICMP queries that have an id. */
 const ICMP_WITH_ID = new Set([0, 8, 13, 14, 15, 16, 17, 18]);
 const ICMP_REDIRECT = 5;
+/** What must be there of a transport header, of GRE as well, though version 0 needs no more than four bytes. */
+const MIN_HEADER = 8;
+const hasHeader = (proto: number): boolean =>
+  proto === PROTO.TCP ||
+  proto === PROTO.UDP ||
+  proto === PROTO.UDPLITE ||
+  proto === PROTO.SCTP ||
+  proto === PROTO.ICMP ||
+  proto === PROTO.ICMPV6 ||
+  proto === PROTO.GRE;
 
 export class NatRewriter {
   private readonly tracker: Tracker;
@@ -37,8 +47,7 @@ export class NatRewriter {
     if (!this.applies(conn, dir, manip)) return true;
     const { table } = this.tracker;
     invertTuple(table.tuples, table.tupleAt(2 * conn + 1 - dir), this.target, 0);
-    this.rewrite(ip, manip, true, (pkt.vnetFlags & VNET_F.NEEDS_CSUM) !== 0);
-    return true;
+    return this.rewrite(ip, manip, true, (pkt.vnetFlags & VNET_F.NEEDS_CSUM) !== 0);
   }
 
   /** Translates an ICMP error that is related to the connection, with the packet that it quotes. */
@@ -56,7 +65,7 @@ export class NatRewriter {
     const other = table.tupleAt(2 * conn + 1 - dir);
     // The quoted packet went the other way: there, source and destination are exchanged.
     for (let i = 0; i < TUPLE_WORDS; i++) this.target[i] = table.tuples[other + i]!;
-    this.rewrite(inner, 1 - manip, true, false);
+    if (!this.rewrite(inner, 1 - manip, true, false)) return false;
     invertTuple(table.tuples, other, this.target, 0);
     this.rewrite(ip, manip, false, false);
     if ((pkt.vnetFlags & VNET_F.NEEDS_CSUM) === 0) {
@@ -67,10 +76,15 @@ export class NatRewriter {
     return true;
   }
 
-  /** Writes the address, and port if `withPort`, of `target` that `manip` is about. */
-  private rewrite(ip: IpView, manip: number, withPort: boolean, isPartial: boolean): void {
+  /**
+   * Writes the address, and port if `withPort`, of `target` that `manip` is about.  False if the transport header is not
+   * there, or is a GRE header of a version that is unknown.
+   */
+  private rewrite(ip: IpView, manip: number, withPort: boolean, isPartial: boolean): boolean {
     const { view, l3, l4, end, isV6 } = ip;
     const { target } = this;
+    if (withPort && hasHeader(ip.proto) && end - l4 < MIN_HEADER) return false;
+    if (withPort && ip.proto === PROTO.GRE && manip === MANIP.DST && !this.rewriteGre(ip)) return false;
     const words = isV6 ? 4 : 1;
     const base = isV6 ? IPV6.SRC : IP.SRC;
     const addrAt = l3 + base + (manip === MANIP.SRC ? 0 : 4 * words);
@@ -90,14 +104,22 @@ export class NatRewriter {
       if (isPartial) replacePartial32(view, checkAt, old, value);
       else replace32(view, checkAt, old, value);
     }
-    if (!withPort || room < 4) return;
+    if (!withPort || room < 4) return true;
     this.rewritePort(ip, manip, checkAt, isPartial);
-    if (ip.proto === PROTO.UDP && checkAt !== 0 && !isPartial && view.getUint16(checkAt) === 0) {
-      view.setUint16(checkAt, 0xffff);
-    }
-    if (ip.proto === PROTO.SCTP && room >= SCTP.HLEN && !isPartial && ip !== this.inner) {
+    const isUdp = ip.proto === PROTO.UDP || ip.proto === PROTO.UDPLITE;
+    if (isUdp && checkAt !== 0 && !isPartial && view.getUint16(checkAt) === 0) view.setUint16(checkAt, 0xffff);
+    // Of a quoted packet, too, however much of it is quoted.
+    if (ip.proto === PROTO.SCTP && room >= SCTP.HLEN && !isPartial) {
       view.setInt32(l4 + SCTP.CHECK, sctpChecksum(view, l4, room), true);
     }
+    return true;
+  }
+
+  /** Of GRE, only version 1 (PPTP) has something like a port: the call id of the receiver. */
+  private rewriteGre(ip: IpView): boolean {
+    const version = ip.view.getUint16(ip.l4) & 7;
+    if (version === 1) ip.view.setUint16(ip.l4 + 6, this.target[T.PORTS]! & 0xffff);
+    return version <= 1;
   }
 
   private rewritePort(ip: IpView, manip: number, checkAt: number, isPartial: boolean): void {
@@ -145,7 +167,9 @@ function checksumAt(ip: IpView): number {
       return room >= TCP.HLEN ? l4 + TCP.CHECK : 0;
     case PROTO.UDP:
     case PROTO.UDPLITE:
-      return room >= UDP.HLEN && view.getUint16(l4 + UDP.CHECK) !== 0 ? l4 + UDP.CHECK : 0;
+      return room >= UDP.HLEN && (ip.proto === PROTO.UDPLITE || view.getUint16(l4 + UDP.CHECK) !== 0)
+        ? l4 + UDP.CHECK
+        : 0;
     case PROTO.ICMP:
     case PROTO.ICMPV6:
       return room >= ICMP.HLEN ? l4 + ICMP.CHECK : 0;

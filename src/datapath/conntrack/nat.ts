@@ -175,7 +175,10 @@ export class NatChooser {
     const { tuples } = table;
     for (let conn = table.firstSource(current, 0); conn >= 0; conn = table.sourceAfter(conn)) {
       const at = table.tupleAt(2 * conn);
+      // A row that nobody finds any more, or yet, is still here.
+      const isLive = (table.status[conn]! & (IPS.CONFIRMED | IPS.DYING)) === IPS.CONFIRMED;
       const isSame =
+        isLive &&
         tuples[at + T.META] === current[T.META] &&
         compareAddr(tuples, at, current) === 0 &&
         tuples[at + T.PORTS]! >>> 16 === current[T.PORTS]! >>> 16;

@@ -3,7 +3,7 @@
  *
  *     source 4 | destination 4 | ports: source << 16 | destination     | zone | protocol << 16 | (IPv6) << 24
  *                              | ICMP:  id << 16 | type << 8 | code    |
- *                              | GRE:   key << 16 | key                |
+ *                              | GRE:   0 << 16 | call id              |
  *
  * An IPv4 address is the first of its four words.  The zone is part of the tuple: connections of different zones never
  * meet.  All functions work on `words` at an offset, and are hot.
@@ -23,6 +23,8 @@ export const metaOf = (zone: number, proto: number, isV6: boolean): number =>
 export const zoneOf = (meta: number): number => meta & 0xffff;
 export const protoOf = (meta: number): number => (meta >>> 16) & 0xff;
 export const isV6Of = (meta: number): boolean => (meta & (1 << 24)) !== 0;
+
+const GRE_PROTO_PPP = 0x880b;
 
 /** Types of ICMP queries and their answers, and back; -1 for those that have none. */
 function inverseTypes(pairs: readonly (readonly [number, number])[]): Int16Array {
@@ -68,7 +70,10 @@ export function tupleOfPacket(ip: IpView, zone: number, words: Int32Array, at: n
       break;
     case PROTO.GRE:
       // Only version 1, of PPTP, has a call id; other tunnels between two hosts are one connection.
-      if (end - l4 >= 8 && (view.getUint16(l4) & 7) === 1) ports = view.getUint16(l4 + 6);
+      if (end - l4 >= 8 && (view.getUint16(l4) & 7) === 1) {
+        if (view.getUint16(l4 + 2) !== GRE_PROTO_PPP) return false;
+        ports = view.getUint16(l4 + 6);
+      }
       break;
     default:
   }

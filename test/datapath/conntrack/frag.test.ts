@@ -7,7 +7,7 @@ import { FIELD } from '../../../src/flow/fields.ts';
 import { extractHeaders } from '../../../src/flow/flow-extract.ts';
 import { getField, newFlowKey } from '../../../src/flow/flow-key.ts';
 import { Packet } from '../../../src/packet/packet.ts';
-import { checksumsAreRight, eth, ipv4, ipv4With, ipv6, ipv6With } from '../../support/frames.ts';
+import { checksumsAreRight, eth, ipv4, ipv4With, ipv6, ipv6With, sum16 } from '../../support/frames.ts';
 import { bytesOf, newArena, packetOf } from '../../support/packets.ts';
 import { CtRig, ct } from './ct-rig.ts';
 
@@ -151,17 +151,85 @@ test('taken apart, each goes where the whole was to go', () => {
   }
 });
 
+describe('as the kernel does, for each version of IP', () => {
+  const WAITS = [CT_STOLEN];
+  const statuses = (frames: number[][]) => {
+    const rig = new CtRig();
+    return [frames.map((f) => rig.run(f, LOOK).status), rig.conntrack.defragmenter.waiting];
+  };
+  const EINVAL = -22;
+
+  test('a first fragment of IPv6 without its whole transport header goes on as it is', () => {
+    const short = eth(0x86dd, ipv6(44, [6, 0, 0, 1, 0, 0, 0, 9, ...payload(8)]));
+    const rig = new CtRig();
+    const r = rig.run(short, LOOK);
+    expect([r.status, r.state, r.frame.length]).toEqual([0, 'inv|trk', short.length]);
+    expect(getField(r.key, FIELD.nwFrag)).toBe(0);
+    expect(rig.conntrack.defragmenter.waiting).toBe(0);
+    // Of UDP the header is whole.
+    expect(rig.run(eth(0x86dd, ipv6(44, [17, 0, 0, 1, 0, 0, 0, 9, ...payload(8)])), LOOK).status).toBe(CT_STOLEN);
+  });
+
+  test('bytes beyond a multiple of 8 are cut off, or end the datagram and go on', () => {
+    const v4 = [
+      eth(0x0800, ipv4(17, payload(19), { id: 7, frag: 0x2000 })),
+      eth(0x0800, ipv4(17, payload(5), { id: 7, frag: 2 })),
+    ];
+    expect(statuses(v4)).toEqual([[CT_STOLEN, 0], 0]);
+    expect(statuses([eth(0x86dd, ipv6(44, [17, 0, 0, 1, 0, 0, 0, 9, ...payload(19)]))])).toEqual([[0], 0]);
+  });
+
+  test('a fragment beyond the end ends an IPv4 datagram; an IPv6 one waits on', () => {
+    const [, last4, first4] = [0, ...cut4(udp4(24), [16]).reverse()];
+    const late4 = eth(0x0800, ipv4(17, payload(16), { id: 77, frag: 0x2008 }));
+    expect(statuses([last4!, late4, first4!] as number[][])).toEqual([[...WAITS, EINVAL, ...WAITS], 1]);
+    const [first6, last6] = cut6(udp6(24), [16]);
+    const late6 = eth(0x86dd, ipv6(44, [17, 0, 0, 0x41, 0, 0, 0, 9, ...payload(16)]));
+    expect(statuses([last6!, late6, first6!])).toEqual([[...WAITS, EINVAL, 0], 0]);
+  });
+
+  test('a duplicate is dropped with an error, or silently; so is what runs of fragments contain', () => {
+    const [a4, b4, c4] = cut4(udp4(40), [16, 16]);
+    const inside4 = eth(0x0800, ipv4(17, payload(16), { id: 77, frag: 0x2001 }));
+    expect(statuses([a4!, b4!, b4!, inside4, c4!])).toEqual([[...WAITS, ...WAITS, EINVAL, EINVAL, 0], 0]);
+    const [a6, b6, c6] = cut6(udp6(40), [16, 16]);
+    expect(statuses([a6!, b6!, b6!, c6!])).toEqual([[...WAITS, ...WAITS, ...WAITS, 0], 0]);
+    // Of fragments that did not come in order, each stands for itself.
+    expect(statuses([b4!, a4!, inside4])).toEqual([[...WAITS, ...WAITS, EINVAL], 0]);
+  });
+
+  test('congestion met by one fragment was met by the datagram; fragments that know of it do not mix with others', () => {
+    const marked = (frames: number[][], ecn: number[]) => frames.map((f, i) => withTos4(f, ecn[i]!));
+    const rig = new CtRig();
+    const [a, b] = marked(cut4(udp4(24), [16]), [2, 3]);
+    rig.run(a!, LOOK);
+    const whole = rig.run(b!, LOOK);
+    expect([whole.status, whole.frame[15]]).toEqual([0, 3]);
+    expect(statuses(marked(cut4(udp4(24), [16]), [0, 3]))).toEqual([[...WAITS, EINVAL], 0]);
+  });
+});
+
+/** The frame with another TOS byte. */
+function withTos4(frame: number[], tos: number): number[] {
+  const changed = [...frame];
+  changed[15] = tos;
+  changed[24] = changed[25] = 0;
+  const check = ~sum16(changed.slice(14, 34)) & 0xffff;
+  [changed[24], changed[25]] = [check >> 8, check & 255];
+  return changed;
+}
+
 test('broken fragments cannot fill the memory either: each of them leaves a datagram to wait for', () => {
   const rig = new CtRig();
   const { defragmenter } = rig.conntrack;
-  // Its size is no multiple of 8, so that nothing of it is kept.  4 MiB hold 16,384 of 256 bytes.
+  // It ends beyond 65,535 bytes, so that nothing of it is kept.  4 MiB hold 16,384 of 256 bytes.
   for (let id = 0; id < 20_000; id++) {
     const src = `10.0.${id >> 15}.1`;
-    rig.run(eth(0x0800, ipv4(17, [1, 2, 3], { id: id & 0x7fff, frag: 0x2000, src })), LOOK);
+    rig.run(eth(0x0800, ipv4(17, payload(8), { id: id & 0x7fff, frag: 0x3fff, src })), LOOK);
   }
   expect(defragmenter.waiting).toBeLessThanOrEqual(16_384);
   rig.now += 31_000;
-  rig.run(eth(0x0800, ipv4(17, [1, 2, 3], { id: 1, frag: 0x2000 })), LOOK);
+  rig.run(eth(0x0800, ipv4(17, payload(8), { id: 1, frag: 0x3fff })), LOOK);
   expect(defragmenter.waiting).toBe(1);
 });
 

@@ -1,5 +1,6 @@
 /** TCP connections as the tracker sees them: which segments belong to one, which state follows, how long it lives. */
 import { describe, expect, test } from 'vitest';
+import { STATE_WORDS } from '../../../src/datapath/conntrack/conn-table.ts';
 import { TCP_STATE, tcpStateOf } from '../../../src/datapath/conntrack/tcp-state.ts';
 import { eth, ipv4, sum16 } from '../../support/frames.ts';
 import { CtRig, ct } from './ct-rig.ts';
@@ -166,13 +167,45 @@ describe('segments that belong to no connection', () => {
     expect(new CtRig().look(frame)).toBe('inv|trk');
   });
 
-  test('outside of the window while the connection is young', () => {
+  test('outside of the window while the connection is t', () => {
     const t = new Talk();
     t.say('>', { flags: 'S', seq: 100, win: 1000 });
     t.say('<', { flags: 'SA', seq: 500, ack: 101, win: 1000 });
     expect(t.say('>', { flags: 'PA', seq: 101 + 5000, ack: 501, data: 10 })).toBe('inv|trk');
     expect(t.say('>', { flags: 'A', seq: 101, ack: 501 + 90_000 })).toBe('inv|trk');
     expect(t.say('>', { flags: 'PA', seq: 101, ack: 501, data: 10 })).toBe('est|trk');
+  });
+
+  test('what exceeds the window by less than another one is let through, and may be acknowledged', () => {
+    const t = new Talk();
+    t.say('>', { flags: 'S', seq: 100, win: 1000 });
+    t.say('<', { flags: 'SA', seq: 500, ack: 101, win: 1000 });
+    expect(t.say('>', { flags: 'PA', seq: 101 + 1100, ack: 501, data: 10 })).toBe('est|trk');
+    expect(t.state).toBe('SYN_RECV');
+    expect(t.say('<', { flags: 'A', seq: 501, ack: 101 + 1110 })).toBe('est|rpl|trk');
+    expect(t.say('>', { flags: 'PA', seq: 101 + 9000, ack: 501, data: 10 })).toBe('inv|trk');
+  });
+
+  test('data and acknowledgements of long ago are let through, but change nothing', () => {
+    const t = new Talk();
+    t.say('>', { flags: 'S', seq: 1_000_000 });
+    t.say('<', { flags: 'SA', seq: 2_000_000, ack: 1_000_001 });
+    expect(t.say('>', { flags: 'A', seq: 900_000, ack: 2_000_001 })).toBe('est|trk');
+    expect(t.say('>', { flags: 'A', seq: 1_000_001, ack: 1_900_000 })).toBe('est|trk');
+    expect(t.state).toBe('SYN_RECV');
+    expect(t.say('>', { flags: 'A', seq: 1_000_001, ack: 2_000_002 })).toBe('inv|trk');
+  });
+
+  test('FINs or RSTs of both ends outside the windows shorten the life of the connection', () => {
+    const t = new Talk().open();
+    expect(t.secondsLeft).toBe(432_000);
+    // A CT action makes what is established liberal: as if no action had seen it since.
+    const { state } = t.rig.tracker.table;
+    for (let i = 0; i < state.length; i++) if (i % STATE_WORDS === 5 || i % STATE_WORDS === 11) state[i]! &= ~0x08;
+    expect(t.say('>', { flags: 'FA', seq: 1_000_101, ack: 501 })).toBe('inv|trk');
+    expect(t.secondsLeft).toBe(432_000);
+    expect(t.say('<', { flags: 'FA', seq: 1_000_501, ack: 101 })).toBe('inv|trk');
+    expect(t.secondsLeft).toBe(300);
   });
 
   test('a RST outside the window is invalid, one near it is a challenge, an exact one ends the connection', () => {
