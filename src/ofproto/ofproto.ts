@@ -5,8 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
-import { type FlowKey, type FlowMask, newFlow } from '../flow/flow-key.ts';
-import { miniFromFlow } from '../flow/minimatch.ts';
+import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import { newFlowMod } from '../openflow/messages/new-flow-mod.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
@@ -15,9 +14,10 @@ import { Bundle, type XPort } from './bundle.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
+import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
-import { Rule } from './tables/rule.ts';
-import type { XBridge } from './xbridge.ts';
+import type { Rule } from './tables/rule.ts';
+import type { LookupHow, PacketInEvent, XBridge } from './xbridge.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);
@@ -59,8 +59,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
   readonly uuid: Uint8Array = randomBytes(16);
   readonly tables: FlowTables;
-  /** What a packet gets that no rule matches: it is dropped, as there is no controller that wants it. */
-  private readonly miss = newMissRule();
+  /** How packets find rules; also what fragments and misses meet. */
+  readonly lookups: TableLookup;
+  /** Takes packets for controllers. */
+  onPacketIn: ((event: PacketInEvent) => void) | undefined;
   readonly macs = new MacTable<Bundle>();
   private readonly backer: SwitchBacker;
   private readonly byName = new Map<string, SwitchPort>();
@@ -73,6 +75,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.name = name;
     this.backer = backer;
     this.tables = new FlowTables(() => backer.revalidate());
+    this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
     // What a bridge without a controller begins with.
     this.tables.apply(newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }));
   }
@@ -89,8 +92,17 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   xport(ofport: number): XPort | undefined {
     return this.byNumber.get(ofport);
   }
-  lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule {
-    return this.tables.lookup(table, flow, wc) ?? this.miss;
+  lookupRule(table: number, flow: FlowKey, wc: FlowMask, how: LookupHow = plainLookup(table)): Rule {
+    return this.lookups.find(flow, wc, how);
+  }
+  packetIn(event: PacketInEvent): void {
+    this.onPacketIn?.(event);
+  }
+  /** Sets what look-ups do with fragments: FRAG.* of `table-lookup.ts`. */
+  setFrag(frag: number): void {
+    if (this.lookups.frag === frag) return;
+    this.lookups.frag = frag;
+    this.backer.revalidate();
   }
   upcallPid(ofport: number): number {
     return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort);
@@ -266,19 +278,3 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.backer.changed(this, true);
   }
 }
-
-const newMissRule = (): Rule =>
-  new Rule({
-    table: 0,
-    match: miniFromFlow(newFlow(), newFlow()),
-    priority: 0,
-    cookie: 0n,
-    actions: [],
-    flags: 0,
-    idleTimeout: 0,
-    hardTimeout: 0,
-    importance: 0,
-    isHidden: true,
-    missText: 'No match.',
-    createdMs: monotonicMs(),
-  });

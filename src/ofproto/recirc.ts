@@ -57,6 +57,11 @@ export function thawMetadata(state: FrozenState, flow: FlowKey): void {
   setField(flow, FIELD.inPort, state.inPort);
 }
 
+/** Has connection tracking know nothing of the packet. */
+export function clearConntrack(flow: FlowKey): void {
+  flow.fill(0, FIELD.ctState.word, FIELD.mplsLse0.word);
+}
+
 const actionTexts = new WeakMap<Ofpact, string>();
 
 function plain(_key: string, value: unknown): unknown {

@@ -19,12 +19,12 @@ import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
+import { packetInOf } from './packet-in.ts';
 import { frozenOf, originOf } from './packet-origin.ts';
 import { recircIds } from './recirc.ts';
 import { splitActions } from './split-actions.ts';
 import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
-import type { XBridge } from './xbridge.ts';
 import { xlateActions } from './xlate.ts';
 import { XlateCache } from './xlate-cache.ts';
 
@@ -94,14 +94,10 @@ interface Prepared {
   readonly cache: XlateCache;
 }
 
-/** Takes a packet for a controller: `cookie` is the userdata, `packet` a view. */
-export type PacketInHook = (bridge: XBridge, packet: Uint8Array, cookie: Uint8Array) => void;
-
 export class UpcallHandling {
   private readonly state: UdpifState;
   /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
   isSettled = true;
-  onPacketIn: PacketInHook | undefined;
   private readonly flow = newFlowKey();
   /** By datapath port. */
   private readonly plainMetadata = new Map<number, Uint8Array>();
@@ -240,8 +236,12 @@ export class UpcallHandling {
 
   private toController(upcall: DpifUpcall): void {
     const cookie = decodeCookie(upcall.userdata as Uint8Array);
-    const bridge = cookie === undefined ? undefined : this.state.bridges.byUuid(cookie.ofprotoUuid);
-    if (bridge !== undefined) this.onPacketIn?.(bridge, upcall.packet, upcall.userdata as Uint8Array);
+    if (cookie?.type !== 'controller' || cookie.dontSend) return;
+    const bridge = this.state.bridges.byUuid(cookie.ofprotoUuid);
+    const state = recircIds.find(cookie.recircId);
+    if (bridge?.packetIn === undefined || state === undefined) return;
+    if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return;
+    bridge.packetIn(packetInOf(cookie, state, upcall.packet, this.flow));
   }
 
   private mayInstall(): boolean {

@@ -2,6 +2,7 @@
  * What translation needs of a bridge, and what it is told of packets: the interface between `xlate*.ts` and `ofproto.ts`.
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import type { PacketIn, PacketInPrivate } from '../openflow/messages/flow-types.ts';
 import type { Bundle, XPort } from './bundle.ts';
 import type { Group } from './groups/group.ts';
 import type { MacTable } from './mac-learning.ts';
@@ -21,7 +22,7 @@ export interface XBridge {
   /** The other end of a patch port, and its bridge: such ports have no number in the datapath.  Undefined for other ports. */
   peerOf?(port: XPort): { readonly bridge: XBridge; readonly port: XPort } | undefined;
   /** The rule of flow table `table` for a packet. */
-  lookupRule(table: number, flow: FlowKey, wc: FlowMask): Rule;
+  lookupRule(table: number, flow: FlowKey, wc: FlowMask, how?: LookupHow): Rule;
   /** OpenFlow group `id`. */
   group?(id: number): Group | undefined;
   /** Number in the datapath of OpenFlow meter `id`, METER.CONTROLLER and SLOWPATH too. */
@@ -32,8 +33,40 @@ export interface XBridge {
   readonly maxHashAlgorithm?: number | undefined;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
+  /** Takes a packet that the tables send to a controller. */
+  packetIn?(event: PacketInEvent): void;
   /** Notes that a frame from `mac` in `vlan` came in on `bundle`. */
   learn(mac: number, vlan: number, bundle: Bundle): void;
+}
+
+/** How a table is looked up, and what came of it. */
+export interface LookupHow {
+  /** Whether a packet that no rule matches may go to a controller; else it is dropped. */
+  readonly mayPacketIn: boolean;
+  /** Whether the table's own configuration says what a packet meets that no rule matches: another table may come next. */
+  readonly honorsMiss: boolean;
+  /** The port that the packet came in by, whatever port the look-up pretends. */
+  readonly inPort: number;
+  /** Is set to the table in which the look-up ended. */
+  table: number;
+  /** Is told of each table. */
+  lookedUp(table: TableCounts, isMatch: boolean): void;
+}
+/** Packets that were looked up in a table. */
+export interface TableCounts {
+  nMatched: bigint;
+  nMissed: bigint;
+}
+
+/** A packet that the tables send to a controller. */
+export interface PacketInEvent {
+  /** The whole packet; no continuation, which each connection encodes by itself. */
+  readonly packetIn: PacketIn;
+  readonly controllerId: number;
+  /** Bytes of the packet that the action asks for; 0xffff: all. */
+  readonly maxLen: number;
+  /** undefined: nothing was paused. */
+  readonly private: PacketInPrivate | undefined;
 }
 
 /** Packets to credit to what a translation passes. */

@@ -11,8 +11,8 @@ import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactResubmit } from '../openflow/ofpact.ts';
 import { isIp } from './packet-fields.ts';
 import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
-import { swapCtTuple, xlateCt, xlateCtClear } from './xlate-ct.ts';
-import { MAX_DEPTH, MAX_RESUBMITS, XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
+import { xlateCt, xlateCtClear } from './xlate-ct.ts';
+import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { freezeActions, sendToController, triggerFreeze } from './xlate-freeze.ts';
 import {
   decMplsTtl,
@@ -27,6 +27,7 @@ import {
 import { xlateNormal } from './xlate-normal.ts';
 import { xlateSend } from './xlate-send.ts';
 import { xlateSet } from './xlate-set.ts';
+import { type LookupOptions, lookUp } from './xlate-table.ts';
 import { OFT } from './xlate-trace.ts';
 
 /** Resubmit to the table that the action stands in. */
@@ -144,35 +145,15 @@ export function xlateTable(
   table: number,
   inPort = ctx.ofpInPort,
   isLast = false,
-  how: { readonly withCtOrig?: boolean; readonly asClone?: boolean; readonly isFirst?: boolean } = {},
+  how: LookupOptions = {},
 ): void {
-  if (ctx.wasMpls) {
-    // Rules look at what is behind the label.
-    triggerFreeze(ctx);
-    return;
-  }
-  if (ctx.depth >= MAX_DEPTH) {
-    ctx.error = XLATE_ERROR.RECURSION_TOO_DEEP;
-    return;
-  }
-  if (ctx.resubmits >= MAX_RESUBMITS) {
-    ctx.error = XLATE_ERROR.TOO_MANY_RESUBMITS;
-    return;
-  }
-  const ownPort = getField(ctx.flow, FIELD.inPort);
-  setField(ctx.flow, FIELD.inPort, inPort);
-  if (how.withCtOrig) swapCtTuple(ctx.flow, ctx.wc);
-  const rule = ctx.bridge.lookupRule(table, ctx.flow, ctx.wc);
-  if (how.withCtOrig) swapCtTuple(ctx.flow, ctx.wc);
-  setField(ctx.flow, FIELD.inPort, ownPort);
-  const old = ctx.rule;
-  const oldTable = ctx.table;
-  const oldCookie = ctx.ruleCookie;
+  const { rule: oldRule, table: oldTable, ruleCookie: oldCookie } = ctx;
+  const rule = lookUp(ctx, table, inPort, how);
+  if (rule === undefined) return;
+  const up = ctx.trace?.enterTable(ctx.bridge, rule, ctx.table);
   // Tables in rising order cannot lead round in a circle.
-  const deepens = ctx.rule === undefined || table <= oldTable ? 1 : 0;
-  ctx.table = table;
-  ctx.credit(rule);
-  ctx.resubmits++;
+  const deepens = !how.isFirst && table <= oldTable ? 1 : 0;
+  if (!how.isFirst) ctx.resubmits++;
   ctx.depth += deepens;
   ctx.rule = rule;
   ctx.ruleCookie = rule.cookie;
@@ -181,8 +162,9 @@ export function xlateTable(
   ctx.depth -= deepens;
   // The end of the pipeline, its action set too, is the first rule's.
   if (how.isFirst) return;
+  ctx.trace?.leave(up);
   ctx.ruleCookie = oldCookie;
-  ctx.rule = old;
+  ctx.rule = oldRule;
   ctx.table = oldTable;
 }
 
@@ -193,7 +175,10 @@ function resubmit(ctx: XlateCtx, a: OfpactResubmit, isLast: boolean): void {
   // A packet that is not IP or not tracked has no original direction: nothing is looked up.
   const hasTuple = getField(flow, FIELD.ctNwProto) !== 0 && isIp(getField(flow, FIELD.ethType));
   if (a.withCtOrig && !hasTuple) return;
-  xlateTable(ctx, a.table === CURRENT_TABLE ? ctx.table : a.table, inPort, isLast, { withCtOrig: a.withCtOrig });
+  xlateTable(ctx, a.table === CURRENT_TABLE ? ctx.table : a.table, inPort, isLast, {
+    withCtOrig: a.withCtOrig,
+    isResubmit: true,
+  });
 }
 
 /** Carries out what was written into the action set: once, at the end of the pipeline. */

@@ -6,11 +6,14 @@
 import type { Bundle } from './bundle.ts';
 import type { Group, GroupBucket } from './groups/group.ts';
 import type { Rule } from './tables/rule.ts';
-import type { PushStats, XBridge } from './xbridge.ts';
+import type { PushStats, TableCounts, XBridge } from './xbridge.ts';
+import { countDrop, type XlateError } from './xlate-error.ts';
 
 type Entry =
   | { readonly kind: 'rule'; readonly rule: Rule }
+  | { readonly kind: 'table'; readonly table: TableCounts; readonly isMatch: boolean }
   | { readonly kind: 'group'; readonly group: Group; readonly bucket: GroupBucket | undefined }
+  | { readonly kind: 'drop'; readonly error: XlateError }
   | {
       readonly kind: 'learn';
       readonly bridge: XBridge;
@@ -31,9 +34,16 @@ export class XlateCache {
   addRule(rule: Rule): void {
     this.entries.push({ kind: 'rule', rule });
   }
+  addTable(table: TableCounts, isMatch: boolean): void {
+    this.entries.push({ kind: 'table', table, isMatch });
+  }
   /** A bucket of a group that packets go through; undefined: all. */
   addGroup(group: Group, bucket: GroupBucket | undefined): void {
     this.entries.push({ kind: 'group', group, bucket });
+  }
+  /** The flow drops. */
+  addDrop(error: XlateError): void {
+    this.entries.push({ kind: 'drop', error });
   }
   addLearn(bridge: XBridge, ofpInPort: number, mac: number, vlan: number): void {
     this.entries.push({ kind: 'learn', bridge, ofpInPort, mac, vlan });
@@ -42,15 +52,29 @@ export class XlateCache {
   /** Does again, for `stats` more packets, what the translation did. */
   push(stats: PushStats): void {
     if (stats.nPackets === 0n) return;
-    for (const e of this.entries) {
-      if (e.kind === 'rule') {
+    for (const e of this.entries) this.pushOne(e, stats);
+  }
+
+  private pushOne(e: Entry, stats: PushStats): void {
+    switch (e.kind) {
+      case 'rule':
         e.rule.credit(stats.nPackets, stats.nBytes, stats.usedMs);
-      } else if (e.kind === 'group') {
+        break;
+      case 'table':
+        if (e.isMatch) e.table.nMatched += stats.nPackets;
+        else e.table.nMissed += stats.nPackets;
+        break;
+      case 'group':
         e.group.credit(e.bucket, stats.nPackets, stats.nBytes);
-      } else {
+        break;
+      case 'drop':
+        countDrop(e.error, stats.nPackets);
+        break;
+      case 'learn': {
         // The port may have changed its bundle, or be gone, since.
         const bundle: Bundle | undefined = e.bridge.xport(e.ofpInPort)?.bundle;
         if (bundle !== undefined) e.bridge.learn(e.mac, e.vlan, bundle);
+        break;
       }
     }
   }

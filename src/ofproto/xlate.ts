@@ -17,6 +17,7 @@ import { recircIds } from './recirc.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
 import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
+import { countDrop } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
 
 const xlateCount = coverage('xlate_actions');
@@ -87,6 +88,10 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs };
 }
+  if (ctx.error !== XLATE_ERROR.OK || (scratchOut.isEmpty && slow === 0)) {
+    if (xin.stats !== undefined) countDrop(ctx.error, xin.stats.nPackets);
+    xin.cache?.addDrop(ctx.error);
+  }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {
   wc.fill(0);

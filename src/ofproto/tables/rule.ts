@@ -51,7 +51,7 @@ export class Rule implements ClassifierRule {
   /** Not shown to OpenFlow controllers and not deleted by them. */
   readonly isHidden: boolean;
   /** Set: no rule of a table, but what happens when there is none. */
-  readonly missText: string | undefined;
+  missText: string | undefined;
   readonly createdMs: number;
   /** When it was added, or its actions last changed: hard timeouts count from then. */
   modifiedMs: number;
