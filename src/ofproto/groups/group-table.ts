@@ -17,8 +17,10 @@ import {
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';
-import { type FlowTables, type FlowTransaction, OFPRR } from '../tables/flow-tables.ts';
+import type { FlowTables } from '../tables/flow-tables.ts';
+import type { FlowTransaction } from '../tables/flow-transaction.ts';
 import { someAction } from '../tables/rule.ts';
+import { OFPRR } from '../tables/rule-change.ts';
 import { insertBuckets, removeBuckets } from './bucket-list.ts';
 import { Group } from './group.ts';
 

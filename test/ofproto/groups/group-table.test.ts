@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { GroupTable } from '../../../src/ofproto/groups/group-table.ts';
 import { hashTable } from '../../../src/ofproto/groups/selection.ts';
-import { FlowTables, OFPRR, type RuleChange } from '../../../src/ofproto/tables/flow-tables.ts';
+import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import { OFPRR, type RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
 import { OFPG } from '../../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import { GROUP_BUCKET, GROUP_TYPE } from '../../../src/openflow/messages/switch-types.ts';

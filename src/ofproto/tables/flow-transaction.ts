@@ -1,0 +1,232 @@
+/**
+ * Transactions on flow tables, of one flow_mod or of a bundle's many.
+ *
+ * A transaction's rules are in the classifiers at once, but are seen by look-ups only from `commit` on: it makes the next version the
+ * current one.  `revert` takes everything back as if it had not been.  So a bundle may take several turns of the event loop, and yet
+ * appears at once.
+ * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
+ */
+import { miniFromFlow } from '../../flow/minimatch.ts';
+import { FLOW_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
+import { OFPP } from '../../openflow/ofp-port.ts';
+import type { Ofpact } from '../../openflow/ofpact.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { FOREVER } from '../classifier/subtable.ts';
+import type { FlowTable } from './flow-table.ts';
+import { Rule } from './rule.ts';
+import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';
+import type { RuleCriteria } from './rule-criteria.ts';
+import type { RuleIndex } from './rule-index.ts';
+
+export const N_TABLES = 255;
+
+/** The tables that a transaction changes. */
+export interface TransactionTarget {
+  /** What look-ups see. */
+  readonly version: number;
+  /** Throws a RangeError for a table that is not there. */
+  table(n: number): FlowTable;
+  /** The rules that meet `c` in the version of the transaction. */
+  select(c: RuleCriteria): Iterable<Rule>;
+  /** Throws an OfpError if actions name a group or a meter that is not there. */
+  readonly checkActions: (actions: readonly Ofpact[]) => void;
+}
+
+/** What else changes in a transaction, all of it or nothing. */
+export interface TransactionPart {
+  /** Is called before the rules' listener. */
+  commit(): void;
+  revert(): void;
+}
+
+/** Changes that look-ups do not see before `commit`. */
+export class FlowTransaction {
+  private readonly owner: TransactionTarget;
+  private readonly index: RuleIndex;
+  private readonly end: (changes: readonly RuleChange[]) => void;
+  /** The version that the changes belong to. */
+  readonly version: number;
+  private readonly changes: RuleChange[] = [];
+  private readonly parts: TransactionPart[] = [];
+
+  /** `end` is called at last, with the changes that stay: of a revert, none. */
+  constructor(owner: TransactionTarget, index: RuleIndex, end: (changes: readonly RuleChange[]) => void) {
+    this.owner = owner;
+    this.index = index;
+    this.end = end;
+    this.version = owner.version + 1;
+  }
+
+  /**
+   * Carries out a flow_mod; on an OfpError `revert` has to follow, as part of it may be done.  `isInternal`: it is the switch's own, which
+   * reaches hidden flows and tables, and adds hidden flows.
+   */
+  apply(fm: FlowMod, isInternal = false): void {
+    switch (fm.command) {
+      case OFPFC.ADD:
+        this.add(fm, isInternal);
+        break;
+      case OFPFC.MODIFY:
+      case OFPFC.MODIFY_STRICT:
+        this.modify(fm, isInternal);
+        break;
+      case OFPFC.DELETE:
+      case OFPFC.DELETE_STRICT:
+        for (const rule of [...this.select(fm, isInternal)]) this.remove(rule, OFPRR.DELETE);
+        break;
+      default:
+        throw new OfpError(OFPERR.OFPFMFC_BAD_COMMAND);
+    }
+  }
+
+  /** Has `part` committed or reverted with this. */
+  join(part: TransactionPart): void {
+    this.parts.push(part);
+  }
+
+  private select(fm: FlowMod, isInternal: boolean): Iterable<Rule> {
+    const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
+    const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+    checkTable(fm.tableId);
+    return this.owner.select({
+      table: fm.tableId,
+      match: fm.match,
+      strictPriority: isStrict ? fm.priority : undefined,
+      cookie: fm.cookie,
+      cookieMask: fm.cookieMask,
+      outPort: isDelete ? fm.outPort : OFPP.NONE,
+      outGroup: isDelete ? fm.outGroup : OFPG.ANY,
+      withHidden: isInternal,
+    });
+  }
+
+  private add(fm: FlowMod, isInternal: boolean): void {
+    checkTable(fm.tableId);
+    const table = this.owner.table(fm.tableId === OFPTT_ALL ? 0 : fm.tableId);
+    if (table.isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+    const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
+    this.owner.checkActions(ofpacts);
+    const match = miniFromFlow(fm.match.flow, fm.match.mask);
+    const old = table.classifier.findExactly(match, priority, this.version);
+    const rule = new Rule({
+      table: table.number,
+      match: old?.match ?? match,
+      priority,
+      // Without a cookie of its own, an addition keeps that of the flow in its place.
+      cookie: old !== undefined && fm.newCookie === UNKNOWN64 ? old.cookie : fm.newCookie,
+      actions: ofpacts,
+      flags,
+      idleTimeout,
+      hardTimeout,
+      importance,
+      isHidden: isInternal,
+      createdMs: monotonicMs(),
+    });
+    if (old !== undefined) {
+      this.replace(old, rule, true, (flags & FLOW_FLAG.RESET_COUNTS) === 0);
+      return;
+    }
+    if ((flags & FLOW_FLAG.CHECK_OVERLAP) !== 0 && table.classifier.findOverlap(match, priority, this.version)) {
+      throw new OfpError(OFPERR.OFPFMFC_OVERLAP);
+    }
+    if (table.nFlows >= table.maxFlows) {
+      const victim = table.eviction?.choose();
+      if (victim === undefined) throw new OfpError(OFPERR.OFPFMFC_TABLE_FULL);
+      this.remove(victim, OFPRR.EVICTION);
+    }
+    this.insert(rule);
+    this.changes.push({ kind: 'added', rule });
+  }
+
+  private modify(fm: FlowMod, isInternal: boolean): void {
+    const olds = [...this.select(fm, isInternal)];
+    if (olds.length === 0) {
+      // A modification that names no cookie adds the flow if there is none.
+      if (fm.cookieMask === 0n && fm.newCookie !== UNKNOWN64) this.add(fm, isInternal);
+      return;
+    }
+    this.owner.checkActions(fm.ofpacts);
+    for (const old of olds) {
+      const { table, match, priority, flags, idleTimeout, hardTimeout, importance, isHidden, createdMs } = old;
+      if (this.owner.table(table).isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+      const cookie = fm.modifyCookie && fm.newCookie !== UNKNOWN64 ? fm.newCookie : old.cookie;
+      const rule = new Rule({
+        table,
+        match,
+        priority,
+        cookie,
+        actions: fm.ofpacts,
+        flags,
+        idleTimeout,
+        hardTimeout,
+        importance,
+        isHidden,
+        createdMs,
+      });
+      rule.modifiedMs = monotonicMs();
+      this.replace(old, rule, false, (fm.flags & FLOW_FLAG.RESET_COUNTS) === 0);
+    }
+  }
+
+  private replace(old: Rule, rule: Rule, isAdd: boolean, keepsCounts: boolean): void {
+    rule.succeed(old, keepsCounts);
+    this.hide(old);
+    this.insert(rule);
+    this.changes.push({ kind: 'replaced', rule, old, isAdd });
+  }
+
+  /** Removes a rule. */
+  remove(rule: Rule, reason: RemovalReason): void {
+    this.hide(rule);
+    this.changes.push({ kind: 'removed', rule, reason });
+  }
+
+  private insert(rule: Rule): void {
+    rule.addedIn = this.version;
+    this.owner.table(rule.table).classifier.insert(rule);
+    this.index.add(rule, this.owner.table(rule.table));
+  }
+
+  private hide(rule: Rule): void {
+    rule.removedIn = this.version;
+    this.index.remove(rule, this.owner.table(rule.table));
+  }
+
+  /** Makes the changes seen, and tells of them. */
+  commit(): void {
+    for (const c of this.changes) {
+      if (c.kind === 'removed') this.drop(c.rule);
+      else if (c.kind === 'replaced') this.drop(c.old);
+    }
+    for (const part of this.parts) part.commit();
+    this.end(this.changes);
+  }
+
+  /** Takes all changes back. */
+  revert(): void {
+    for (const c of this.changes.toReversed()) {
+      if (c.kind !== 'removed') {
+        this.index.remove(c.rule, this.owner.table(c.rule.table));
+        this.drop(c.rule);
+      }
+      if (c.kind !== 'added') {
+        const old = c.kind === 'removed' ? c.rule : c.old;
+        old.removedIn = FOREVER;
+        old.stay();
+        this.index.add(old, this.owner.table(old.table));
+      }
+    }
+    this.changes.length = 0;
+    for (const part of this.parts) part.revert();
+    this.end([]);
+  }
+
+  private drop(rule: Rule): void {
+    this.owner.table(rule.table).classifier.remove(rule);
+  }
+}
+
+function checkTable(n: number): void {
+  if (n !== OFPTT_ALL && (n < 0 || n >= N_TABLES)) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
+}

@@ -1,0 +1,42 @@
+/**
+ * What finds rules beside the classifiers: by cookie, by the groups and meters that they use, by their tables' order of eviction; and those
+ * that have a timeout.
+ * Source: ofproto/ofproto.c (ofproto_rule_insert__, ofproto_rule_remove__).
+ */
+import type { FlowTable } from './flow-table.ts';
+import type { Rule } from './rule.ts';
+import { RuleUses } from './rule-uses.ts';
+
+const NONE: ReadonlySet<Rule> = new Set();
+
+export class RuleIndex {
+  readonly uses = new RuleUses();
+  /** Rules that have, or had, a timeout. */
+  readonly timed = new Set<Rule>();
+  private readonly byCookie = new Map<bigint, Set<Rule>>();
+
+  ofCookie(cookie: bigint): ReadonlySet<Rule> {
+    return this.byCookie.get(cookie) ?? NONE;
+  }
+
+  /** Adds a rule of `table`, which counts it. */
+  add(rule: Rule, table: FlowTable): void {
+    const same = this.byCookie.get(rule.cookie);
+    if (same === undefined) this.byCookie.set(rule.cookie, new Set([rule]));
+    else same.add(rule);
+    if (rule.hasTimeout) this.timed.add(rule);
+    table.eviction?.add(rule);
+    this.uses.add(rule);
+    table.nFlows++;
+  }
+
+  remove(rule: Rule, table: FlowTable): void {
+    const same = this.byCookie.get(rule.cookie);
+    same?.delete(rule);
+    if (same?.size === 0) this.byCookie.delete(rule.cookie);
+    this.timed.delete(rule);
+    table.eviction?.remove(rule);
+    this.uses.remove(rule);
+    table.nFlows--;
+  }
+}
