@@ -66,9 +66,9 @@ export function setTcpLiberal(state: Int32Array, conn: number): void {
 // biome-ignore format: table
 const NEXT = compile([
   // The direction of the first packet.
-  'NO: SS IV IV ES IV IV', 'SS: SS IV IV IV CL IV', 'SR: IG IG FW ES CL IV', 'ES: IG IG FW ES CL IV',
-  'FW: IG IG LA CW CL IV', 'CW: IG IG LA CW CL IV', 'LA: IG IG LA TW CL IV', 'TW: SS IG TW TW CL IV',
-  'CL: SS IG CL CL CL IV', 'S2: S2 SR IV IV CL IV',
+  'NO: SS IV IV ES IV IV', 'SS: SS IV IV IV CL IV', 'SR: IG SR FW ES CL IV', 'ES: IG IV FW ES CL IV',
+  'FW: IG IV LA CW CL IV', 'CW: IG IV LA CW CL IV', 'LA: IG IV LA TW CL IV', 'TW: SS IV TW TW CL IV',
+  'CL: SS IV CL CL CL IV', 'S2: S2 SR IV IV CL IV',
 ], [
   // The other one.
   'NO: IV IV IV IV IV IV', 'SS: S2 SR IV IG CL IV', 'SR: IV IG FW SR CL IV', 'ES: IV IG FW ES CL IV',

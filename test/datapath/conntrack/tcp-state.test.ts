@@ -161,6 +161,14 @@ describe('segments that belong to no connection', () => {
     expect(new Talk().say(side, s)).toBe('inv|trk');
   });
 
+  test('a SYN and ACK of who opened the connection', () => {
+    const t = new Talk().open();
+    expect(t.say('>', { flags: 'SA', seq: 101, ack: 501 })).toBe('inv|trk');
+    // The other end's is let through: it may know better.
+    expect(t.say('<', { flags: 'SA', seq: 501, ack: 101 })).toBe('est|rpl|trk');
+    expect(t.state).toBe('ESTABLISHED');
+  });
+
   test('a wrong checksum, unless it is still to be filled in', () => {
     const frame = segment('>', { flags: 'S', seq: 1 });
     frame[50]! ^= 1;
