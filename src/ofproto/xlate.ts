@@ -82,16 +82,16 @@ export function xlateActions(xin: XlateIn): XlateOut {
     oversizeCount.n++;
     slow |= SLOW_PATH.ACTION;
   }
+  if (ctx.error !== XLATE_ERROR.OK || (scratchOut.isEmpty && slow === 0)) {
+    if (xin.stats !== undefined) countDrop(ctx.error, xin.stats.nPackets);
+    xin.cache?.addDrop(ctx.error);
+  }
   if (ctx.error !== XLATE_ERROR.OK) {
     recircIds.release(ctx.recircs);
     return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS };
   }
   return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs };
 }
-  if (ctx.error !== XLATE_ERROR.OK || (scratchOut.isEmpty && slow === 0)) {
-    if (xin.stats !== undefined) countDrop(ctx.error, xin.stats.nPackets);
-    xin.cache?.addDrop(ctx.error);
-  }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {
   wc.fill(0);
