@@ -33,7 +33,7 @@ export interface BodyOf {
   barrier_request: NoBody;
   barrier_reply: NoBody;
   queue_get_config_request: S.QueueRequest;
-  queue_get_config_reply: readonly S.QueueConfig[];
+  queue_get_config_reply: S.QueueConfigReply;
   role_request: F.RoleMsg;
   role_reply: F.RoleMsg;
   get_async_request: NoBody;

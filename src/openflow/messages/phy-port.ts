@@ -32,15 +32,16 @@ const PROP_ETHERNET_SIZE = 32;
 const NAME_SIZE = 16;
 /** OFPPR_MODIFY. */
 const REASON_MAX = 2;
-// What the versions have of configuration and state.
-const CONFIG10 = 0x7f;
-const CONFIG11 = 0x65;
+/** What the versions have of configuration. */
+export const CONFIG10 = 0x7f;
+export const CONFIG11 = 0x65;
+// And of state.
 const STATE10 = 0x301;
 const STATE11 = 0x7;
 
 /** OpenFlow 1.0 has no bits for 40 Gb/s to "other": the five above those are four places lower. */
-const featuresFrom10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf80) << 4);
-const featuresTo10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf800) >>> 4);
+export const featuresFrom10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf80) << 4);
+export const featuresTo10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf800) >>> 4);
 
 // biome-ignore format: table
 const SPEEDS: readonly (readonly [bits: number, kbps: number])[] = [

@@ -260,6 +260,11 @@ export interface QueueConfig {
   readonly minRate: number | undefined;
   readonly maxRate: number | undefined;
 }
+export interface QueueConfigReply {
+  /** Before 1.4, that of all `queues`; then OFPP.NONE: each queue tells its own. */
+  readonly port: number;
+  readonly queues: readonly QueueConfig[];
+}
 export interface QueueStats extends QueueRequest {
   readonly txBytes: bigint;
   readonly txPackets: bigint;
