@@ -20,6 +20,9 @@ import type { BodyOf, OfMessage } from './of-message.ts';
 import { PACKET_IN_CODECS } from './packet-in.ts';
 import { PACKET_OUT_CODECS } from './packet-out.ts';
 import { PHY_PORT_CODECS } from './phy-port.ts';
+import { PORT_MOD_CODECS } from './port-mod.ts';
+import { PORT_STATS_CODECS } from './port-stats.ts';
+import { QUEUE_CODECS } from './queue.ts';
 import { SWITCH_CODECS } from './switch.ts';
 
 const CODECS: Partial<Codecs> = {
@@ -35,6 +38,9 @@ const CODECS: Partial<Codecs> = {
   ...EXTENSION_CODECS,
   ...GROUP_CODECS,
   ...METER_CODECS,
+  ...PORT_MOD_CODECS,
+  ...PORT_STATS_CODECS,
+  ...QUEUE_CODECS,
 };
 
 Object.assign(
