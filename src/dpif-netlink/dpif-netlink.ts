@@ -2,7 +2,7 @@
  * The datapath of type "system": openvswitch.ko, or a process that does its job, over generic netlink.  Which of the two it
  * is was decided when the endpoint was made (netlink/genl-family.ts); nothing here depends on it.
  *
- * Neighbours: ct-ops.ts (connections), dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
+ * Neighbours: ct-ops.ts (connections), meter-ops.ts (meters), dp-open.ts (open, features), vport-ops.ts (ports), flow-ops.ts and flow-codec.ts (flows), upcall-receiver.ts and
  * upcall-dispatch.ts (upcalls).  Source: lib/dpif-netlink.c.
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } from '../dpif/dpif.ts';
@@ -22,6 +22,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { CtOps, type OpenNetfilter, openNetfilter } from './ct-ops.ts';
 import { type DpReply, decodeDp, dpQuery, isPerCpu, openDp } from './dp-open.ts';
 import { FlowOps } from './flow-ops.ts';
+import { MeterOps } from './meter-ops.ts';
 import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
 import { dispatchPerCpu, dispatchPerVport, followVports } from './upcall-dispatch.ts';
 import { UpcallReceiver } from './upcall-receiver.ts';
@@ -107,6 +108,7 @@ class DpifNetlink implements Dpif {
   readonly type = SYSTEM_TYPE;
   readonly name: string;
   readonly ct: CtOps;
+  readonly meters: MeterOps;
   private readonly fam: OvsFamilies;
   private readonly dpIfindex: number;
   private readonly userFeatures: number;
@@ -118,6 +120,7 @@ class DpifNetlink implements Dpif {
     this.fam = fam;
     this.name = dp.name;
     this.ct = new CtOps(fam, netfilter);
+    this.meters = new MeterOps(fam, dp.dpIfindex);
     this.dpIfindex = dp.dpIfindex;
     this.userFeatures = dp.userFeatures ?? 0;
     this.flows = new FlowOps(fam, dp.dpIfindex);

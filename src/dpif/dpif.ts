@@ -18,6 +18,7 @@
  * Source: lib/dpif.h, lib/dpif-provider.h.
  */
 import type { DpifCt } from './dpif-ct.ts';
+import type { DpifMeters } from './dpif-meters.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, DpifUpcall, PortEvent } from './dpif-types.ts';
 import type { TunnelConfig } from './tunnel-types.ts';
 
@@ -43,6 +44,8 @@ export interface Dpif {
   readonly name: string;
   /** The connection tracker; undefined where the provider gives no access to it. */
   readonly ct?: DpifCt | undefined;
+  /** Its meters; undefined where the provider has none. */
+  readonly meters?: DpifMeters | undefined;
 
   /** Deletes the datapath, its ports and flows. */
   destroy(): Promise<void>;

@@ -12,6 +12,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { DPIF_PER_CPU_PID, type Dpif, type UpcallHandler } from './dpif.ts';
 import type { DpifCt } from './dpif-ct.ts';
 import { errnoOf } from './dpif-error.ts';
+import type { DpifMeterConfig, DpifMeterFeatures, DpifMeterStats, DpifMeters } from './dpif-meters.ts';
 import { dpifFullName } from './dpif-name.ts';
 import {
   DPIF_FP,
@@ -46,6 +47,9 @@ const counters = {
   del: coverage('dpif_flow_del'),
   get: coverage('dpif_flow_get'),
   execute: coverage('dpif_execute'),
+  meterSet: coverage('dpif_meter_set'),
+  meterGet: coverage('dpif_meter_get'),
+  meterDel: coverage('dpif_meter_del'),
 };
 
 const NO_STATS: DpifFlowStats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
@@ -69,6 +73,7 @@ export class LoggedDpif implements Dpif {
   readonly type: string;
   readonly name: string;
   readonly ct: DpifCt | undefined;
+  readonly meters: DpifMeters | undefined;
   private readonly inner: Dpif;
   private readonly fullName: string;
 
@@ -78,6 +83,7 @@ export class LoggedDpif implements Dpif {
     this.name = inner.name;
     this.ct = inner.ct;
     this.fullName = dpifFullName(inner);
+    this.meters = inner.meters && new LoggedMeters(inner.meters, this.fullName);
   }
 
   destroy(): Promise<void> {
@@ -219,5 +225,43 @@ export class LoggedDpif implements Dpif {
       ` on ${op.packet.length}-byte packet ${Buffer.from(op.packet.subarray(0, 64)).toString('hex')}` +
       ` with metadata ${formatOdpFlow(op.key, undefined, { verbose: true })} mtu ${op.mru ?? 0}`;
     log.at(errno === 0 ? 'dbg' : 'warn', text, errno === 0 ? dbgLimit : errorLimit);
+  }
+}
+
+/** Meters, likewise. */
+class LoggedMeters implements DpifMeters {
+  private readonly inner: DpifMeters;
+  private readonly fullName: string;
+
+  constructor(inner: DpifMeters, fullName: string) {
+    this.inner = inner;
+    this.fullName = fullName;
+  }
+
+  features(): Promise<DpifMeterFeatures> {
+    return this.inner.features();
+  }
+  set(id: number, config: DpifMeterConfig): Promise<void> {
+    counters.meterSet.n++;
+    return this.logged(`DPIF meter ${id} set`, `set DPIF meter ${id}`, this.inner.set(id, config));
+  }
+  get(id: number): Promise<DpifMeterStats> {
+    counters.meterGet.n++;
+    return this.logged(`DPIF meter ${id} get stats`, `get DPIF meter ${id} stats`, this.inner.get(id));
+  }
+  del(id: number): Promise<void> {
+    counters.meterDel.n++;
+    return this.logged(`DPIF meter ${id} deleted`, `delete DPIF meter ${id}`, this.inner.del(id));
+  }
+
+  private async logged<T>(success: string, failure: string, done: Promise<T>): Promise<T> {
+    try {
+      const result = await done;
+      log.dbg(() => `${this.fullName}: ${success}`, dbgLimit);
+      return result;
+    } catch (e) {
+      log.warn(`${this.fullName}: failed to ${failure}: ${errnoText(errnoOf(e))}`, errorLimit);
+      throw e;
+    }
   }
 }

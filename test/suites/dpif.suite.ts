@@ -297,5 +297,32 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
       expect(await dpif.portStats(2)).toMatchObject({ txPackets: 2n });
       await expect(dpif.portStats(9)).rejects.toMatchObject({ errno: ERRNO.ENODEV });
     });
+
+    test('meters count, drop what exceeds their rate, and go', async ({ skip }) => {
+      const { meters } = dpif;
+      if (meters === undefined) skip('this provider has no meters');
+      const { maxMeters, maxBands, hasDrop } = (await meters?.features()) ?? {};
+      expect([(maxMeters ?? 0) > 0, maxBands, hasDrop]).toEqual([true, 1, true]);
+      await meters?.set(7, { isKbps: false, bands: [{ rate: 1, burst: 1 }] });
+      await dpif.portAdd('v1', 'system', undefined);
+      await dpif.portAdd('v2', 'system', undefined);
+      const flow = parseOdpFlow('in_port(1),eth(),eth_type(0x0800),ipv4()');
+      const actions = parseOdpActions('meter(7),2');
+      await dpif.operate([{ type: 'put', flags: DPIF_FP.CREATE, ...flow, ufid: undefined, actions }]);
+      for (let i = 0; i < 3; i++) world.receive('v1', FRAME);
+      const bytes = BigInt(FRAME.length);
+      expect(await meters?.get(7)).toEqual({
+        nPackets: 3n,
+        nBytes: 3n * bytes,
+        bands: [{ nPackets: 2n, nBytes: 2n * bytes }],
+      });
+      expect(world.sent('v2')).toHaveLength(1);
+      await expect(meters?.set(8, { isKbps: true, bands: [{ rate: 0, burst: 1 }] })).rejects.toMatchObject({
+        errno: ERRNO.EINVAL,
+      });
+      await meters?.del(7);
+      await meters?.del(7);
+      await expect(meters?.get(7)).rejects.toMatchObject({ errno: ERRNO.ENOENT });
+    });
   });
 }
