@@ -11,6 +11,7 @@ import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
+import { FLOW_MONITOR_CODECS } from './flow-monitor.ts';
 import { FLOW_REMOVED_CODECS } from './flow-removed.ts';
 import { FLOW_STATS_CODECS } from './flow-stats.ts';
 import { GROUP_CODECS } from './group.ts';
@@ -34,6 +35,7 @@ const CODECS: Partial<Codecs> = {
   ...PACKET_OUT_CODECS,
   ...PACKET_IN_CODECS,
   ...FLOW_REMOVED_CODECS,
+  ...FLOW_MONITOR_CODECS,
   ...ASYNC_CODECS,
   ...EXTENSION_CODECS,
   ...GROUP_CODECS,

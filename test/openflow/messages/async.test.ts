@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import type { AsyncConfig } from '../../../src/openflow/messages/flow-types.ts';
-import { OFPERR, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
+import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint, toHex } from './oracle.ts';
 
