@@ -13,6 +13,7 @@ from wire import ACTION, KEY, attr, be16, u32
 CT = {'commit': 1, 'zone': 2, 'mark': 3, 'labels': 4, 'helper': 5, 'nat': 6, 'force': 7, 'eventmask': 8}
 NAT = {'src': 1, 'dst': 2, 'min': 3, 'max': 4, 'port_min': 5, 'port_max': 6, 'persistent': 7}
 CLIENT_PORT, SERVER_PORT, OTHER_PORT = 1, 2, 3
+NAT_PORT = 7777
 NEW, INVALID = 0x01, 0x10
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 MACS = {CLIENT_PORT: bytes.fromhex('020000000001'), SERVER_PORT: bytes.fromhex('020000000002')}
@@ -27,7 +28,7 @@ class Pipeline:
         self.zones = r.choice([[0], [1], [5], [65535], [1, 2], [3, 3], [0, 7]])
         self.nat = r.choice(['none', 'none', 'src', 'dst', 'src-port', 'null'])
         self.nat_address = bytes.fromhex('fd0000000000000000000000000000aa') if is_v6 else bytes([10, 0, 0, 170])
-        self.nat_port = 7777
+        self.nat_port = NAT_PORT
         self.flows = []
         for port in (CLIENT_PORT, SERVER_PORT):
             for stage in range(len(self.zones)):
