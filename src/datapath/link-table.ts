@@ -25,8 +25,8 @@ import {
   RTNLGRP_LINK,
 } from '../netlink/families/rt-link.ts';
 import { forEachMessage, type MessageView, MessageWriter } from '../netlink/message.ts';
+import { type DeviceStats, newDeviceStats } from '../util/device-stats.ts';
 import { ERRNO } from '../util/errno.ts';
-import type { DeviceStats } from './port-backend.ts';
 import type { DeviceInfo } from './port-io.ts';
 
 /** One device.  `index` is its number where it is now, in namespace `nsid` (-1: ours, UNKNOWN_NSID: one we cannot name). */
@@ -64,10 +64,6 @@ const DATAGRAM = 64 << 10;
 const BATCH = 8;
 /** RTEXT_FILTER_SKIP_STATS: a dump of links without their counters. */
 const SKIP_STATS = 1 << 3;
-const ZERO_STATS = (): DeviceStats => ({
-  ...{ rxPackets: 0n, txPackets: 0n, rxBytes: 0n, txBytes: 0n },
-  ...{ rxErrors: 0n, txErrors: 0n, rxDropped: 0n, txDropped: 0n },
-});
 
 export class LinkTable implements DeviceInfo {
   private readonly requests: NativeNetlinkSocket;
@@ -143,7 +139,7 @@ export class LinkTable implements DeviceInfo {
 
   readStats(ifindex: number): DeviceStats {
     const stats = this.query(ifindex)?.stats64;
-    return stats === undefined ? ZERO_STATS() : { ...stats };
+    return stats === undefined ? newDeviceStats() : { ...stats };
   }
 
   /**

@@ -6,6 +6,9 @@
  * sends what `send` queued when `flush` is called.  It knows nothing of flows.
  */
 import type { Packet } from '../packet/packet.ts';
+import type { DeviceStats } from '../util/device-stats.ts';
+
+export type { DeviceStats };
 
 /** What a backend tells its vport. */
 export interface PortEvents {
@@ -17,18 +20,6 @@ export interface PortEvents {
   receive(pkt: Packet): void;
   /** After the last frame of a batch: flush every port that has something queued. */
   batchEnd(): void;
-}
-
-/** 64-bit counters from the device's own point of view, as `ip -s link` counts: rx is what the host's stack got. */
-export interface DeviceStats {
-  rxPackets: bigint;
-  txPackets: bigint;
-  rxBytes: bigint;
-  txBytes: bigint;
-  rxErrors: bigint;
-  txErrors: bigint;
-  rxDropped: bigint;
-  txDropped: bigint;
 }
 
 export interface PortBackend {

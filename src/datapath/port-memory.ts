@@ -5,6 +5,7 @@
 
 import type { Arena } from '../packet/packet.ts';
 import { Packet } from '../packet/packet.ts';
+import { countRx, countTx, newDeviceStats } from '../util/device-stats.ts';
 import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 
 export interface MemoryPortOptions {
@@ -42,16 +43,7 @@ export class MemoryPort implements PortBackend {
   private readonly arena: Arena;
   private readonly queue: Packet[] = [];
   private events: PortEvents | undefined;
-  private readonly counters: DeviceStats = {
-    rxPackets: 0n,
-    txPackets: 0n,
-    rxBytes: 0n,
-    txBytes: 0n,
-    rxErrors: 0n,
-    txErrors: 0n,
-    rxDropped: 0n,
-    txDropped: 0n,
-  };
+  private readonly counters: DeviceStats = newDeviceStats();
 
   constructor(arena: Arena, options: MemoryPortOptions) {
     this.arena = arena;
@@ -77,8 +69,7 @@ export class MemoryPort implements PortBackend {
       this.arena.bytes.set(frame, pkt.start);
       pkt.end = pkt.start + frame.length;
       Object.assign(pkt, offloads);
-      this.counters.rxPackets++;
-      this.counters.rxBytes += BigInt(frame.length);
+      countRx(this.counters, frame.length);
       this.events?.receive(pkt);
     });
     this.events.batchEnd();
@@ -103,8 +94,7 @@ export class MemoryPort implements PortBackend {
       const { vnetFlags, gsoType, gsoSize, hdrLen, csumStart, csumOffset } = pkt;
       const bytes = this.arena.bytes.slice(pkt.start, pkt.end);
       this.sent.push({ bytes, vnetFlags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
-      this.counters.txPackets++;
-      this.counters.txBytes += BigInt(bytes.length);
+      countTx(this.counters, bytes.length);
     }
   }
 

@@ -7,6 +7,7 @@ import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/po
 import { isDeviceName, type PortFactory } from '../../src/datapath/port-factory.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { Packet } from '../../src/packet/packet.ts';
+import { newDeviceStats } from '../../src/util/device-stats.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 
 export interface FakeDevice {
@@ -15,11 +16,6 @@ export interface FakeDevice {
   master: number;
   readonly isLoopback: boolean;
 }
-
-export const zeroStats = (): DeviceStats => ({
-  ...{ rxPackets: 0n, txPackets: 0n, rxBytes: 0n, txBytes: 0n },
-  ...{ rxErrors: 0n, txErrors: 0n, rxDropped: 0n, txDropped: 0n },
-});
 
 const MAX_SENT = 64;
 
@@ -52,7 +48,7 @@ export class FakePort implements PortBackend {
   }
   flush(): void {}
   stats(): DeviceStats {
-    return zeroStats();
+    return newDeviceStats();
   }
   close(): void {
     if (this.isOpen) this.onClose();

@@ -12,6 +12,7 @@ import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { GenlEndpoint } from '../../src/netlink/genl.ts';
 import { MemoryNetlink, type NetlinkTransport } from '../../src/netlink/transport.ts';
 import { Packet, VNET_HDR_SIZE } from '../../src/packet/packet.ts';
+import { countRx, countTx, newDeviceStats } from '../../src/util/device-stats.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { vlog } from '../../src/util/vlog.ts';
 import { newArena } from './packets.ts';
@@ -28,16 +29,7 @@ export class MemoryDevice implements PortBackend {
   master = 0;
   private readonly host: MemoryHost;
   private events: PortEvents | undefined;
-  private readonly counts: DeviceStats = {
-    rxPackets: 0n,
-    txPackets: 0n,
-    rxBytes: 0n,
-    txBytes: 0n,
-    rxErrors: 0n,
-    txErrors: 0n,
-    rxDropped: 0n,
-    txDropped: 0n,
-  };
+  private readonly counts: DeviceStats = newDeviceStats();
 
   constructor(host: MemoryHost, name: string, ifindex: number, isInternal: boolean) {
     this.host = host;
@@ -56,16 +48,14 @@ export class MemoryDevice implements PortBackend {
     this.host.arena.bytes.fill(0, pkt.start - VNET_HDR_SIZE, pkt.start);
     this.host.arena.bytes.set(frame, pkt.start);
     pkt.end = pkt.start + frame.length;
-    this.counts.rxPackets++;
-    this.counts.rxBytes += BigInt(frame.length);
+    countRx(this.counts, frame.length);
     this.events?.receive(pkt);
     this.events?.batchEnd();
     this.host.arena.give(pkt.slot);
   }
   send(pkt: Packet): void {
     this.sent.push(this.host.arena.bytes.slice(pkt.start, pkt.end));
-    this.counts.txPackets++;
-    this.counts.txBytes += BigInt(pkt.end - pkt.start);
+    countTx(this.counts, pkt.end - pkt.start);
   }
   flush(): void {}
   stats(): DeviceStats {

@@ -6,6 +6,7 @@
  */
 import { NetlinkError } from '../../netlink/errors.ts';
 import { ETH_HLEN, ETH_TYPE, VLAN_HLEN } from '../../packet/ethernet.ts';
+import { countRx, countTx, type DeviceStats, newDeviceStats } from '../../util/device-stats.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
 import type { Netdev } from '../netdev.ts';
@@ -20,18 +21,6 @@ const MAX_QUEUE = 100;
 const MIN_MTU = 68;
 const MAX_MTU = 65535;
 const MAX_QUEUES = 1024;
-
-/** The part of struct netdev_stats that is kept; the other counters stay 0. */
-export interface DummyStats {
-  rxPackets: bigint;
-  txPackets: bigint;
-  rxBytes: bigint;
-  txBytes: bigint;
-  rxErrors: bigint;
-  txErrors: bigint;
-  rxDropped: bigint;
-  txDropped: bigint;
-}
 
 export const DUMMY_TYPES = ['dummy', 'dummy-internal', 'dummy-pmd'] as const;
 export type DummyType = (typeof DUMMY_TYPES)[number];
@@ -48,16 +37,8 @@ export class DummyNetdev {
   linkResets = 0;
   /** By which ARP requests are answered. */
   ip4: Uint8Array | undefined;
-  readonly counters: DummyStats = {
-    rxPackets: 0n,
-    txPackets: 0n,
-    rxBytes: 0n,
-    txBytes: 0n,
-    rxErrors: 0n,
-    txErrors: 0n,
-    rxDropped: 0n,
-    txDropped: 0n,
-  };
+  /** Those that nothing counts stay 0. */
+  readonly counters = newDeviceStats();
   private readonly changed: (name: string) => void;
   private receiver: ((frame: Uint8Array) => void) | null = null;
   private readonly queue: Uint8Array[] = [];
@@ -115,8 +96,7 @@ export class DummyNetdev {
 
   private deliver(): void {
     for (let frame = this.queue.shift(); frame !== undefined; frame = this.queue.shift()) {
-      this.counters.rxPackets++;
-      this.counters.rxBytes += BigInt(frame.length);
+      countRx(this.counters, frame.length);
       this.receiver?.(frame);
     }
     this.isDelivering = false;
@@ -124,15 +104,14 @@ export class DummyNetdev {
 
   transmit(frame: Uint8Array): void {
     if (frame.length < ETH_HLEN || frame.length > this.mtu + ETH_HLEN + vlanRoom(frame)) return;
-    this.counters.txPackets++;
-    this.counters.txBytes += BigInt(frame.length);
+    countTx(this.counters, frame.length);
     this.stream?.send(frame);
     const reply = this.ip4 === undefined ? undefined : arpReply(frame, this.ip4, this.mac);
     if (reply !== undefined) this.receive(reply);
     this.txPcap?.write(frame);
   }
 
-  stats(): DummyStats {
+  stats(): DeviceStats {
     return { ...this.counters };
   }
 
