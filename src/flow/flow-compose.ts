@@ -9,8 +9,8 @@ import { ETH_TYPE_802_2, FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from './fi
 import { type FlowKey, getField, getFieldBytes } from './flow-key.ts';
 
 export interface ComposeSize {
-  /** Bytes of payload where the protocol has some: 0, 1, 2 ... */
-  readonly payload?: number;
+  /** Payload where the protocol has some; a number makes so many bytes of 0, 1, 2 ... */
+  readonly payload?: number | Uint8Array;
   /** Bytes of the whole packet, which is filled up with zeros. */
   readonly size?: number;
 }
@@ -55,9 +55,11 @@ class Builder {
     else
       for (let i = 0; i < field.bits / 8; i++) this.bytes[at + i] = getField(flow, field) >>> (field.bits - 8 - 8 * i);
   }
-  payload(n: number): void {
+  payload(payload: number | Uint8Array): void {
+    const n = typeof payload === 'number' ? payload : payload.length;
     const at = this.zeros(n);
-    for (let i = 0; i < n; i++) this.bytes[at + i] = i;
+    if (typeof payload !== 'number') this.bytes.set(payload, at);
+    else for (let i = 0; i < n; i++) this.bytes[at + i] = i;
   }
 }
 
@@ -94,7 +96,7 @@ export function composeFlow(flow: FlowKey, { payload = 0, size }: ComposeSize): 
   return b.bytes;
 }
 
-function composeIpv4(b: Builder, flow: FlowKey, payload: number): void {
+function composeIpv4(b: Builder, flow: FlowKey, payload: number | Uint8Array): void {
   const at = b.zeros(IPV4_SIZE);
   const { view, bytes } = b;
   const frag = getField(flow, FIELD.nwFrag);
@@ -108,7 +110,7 @@ function composeIpv4(b: Builder, flow: FlowKey, payload: number): void {
   composeL4(b, flow, payload, ECHO.v4);
 }
 
-function composeIpv6(b: Builder, flow: FlowKey, payload: number): void {
+function composeIpv6(b: Builder, flow: FlowKey, payload: number | Uint8Array): void {
   const tos = getField(flow, FIELD.nwTos);
   b.u32((0x60000000 | (tos << 20) | getField(flow, FIELD.ipv6Label)) >>> 0);
   const at = b.zeros(4);
@@ -119,7 +121,7 @@ function composeIpv6(b: Builder, flow: FlowKey, payload: number): void {
   composeL4(b, flow, payload, ECHO.v6);
 }
 
-function composeL4(b: Builder, flow: FlowKey, payload: number, echo: readonly number[]): void {
+function composeL4(b: Builder, flow: FlowKey, payload: number | Uint8Array, echo: readonly number[]): void {
   if (getField(flow, FIELD.nwFrag) === OVS_FRAG_TYPE.LATER) return;
   const proto = getField(flow, FIELD.nwProto);
   const isV4 = echo === ECHO.v4;
@@ -154,7 +156,7 @@ function typeAndCode(b: Builder, flow: FlowKey, at: number): void {
   b.bytes[at + 1] = getField(flow, FIELD.tpDst);
 }
 
-function composeIcmpv6(b: Builder, flow: FlowKey, payload: number): void {
+function composeIcmpv6(b: Builder, flow: FlowKey, payload: number | Uint8Array): void {
   const at = b.zeros(8);
   typeAndCode(b, flow, at);
   const [type = 0, code = 0] = b.bytes.subarray(at, at + 2);

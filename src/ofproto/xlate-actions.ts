@@ -14,6 +14,7 @@ import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
 import { xlateCt, xlateCtClear } from './xlate-ct.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { freezeActions, sendToController, triggerFreeze } from './xlate-freeze.ts';
+import { xlateGroup } from './xlate-group.ts';
 import {
   decMplsTtl,
   decNshTtl,
@@ -25,16 +26,17 @@ import {
   xlatePushMpls,
 } from './xlate-header.ts';
 import { xlateNormal } from './xlate-normal.ts';
+import { reportError, reportInfo } from './xlate-report.ts';
 import { xlateSend } from './xlate-send.ts';
 import { xlateSet } from './xlate-set.ts';
-import { type LookupOptions, lookUp } from './xlate-table.ts';
+import { type LookupOptions, lookUp, mayGoOn } from './xlate-table.ts';
 import { OFT } from './xlate-trace.ts';
 
 /** Resubmit to the table that the action stands in. */
 const CURRENT_TABLE = 255;
 
 /** OFPR_*: why a packet goes to a controller. */
-const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, PACKET_OUT: 5, EXPLICIT_MISS: 6 } as const;
+const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, GROUP: 4, PACKET_OUT: 5, EXPLICIT_MISS: 6 } as const;
 const NO_USERDATA = new Uint8Array(0);
 const ALL_BYTES = 0xffff;
 
@@ -68,8 +70,10 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         break;
       case 'write_actions':
         ctx.writeActions(action.actions);
+        reportActionSet(ctx, 'is');
         break;
       case 'clear_actions':
+        reportActionSet(ctx, 'was');
         ctx.clearActions();
         break;
       case 'debug_slow':
@@ -79,10 +83,10 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         if (decTtl(ctx, action.controllerIds)) return;
         break;
       case 'dec_mpls_ttl':
-        if (ttlExpired(ctx, decMplsTtl(ctx))) return;
+        if (ttlExpired(ctx, decMplsTtl(ctx), 'MPLS')) return;
         break;
       case 'dec_nsh_ttl':
-        if (ttlExpired(ctx, decNshTtl(ctx))) return;
+        if (ttlExpired(ctx, decNshTtl(ctx), 'NSH')) return;
         break;
       case 'controller':
         if (action.meterId !== 0) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
@@ -99,6 +103,7 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
       case 'unroll_xlate':
         ctx.table = action.ruleTable;
         ctx.ruleCookie = action.ruleCookie;
+        ctx.trace?.restored(action.ruleTable, action.ruleCookie);
         break;
       case 'push_mpls':
         xlatePushMpls(ctx, action.ethType);
@@ -122,12 +127,18 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
       case 'clone':
         xlateClone(ctx, action.actions, last, RUNNER);
         break;
+      case 'group':
+        if (mayGoOn(ctx) && !xlateGroup(ctx, action.groupId, last, RUNNER)) return;
+        break;
       case 'note':
+        break;
       case 'conjunction':
+        // Such a rule is part of another; only a packet-out carries it out.
+        reportError(ctx, 'executing no-op conjunction action');
         break;
       default:
         // An action that is not carried out must not look as if it were.
-        if (xlateSet(ctx.flow, ctx.wc, action)) break;
+        if (xlateSet(ctx, action)) break;
         if (!xlateSend(ctx, action, (port, maxLen) => xlateOutput(ctx, port, maxLen, last)))
           ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
         break;
@@ -147,7 +158,7 @@ export function xlateTable(
   isLast = false,
   how: LookupOptions = {},
 ): void {
-  const { rule: oldRule, table: oldTable, ruleCookie: oldCookie } = ctx;
+  const { rule: oldRule, table: oldTable, ruleCookie: oldCookie, inBucket } = ctx;
   const rule = lookUp(ctx, table, inPort, how);
   if (rule === undefined) return;
   const up = ctx.trace?.enterTable(ctx.bridge, rule, ctx.table);
@@ -157,9 +168,11 @@ export function xlateTable(
   ctx.depth += deepens;
   ctx.rule = rule;
   ctx.ruleCookie = rule.cookie;
+  ctx.inBucket = false;
   if (how.asClone) xlateClone(ctx, rule.actions, isLast, RUNNER);
   else xlateActionList(rule.actions, ctx, isLast);
   ctx.depth -= deepens;
+  ctx.inBucket = inBucket;
   // The end of the pipeline, its action set too, is the first rule's.
   if (how.isFirst) return;
   ctx.trace?.leave(up);
@@ -174,7 +187,10 @@ function resubmit(ctx: XlateCtx, a: OfpactResubmit, isLast: boolean): void {
   const inPort = a.inPort === OFPP.IN_PORT ? ctx.ofpInPort : a.inPort;
   // A packet that is not IP or not tracked has no original direction: nothing is looked up.
   const hasTuple = getField(flow, FIELD.ctNwProto) !== 0 && isIp(getField(flow, FIELD.ethType));
-  if (a.withCtOrig && !hasTuple) return;
+  if (a.withCtOrig && !hasTuple) {
+    reportError(ctx, 'resubmit(ct) with non-tracked or non-IP packet!');
+    return;
+  }
   xlateTable(ctx, a.table === CURRENT_TABLE ? ctx.table : a.table, inPort, isLast, {
     withCtOrig: a.withCtOrig,
     isResubmit: true,
@@ -188,9 +204,22 @@ export function xlateActionSet(ctx: XlateCtx): void {
   ctx.actionSet.length = 0;
   // What ended the pipeline does not end this.
   ctx.exit = false;
+  if (list.length === 0) return;
+  const { inBucket } = ctx;
   ctx.inActionSet = true;
+  ctx.inBucket = false;
+  const up = ctx.trace?.enter(OFT.TABLE, '--. Executing action set:');
   xlateActionList(list, ctx, true);
+  ctx.trace?.leave(up);
   ctx.inActionSet = false;
+  ctx.inBucket = inBucket;
+}
+
+function reportActionSet({ trace, actionSet }: XlateCtx, verb: 'is' | 'was'): void {
+  if (trace === undefined) return;
+  const list = actionSetToList(actionSet);
+  if (list.length === 0) trace.detail(`action set ${verb} empty`);
+  else trace.actions(OFT.DETAIL, `action set ${verb}`, list);
 }
 
 /** What clones and patch ports carry out. */
@@ -206,15 +235,21 @@ function decTtl(ctx: XlateCtx, controllerIds: readonly number[]): boolean {
   if (!isIp(getField(flow, FIELD.ethType))) return false;
   setFieldOnes(wc, FIELD.nwTtl);
   const ttl = getField(flow, FIELD.nwTtl);
-  if (ttl > 1) setField(flow, FIELD.nwTtl, ttl - 1);
-  else for (const id of controllerIds) xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, id, NO_USERDATA);
-  return ttl <= 1;
+  if (ttl > 1) {
+    setField(flow, FIELD.nwTtl, ttl - 1);
+    return false;
+  }
+  for (const id of controllerIds) xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, id, NO_USERDATA);
+  ctx.trace?.warn(`IPv${getField(flow, FIELD.ethType) === 0x0800 ? 4 : 6} decrement TTL exception`);
+  return true;
 }
 
 /** The same for headers whose actions name no controllers. */
-function ttlExpired(ctx: XlateCtx, result: TtlResult): boolean {
+function ttlExpired(ctx: XlateCtx, result: TtlResult, header: string): boolean {
+  if (result === 'ok') return false;
   if (result === 'expired') xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, 0, NO_USERDATA);
-  return result !== 'ok';
+  ctx.trace?.warn(`${header} decrement TTL exception`);
+  return true;
 }
 
 function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolean): void {
@@ -242,6 +277,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
     default:
       // A port never sends back what it received unless IN_PORT says so.
       if (port !== ctx.ofpInPort) sendTo(ctx, port, isLast);
+      else reportInfo(ctx, 'skipping output to input port');
       break;
   }
 }
@@ -249,6 +285,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
 /** Why output:CONTROLLER sends the packet up. */
 function reasonToSend(ctx: XlateCtx): number {
   if (ctx.isPacketOut) return OFPR.PACKET_OUT;
+  if (ctx.inBucket) return OFPR.GROUP;
   return ctx.inActionSet ? OFPR.ACTION_SET : OFPR.ACTION;
 }
 

@@ -11,6 +11,7 @@ import type { XPort } from './bundle.ts';
 import type { XBridge } from './xbridge.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { finishFreezing } from './xlate-freeze.ts';
+import { OFT } from './xlate-trace.ts';
 
 /** What a datapath action does that can not be taken back by another: those in a clone need the datapath's clone. */
 // biome-ignore format: names, several on a line
@@ -88,10 +89,12 @@ export function xlatePatchPort(
   setField(flow, FIELD.actsetOutput, OFPP.UNSET);
   ctx.clearConntrack();
   ctx.bridge = peer.bridge;
+  const up = ctx.trace?.enter(OFT.BRIDGE, `bridge("${peer.bridge.name}")`);
   if ((peer.port.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
     runner.firstTable(ctx, isLast);
     finish(ctx, runner);
   }
+  ctx.trace?.leave(up);
   flow.set(oldFlow);
   wc.set(tunnelWc, TUN_FROM);
   Object.assign(ctx, { bridge, stack, actionSet, wasMpls, conntracked, table, rule, ruleCookie, inActionSet });

@@ -57,7 +57,7 @@ function natNest(nat: OfpactNat): Uint8Array {
 
 /** ct(): tells the datapath to, and forks where a table is to see what comes of it.  What follows sees an untracked packet. */
 export function xlateCt(ctx: XlateCtx, ct: OfpactCt): void {
-  const { flow, wc } = ctx;
+  const { wc } = ctx;
   const zone = zoneOf(ctx, ct);
   ctx.commit();
   // Mark and label of the connection, not of the packet: what is set goes into the action, and is not matched.
@@ -70,7 +70,7 @@ export function xlateCt(ctx: XlateCtx, ct: OfpactCt): void {
   for (const a of ct.actions) {
     ctx.trace?.action(ctx.bridge, a);
     if (a.kind === 'nat') nat = a;
-    else if (!xlateSet(flow, wc, a)) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
+    else if (!xlateSet(ctx, a)) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
   }
   ctx.out.ct(optionsOf(ctx, ct, zone, nat));
   wc[MARK] = oldMark;

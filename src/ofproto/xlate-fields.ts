@@ -11,11 +11,12 @@ import { mfMaskBits, mfSetMasked } from '../openflow/mf-value.ts';
 
 const hasField = (flow: FlowKey, field: MfField, wc: FlowMask): boolean => mfPrereqsOk(field, flow, undefined, wc);
 
-/** Writes the bits of `mask`. */
-export function xlateSetField(flow: FlowKey, wc: FlowMask, field: MfField, value: MfValue, mask: MfValue): void {
-  if (!hasField(flow, field, wc)) return;
+/** Writes the bits of `mask`; false if the packet has not got the field. */
+export function xlateSetField(flow: FlowKey, wc: FlowMask, field: MfField, value: MfValue, mask: MfValue): boolean {
+  if (!hasField(flow, field, wc)) return false;
   mfMaskBits(field, mask, wc);
   mfSetMasked(field, value, mask, flow);
+  return true;
 }
 
 /** Writes a number of up to 32 bits. */

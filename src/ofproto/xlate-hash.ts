@@ -47,6 +47,7 @@ export function xlateMultipath(ctx: XlateCtx, a: OfpactMultipath): void {
   const link = multipathLink(hashFlowFields(ctx.flow, a.fields, a.basis), a);
   unwildcardHashFields(ctx.flow, ctx.wc, a.fields);
   xlateLoad(ctx.flow, ctx.wc, a.dst, link);
+  ctx.trace?.subfield(a.dst, ctx.flow);
 }
 
 const ALWAYS_UP: ReadonlySet<number> = new Set([
@@ -83,5 +84,6 @@ export function xlateBundle(ctx: XlateCtx, a: OfpactBundle): number | undefined 
   const port = choosePort(ctx, a);
   if (a.dst === undefined) return port;
   xlateLoad(ctx.flow, ctx.wc, a.dst, port);
+  ctx.trace?.subfield(a.dst, ctx.flow);
   return undefined;
 }

@@ -11,6 +11,8 @@ import { countMplsLabels, isMplsType, MAX_MPLS_LABELS, popMpls, pushMpls } from 
 import { nVlans } from './wildcards.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { triggerFreeze } from './xlate-freeze.ts';
+import { reportError } from './xlate-report.ts';
+import { OFT } from './xlate-trace.ts';
 
 const F = FIELD;
 /** Namespace 1, ethertypes, of a packet type. */
@@ -26,10 +28,17 @@ const NSH_TYPES = new Map(Object.entries(NSH_NP).map(([type, np]) => [np, Number
 const NSH_PROP = { CLASS: 4, MDTYPE: 1, TLV: 2 } as const;
 const MAX_NSH_CONTEXTS = 248;
 
+/** The packet has, or would have, more labels than a flow can tell. */
+function tooManyLabels(ctx: XlateCtx, action: string, has: string): void {
+  const labels = `${has} more MPLS LSEs than the ${MAX_MPLS_LABELS} supported.`;
+  if (ctx.hasPacket) reportError(ctx, `dropping packet on which ${action} can't be performed as ${labels}`);
+  ctx.error = XLATE_ERROR.TOO_MANY_MPLS_LABELS;
+}
+
 export function xlatePushMpls(ctx: XlateCtx, ethType: number): void {
   const n = countMplsLabels(ctx.flow, ctx.wc);
   if (n >= MAX_MPLS_LABELS) {
-    ctx.error = XLATE_ERROR.TOO_MANY_MPLS_LABELS;
+    tooManyLabels(ctx, 'an MPLS push action', 'it would have');
     return;
   }
   // The label hides what has been set so far.
@@ -41,7 +50,7 @@ export function xlatePopMpls(ctx: XlateCtx, ethType: number): void {
   const n = countMplsLabels(ctx.flow, ctx.wc);
   if (popMpls(ctx.flow, n, ethType, ctx.wc)) {
     if (!isMplsType(ethType)) ctx.wasMpls = true;
-  } else if (n >= MAX_MPLS_LABELS) ctx.error = XLATE_ERROR.TOO_MANY_MPLS_LABELS;
+  } else if (n >= MAX_MPLS_LABELS) tooManyLabels(ctx, 'an MPLS pop action', 'it has');
 }
 
 /** 'expired': the TTL has run out, and a controller is to be told; 'end': there is none. */
@@ -75,6 +84,13 @@ export function xlateEncap(ctx: XlateCtx, a: OfpactEncap): void {
   if (ctx.error === XLATE_ERROR.OK) ctx.pending.encap = true;
 }
 
+function dropped(ctx: XlateCtx, why: string): void {
+  ctx.trace?.report(OFT.ACTION, why);
+  ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+}
+/** `(1,0x894f)`: namespace and type. */
+const typeText = (type: number): string => (type === 0 ? '(0,0x0)' : `(1,0x${type.toString(16)})`);
+
 function clearMacs(ctx: XlateCtx): void {
   ctx.flow.fill(0, F.ethDst.word, F.ethType.word);
 }
@@ -84,7 +100,7 @@ function encapEthernet(ctx: XlateCtx): void {
   setFieldOnes(wc, F.packetType);
   const type = getField(flow, F.packetType);
   if (type === 0) {
-    ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+    dropped(ctx, 'Dropping packet as encap(ethernet) is not supported for packet type ethernet.');
     return;
   }
   setField(flow, F.packetType, 0);
@@ -96,7 +112,7 @@ function encapMpls(ctx: XlateCtx, type: number): void {
   const { flow, wc, base } = ctx;
   const n = countMplsLabels(flow, wc);
   if (n >= MAX_MPLS_LABELS) {
-    ctx.error = XLATE_ERROR.TOO_MANY_MPLS_LABELS;
+    tooManyLabels(ctx, 'an encap MPLS action', 'it would have');
     return;
   }
   setFieldOnes(wc, F.packetType);
@@ -127,9 +143,10 @@ function nshProps(a: OfpactEncap): { mdtype: number; md2: Uint8Array | undefined
 
 function encapNsh(ctx: XlateCtx, a: OfpactEncap): void {
   const { flow, wc } = ctx;
-  const np = NSH_NP[getField(flow, F.packetType)];
+  const type = getField(flow, F.packetType);
+  const np = NSH_NP[type];
   if (np === undefined) {
-    ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+    dropped(ctx, `Dropping packet as encap(nsh) is not supported for packet type ${typeText(type)}`);
     return;
   }
   setFieldOnes(wc, F.packetType);
@@ -153,7 +170,7 @@ export function xlateDecap(ctx: XlateCtx, a: OfpactDecap): void {
   const type = getField(flow, F.packetType);
   if (type === 0) {
     if (nVlans(flow) > 0) {
-      ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+      dropped(ctx, 'Dropping packet, cannot decap Ethernet if VLAN is present.');
       return;
     }
     setField(flow, F.packetType, getField(flow, F.ethType));
@@ -161,14 +178,15 @@ export function xlateDecap(ctx: XlateCtx, a: OfpactDecap): void {
     setFieldOnes(wc, F.ethType);
   } else if (type === NSH) decapNsh(ctx);
   else if (isMplsType(type)) decapMpls(ctx, a);
-  else ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+  else dropped(ctx, `Dropping packet as the decap() does not support packet type ${typeText(type)}`);
 }
 
 function decapNsh(ctx: XlateCtx): void {
   const { flow, wc } = ctx;
-  const inner = NSH_TYPES.get(getField(flow, F.nshNp));
+  const np = getField(flow, F.nshNp);
+  const inner = NSH_TYPES.get(np);
   if (inner === undefined) {
-    ctx.error = XLATE_ERROR.UNSUPPORTED_PACKET_TYPE;
+    dropped(ctx, `Dropping packet as NSH next protocol ${np} is not supported`);
     return;
   }
   setField(flow, F.packetType, inner);
@@ -185,7 +203,7 @@ function decapMpls(ctx: XlateCtx, a: OfpactDecap): void {
   if (popMpls(flow, n, inner || TEB, wc)) {
     ctx.pending.decap = true;
     if (n === 1) triggerFreeze(ctx);
-  } else if (n >= MAX_MPLS_LABELS) ctx.error = XLATE_ERROR.TOO_MANY_MPLS_LABELS;
+  } else if (n >= MAX_MPLS_LABELS) tooManyLabels(ctx, 'an MPLS decap', 'it has');
 }
 
 /** Actions that do not care what is behind a label that was popped. */

@@ -6,10 +6,13 @@
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
 import { getSubfield, maskSubfield } from '../openflow/mf-subfield.ts';
+import { formatPort } from '../openflow/ofp-names.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
+import { formatHex } from '../openflow/ofp-text.ts';
 import type { Ofpact, OfpactEnqueue, OfpactOutputReg, OfpactOutputTrunc } from '../openflow/ofpact.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { xlateBundle, xlateMultipath } from './xlate-hash.ts';
+import { reportError, reportInfo } from './xlate-report.ts';
 
 /** Queues from here on have no traffic class. */
 const N_QUEUES = 0xf000;
@@ -42,9 +45,19 @@ function enqueue(ctx: XlateCtx, a: OfpactEnqueue, output: Output): void {
 
 /** What is cut off lasts for the next output, whatever it is: so there has to be one. */
 function outputTrunc(ctx: XlateCtx, a: OfpactOutputTrunc, output: Output): void {
-  if (NOT_ONE.has(a.port) || a.port === ctx.ofpInPort) return;
+  if (NOT_ONE.has(a.port)) {
+    ctx.trace?.warn(`output_trunc does not support port: ${formatPort(a.port)}`);
+    return;
+  }
+  if (a.port === ctx.ofpInPort) {
+    reportInfo(ctx, 'skipping output to input port');
+    return;
+  }
   const port = ctx.bridge.xport(a.port === OFPP.IN_PORT ? ctx.ofpInPort : a.port);
-  if (a.port !== OFPP.IN_PORT && port === undefined) return;
+  if (a.port !== OFPP.IN_PORT && port === undefined) {
+    reportError(ctx, `output_trunc does not support patch port ${formatPort(a.port)}`);
+    return;
+  }
   const { size } = ctx.out;
   ctx.out.trunc(a.maxLen);
   const cut = ctx.out.size;
@@ -54,7 +67,11 @@ function outputTrunc(ctx: XlateCtx, a: OfpactOutputTrunc, output: Output): void 
 
 function outputReg(ctx: XlateCtx, a: OfpactOutputReg, output: Output): void {
   const port = getSubfield(a.src, ctx.flow);
-  if (port > 0xffff) return;
+  if (port > 0xffff) {
+    ctx.trace?.warn(`output port ${port} is out of range`);
+    return;
+  }
+  ctx.trace?.detail(`output port is ${port}`);
   maskSubfield(a.src, ctx.wc);
   output(port, a.maxLen);
 }
@@ -74,7 +91,10 @@ export function xlateSend(ctx: XlateCtx, a: Ofpact, output: Output): boolean {
     }
     case 'pop_queue':
       setFieldOnes(ctx.wc, FIELD.skbPriority);
-      setField(ctx.flow, FIELD.skbPriority, ctx.arrivedPriority);
+      if (getField(ctx.flow, FIELD.skbPriority) !== ctx.arrivedPriority) {
+        setField(ctx.flow, FIELD.skbPriority, ctx.arrivedPriority);
+        ctx.trace?.detail(`queue = ${formatHex(ctx.arrivedPriority >>> 0)}`);
+      }
       return true;
     case 'output_trunc':
       outputTrunc(ctx, a, output);

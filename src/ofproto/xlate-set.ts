@@ -10,6 +10,7 @@ import { isMplsType } from './flow-mpls.ts';
 import { isIp } from './packet-fields.ts';
 import { nVlans, VLAN_WORDS } from './wildcards.ts';
 import { xlateMove, xlateSetField } from './xlate-fields.ts';
+import type { XlateTrace } from './xlate-trace.ts';
 
 const F = FIELD;
 const [VLAN, CVLAN] = VLAN_WORDS;
@@ -60,8 +61,15 @@ function setWide(flow: FlowKey, wc: FlowMask, f: Field, bytes: Uint8Array): void
   setFieldBytes(flow, f, bytes, 0);
 }
 
+/** What is changed: of a translation, or of a flow alone. */
+export interface Setting {
+  readonly flow: FlowKey;
+  readonly wc: FlowMask;
+  readonly trace?: XlateTrace | undefined;
+}
+
 /** Carries out `a` if it is one of these; false if it is another. */
-export function xlateSet(flow: FlowKey, wc: FlowMask, a: Ofpact): boolean {
+export function xlateSet({ flow, wc, trace }: Setting, a: Ofpact): boolean {
   switch (a.kind) {
     case 'set_vlan_vid':
       setTag(flow, wc, 0xfff, a.vid, a.pushIfNone);
@@ -116,10 +124,13 @@ export function xlateSet(flow: FlowKey, wc: FlowMask, a: Ofpact): boolean {
       writeMetadata(flow, a.metadata, a.mask);
       return true;
     case 'set_field':
-      xlateSetField(flow, wc, a.field, a.value, a.mask);
+      if (!xlateSetField(flow, wc, a.field, a.value, a.mask)) {
+        trace?.warn(`unmet prerequisites for ${a.field.name}, set_field ignored`);
+      }
       return true;
     case 'move':
       xlateMove(flow, wc, a.dst, a.src);
+      trace?.subfield(a.dst, flow);
       return true;
     default:
       return false;

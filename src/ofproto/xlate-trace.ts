@@ -26,10 +26,11 @@ import { formatActions } from '../openflow/actions/index.ts';
 import { newMatch } from '../openflow/match/match.ts';
 import { DEFAULT_PRIORITY, formatMatch } from '../openflow/match/match-text.ts';
 import type { Subfield } from '../openflow/mf-field.ts';
-import { formatSubfield, getSubfield } from '../openflow/mf-subfield.ts';
+import { formatSubfield } from '../openflow/mf-subfield.ts';
 import { formatMf } from '../openflow/mf-text.ts';
 import { mfGet } from '../openflow/mf-value.ts';
 import type { OfpNames } from '../openflow/ofp-names.ts';
+import { formatHex } from '../openflow/ofp-text.ts';
 import type { Ofpact, OfpactNat } from '../openflow/ofpact.ts';
 import type { Rule } from './tables/rule.ts';
 import type { XBridge } from './xbridge.ts';
@@ -125,10 +126,20 @@ export class XlateTrace {
     this.report(type, `${title}: ${formatActions(actions)}`);
   }
 
+  /** Reports what an unroll_xlate action brings back.  The cookie stands in the byte order of the wire, read as the host's. */
+  restored(table: number, cookie: bigint): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(cookie);
+    this.report(OFT.THAW, `restored state: table=${table}, cookie=${formatHex(bytes.readBigUInt64LE())}`);
+  }
+
   /** Reports what `sf` of `flow` has become. */
   subfield(sf: Subfield, flow: FlowKey): void {
     const isAll = sf.ofs === 0 && sf.bits >= sf.field.bits;
-    const value = isAll ? formatMf(sf.field, mfGet(sf.field, flow)) : `0x${getSubfield(sf, flow).toString(16)}`;
+    const bytes = mfGet(sf.field, flow);
+    const part = (): bigint =>
+      BigInt.asUintN(sf.bits, BigInt(`0x${Buffer.from(bytes).toString('hex')}`) >> BigInt(sf.ofs));
+    const value = isAll ? formatMf(sf.field, bytes) : `0x${part().toString(16)}`;
     this.detail(`${formatSubfield(sf)} is now ${value}`);
   }
 

@@ -19,6 +19,8 @@ import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts'
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 import { countDrop } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
+import { reportError } from './xlate-report.ts';
+import { OFT, type XlateTrace } from './xlate-trace.ts';
 
 const xlateCount = coverage('xlate_actions');
 const oversizeCount = coverage('xlate_actions_oversize');
@@ -45,6 +47,8 @@ export interface XlateOut {
   readonly slow: number;
   /** Recirculation ids in the actions, each held once (`recirc.ts`): the caller's, to release when the actions are out of use. */
   readonly recircs: readonly number[];
+  /** The packet at the end of its actions.  Valid until the next translation. */
+  readonly flow: FlowKey;
 }
 
 // Translation never waits, so that one set of buffers serves all of them.
@@ -61,10 +65,12 @@ export function xlateActions(xin: XlateIn): XlateOut {
   initWildcards(wc, xin.flow);
   scratchOut.reset();
   const ctx = new XlateCtx(xin, wc, scratchOut);
+  if (ctx.trace !== undefined) reportBegin(ctx.trace, xin);
   // The port that the datapath has it from, whatever a frozen state says.
   const from = xin.bridge.xport(xin.ofpInPort);
   if (getField(xin.flow, FIELD.recircId) !== 0 && xin.frozen === undefined) {
     // Another program's flow, or an earlier run's, recirculates to it.
+    reportError(ctx, `Recirculation context not found for ID ${getField(xin.flow, FIELD.recircId).toString(16)}`);
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
   } else if (from === undefined || (from.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
     const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
@@ -88,9 +94,20 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   if (ctx.error !== XLATE_ERROR.OK) {
     recircIds.release(ctx.recircs);
-    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS };
+    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS, flow: ctx.flow };
   }
-  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs };
+  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs, flow: ctx.flow };
+}
+
+/** The bridge, and what a frozen state brings back. */
+function reportBegin(trace: XlateTrace, { bridge, frozen }: XlateIn): void {
+  trace.enter(OFT.BRIDGE, `bridge("${bridge.name}")`);
+  if (frozen === undefined) return;
+  const up = trace.enter(OFT.THAW, 'thaw');
+  trace.report(OFT.THAW, `Resuming from table ${frozen.table}`);
+  if (frozen.actionSet.length > 0) trace.actions(OFT.THAW, 'Restoring action set', frozen.actionSet);
+  if (frozen.ofpacts.length > 0) trace.actions(OFT.THAW, 'Restoring actions', frozen.ofpacts);
+  trace.leave(up);
 }
 
 function initWildcards(wc: FlowMask, flow: FlowKey): void {

@@ -85,7 +85,7 @@ describe('actions that change the packet', () => {
     expect(translate([[{ kind: 'strip_vlan', isPop: false }, output(2)]], udp(2, MAC_A, MAC_B, tag(5))).text).toBe(
       'pop_vlan,3',
     );
-    expect(translate([[output(2), { kind: 'group', groupId: 1 }]])).toMatchObject({
+    expect(translate([[output(2), { kind: 'fin_timeout', idle: 1, hard: 1 }]])).toMatchObject({
       text: 'drop',
       error: XLATE_ERROR.UNSUPPORTED_ACTION,
     });

@@ -41,6 +41,10 @@ const SHORTHANDS: Readonly<Record<string, readonly [number, number?]>> = {
   mplsm: [ETH.MPLS_MCAST],
 };
 
+/** Ethertype and IP protocol of `tcp` and the like; undefined for other words. */
+export const protocolNamed = (name: string): readonly [number, number?] | undefined =>
+  Object.hasOwn(SHORTHANDS, name) ? SHORTHANDS[name] : undefined;
+
 function setExact({ flow, mask }: Match, { at, bits }: Field, value: number): void {
   setBits(flow, at, bits, value);
   fillBits(mask, at, bits, true);
@@ -104,7 +108,7 @@ function setSubfield(match: Match, name: string, text: string): number {
  * of a match.  Throws OfpTextError, and OfpError (OFPBAC_BAD_OUT_PORT) for a port that a switch cannot have.
  */
 export function parseMatchPart(match: Match, key: string, value: string, ports?: NameMap): number | undefined {
-  const short = Object.hasOwn(SHORTHANDS, key) ? SHORTHANDS[key] : undefined;
+  const short = protocolNamed(key);
   if (short !== undefined) {
     setExact(match, FIELD.ethType, short[0]);
     if (short[1] !== undefined) setExact(match, FIELD.nwProto, short[1]);
