@@ -19,6 +19,7 @@ import { OUTPUT_ROWS, outputToNamed } from './output.ts';
 import type { ActionRow, DecodeCtx, Decoder, EncodeCtx, FormatCtx, ParseCtx } from './row.ts';
 import { SET_FIELD_ROWS } from './set-field.ts';
 import { SUBFIELD_ROWS } from './subfield.ts';
+import { TAG_ROWS } from './tags.ts';
 import { type OrderError, verifyOrder } from './verify.ts';
 import { ActionWriter, FormIndex } from './wire.ts';
 
@@ -28,6 +29,7 @@ const PARSERS = new Map<string, (arg: string, c: ParseCtx) => Ofpact>();
 for (const anyRow of [
   ...OUTPUT_ROWS,
   ...HEADER_ROWS,
+  ...TAG_ROWS,
   ...CONTROL_ROWS,
   ...INSTRUCTION_ROWS,
   ...SET_FIELD_ROWS,
