@@ -9,12 +9,14 @@ import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
 import { ASYNC_CODECS } from './async.ts';
 import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
+import { CT_FLUSH_CODECS } from './ct-flush.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
 import { FLOW_MOD_CODECS } from './flow-mod.ts';
 import { FLOW_MONITOR_CODECS } from './flow-monitor.ts';
 import { FLOW_REMOVED_CODECS } from './flow-removed.ts';
 import { FLOW_STATS_CODECS } from './flow-stats.ts';
 import { GROUP_CODECS } from './group.ts';
+import { IPFIX_CODECS } from './ipfix.ts';
 import { METER_CODECS } from './meter.ts';
 import { nestedCodecs } from './nested.ts';
 import type { BodyOf, OfMessage } from './of-message.ts';
@@ -25,6 +27,7 @@ import { PORT_MOD_CODECS } from './port-mod.ts';
 import { PORT_STATS_CODECS } from './port-stats.ts';
 import { QUEUE_CODECS } from './queue.ts';
 import { SWITCH_CODECS } from './switch.ts';
+import { TLV_CODECS } from './tlv.ts';
 
 const CODECS: Partial<Codecs> = {
   ...CONNECTION_CODECS,
@@ -43,6 +46,9 @@ const CODECS: Partial<Codecs> = {
   ...PORT_MOD_CODECS,
   ...PORT_STATS_CODECS,
   ...QUEUE_CODECS,
+  ...TLV_CODECS,
+  ...CT_FLUSH_CODECS,
+  ...IPFIX_CODECS,
 };
 
 Object.assign(
