@@ -10,11 +10,11 @@ upcall's actions.
 import json, os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from random_connections import NAT_PORT
+from random_connections import NAT_PORT, crc32c
 from wire import KEY, attr, attrs, be16, format_actions, format_key
 
 UPCALL_NAMES = {1: 'packet', 2: 'key', 3: 'actions', 4: 'userdata', 5: 'egress_tun', 9: 'mru', 10: 'len', 11: 'hash'}
-IPPROTO_FRAGMENT = 44
+IPPROTO_FRAGMENT, IPPROTO_SCTP = 44, 132
 COMMANDS = {1: 'MISS', 2: 'ACTION', 3: 'EXECUTE'}
 
 
@@ -28,7 +28,7 @@ def plain_key(key, lucky):
     for kind, payload in attrs(key):
         if kind == KEY['dp_hash'] and any(payload):
             payload = b'hash'
-        elif kind in (KEY['tcp'], KEY['udp']) and payload[:2] in lucky:
+        elif kind in (KEY['tcp'], KEY['udp'], KEY['sctp']) and payload[:2] in lucky:
             payload = bytes(2) + payload[2:]
         parts.append(attr(kind, payload))
     return b''.join(parts)
@@ -71,7 +71,7 @@ def nat_ports(result):
     for outcome in result['frames']:
         for connection in map(bytes.fromhex, outcome.get('connections', ())):
             own, chosen = inner(connection, 1, 2, 2), inner(connection, 2, 2, 3)
-            if inner(connection, 1, 2, 1) in (b'\x06', b'\x11') and chosen not in (own, be16(NAT_PORT)):
+            if inner(connection, 1, 2, 1) in (b'\x06', b'\x11', b'\x84') and chosen not in (own, be16(NAT_PORT)):
                 found.add(chosen)
     return found
 
@@ -80,6 +80,10 @@ def without_nat_port(packet, at, lucky):
     """An IP packet at `at` of a frame, with 0 in place of a source port that is a matter of luck, and a checksum that fits."""
     is_v6 = packet[at] >> 4 == 6
     proto, l4 = (packet[at + 6], at + 40) if is_v6 else (packet[at + 9], at + 20)
+    if proto == IPPROTO_SCTP and packet[l4:l4 + 2] in lucky:
+        segment = packet[l4:l4 + 8] + bytes(4) + packet[l4 + 12:]
+        is_right = packet[l4 + 8:l4 + 12] == crc32c(segment).to_bytes(4, 'little')
+        return packet[:l4] + bytes(2) + segment[2:8] + (bytes(4) if is_right else b'BAD!') + segment[12:]
     if proto not in (6, 17) or packet[l4:l4 + 2] not in lucky:
         return packet
     check = l4 + (16 if proto == 6 else 6)
