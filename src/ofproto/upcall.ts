@@ -181,6 +181,7 @@ export class UpcallHandling {
       ofpInPort: from.ofport,
       frozen: from.frozen,
       hasSideEffects: true,
+      hasPacket: true,
       stats: statsOf(upcall),
       cache,
     });
@@ -227,6 +228,7 @@ export class UpcallHandling {
       flow: this.flow,
       ofpInPort: cookie.ofpInPort,
       hasSideEffects: true,
+      hasPacket: true,
       stats: undefined,
       cache: undefined,
     });

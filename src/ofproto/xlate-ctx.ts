@@ -6,7 +6,7 @@
  * In a translation `flow.inPort` is the OpenFlow number of the port; outside, in keys and upcalls, the datapath's.
  * Source: ofproto/ofproto-dpif-xlate.c (struct xlate_ctx, compose_output_action, commit_odp_actions).
  */
-import { FIELD } from '../flow/fields.ts';
+import { FIELD, OVS_FRAG_TYPE } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
@@ -15,7 +15,7 @@ import { newXvlan, type XPort } from './bundle.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
 import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { Rule } from './tables/rule.ts';
-import type { PushStats, XBridge } from './xbridge.ts';
+import type { LearnedFlow, PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
 import { XLATE_ERROR, type XlateError } from './xlate-error.ts';
 import type { XlateTrace } from './xlate-trace.ts';
@@ -26,6 +26,8 @@ export { XLATE_ERROR, type XlateError };
 export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * MAX_DEPTH;
 
+/** nwFrag of later fragments in an OpenFlow switch's flow: any fragment, and a later one. */
+const OF_FRAG_LATER = 3;
 /** CS_TRACKED of ct_state. */
 const CT_TRACKED = 0x20;
 
@@ -74,6 +76,13 @@ export class XlateCtx {
 
   readonly isPacketOut: boolean;
   readonly hasPacket: boolean;
+  /** Of the packet, if it is of TCP. */
+  readonly tcpFlags: number;
+  /** What was learned: it goes into the tables at the end. */
+  readonly learns: LearnedFlow[] = [];
+  /** What came out may be wrong for the next packet. */
+  avoidCaching = false;
+
   error: XlateError = XLATE_ERROR.OK;
   depth = 0;
   /** No more actions are carried out, but those of the action set. */
@@ -133,11 +142,13 @@ export class XlateCtx {
     this.flow.set(xin.flow);
     this.flow[FIELD.inPort.word] = xin.ofpInPort;
     setField(this.flow, FIELD.actsetOutput, OFPP.UNSET);
+    if (getField(this.flow, FIELD.nwFrag) === OVS_FRAG_TYPE.LATER) setField(this.flow, FIELD.nwFrag, OF_FRAG_LATER);
     this.wc = wc;
     this.out = out;
     this.hasSideEffects = xin.hasSideEffects;
     this.stats = xin.stats;
     this.cache = xin.cache;
+    this.tcpFlags = getField(xin.flow, FIELD.tcpFlags);
     this.isPacketOut = xin.isPacketOut ?? false;
     this.hasPacket = xin.hasPacket ?? false;
     this.trace = xin.trace;

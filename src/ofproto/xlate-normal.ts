@@ -6,7 +6,8 @@
  */
 import { FIELD, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
-import { type Bundle, xvlanExtract, xvlanPut } from './bundle.ts';
+import { OFPP } from '../openflow/ofp-port.ts';
+import { Bundle, xvlanExtract, xvlanPut } from './bundle.ts';
 import { formatMac } from './mac-learning.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
@@ -77,6 +78,9 @@ function flood(ctx: XlateCtx, from: Bundle): void {
   }
 }
 
+/** Where packets come from that a controller made. */
+const NO_BUNDLE = new Bundle('OFPP_NONE');
+
 /** Why `from` does not admit a packet of VLAN `vid`. */
 function refusalOf(from: Bundle, vid: number): string {
   switch (from.vlanMode) {
@@ -98,13 +102,14 @@ function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle): void {
 
 /** Carries out NORMAL. */
 export function xlateNormal(ctx: XlateCtx): void {
-  const { flow, wc, bridge, inPort } = ctx;
+  const { flow, wc, bridge, inPort, ofpInPort } = ctx;
   unwildcard(wc, ETH_ADDRESSES);
   unwildcard(wc, VID_AND_CFI);
-  const from = inPort?.bundle;
+  const isMade = ofpInPort === OFPP.NONE || ofpInPort === OFPP.CONTROLLER;
+  const from = inPort?.bundle ?? (isMade ? NO_BUNDLE : undefined);
   // A port that is in no bundle yet was added a moment ago.
-  if (inPort === undefined || from === undefined) {
-    reportError(ctx, `received packet on unknown port ${ctx.ofpInPort}`);
+  if (from === undefined) {
+    reportError(ctx, `received packet on unknown port ${ofpInPort}`);
     ctx.trace?.warn('no input bundle, dropping');
     return;
   }
@@ -121,7 +126,7 @@ export function xlateNormal(ctx: XlateCtx): void {
   if ((outer & VLAN_CFI) !== 0 && (outer & 0xfff) === 0) unwildcard(wc, PRIORITY_BITS);
 
   xvlanExtract(flow, ctx.inVlan);
-  if (!from.admits(ctx.inVlan.vid0)) {
+  if (from !== NO_BUNDLE && !from.admits(ctx.inVlan.vid0)) {
     reportError(ctx, refusalOf(from, ctx.inVlan.vid0));
     ctx.trace?.warn('disallowed VLAN VID for this input port, dropping');
     return;
@@ -129,16 +134,16 @@ export function xlateNormal(ctx: XlateCtx): void {
   from.translateIn(ctx.inVlan, ctx.vlan);
   const vlan = ctx.vlan.vid0;
   const dst = ethDstOf(flow);
-  if (isReserved(dst)) {
+  if (inPort !== undefined && isReserved(dst)) {
     ctx.trace?.detail('packet has reserved destination MAC, dropping');
     return;
   }
   // Only one member of a bundle receives: a flooded packet comes back through the others.
-  if (from.active !== inPort) return;
+  if (inPort !== undefined && from.active !== inPort) return;
 
   lookForGratuitousArp(ctx);
   const src = ethSrcOf(flow);
-  if (ctx.hasSideEffects) learn(ctx, src, vlan, from);
+  if (ctx.hasSideEffects && from !== NO_BUNDLE) learn(ctx, src, vlan, from);
   ctx.cache?.addLearn(bridge, ctx.ofpInPort, src, vlan);
 
   const entry = bridge.macs.lookup(dst, vlan);

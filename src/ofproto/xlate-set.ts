@@ -51,7 +51,7 @@ function setIpv4(flow: FlowKey, wc: FlowMask, f: Field, ipv4: number): void {
 }
 
 function setPort(flow: FlowKey, wc: FlowMask, f: Field, port: number): void {
-  if (!isIp(getField(flow, F.ethType)) || getField(flow, F.nwFrag) === OVS_FRAG_TYPE.LATER) return;
+  if (!isIp(getField(flow, F.ethType)) || (getField(flow, F.nwFrag) & OVS_FRAG_TYPE.LATER) !== 0) return;
   setFieldOnes(wc, F.nwProto);
   set(flow, wc, f, 0xffff, port);
 }

@@ -45,10 +45,14 @@ export interface XlateOut {
   readonly wc: FlowMask;
   /** SLOW_PATH bits: why userspace must see each packet; 0 if it need not. */
   readonly slow: number;
+  /** The actions may be wrong for the next packet: no flow should have them. */
+  readonly avoidCaching: boolean;
   /** Recirculation ids in the actions, each held once (`recirc.ts`): the caller's, to release when the actions are out of use. */
   readonly recircs: readonly number[];
   /** The packet at the end of its actions.  Valid until the next translation. */
   readonly flow: FlowKey;
+  /** `wc` with what only an OpenFlow switch knows of, which no flow of a datapath can match. */
+  readonly ofWc: FlowMask;
 }
 
 // Translation never waits, so that one set of buffers serves all of them.
@@ -72,6 +76,9 @@ export function xlateActions(xin: XlateIn): XlateOut {
     // Another program's flow, or an earlier run's, recirculates to it.
     reportError(ctx, `Recirculation context not found for ID ${getField(xin.flow, FIELD.recircId).toString(16)}`);
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
+  } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
+    // Actions that were given, and actions that are left.
+    ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
   } else if (from === undefined || (from.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
     const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
     // A frozen state without actions goes on at its table.
@@ -81,7 +88,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
     if (!ctx.freezing) xlateActionSet(ctx);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
-  clearAbsent(wc, xin.flow);
+  // A trace shows what led to the error.
+  if (ctx.error === XLATE_ERROR.OK || ctx.trace === undefined) clearAbsent(wc, xin.flow);
 
   let { slow } = ctx;
   if (scratchOut.isOversized) {
@@ -92,18 +100,32 @@ export function xlateActions(xin: XlateIn): XlateOut {
     if (xin.stats !== undefined) countDrop(ctx.error, xin.stats.nPackets);
     xin.cache?.addDrop(ctx.error);
   }
+  // Look-ups of this translation saw the tables as they were.
+  for (const learned of ctx.learns) learned.learn();
   if (ctx.error !== XLATE_ERROR.OK) {
     recircIds.release(ctx.recircs);
-    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS, flow: ctx.flow };
+    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS, flow: ctx.flow, ofWc: wc };
   }
-  return { error: ctx.error, actions: scratchOut.finish(), wc: dpWc, slow, recircs: ctx.recircs, flow: ctx.flow };
+  return {
+    error: ctx.error,
+    actions: scratchOut.finish(),
+    wc: dpWc,
+    slow,
+    recircs: ctx.recircs,
+    flow: ctx.flow,
+    ofWc: wc,
+  };
 }
 
 /** The bridge, and what a frozen state brings back. */
-function reportBegin(trace: XlateTrace, { bridge, frozen }: XlateIn): void {
+function reportBegin(trace: XlateTrace, { bridge, frozen, ofpacts = [] }: XlateIn): void {
   trace.enter(OFT.BRIDGE, `bridge("${bridge.name}")`);
   if (frozen === undefined) return;
   const up = trace.enter(OFT.THAW, 'thaw');
+  if (ofpacts.length > 0) {
+    trace.error('Recirculation conflict (actions)!');
+    return;
+  }
   trace.report(OFT.THAW, `Resuming from table ${frozen.table}`);
   if (frozen.actionSet.length > 0) trace.actions(OFT.THAW, 'Restoring action set', frozen.actionSet);
   if (frozen.ofpacts.length > 0) trace.actions(OFT.THAW, 'Restoring actions', frozen.ofpacts);
