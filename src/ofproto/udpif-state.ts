@@ -12,6 +12,7 @@ import type { BackerOptions } from './ofproto-provider.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey.ts';
 import type { XBridge } from './xbridge.ts';
+import { meteredSlowPath } from './xlate-meter.ts';
 
 /** How the bridges of a datapath are found. */
 export interface BridgeLookup {
@@ -77,6 +78,8 @@ export class UdpifState {
   slowPathActions(bridge: XBridge, flow: FlowKey, ofpInPort: number, reason: number): Uint8Array {
     const pid = this.dpif.upcallPid?.(getField(flow, FIELD.inPort)) ?? DPIF_PER_CPU_PID;
     const userdata = encodeCookie({ type: 'slowPath', ofpInPort, ofprotoUuid: bridge.uuid, reason });
-    return new OdpActionsBuilder().userspace(pid, { userdata }).finish();
+    const actions = new OdpActionsBuilder();
+    meteredSlowPath(bridge, actions, () => actions.userspace(pid, { userdata }));
+    return actions.finish();
   }
 }

@@ -25,10 +25,14 @@ import {
   xlatePopMpls,
   xlatePushMpls,
 } from './xlate-header.ts';
+import { xlateFinTimeout, xlateLearn } from './xlate-learn.ts';
+import { xlateMeter } from './xlate-meter.ts';
 import { xlateNormal } from './xlate-normal.ts';
 import { reportError, reportInfo } from './xlate-report.ts';
+import { xlateCheckPktLarger, xlateSample } from './xlate-sample.ts';
 import { xlateSend } from './xlate-send.ts';
 import { xlateSet } from './xlate-set.ts';
+import { xlateDeleteField, xlateStack } from './xlate-stack.ts';
 import { type LookupOptions, lookUp, mayGoOn } from './xlate-table.ts';
 import { OFT } from './xlate-trace.ts';
 
@@ -89,12 +93,11 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         if (ttlExpired(ctx, decNshTtl(ctx), 'NSH')) return;
         break;
       case 'controller':
-        if (action.meterId !== 0) ctx.error = XLATE_ERROR.UNSUPPORTED_ACTION;
-        else if (action.pause) {
+        if (action.pause) {
           ctx.pause = action;
           triggerFreeze(ctx);
           next = i + 1;
-        } else xlateController(ctx, action.maxLen, action.reason, action.controllerId, action.userdata);
+        } else xlateController(ctx, action.maxLen, action.reason, action.controllerId, action.userdata, action.meterId);
         break;
       case 'debug_recirc':
         triggerFreeze(ctx);
@@ -127,9 +130,31 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
       case 'clone':
         xlateClone(ctx, action.actions, last, RUNNER);
         break;
+      case 'meter':
+        xlateMeter(ctx, action.meterId);
+        break;
       case 'group':
         if (mayGoOn(ctx) && !xlateGroup(ctx, action.groupId, last, RUNNER)) return;
         break;
+      case 'learn':
+        xlateLearn(ctx, action);
+        break;
+      case 'fin_timeout':
+        xlateFinTimeout(ctx, action);
+        break;
+      case 'push':
+      case 'pop':
+        xlateStack(ctx, action);
+        break;
+      case 'delete_field':
+        xlateDeleteField(ctx, action);
+        break;
+      case 'sample':
+        xlateSample(ctx, action);
+        break;
+      case 'check_pkt_larger':
+        xlateCheckPktLarger(ctx, action, actions.slice(i + 1), RUNNER);
+        return;
       case 'note':
         break;
       case 'conjunction':
@@ -311,9 +336,10 @@ function xlateController(
   reason: number,
   controllerId: number,
   userdata: Uint8Array,
+  meterId = 0,
 ): void {
   // What the rule does that takes what no other takes is a miss that someone has made explicit.
   const isMiss =
     reason === OFPR.ACTION && ctx.rule !== undefined && ctx.rule.priority === 0 && ctx.rule.match.values.length === 0;
-  sendToController(ctx, { reason: isMiss ? OFPR.EXPLICIT_MISS : reason, controllerId, maxLen, userdata });
+  sendToController(ctx, { reason: isMiss ? OFPR.EXPLICIT_MISS : reason, controllerId, maxLen, userdata, meterId });
 }

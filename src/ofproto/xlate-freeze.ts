@@ -14,6 +14,7 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactUnrollXlate } from '../openflow/ofpact.ts';
 import { type FrozenState, freezeMetadata, recircIds } from './recirc.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
+import { meteredController } from './xlate-meter.ts';
 import { reportError } from './xlate-report.ts';
 
 function be64(value: bigint): Uint8Array {
@@ -144,7 +145,7 @@ function putController(ctx: XlateCtx, recircId: number, to: ToController): void 
 /** Sends the packet up, with an id for what a packet-in needs to say. */
 export function sendToController(
   ctx: XlateCtx,
-  to: Pick<OfpactController, 'reason' | 'controllerId' | 'maxLen' | 'userdata'>,
+  to: Pick<OfpactController, 'reason' | 'controllerId' | 'maxLen' | 'userdata' | 'meterId'>,
 ): void {
   ctx.commit();
   const state = stateOf(ctx, ctx.table, { ofpacts: [], actionSet: [], userdata: to.userdata });
@@ -152,7 +153,9 @@ export function sendToController(
   if (id === 0) return;
   const dontSend = !ctx.hasSideEffects && ctx.cache === undefined;
   const { reason, controllerId, maxLen } = to;
-  putController(ctx, id, { dontSend, continuation: false, reason, controllerId, maxLen });
+  meteredController(ctx.bridge, ctx.out, to.meterId, () => {
+    putController(ctx, id, { dontSend, continuation: false, reason, controllerId, maxLen });
+  });
 }
 
 /** Recirculates, or pauses at the controller that `ctx.pause` says.  Returns the id, or 0. */
