@@ -16,6 +16,7 @@ import { hasExtraBits } from './wildcards.ts';
 import type { PushStats } from './xbridge.ts';
 import { xlateActions } from './xlate.ts';
 import { XlateCache } from './xlate-cache.ts';
+import { XLATE_ERROR } from './xlate-ctx.ts';
 
 /** What to do with a flow. */
 export type Verdict =
@@ -47,7 +48,7 @@ export class FlowChecker {
 
   /** Decides on a flow, and credits its packets if it stays. */
   check(ukey: Ukey, seen: Seen, revalSeq: number): Verdict {
-    const push: PushStats & { tcpFlags: number } = {
+    const push: PushStats = {
       nPackets: seen.nPackets > ukey.stats.nPackets ? seen.nPackets - ukey.stats.nPackets : 0n,
       nBytes: seen.nBytes > ukey.stats.nBytes ? seen.nBytes - ukey.stats.nBytes : 0n,
       usedMs: seen.usedMs,
@@ -99,6 +100,11 @@ export class FlowChecker {
       stats: undefined,
       cache: ukey.cache,
     });
+    if (xout.error !== XLATE_ERROR.OK || xout.avoidCaching) {
+      recircIds.release(xout.recircs);
+      const isError = xout.error !== XLATE_ERROR.OK;
+      return del(isError ? FLOW_DEL_REASON.XLATION_ERROR : FLOW_DEL_REASON.AVOID_CACHING);
+    }
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
     if (ukey.mask !== undefined && ukey.mask.length > 0) {
@@ -127,6 +133,7 @@ export class FlowChecker {
       nPackets: stats.nPackets - ukey.stats.nPackets,
       nBytes: stats.nBytes - ukey.stats.nBytes,
       usedMs: Math.max(Number(stats.used), Number(ukey.stats.used)),
+      tcpFlags: stats.tcpFlags,
     });
   }
 }

@@ -6,18 +6,21 @@
 import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import type { FlowMod } from '../openflow/messages/flow-types.ts';
 import { newFlowMod } from '../openflow/messages/new-flow-mod.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, type XPort } from './bundle.ts';
+import { TableLearnedFlow } from './learn.ts';
+import { LearnedCookies } from './learned-cookies.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
-import type { LookupHow, PacketInEvent, XBridge } from './xbridge.ts';
+import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xbridge.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);
@@ -59,6 +62,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
   readonly uuid: Uint8Array = randomBytes(16);
   readonly tables: FlowTables;
+  private readonly learned = new LearnedCookies();
   /** How packets find rules; also what fragments and misses meet. */
   readonly lookups: TableLookup;
   /** Takes packets for controllers. */
@@ -74,7 +78,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   constructor(name: string, backer: SwitchBacker) {
     this.name = name;
     this.backer = backer;
-    this.tables = new FlowTables(() => backer.revalidate());
+    this.tables = new FlowTables((changes) => {
+      backer.revalidate();
+      this.learned.update(this.tables, changes);
+    });
     this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
     // What a bridge without a controller begins with.
     this.tables.apply(newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }));
@@ -94,6 +101,12 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   lookupRule(table: number, flow: FlowKey, wc: FlowMask, how: LookupHow = plainLookup(table)): Rule {
     return this.lookups.find(flow, wc, how);
+  }
+  learnFlow(flowMod: FlowMod, limit: number): LearnedFlow {
+    return new TableLearnedFlow(this.tables, flowMod, limit);
+  }
+  lowerTimeouts(rule: Rule, idle: number, hard: number): void {
+    this.tables.lowerTimeouts(rule, idle, hard);
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);

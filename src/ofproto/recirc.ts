@@ -82,6 +82,10 @@ function actionText(a: Ofpact): string {
   return text;
 }
 
+/** Whether both lists do the same. */
+export const isSameActions = (a: readonly Ofpact[], b: readonly Ofpact[]): boolean =>
+  a.length === b.length && a.every((action, i) => actionText(action) === actionText(b[i] as Ofpact));
+
 const latin1 = (b: Uint8Array): string => Buffer.from(b.buffer, b.byteOffset, b.byteLength).toString('latin1');
 
 /** Equal for equal states, and for no others. */

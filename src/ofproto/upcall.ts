@@ -92,6 +92,7 @@ interface Prepared {
   /** Key to execute them with. */
   readonly metadata: Uint8Array;
   readonly cache: XlateCache;
+  readonly tcpFlags: number;
 }
 
 export class UpcallHandling {
@@ -131,7 +132,7 @@ export class UpcallHandling {
       const known = kind === 'miss' ? misses : slow;
       let prepared = known.get(ufid);
       if (prepared !== undefined) {
-        if (kind === 'miss') prepared.cache.push(statsOf(upcall));
+        if (kind === 'miss') prepared.cache.push(statsOf(upcall, prepared.tcpFlags));
       } else if (!known.has(ufid)) {
         prepared = kind === 'miss' ? this.miss(upcall, ufid, ops, installs) : this.slowPath(upcall);
         known.set(ufid, prepared);
@@ -175,6 +176,7 @@ export class UpcallHandling {
     }
     const revalSeq = state.revalSeq;
     const cache = new XlateCache();
+    const tcpFlags = getField(flow, FIELD.tcpFlags);
     const xout = xlateActions({
       bridge: from.bridge,
       flow,
@@ -182,7 +184,7 @@ export class UpcallHandling {
       frozen: from.frozen,
       hasSideEffects: true,
       hasPacket: true,
-      stats: statsOf(upcall),
+      stats: statsOf(upcall, tcpFlags),
       cache,
     });
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
@@ -208,7 +210,7 @@ export class UpcallHandling {
     }
     // They stay known until this packet has passed.
     if (!isInstalled) recircIds.release(xout.recircs);
-    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache };
+    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache, tcpFlags };
   }
 
   /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */
@@ -233,7 +235,7 @@ export class UpcallHandling {
       cache: undefined,
     });
     recircIds.release(xout.recircs);
-    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache: new XlateCache() };
+    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache: new XlateCache(), tcpFlags: 0 };
   }
 
   private toController(upcall: DpifUpcall): void {
@@ -281,7 +283,8 @@ export class UpcallHandling {
   }
 }
 
-const statsOf = (upcall: DpifUpcall) => ({
+const statsOf = (upcall: DpifUpcall, tcpFlags: number) => ({
+  tcpFlags,
   nPackets: 1n,
   nBytes: BigInt(upcall.packet.length),
   usedMs: monotonicMs(),

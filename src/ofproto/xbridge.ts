@@ -2,7 +2,7 @@
  * What translation needs of a bridge, and what it is told of packets: the interface between `xlate*.ts` and `ofproto.ts`.
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import type { PacketIn, PacketInPrivate } from '../openflow/messages/flow-types.ts';
+import type { FlowMod, PacketIn, PacketInPrivate } from '../openflow/messages/flow-types.ts';
 import type { Bundle, XPort } from './bundle.ts';
 import type { Group } from './groups/group.ts';
 import type { MacTable } from './mac-learning.ts';
@@ -33,6 +33,12 @@ export interface XBridge {
   readonly maxHashAlgorithm?: number | undefined;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
+  /** Whether an exporter takes the samples of `sample` actions. */
+  readonly samplesFlows?: boolean;
+  /** A flow as the action learn makes it; `limit` as in the action. */
+  learnFlow?(flowMod: FlowMod, limit: number): LearnedFlow;
+  /** Lowers the timeouts of a rule, 0 leaving one as it is. */
+  lowerTimeouts?(rule: Rule, idle: number, hard: number): void;
   /** Takes a packet that the tables send to a controller. */
   packetIn?(event: PacketInEvent): void;
   /** Notes that a frame from `mac` in `vlan` came in on `bundle`. */
@@ -58,6 +64,17 @@ export interface TableCounts {
   nMissed: bigint;
 }
 
+/** A flow that was learned, or is about to be. */
+export interface LearnedFlow {
+  readonly flowMod: FlowMod;
+  /** Whether a flow of this match is in the table. */
+  readonly isThere: boolean;
+  /** Whether it may be added if `nMore` others like it come first. */
+  fits(nMore: number): boolean;
+  /** Adds it, or notes that it was learned again; not before a transaction that is under way has ended. */
+  learn(): void;
+}
+
 /** A packet that the tables send to a controller. */
 export interface PacketInEvent {
   /** The whole packet; no continuation, which each connection encodes by itself. */
@@ -74,4 +91,6 @@ export interface PushStats {
   readonly nPackets: bigint;
   readonly nBytes: bigint;
   readonly usedMs: number;
+  /** Of all these packets together; 0 unless they are of TCP. */
+  readonly tcpFlags?: number;
 }

@@ -6,13 +6,24 @@
 import type { Bundle } from './bundle.ts';
 import type { Group, GroupBucket } from './groups/group.ts';
 import type { Rule } from './tables/rule.ts';
-import type { PushStats, TableCounts, XBridge } from './xbridge.ts';
+import type { LearnedFlow, PushStats, TableCounts, XBridge } from './xbridge.ts';
 import { countDrop, type XlateError } from './xlate-error.ts';
+
+/** Of TCP: the connection ends. */
+const TCP_FIN_OR_RST = 0x5;
 
 type Entry =
   | { readonly kind: 'rule'; readonly rule: Rule }
   | { readonly kind: 'table'; readonly table: TableCounts; readonly isMatch: boolean }
   | { readonly kind: 'group'; readonly group: Group; readonly bucket: GroupBucket | undefined }
+  | { readonly kind: 'learned'; readonly flow: LearnedFlow }
+  | {
+      readonly kind: 'fin';
+      readonly bridge: XBridge;
+      readonly rule: Rule;
+      readonly idle: number;
+      readonly hard: number;
+    }
   | { readonly kind: 'drop'; readonly error: XlateError }
   | {
       readonly kind: 'learn';
@@ -41,6 +52,13 @@ export class XlateCache {
   addGroup(group: Group, bucket: GroupBucket | undefined): void {
     this.entries.push({ kind: 'group', group, bucket });
   }
+  addLearned(flow: LearnedFlow): void {
+    this.entries.push({ kind: 'learned', flow });
+  }
+  /** A connection that ends lowers the timeouts of `rule`. */
+  addFinTimeout(bridge: XBridge, rule: Rule, idle: number, hard: number): void {
+    this.entries.push({ kind: 'fin', bridge, rule, idle, hard });
+  }
   /** The flow drops. */
   addDrop(error: XlateError): void {
     this.entries.push({ kind: 'drop', error });
@@ -66,6 +84,12 @@ export class XlateCache {
         break;
       case 'group':
         e.group.credit(e.bucket, stats.nPackets, stats.nBytes);
+        break;
+      case 'learned':
+        e.flow.learn();
+        break;
+      case 'fin':
+        if (((stats.tcpFlags ?? 0) & TCP_FIN_OR_RST) !== 0) e.bridge.lowerTimeouts?.(e.rule, e.idle, e.hard);
         break;
       case 'drop':
         countDrop(e.error, stats.nPackets);

@@ -29,10 +29,11 @@ export interface Runner {
 
 function run(ctx: XlateCtx, actions: readonly Ofpact[], isLast: boolean, runner: Runner): void {
   runner.list(actions, ctx, isLast);
-  finish(ctx, runner);
+  finishClone(ctx, runner);
 }
 
-function finish(ctx: XlateCtx, runner: Runner): void {
+/** Ends what is done to a copy: its action set, and what froze. */
+export function finishClone(ctx: XlateCtx, runner: Runner): void {
   if (!ctx.freezing) runner.actionSet(ctx);
   if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
 }
@@ -92,7 +93,7 @@ export function xlatePatchPort(
   const up = ctx.trace?.enter(OFT.BRIDGE, `bridge("${peer.bridge.name}")`);
   if ((peer.port.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
     runner.firstTable(ctx, isLast);
-    finish(ctx, runner);
+    finishClone(ctx, runner);
   }
   ctx.trace?.leave(up);
   flow.set(oldFlow);

@@ -92,6 +92,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   if (ctx.error === XLATE_ERROR.OK || ctx.trace === undefined) clearAbsent(wc, xin.flow);
 
   let { slow } = ctx;
+  const { avoidCaching } = ctx;
   if (scratchOut.isOversized) {
     oversizeCount.n++;
     slow |= SLOW_PATH.ACTION;
@@ -104,7 +105,16 @@ export function xlateActions(xin: XlateIn): XlateOut {
   for (const learned of ctx.learns) learned.learn();
   if (ctx.error !== XLATE_ERROR.OK) {
     recircIds.release(ctx.recircs);
-    return { error: ctx.error, actions: NO_ACTIONS, wc: dpWc, slow: 0, recircs: NO_RECIRCS, flow: ctx.flow, ofWc: wc };
+    return {
+      error: ctx.error,
+      actions: NO_ACTIONS,
+      wc: dpWc,
+      slow: 0,
+      recircs: NO_RECIRCS,
+      avoidCaching,
+      flow: ctx.flow,
+      ofWc: wc,
+    };
   }
   return {
     error: ctx.error,
@@ -112,6 +122,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     wc: dpWc,
     slow,
     recircs: ctx.recircs,
+    avoidCaching,
     flow: ctx.flow,
     ofWc: wc,
   };

@@ -129,6 +129,20 @@ export function moveSubfield(dst: Subfield, src: Subfield, flow: FlowKey): void 
   else writeSubfield(dst, toWords(mfGet(src.field, flow)), inWords(src), flow);
 }
 
+/** The bits of a subfield, right-aligned in as few big-endian bytes as have room for them. */
+export function readSubfieldBytes(s: Subfield, flow: FlowKey): Uint8Array {
+  const run = runOf(s);
+  const from = run < 0 ? toWords(mfGet(s.field, flow)) : flow;
+  const words = new Int32Array(VALUE_WORDS);
+  copyBits(words, 32 * VALUE_WORDS - s.bits, from, run < 0 ? inWords(s) : run, s.bits);
+  return toBytes(words, Math.ceil(s.bits / 8));
+}
+
+/** Writes the low bits of big-endian bytes, more or fewer than the subfield has, to it. */
+export function writeSubfieldBytes(s: Subfield, value: Uint8Array, flow: FlowKey): void {
+  writeSubfield(s, toWords(value), 32 * VALUE_WORDS - s.bits, flow);
+}
+
 /** Adds a subfield to a mask. */
 export function maskSubfield(s: Subfield, mask: FlowMask): void {
   const run = runOf(s);

@@ -27,6 +27,7 @@ export class FlowTables {
   checkActions: (actions: readonly Ofpact[]) => void = () => {};
   private readonly index = new RuleIndex();
   private current: FlowTransaction | undefined;
+  private waiting: (() => void)[] = [];
   private readonly onChange: (changes: readonly RuleChange[]) => void;
 
   /** `onChange` is called after each commit that changed something. */
@@ -69,6 +70,12 @@ export class FlowTables {
     if (this.current !== undefined) throw new Error('flow tables: a transaction is under way');
     this.current = new FlowTransaction(this, this.index, (changes) => this.end(changes));
     return this.current;
+  }
+
+  /** Calls `change` now; if a transaction is under way, when it has ended. */
+  whenIdle(change: () => void): void {
+    if (this.current === undefined) change();
+    else this.waiting.push(change);
   }
 
   /** Carries out one flow_mod, or leaves all as it was and throws the OfpError. */
@@ -155,8 +162,10 @@ export class FlowTables {
   private end(changes: readonly RuleChange[]): void {
     const version = this.current?.version ?? this.version;
     this.current = undefined;
-    if (changes.length === 0) return;
-    this.version = version;
-    this.onChange(changes);
+    if (changes.length > 0) {
+      this.version = version;
+      this.onChange(changes);
+    }
+    for (const change of this.waiting.splice(0)) this.whenIdle(change);
   }
 }
