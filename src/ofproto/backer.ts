@@ -13,8 +13,11 @@ import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
+import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
+import { executePacket } from './packet-execute.ts';
+import type { PacketToSend } from './packet-out.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
 import { Udpif } from './udpif.ts';
@@ -37,6 +40,7 @@ interface Owner {
 
 export class DpifBacker implements OfprotoBacker, SwitchBacker {
   readonly dpif: Dpif;
+  readonly meterIds: MeterIds;
   private readonly switches = new Map<string, OfprotoSwitch>();
   private readonly owners = new Map<number, Owner>();
   private readonly udpif: Udpif;
@@ -53,6 +57,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
     this.dpif = dpif;
+    this.meterIds = new MeterIds(dpif);
     this.scheduler = scheduler;
     this.udpif = new Udpif(
       dpif,
@@ -71,6 +76,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   /** Starts handling; `isFresh`: the datapath was made a moment ago and has no flows. */
   async start(isFresh: boolean): Promise<void> {
+    await this.meterIds.start();
     await this.udpif.start();
     this.stopPolling = this.dpif.portPoll((event) => this.portEvent(event));
     this.tick();
@@ -161,6 +167,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     return this.dpif.portStats(odpPort);
   }
 
+  sendPacket(ofproto: OfprotoSwitch, packet: PacketToSend): Promise<void> {
+    return executePacket(ofproto, packet, this.dpif);
+  }
+
   upcallPid(odpPort: number | undefined): number {
     return this.dpif.upcallPid?.(odpPort) ?? DPIF_PER_CPU_PID;
   }
@@ -226,6 +236,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   async close(deleteDatapath: boolean): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
+    for (const s of this.switches.values()) s.close();
     this.cancelTick();
     this.cancelSettle();
     this.cancelSettleMax();

@@ -9,6 +9,7 @@
  */
 import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 
 export interface BackerOptions {
   /** other_config: max-idle (ms), flow-limit (flows), max-revalidator (ms), min-revalidate-pps. */
@@ -110,6 +111,14 @@ export interface Ofproto {
   setFloodVlans(vlans: readonly number[]): void;
   /** Bridge.other_config hwaddr in effect: the MAC address of the LOCAL port; frames to it are not special. */
   setHwaddr(mac: string): void;
+  /** OpenFlow connections, and what forwards without a controller. */
+  setOpenflow(settings: OpenflowSettings): void;
+  /** By target; of the controllers of the settings. */
+  controllerStatus(): ReadonlyMap<string, ControllerStatus>;
+  /** Has all controllers connect anew. */
+  reconnect(): void;
+  /** What OpenFlow tells of a port's device. */
+  setPortDevice(name: string, device: PortDevice): void;
   fdb(): FdbEntry[];
   fdbFlush(): void;
   /** Removes the switch, its ports from the datapath too. */

@@ -7,15 +7,21 @@ import { randomBytes } from 'node:crypto';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod } from '../openflow/messages/flow-types.ts';
-import { newFlowMod } from '../openflow/messages/new-flow-mod.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, type XPort } from './bundle.ts';
+import { Control } from './connmgr/control.ts';
+import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import { TableLearnedFlow } from './learn.ts';
 import { LearnedCookies } from './learned-cookies.ts';
+import type { Group } from './groups/group.ts';
+import { GroupTable } from './groups/group-table.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
+import type { MeterIds } from './meters/meter-ids.ts';
+import { MeterTable } from './meters/meter-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import type { PacketToSend } from './packet-out.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
@@ -27,12 +33,16 @@ const limit = new RateLimit(60, 5);
 
 /** What a switch needs of the datapath that it shares. */
 export interface SwitchBacker {
+  /** The datapath's meters. */
+  readonly meterIds: MeterIds;
   /** Has all flows checked again. */
   revalidate(): void;
   /** Puts device `name` into the datapath, or finds it there; resolves to its number. */
   attach(name: string, type: string): Promise<number>;
   detach(odpPort: number): Promise<void>;
   portStats(odpPort: number): Promise<DpifPortStats>;
+  /** Carries out the actions of a packet that a controller made. */
+  sendPacket(ofproto: OfprotoSwitch, packet: PacketToSend): Promise<void>;
   upcallPid(odpPort: number | undefined): number;
   /** The switch's ports or bundles changed; `gone` if the switch itself did. */
   changed(ofproto: OfprotoSwitch, gone: boolean): void;
@@ -62,6 +72,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
   readonly uuid: Uint8Array = randomBytes(16);
   readonly tables: FlowTables;
+  readonly groups: GroupTable;
+  readonly meters: MeterTable;
+  /** OpenFlow's side. */
+  readonly control = new Control(this);
   private readonly learned = new LearnedCookies();
   /** How packets find rules; also what fragments and misses meet. */
   readonly lookups: TableLookup;
@@ -81,10 +95,16 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.tables = new FlowTables((changes) => {
       backer.revalidate();
       this.learned.update(this.tables, changes);
+      this.control.conns.flowsChanged(changes);
     });
+    this.groups = new GroupTable(this.tables, { onChange: () => backer.revalidate() });
+    this.meters = new MeterTable(this.tables, backer.meterIds, () => backer.revalidate());
+    this.tables.checkActions = (actions) => {
+      this.groups.checkActions(actions);
+      this.meters.checkActions(actions);
+    };
     this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
-    // What a bridge without a controller begins with.
-    this.tables.apply(newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }));
+    this.control.conns.start();
   }
 
   get ports(): ReadonlyMap<string, Ofport> {
@@ -107,6 +127,12 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   lowerTimeouts(rule: Rule, idle: number, hard: number): void {
     this.tables.lowerTimeouts(rule, idle, hard);
+  }
+  group(id: number): Group | undefined {
+    return this.groups.find(id);
+  }
+  meter(id: number): number | undefined {
+    return this.meters.datapathId(id);
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);
@@ -185,12 +211,33 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return port;
   }
 
+  sendPacket(packet: PacketToSend): Promise<void> {
+    return this.backer.sendPacket(this, packet);
+  }
+
+  setOpenflow(settings: OpenflowSettings): void {
+    this.control.configure(settings);
+  }
+
+  controllerStatus(): ReadonlyMap<string, ControllerStatus> {
+    return this.control.conns.status();
+  }
+
+  setPortDevice(name: string, device: PortDevice): void {
+    this.control.setPortDevice(name, device);
+  }
+
+  reconnect(): void {
+    this.control.conns.reconnect();
+  }
+
   /** OFPPC_* bits of a port; a RangeError if there is none of that name. */
   setPortConfig(name: string, config: number): void {
     const port = this.byName.get(name);
     if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
     if (port.config === config) return;
     port.config = config;
+    this.control.portsChanged();
     this.backer.revalidate();
   }
 
@@ -273,7 +320,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   /** Removes rules whose time is up, ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
   run(): void {
-    this.tables.expire(monotonicMs());
+    const now = monotonicMs();
+    this.tables.expire(now);
+    this.control.conns.run(now);
     this.macs.run();
     if (!this.macs.needRevalidate) return;
     this.macs.needRevalidate = false;
@@ -282,12 +331,20 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   private changed(): void {
     this.backer.changed(this, false);
+    this.control.portsChanged();
+  }
+
+  /** Ends its OpenFlow connections; it goes on forwarding. */
+  close(): void {
+    this.control.conns.close();
   }
 
   async destroy(): Promise<void> {
+    this.close();
     const names = [...this.byName.keys()];
     for (const name of [...this.byBundle.keys()]) this.bundleRemove(name);
     for (const name of names) await this.portDel(name);
+    await this.meters.deleteAll();
     this.backer.changed(this, true);
   }
 }

@@ -10,8 +10,9 @@
 import { NetlinkError } from '../netlink/errors.ts';
 import type { BundleConfig, Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
-import { Bridge as BridgeTable, Interface } from '../ovsdb/vswitch-schema.ts';
+import { Bridge as BridgeTable, Controller, Interface } from '../ovsdb/vswitch-schema.ts';
 import { ERRNO } from '../util/errno.ts';
+import { MAC_SIZE, parseMac } from '../util/inet.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { deviceColumns, failedColumns, statisticsColumn } from './iface-status.ts';
@@ -42,6 +43,7 @@ export class Bridge {
   readonly name: string;
   readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
+  private readonly runDir: string | undefined;
   private readonly ifaces = new Map<string, Iface>();
   /** By interface name: why it is not part of the bridge. */
   private errors = new Map<string, string>();
@@ -50,7 +52,9 @@ export class Bridge {
   private mac = '';
   private datapathId = '';
 
-  constructor(ofproto: Ofproto, netdevs: NetdevTable) {
+  /** `runDir` is where the bridge's OpenFlow sockets are; undefined: it has none. */
+  constructor(ofproto: Ofproto, netdevs: NetdevTable, runDir: string | undefined) {
+    this.runDir = runDir;
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.netdevs = netdevs;
@@ -108,11 +112,28 @@ export class Bridge {
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
     );
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
+    this.configureDevices(config);
+    const { rows: _, ...openflow } = config.openflow;
+    const { datapathId, runDir } = this;
+    this.ifChanged('openflow', [openflow, datapathId], () =>
+      this.ofproto.setOpenflow({ ...openflow, datapathId, runDir }),
+    );
+  }
+
+  /** Says what the ports' devices are like. */
+  private configureDevices(config: BridgeConfig): void {
+    for (const { name } of interfacesOf(config)) {
+      const netdev = this.netdevs.get(name);
+      if (netdev === undefined || !this.ofproto.ports.has(name)) continue;
+      const hwAddr = parseMac(netdev.mac ?? '') ?? new Uint8Array(MAC_SIZE);
+      this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier });
+    }
   }
 
   /** Writes what the bridge and its interfaces are. */
   write(txn: Txn, config: BridgeConfig): void {
     txn.update(BridgeTable, config.uuid, { datapath_id: this.datapathId, datapath_version: '<unknown>' });
+    this.writeControllers(txn, config);
     for (const iface of interfacesOf(config)) {
       if (iface.uuid === undefined) continue;
       const port = this.ofproto.ports.get(iface.name);
@@ -121,6 +142,19 @@ export class Bridge {
           ? failedColumns(this.errors.get(iface.name) ?? `${iface.name} is not a port of the datapath`)
           : { ofport: port.ofport, error: undefined, ...deviceColumns(this.netdevs.get(iface.name), iface.type) };
       txn.update(Interface, iface.uuid, values);
+    }
+  }
+
+  /** Writes how the controllers are doing. */
+  writeControllers(txn: Txn, config: BridgeConfig): void {
+    const known = this.ofproto.controllerStatus();
+    for (const [target, uuid] of config.openflow.rows) {
+      const status = known.get(target);
+      txn.update(Controller, uuid, {
+        is_connected: status?.isConnected ?? false,
+        role: status?.role,
+        status: status?.pairs ?? new Map(),
+      });
     }
   }
 

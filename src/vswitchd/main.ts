@@ -142,7 +142,7 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
   if (options.pidfile !== undefined) makePidfile(options.pidfile, options.overwritePidfile);
 
   const parts = options.dummy === undefined ? systemParts(options.datapath) : await dummyParts(options.dummy);
-  const vswitchd = await Vswitchd.start({ database: options.database, ...parts.switch });
+  const vswitchd = await Vswitchd.start({ database: options.database, runDir: rundir, ...parts.switch });
   let exit: (cleanup: boolean) => void = () => undefined;
   const told = new Promise<boolean>((resolve) => {
     exit = resolve;

@@ -4,7 +4,7 @@
  * Source: vswitchd/vswitch.xml, vswitchd/bridge.c.
  */
 import type { BackerOptions, VlanMode } from '../ofproto/ofproto-provider.ts';
-import type { Row, Table, Uuid } from '../ovsdb/ovsdb-types.ts';
+import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import {
   Bridge,
   type BridgeRow,
@@ -15,6 +15,8 @@ import {
   type PortRow,
 } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { type OpenflowConfig, readOpenflow } from './openflow-config.ts';
+import { type RowSource, smapInt } from './row-source.ts';
 
 const log = vlog('bridge');
 const nameLimit = new RateLimit(1, 5);
@@ -22,12 +24,6 @@ const nameLimit = new RateLimit(1, 5);
 /** OpenFlow port numbers end below this (OFPP_MAX). */
 const OFPP_MAX = 0xff00;
 const DEFAULT_STATS_INTERVAL_MS = 5000;
-
-/** Where rows come from: a replica. */
-export interface RowSource {
-  rows<T extends Table>(table: T): Iterable<Row<T>>;
-  row<T extends Table>(table: T, uuid: Uuid): Row<T> | undefined;
-}
 
 export interface InterfaceConfig {
   /** Undefined: not in the database, but needed (a bridge's own port). */
@@ -71,6 +67,7 @@ export interface BridgeConfig {
   readonly macAgingSec: number;
   readonly macTableSize: number;
   readonly floodVlans: readonly number[];
+  readonly openflow: OpenflowConfig;
 }
 
 export interface SwitchConfig {
@@ -80,14 +77,6 @@ export interface SwitchConfig {
   readonly backer: BackerOptions;
   readonly statsIntervalMs: number;
   readonly bridges: readonly BridgeConfig[];
-}
-
-type Smap = ReadonlyMap<string, string>;
-
-/** A number of an other_config map: as strtol() reads it, `otherwise` if it is none or out of range. */
-function smapInt(smap: Smap, key: string, otherwise: number, min = 0, max = 0x7fffffff): number {
-  const n = Number.parseInt(smap.get(key) ?? '', 10);
-  return Number.isNaN(n) || n < min || n > max ? otherwise : n;
 }
 
 /** Reads the whole configuration. */
@@ -146,6 +135,7 @@ function readBridge(db: RowSource, row: BridgeRow): BridgeConfig {
     macAgingSec: smapInt(config, 'mac-aging-time', 300) || 300,
     macTableSize: smapInt(config, 'mac-table-size', 8192) || 8192,
     floodVlans: row.flood_vlans,
+    openflow: readOpenflow(db, row),
   };
 }
 

@@ -52,6 +52,8 @@ export interface VswitchdOptions {
   readonly openBacker: OpenBacker;
   openNetdevs(): Promise<NetdevTable>;
   readonly session?: SessionOptions;
+  /** Where the bridges' OpenFlow sockets are; without it there are none. */
+  readonly runDir?: string;
   /** For tests: overrides of the periods, in ms. */
   readonly datapathCheckMs?: number;
   readonly statsMs?: number;
@@ -60,7 +62,7 @@ export interface VswitchdOptions {
 const REPLICATED = [
   {
     table: schema.Open_vSwitch,
-    omit: ['external_ids', 'manager_options', 'ssl', 'system_type', 'system_version'],
+    omit: ['external_ids', 'manager_options', 'system_type', 'system_version'],
     quiet: ['cur_cfg', 'statistics', 'datapath_types', 'iface_types', 'ovs_version', 'db_version'],
   },
   {
@@ -77,6 +79,8 @@ const REPLICATED = [
       ...['ofport', 'error', 'statistics', 'status', 'lacp_current', 'bfd_status'],
     ],
   },
+  { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
+  { table: schema.SSL, omit: ['external_ids'], quiet: [] },
   { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
 ];
 
@@ -241,7 +245,8 @@ export class Vswitchd {
     backer.setOptions(config.backer);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.deletePorts(bridge);
     for (const { name } of wanted) {
-      if (!this.bridges.has(name)) this.bridges.set(name, new Bridge(backer.createOfproto(name), this.netdevs));
+      if (!this.bridges.has(name))
+        this.bridges.set(name, new Bridge(backer.createOfproto(name), this.netdevs, this.options.runDir));
     }
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.addPorts(bridge);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);

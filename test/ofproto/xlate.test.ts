@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Dpif } from '../../src/dpif/dpif.ts';
 import { FIELD, type FieldName, FLOW_WORDS, VLAN_CFI } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
+import { MeterIds } from '../../src/ofproto/meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { VlanMode } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/packet-fields.ts';
@@ -16,6 +18,7 @@ import { actionsText, throughNest } from './nests.ts';
 import { addFlow, makeMatch, output } from './support/rules.ts';
 
 class Alone implements SwitchBacker {
+  readonly meterIds = new MeterIds({} as Dpif);
   revalidations = 0;
   private next = 1;
   revalidate(): void {
@@ -28,6 +31,7 @@ class Alone implements SwitchBacker {
   async portStats(): Promise<never> {
     throw new Error('not asked for here');
   }
+  async sendPacket(): Promise<void> {}
   upcallPid(): number {
     return 0xffffffff;
   }

@@ -26,9 +26,13 @@ const port = (name: string, change: Partial<PortConfig> = {}): PortConfig => ({
   ...{ trunks: [], isProtected: false, isMirrorOutput: false },
   ...change,
 });
+const OPENFLOW: BridgeConfig['openflow'] = {
+  ...{ versions: 0b10, failMode: 'standalone', controllers: [], tls: undefined, rows: new Map() },
+  desc: { dpDesc: undefined, serialNum: undefined },
+};
 const bridge = (ports: PortConfig[], change: Partial<BridgeConfig> = {}): BridgeConfig => ({
   ...{ uuid: '04030201-0000-0605-0000-000000000000', name: 'br0', datapathType: 'system', ports, hwaddr: undefined },
-  ...{ datapathId: undefined, macAgingSec: 300, macTableSize: 8192, floodVlans: [] },
+  ...{ datapathId: undefined, macAgingSec: 300, macTableSize: 8192, floodVlans: [], openflow: OPENFLOW },
   ...change,
 });
 

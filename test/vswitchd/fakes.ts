@@ -1,7 +1,9 @@
 /** A datapath, switches and network devices that exist only here, for tests of the bridge layer. */
+
 import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
 import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
+import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import type {
   BackerOptions,
   BundleConfig,
@@ -198,6 +200,19 @@ export class FakeOfproto implements Ofproto {
   private get world(): FakeWorld {
     return this.backer.world;
   }
+  openflow: OpenflowSettings | undefined;
+  readonly controllers = new Map<string, ControllerStatus>();
+  readonly devices = new Map<string, PortDevice>();
+  setOpenflow(settings: OpenflowSettings): void {
+    this.openflow = settings;
+  }
+  controllerStatus(): ReadonlyMap<string, ControllerStatus> {
+    return this.controllers;
+  }
+  setPortDevice(name: string, device: PortDevice): void {
+    this.devices.set(name, device);
+  }
+  reconnect(): void {}
 
   async portAdd({ name, type, ofport, isLocal }: OfportRequest): Promise<Ofport> {
     const { world } = this;

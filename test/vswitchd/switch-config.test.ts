@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Row, RowValues, Table, Uuid } from '../../src/ovsdb/ovsdb-types.ts';
 import { Bridge, Interface, Mirror, Open_vSwitch, Port } from '../../src/ovsdb/vswitch-schema.ts';
 import { setConsole } from '../../src/util/vlog.ts';
-import { type RowSource, readConfig } from '../../src/vswitchd/switch-config.ts';
+import type { RowSource } from '../../src/vswitchd/row-source.ts';
+import { readConfig } from '../../src/vswitchd/switch-config.ts';
 
 let lines: string[] = [];
 beforeEach(() => {

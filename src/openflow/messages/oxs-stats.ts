@@ -98,10 +98,6 @@ export function encodeOxsStats(out: OfpWriter, s: OxsStats): void {
     out.u32(s.idleAge);
     out.u32(0);
   }
-  if (s.flowCount !== UNKNOWN32) {
-    begin(out, FIELD.FLOW_COUNT);
-    out.u32(s.flowCount);
-  }
   if (s.packetCount !== UNKNOWN64) {
     begin(out, FIELD.PACKET_COUNT);
     out.u64(s.packetCount);
@@ -109,6 +105,10 @@ export function encodeOxsStats(out: OfpWriter, s: OxsStats): void {
   if (s.byteCount !== UNKNOWN64) {
     begin(out, FIELD.BYTE_COUNT);
     out.u64(s.byteCount);
+  }
+  if (s.flowCount !== UNKNOWN32) {
+    begin(out, FIELD.FLOW_COUNT);
+    out.u32(s.flowCount);
   }
   out.dv.setUint16(at + 2, out.size - at);
   out.pad(at, 8);

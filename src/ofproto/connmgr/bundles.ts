@@ -1,0 +1,102 @@
+/**
+ * The bundles of a connection: messages that are collected and then carried out at once, or not at all.
+ *
+ *            open            close
+ *     (none) ----> open ----------> closed
+ *       | add       ^ |                |         commit carries out the messages; discard, and every mistake, forgets them
+ *       +-----------+ +-- commit ------+
+ *
+ * Source: ofproto/bundles.c, OpenFlow 1.4.1 6.8.
+ */
+import type { OfMessage } from '../../openflow/messages/of-message.ts';
+import { OFPERR, type OfpErr, OfpError } from '../../openflow/ofp-errors.ts';
+
+const IDLE_MS = 10_000;
+
+/** A message of a bundle: decoded, and as it was sent, for errors. */
+export interface BundleEntry {
+  readonly msg: OfMessage;
+  readonly bytes: Uint8Array;
+}
+
+export interface Bundle {
+  readonly id: number;
+  /** BUNDLE_FLAG bits. */
+  readonly flags: number;
+  readonly entries: BundleEntry[];
+  /** The message that opened it, for the error if it is given up. */
+  readonly opening: Uint8Array;
+  isClosed: boolean;
+  usedMs: number;
+}
+
+export class Bundles {
+  private readonly byId = new Map<number, Bundle>();
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  private known(id: number): Bundle {
+    const bundle = this.byId.get(id);
+    if (bundle === undefined) throw new OfpError(OFPERR.OFPBFC_BAD_ID, `no bundle ${id}`);
+    return bundle;
+  }
+
+  private refuse(bundle: Bundle, err: OfpErr): never {
+    this.byId.delete(bundle.id);
+    throw new OfpError(err, `bundle ${bundle.id}`);
+  }
+
+  private create(id: number, flags: number, opening: Uint8Array, nowMs: number): Bundle {
+    const bundle: Bundle = { id, flags, entries: [], opening, isClosed: false, usedMs: nowMs };
+    this.byId.set(id, bundle);
+    return bundle;
+  }
+
+  /** Throws OfpError, as all of these do; the bundle is gone then. */
+  open(id: number, flags: number, opening: Uint8Array, nowMs: number): void {
+    const old = this.byId.get(id);
+    if (old !== undefined) this.refuse(old, OFPERR.OFPBFC_BAD_ID);
+    this.create(id, flags, opening, nowMs);
+  }
+
+  close(id: number, flags: number, nowMs: number): void {
+    const bundle = this.known(id);
+    if (bundle.isClosed) this.refuse(bundle, OFPERR.OFPBFC_BUNDLE_CLOSED);
+    if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
+    bundle.usedMs = nowMs;
+    bundle.isClosed = true;
+  }
+
+  discard(id: number): void {
+    this.known(id);
+    this.byId.delete(id);
+  }
+
+  /** Adds a message, to a new bundle if there is none yet. */
+  add(id: number, flags: number, entry: BundleEntry, outer: Uint8Array, nowMs: number): void {
+    const bundle = this.byId.get(id) ?? this.create(id, flags, outer, nowMs);
+    if (bundle.isClosed) this.refuse(bundle, OFPERR.OFPBFC_BUNDLE_CLOSED);
+    if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
+    bundle.usedMs = nowMs;
+    bundle.entries.push(entry);
+  }
+
+  /** Takes the bundle out, to be carried out. */
+  take(id: number, flags: number): Bundle {
+    const bundle = this.known(id);
+    if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
+    this.byId.delete(id);
+    return bundle;
+  }
+
+  /** Gives up bundles that nothing has been done with for a while. */
+  expire(nowMs: number, fail: (opening: Uint8Array) => void): void {
+    for (const bundle of this.byId.values()) {
+      if (bundle.usedMs > nowMs - IDLE_MS) continue;
+      this.byId.delete(bundle.id);
+      fail(bundle.opening);
+    }
+  }
+}

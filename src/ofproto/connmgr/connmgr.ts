@@ -1,0 +1,187 @@
+/**
+ * The connection manager of a bridge: which OpenFlow connections there are, what is sent to which of them, and what becomes of the switch's
+ * flows without a controller.
+ *
+ * A service is where connections come from: a socket that listens, or a controller that is connected to.  Services follow the settings,
+ * connections their services.
+ * Source: ofproto/connmgr.c.
+ */
+import { type AsyncType, FLOW_FLAG, ROLE } from '../../openflow/messages/flow-types.ts';
+import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
+import type { BodyOf } from '../../openflow/messages/of-message.ts';
+import { OFPERR } from '../../openflow/ofp-errors.ts';
+import type { OfKind } from '../../openflow/ofp-msgs.ts';
+import { OFPP } from '../../openflow/ofp-port.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { vlog } from '../../util/vlog.ts';
+import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
+import { flowRemovedOf } from './flow-removed.ts';
+import type { Acting, Connections, OfSwitch } from './of-switch.ts';
+import type { OfConn } from './ofconn.ts';
+import type { ControllerSettings, ControllerStatus, FailMode, OpenflowSettings } from './openflow-settings.ts';
+import { Service } from './service.ts';
+
+const log = vlog('connmgr');
+
+/** OFPCRR_MASTER_REQUEST: another connection asked to be the primary. */
+const ROLE_REASON_PRIMARY = 0;
+/** Seconds of silence after which tools are asked whether they are still there. */
+const MGMT_PROBE_SEC = 60;
+const DEFAULT_MAX_QUEUE = 100;
+
+/** The service of tools: every bridge has it. */
+const mgmtOf = (bridge: string): ControllerSettings => ({
+  target: `punix:${bridge}.mgmt`,
+  kind: 'service',
+  maxBackoffSec: 0,
+  probeIntervalSec: MGMT_PROBE_SEC,
+  enableAsync: true,
+  rateLimit: 0,
+  burstLimit: 0,
+  maxQueue: DEFAULT_MAX_QUEUE,
+});
+
+export class ConnMgr implements Connections {
+  private readonly sw: OfSwitch;
+  private readonly conns = new Set<OfConn>();
+  private readonly services = new Map<string, Service>();
+  private failMode: FailMode = 'standalone';
+  private current: Acting | undefined;
+  private generation: bigint | undefined;
+  /** The switch empties its tables: nobody is told of the flows. */
+  private isFlushing = false;
+
+  constructor(sw: OfSwitch) {
+    this.sw = sw;
+  }
+
+  [Symbol.iterator](): Iterator<OfConn> {
+    return this.conns.values();
+  }
+
+  get acting(): Acting | undefined {
+    return this.current;
+  }
+  act<R>(conn: OfConn, xid: number, fn: () => R): R {
+    this.current = { conn, xid };
+    try {
+      return fn();
+    } finally {
+      this.current = undefined;
+    }
+  }
+
+  get generationId(): bigint | undefined {
+    return this.generation;
+  }
+  takeGeneration(id: bigint): boolean {
+    // They may wrap around.
+    if (this.generation !== undefined && BigInt.asIntN(64, id - this.generation) < 0n) return false;
+    this.generation = id;
+    return true;
+  }
+
+  makePrimary(conn: OfConn): void {
+    for (const other of this.conns) {
+      if (other === conn || other.role !== ROLE.PRIMARY) continue;
+      other.role = ROLE.SECONDARY;
+      const generationId = this.generation ?? 0xffff_ffff_ffff_ffffn;
+      other.send('role_status', { role: ROLE.SECONDARY, reason: ROLE_REASON_PRIMARY, generationId });
+    }
+  }
+
+  broadcast<K extends OfKind>(type: AsyncType, reason: number, kind: K, body: BodyOf[K], except?: OfConn): void {
+    for (const conn of this.conns) {
+      if (conn !== except && conn.wants(type, reason)) conn.send(kind, body);
+    }
+  }
+
+  /** Begins with the flows that a switch has when nobody controls it. */
+  start(): void {
+    this.flush();
+  }
+
+  /** Makes services and flows what the settings say. */
+  configure(settings: OpenflowSettings): void {
+    const had = this.hasControllers;
+    const wanted = new Map<string, ControllerSettings>();
+    if (settings.runDir !== undefined) {
+      for (const c of [mgmtOf(this.sw.name), ...settings.controllers]) wanted.set(c.target, c);
+    }
+    for (const [target, service] of this.services) {
+      const c = wanted.get(target);
+      if (c !== undefined && service.reconfigure(c, settings)) continue;
+      if (c === undefined) log.info(`${this.sw.name}: removed ${service.kind} controller "${target}"`);
+      service.close();
+      this.services.delete(target);
+    }
+    for (const [target, c] of wanted) {
+      if (this.services.has(target)) continue;
+      log.info(`${this.sw.name}: added ${c.kind} controller "${target}"`);
+      this.services.set(target, new Service(c, settings, this.sw, this.conns));
+    }
+    const modeChanged = this.failMode !== settings.failMode;
+    this.failMode = settings.failMode;
+    if (had !== this.hasControllers || (modeChanged && !this.hasControllers)) this.flush();
+  }
+
+  /** Whether somebody is to decide about flows. */
+  get hasControllers(): boolean {
+    return [...this.services.values()].some((s) => s.kind === 'primary');
+  }
+
+  /** Removes all flows, and lets the switch forward as it does without a controller, unless it must not. */
+  private flush(): void {
+    this.isFlushing = true;
+    try {
+      const { tables } = this.sw;
+      tables.removeAll([...tables.rules()], OFPRR.DELETE);
+    } finally {
+      this.isFlushing = false;
+    }
+    if (this.hasControllers || this.failMode === 'secure') return;
+    this.sw.tables.apply(
+      newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }),
+    );
+  }
+
+  /** Tells of what happened to flows. */
+  flowsChanged(changes: readonly RuleChange[]): void {
+    if (this.isFlushing) return;
+    for (const change of changes) {
+      if (change.kind !== 'removed') continue;
+      const { rule, reason } = change;
+      if (rule.isHidden || (rule.flags & FLOW_FLAG.SEND_FLOW_REM) === 0) continue;
+      this.broadcast('flowRemoved', reason, 'flow_removed', flowRemovedOf(rule, reason, monotonicMs()));
+    }
+  }
+
+  /** Once a second: gives up what has waited for too long. */
+  run(nowMs: number): void {
+    for (const conn of this.conns) {
+      conn.bundles.expire(nowMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
+      conn.multipart.expire(nowMs, (last) => conn.error(OFPERR.OFPBRC_MULTIPART_REQUEST_TIMEOUT, last));
+    }
+  }
+
+  /** How the controllers of the settings are doing, by target. */
+  status(): ReadonlyMap<string, ControllerStatus> {
+    const map = new Map<string, ControllerStatus>();
+    for (const [target, service] of this.services) {
+      const status = service.status();
+      if (status !== undefined) map.set(target, status);
+    }
+    return map;
+  }
+
+  /** Has all connections made anew. */
+  reconnect(): void {
+    for (const service of this.services.values()) service.reconnect();
+  }
+
+  /** Ends all services and connections. */
+  close(): void {
+    for (const service of this.services.values()) service.close();
+    this.services.clear();
+  }
+}

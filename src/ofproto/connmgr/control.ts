@@ -1,0 +1,159 @@
+/**
+ * The side of a switch that OpenFlow controls: what handlers ask of it (`OfSwitch`), made of its tables and ports, and of what the
+ * administrator says that they are like.
+ */
+import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
+import { OFPPC } from '../../openflow/ofp-port.ts';
+import type { PacketToSend } from '../packet-out.ts';
+import type { FlowTables } from '../tables/flow-tables.ts';
+import { ConnMgr } from './connmgr.ts';
+import type { OfSwitch, SwitchIdentity } from './of-switch.ts';
+import type { OpenflowSettings, PortDevice } from './openflow-settings.ts';
+
+/** OFPPS_*: the state of a port.  LIVE is of 1.1 and later. */
+export const OFPPS = { LINK_DOWN: 1 << 0, BLOCKED: 1 << 1, LIVE: 1 << 2 } as const;
+/** OFPPR_*: what became of a port. */
+export const OFPPR = { ADD: 0, DELETE: 1, MODIFY: 2 } as const;
+
+export interface ControlledPort {
+  readonly name: string;
+  readonly ofport: number;
+  /** OFPPC.* */
+  readonly config: number;
+}
+
+/** What is controlled. */
+export interface Controlled {
+  readonly name: string;
+  readonly tables: FlowTables;
+  /** By rising number. */
+  readonly xports: Iterable<ControlledPort>;
+  xport(ofport: number): ControlledPort | undefined;
+  setFrag?(frag: number): void;
+  sendPacket(packet: PacketToSend): Promise<void>;
+}
+
+const NO_DEVICE: PortDevice = { hwAddr: new Uint8Array(6), isUp: false, hasCarrier: false };
+const DEFAULT_DESC: DescStats = {
+  mfrDesc: 'Nicira, Inc.',
+  hwDesc: 'Open vSwitch',
+  swDesc: '3.1.0',
+  serialNum: 'None',
+  dpDesc: 'None',
+};
+
+function describe(port: ControlledPort, device: PortDevice): PhyPort {
+  return {
+    portNo: port.ofport,
+    hwAddr: device.hwAddr,
+    name: port.name,
+    config: (port.config & ~OFPPC.PORT_DOWN) | (device.isUp ? 0 : OFPPC.PORT_DOWN),
+    state: device.hasCarrier ? OFPPS.LIVE : OFPPS.LINK_DOWN,
+    curr: 0,
+    advertised: 0,
+    supported: 0,
+    peer: 0,
+    currSpeed: 0,
+    maxSpeed: 0,
+  };
+}
+
+const isSame = (a: PhyPort, b: PhyPort): boolean =>
+  a.config === b.config &&
+  a.state === b.state &&
+  a.name === b.name &&
+  a.hwAddr.every((byte, i) => byte === b.hwAddr[i]);
+
+export class Control implements OfSwitch {
+  readonly conns: ConnMgr;
+  readonly identity: SwitchIdentity = { datapathId: 0n, desc: DEFAULT_DESC };
+  private readonly target: Controlled;
+  private readonly devices = new Map<string, PortDevice>();
+  /** The ports that connections have been told of, by number. */
+  private told = new Map<number, PhyPort>();
+  private frag = 0;
+
+  constructor(target: Controlled) {
+    this.target = target;
+    this.conns = new ConnMgr(this);
+  }
+
+  get name(): string {
+    return this.target.name;
+  }
+  get tables(): FlowTables {
+    return this.target.tables;
+  }
+  get fragHandling(): number {
+    return this.frag;
+  }
+  set fragHandling(frag: number) {
+    this.frag = frag;
+    this.target.setFrag?.(frag);
+  }
+
+  configure(settings: OpenflowSettings): void {
+    this.identity.datapathId = BigInt(`0x${settings.datapathId || '0'}`);
+    const { dpDesc, serialNum } = settings.desc;
+    this.identity.desc = {
+      ...DEFAULT_DESC,
+      ...(dpDesc === undefined ? {} : { dpDesc }),
+      ...(serialNum === undefined ? {} : { serialNum }),
+    };
+    this.conns.configure(settings);
+  }
+
+  phyPorts(): PhyPort[] {
+    return Array.from(this.target.xports, (port) => describe(port, this.devices.get(port.name) ?? NO_DEVICE));
+  }
+  phyPort(ofport: number): PhyPort | undefined {
+    const port = this.target.xport(ofport);
+    return port === undefined ? undefined : describe(port, this.devices.get(port.name) ?? NO_DEVICE);
+  }
+
+  // There are none yet.
+  hasGroup(_id: number): boolean {
+    return false;
+  }
+  hasMeter(_id: number): boolean {
+    return false;
+  }
+
+  /** Says what the device of a port is like. */
+  setPortDevice(name: string, device: PortDevice): void {
+    this.devices.set(name, device);
+    this.portsChanged();
+  }
+
+  /** Tells connections of ports that came, went or changed.  A port of which nothing is known yet is told of when it is. */
+  portsChanged(): void {
+    const now = new Map<number, PhyPort>();
+    for (const port of this.target.xports) {
+      const device = this.devices.get(port.name);
+      if (device !== undefined) now.set(port.ofport, describe(port, device));
+    }
+    const before = this.told;
+    this.told = now;
+    for (const [ofport, desc] of before) {
+      if (now.get(ofport)?.name !== desc.name) this.tell(OFPPR.DELETE, desc);
+    }
+    for (const [ofport, desc] of now) {
+      const old = before.get(ofport);
+      if (old?.name !== desc.name) this.tell(OFPPR.ADD, desc);
+      else if (!isSame(old, desc)) this.tell(OFPPR.MODIFY, desc);
+    }
+    const names = new Set(Array.from(this.target.xports, (port) => port.name));
+    for (const name of this.devices.keys()) if (!names.has(name)) this.devices.delete(name);
+  }
+
+  private tell(reason: number, desc: PhyPort): void {
+    // Before 1.5 who changed a port is not told what it knows.
+    const acting = this.conns.acting?.conn;
+    const except = acting !== undefined && acting.version < 6 ? acting : undefined;
+    this.conns.broadcast('portStatus', reason, 'port_status', { reason, desc }, except);
+  }
+
+  sendPacket(packet: PacketToSend): Promise<void> {
+    return this.target.sendPacket(packet);
+  }
+}

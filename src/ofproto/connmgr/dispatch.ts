@@ -1,0 +1,82 @@
+/**
+ * From the bytes of a request to its handler, and from what goes wrong to the error that answers it.
+ *
+ * Requests of a connection are handled one after the other: while a handler waits for something, the connection reads no more; nor does it
+ * while the peer does not take its answers.
+ * Source: ofproto/ofproto.c (handle_openflow), ofproto/connmgr.c (ofconn_run).
+ */
+import { decodeMessage } from '../../openflow/messages/codec.ts';
+import type { OfMessage } from '../../openflow/messages/of-message.ts';
+import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { coverage } from '../../util/coverage.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
+import type { Handler, Handlers } from './handler.ts';
+import { CONNECTION_HANDLERS } from './handlers/connection.ts';
+import { FLOW_MOD_HANDLERS } from './handlers/flow-mod.ts';
+import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
+import { SWITCH_HANDLERS } from './handlers/switch.ts';
+import type { OfSwitch } from './of-switch.ts';
+import type { OfConn } from './ofconn.ts';
+
+const log = vlog('ofproto');
+const bugLimit = new RateLimit(5, 5);
+const received = coverage('ofproto_recv_openflow');
+
+/** What the peer may be behind with reading before it is no longer listened to. */
+const MAX_BACKLOG = 256 * 1024;
+
+/** One line for each file of handlers. */
+const HANDLERS: Handlers = {
+  ...CONNECTION_HANDLERS,
+  ...SWITCH_HANDLERS,
+  ...FLOW_MOD_HANDLERS,
+  ...FLOW_STATS_HANDLERS,
+};
+
+/** Handles one message; the promise, if there is one, settles when the next may be handled, and never rejects. */
+export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
+  received.n++;
+  try {
+    const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
+    const msg = conn.multipart.take(decoded, bytes, monotonicMs());
+    const doing = msg === undefined ? undefined : handle(conn, msg, sw);
+    return doing?.catch((e: unknown) => answerError(conn, bytes, e));
+  } catch (e) {
+    answerError(conn, bytes, e);
+    return undefined;
+  }
+}
+
+function handle(conn: OfConn, msg: OfMessage, sw: OfSwitch): Promise<void> | undefined {
+  const handler = HANDLERS[msg.kind] as Handler<typeof msg.kind> | undefined;
+  if (handler === undefined) {
+    const isStat = msg.raw.multipart === 'request';
+    throw new OfpError(isStat ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_BAD_TYPE, `${msg.kind} is not handled`);
+  }
+  return sw.conns.act(conn, msg.xid, () => (handler as Handler<'hello'>)(conn, msg as never, sw)) ?? undefined;
+}
+
+function answerError(conn: OfConn, about: Uint8Array, e: unknown): void {
+  if (e instanceof OfpError) {
+    conn.error(e.err, about);
+    return;
+  }
+  // A mistake of ours: the peer is told that there will be no answer, and the connection stays.
+  log.err(() => `${conn.name}: ${e instanceof Error ? e.stack : String(e)}`, bugLimit);
+  conn.error(OFPERR.OFPBRC_UNKNOWN, about);
+}
+
+/** Has the requests of a connection handled from now on. */
+export function serve(conn: OfConn, sw: OfSwitch): void {
+  const { vconn } = conn;
+  vconn.onMessage = (bytes) => {
+    const doing = handleMessage(conn, bytes, sw);
+    if (doing === undefined && vconn.backlog < MAX_BACKLOG) return;
+    vconn.pause();
+    void (doing ?? Promise.resolve()).then(() => {
+      if (vconn.backlog < MAX_BACKLOG) vconn.resume();
+      else vconn.onceDrained(() => vconn.resume());
+    });
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * Changes of flows.
+ * Source: ofproto/ofproto.c (handle_flow_mod, ofproto_flow_mod_init, ofproto_check_ofpacts), lib/ofp-flow.c (ofputil_decode_flow_mod).
+ */
+import { checkActionsConsistency } from '../../../openflow/actions/check.ts';
+import { type FlowMod, type Match, OFPFC, OFPTT_ALL, UNKNOWN32 } from '../../../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { OFPP } from '../../../openflow/ofp-port.ts';
+import { OFPUTIL_P } from '../../../openflow/ofp-protocol.ts';
+import type { Ofpact } from '../../../openflow/ofpact.ts';
+import { N_TABLES } from '../../tables/flow-transaction.ts';
+import { someAction } from '../../tables/rule.ts';
+import type { Handlers } from '../handler.ts';
+import type { OfSwitch } from '../of-switch.ts';
+import type { OfConn } from '../ofconn.ts';
+
+/** The protocol in which a connection tells of flows, as OFPUTIL_P bits. */
+export function protocolOf(conn: OfConn): number {
+  if (conn.version > 1) return OFPUTIL_P.OF11_STD << (conn.version - 2);
+  const [plain, withTable] =
+    conn.flowFormat === 0 ? [OFPUTIL_P.OF10_STD, OFPUTIL_P.OF10_STD_TID] : [OFPUTIL_P.OF10_NXM, OFPUTIL_P.OF10_NXM_TID];
+  return conn.hasFlowModTableId ? withTable : plain;
+}
+
+/** Actions that make sense for `match`, and name only groups and meters that there are.  Throws OfpError. */
+export function checkForSwitch(
+  actions: readonly Ofpact[],
+  match: Match,
+  tableId: number,
+  conn: OfConn,
+  sw: OfSwitch,
+): readonly Ofpact[] {
+  const options = { match, tableId, maxPorts: OFPP.MAX, nTables: N_TABLES };
+  const checked = checkActionsConsistency(actions, protocolOf(conn), options).actions;
+  someAction(checked, (a) => {
+    if (a.kind === 'meter' && !sw.hasMeter(a.meterId)) throw new OfpError(OFPERR.OFPMMFC_INVALID_METER);
+    if (a.kind === 'group' && !sw.hasGroup(a.groupId)) throw new OfpError(OFPERR.OFPBAC_BAD_OUT_GROUP);
+    return false;
+  });
+  return checked;
+}
+
+const isDelete = (fm: FlowMod): boolean => fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+
+/** A flow_mod of a connection, checked, and ready to be applied.  Throws OfpError. */
+export function prepareFlowMod(conn: OfConn, fm: FlowMod, sw: OfSwitch): FlowMod {
+  // Actions of a deletion are not looked at, but in their form.
+  const tableId = fm.tableId === OFPTT_ALL && fm.command === OFPFC.ADD ? 0 : fm.tableId;
+  const ofpacts = checkForSwitch(fm.ofpacts, fm.match, tableId, conn, sw);
+  if (!isDelete(fm) && fm.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
+  return { ...fm, ofpacts };
+}
+
+export const FLOW_MOD_HANDLERS = {
+  flow_mod: (conn, msg, sw) => {
+    conn.rejectSecondary();
+    sw.tables.apply(prepareFlowMod(conn, msg.body, sw));
+  },
+} satisfies Handlers;

@@ -1,0 +1,80 @@
+/**
+ * Requests of statistics of flows: each of them, or their sum.
+ * Source: ofproto/ofproto.c (handle_flow_stats_request, handle_aggregate_stats_request).
+ */
+import { newFlow } from '../../../flow/flow-key.ts';
+import { expandTo } from '../../../flow/minimatch.ts';
+import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { monotonicMs } from '../../../util/clock.ts';
+import { N_TABLES } from '../../tables/flow-transaction.ts';
+import type { Rule } from '../../tables/rule.ts';
+import type { Handler, Handlers } from '../handler.ts';
+import type { OfSwitch } from '../of-switch.ts';
+
+/** The rules that a request is about. */
+function selectRules(sw: OfSwitch, r: FlowStatsRequest): Iterable<Rule> {
+  if (r.tableId !== OFPTT_ALL && r.tableId >= N_TABLES) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
+  return sw.tables.select({
+    table: r.tableId,
+    match: r.match,
+    strictPriority: undefined,
+    cookie: r.cookie,
+    cookieMask: r.cookieMask,
+    outPort: r.outPort,
+    outGroup: r.outGroup,
+    withHidden: false,
+  });
+}
+
+const ageSec = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
+
+/** A rule's statistics at `now`. */
+export function flowStatsOf(rule: Rule, now: number): FlowStats {
+  const match = { flow: newFlow(), mask: newFlow() };
+  expandTo(rule.match, match.flow, match.mask);
+  const ageMs = Math.max(0, now - rule.createdMs);
+  return {
+    match,
+    cookie: rule.cookie,
+    tableId: rule.table,
+    priority: rule.priority,
+    idleTimeout: rule.idleTimeout,
+    hardTimeout: rule.hardTimeout,
+    durationSec: Math.floor(ageMs / 1000),
+    durationNsec: Math.floor((ageMs % 1000) * 1e6),
+    idleAge: ageSec(now - rule.usedMs),
+    hardAge: ageSec(now - rule.modifiedMs),
+    packetCount: rule.nPackets,
+    byteCount: rule.nBytes,
+    flags: rule.flags,
+    importance: rule.importance,
+    ofpacts: rule.actions,
+  };
+}
+
+const flowStats: Handler<'flow_stats_request'> = (conn, msg, sw) => {
+  const now = monotonicMs();
+  conn.replyList(
+    'flow_stats_reply',
+    Array.from(selectRules(sw, msg.body), (rule) => flowStatsOf(rule, now)),
+    msg,
+  );
+};
+
+const aggregateStats: Handler<'aggregate_stats_request'> = (conn, msg, sw) => {
+  let packetCount = 0n;
+  let byteCount = 0n;
+  let flowCount = 0;
+  for (const rule of selectRules(sw, msg.body)) {
+    packetCount += rule.nPackets;
+    byteCount += rule.nBytes;
+    flowCount++;
+  }
+  conn.reply('aggregate_stats_reply', { packetCount, byteCount, flowCount }, msg);
+};
+
+export const FLOW_STATS_HANDLERS = {
+  flow_stats_request: flowStats,
+  aggregate_stats_request: aggregateStats,
+} satisfies Handlers;

@@ -1,0 +1,58 @@
+/**
+ * What the handlers of OpenFlow requests need of a switch, and what they get of its other connections: the interface between
+ * `handlers/*.ts` and `ofproto.ts`.
+ */
+import type { AsyncType } from '../../openflow/messages/flow-types.ts';
+import type { BodyOf } from '../../openflow/messages/of-message.ts';
+import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
+import type { OfKind } from '../../openflow/ofp-msgs.ts';
+import type { PacketToSend } from '../packet-out.ts';
+import type { FlowTables } from '../tables/flow-tables.ts';
+import type { OfConn } from './ofconn.ts';
+
+/** Who a switch says that it is. */
+export interface SwitchIdentity {
+  datapathId: bigint;
+  desc: DescStats;
+}
+
+export interface OfSwitch {
+  readonly name: string;
+  readonly tables: FlowTables;
+  readonly conns: Connections;
+  readonly identity: SwitchIdentity;
+  /** OFPC_FRAG_*, as set_config says it. */
+  fragHandling: number;
+  /** By rising number. */
+  phyPorts(): PhyPort[];
+  phyPort(ofport: number): PhyPort | undefined;
+  hasGroup(id: number): boolean;
+  hasMeter(id: number): boolean;
+  /** Carries out the actions of a packet that a controller made; resolves when the datapath has it. */
+  sendPacket(packet: PacketToSend): Promise<void>;
+}
+
+/** A request under way: changes that the switch tells about come of it. */
+export interface Acting {
+  readonly conn: OfConn;
+  readonly xid: number;
+}
+
+/** All connections of a switch. */
+export interface Connections extends Iterable<OfConn> {
+  /** The request that is being handled, if any. */
+  readonly acting: Acting | undefined;
+  /** Calls `fn`, which handles a request: until it is done, but only while it does not wait, `acting` is this request. */
+  act<R>(conn: OfConn, xid: number, fn: () => R): R;
+  /** The highest generation id of a role request; undefined before the first. */
+  readonly generationId: bigint | undefined;
+  /** False: the generation is older than that of another request. */
+  takeGeneration(id: bigint): boolean;
+  /** Makes `conn` the primary: who was is a secondary from then on, and told so. */
+  makePrimary(conn: OfConn): void;
+  /**
+   * Sends a message that nobody asked for to every connection that wants those of `type` for `reason`, and whose version has it;
+   * `except` does not get it.
+   */
+  broadcast<K extends OfKind>(type: AsyncType, reason: number, kind: K, body: BodyOf[K], except?: OfConn): void;
+}

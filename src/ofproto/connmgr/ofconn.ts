@@ -1,0 +1,156 @@
+/**
+ * One OpenFlow connection of a bridge, from hello to its end: what it has set, and how it is answered.
+ *
+ * A service connection is one that a tool makes, at <bridge>.mgmt or at a socket that a controller's row names; a primary one is a
+ * controller's.  Both may be asked the same; only controllers get messages that they did not ask for from the start.
+ * Source: ofproto/connmgr.c (struct ofconn).
+ */
+import { encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
+import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow-types.ts';
+import type { BodyOf } from '../../openflow/messages/of-message.ts';
+import { OFPERR, type OfpErr, OfpError, type OfVersion } from '../../openflow/ofp-errors.ts';
+import { decodeHeaderPartial, replyRaw } from '../../openflow/ofp-header.ts';
+import { type OfKind, type OfpRaw, RAWS_OF_KIND, rawFor } from '../../openflow/ofp-msgs.ts';
+import type { Vconn } from '../../openflow/vconn.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
+import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
+import { Bundles } from './bundles.ts';
+import { MultipartRequests } from './multipart.ts';
+
+const log = vlog('connmgr');
+const errorLimit = new RateLimit(10, 10);
+
+export type OfConnKind = 'primary' | 'service';
+
+/** OFP_DEFAULT_MISS_SEND_LEN. */
+export const DEFAULT_MISS_SEND_LEN = 128;
+/** NXPIF_*: how packet_ins look. */
+export const PACKET_IN_FORMAT = { STANDARD: 0, NXT: 1, NXT2: 2 } as const;
+/** What is told of a message that was wrong. */
+const MAX_ERROR_DATA = 64;
+
+/** What answers refer to. */
+export interface RequestId {
+  readonly raw: OfpRaw;
+  readonly version: number;
+  readonly xid: number;
+}
+
+export interface OfConnOptions {
+  /** "br0<->unix#3". */
+  readonly name: string;
+  readonly kind: OfConnKind;
+  /** Controller.enable_async_messages: false leaves all of them off until they are asked for. */
+  readonly enableAsync?: boolean;
+}
+
+export class OfConn {
+  readonly name: string;
+  readonly kind: OfConnKind;
+  readonly vconn: Vconn;
+  readonly version: OfVersion;
+  /** ROLE.* */
+  role: number = ROLE.EQUAL;
+  packetInFormat: number = PACKET_IN_FORMAT.STANDARD;
+  controllerId = 0;
+  missSendLen: number;
+  /** NXT_FLOW_MOD_TABLE_ID. */
+  hasFlowModTableId = false;
+  /** NXT_SET_FLOW_FORMAT: 0 or 2 (NXM), of OpenFlow 1.0. */
+  flowFormat = 0;
+  readonly bundles = new Bundles();
+  readonly multipart = new MultipartRequests();
+  private async: AsyncSettings;
+
+  /** `vconn` has agreed on a version. */
+  constructor(vconn: Vconn, options: OfConnOptions) {
+    if (vconn.version === undefined) throw new Error(`${options.name}: no version yet`);
+    this.vconn = vconn;
+    this.version = vconn.version;
+    this.name = options.name;
+    this.kind = options.kind;
+    this.missSendLen = options.kind === 'primary' ? DEFAULT_MISS_SEND_LEN : 0;
+    this.async = options.enableAsync === false ? NO_ASYNC : defaultAsync(this.version);
+  }
+
+  get isOpen(): boolean {
+    return this.vconn.state === 'connected';
+  }
+
+  /** Sends a message as an answer to `request`.  A multipart reply has one part: lists are for `replyList`. */
+  reply<K extends OfKind>(kind: K, body: BodyOf[K], request: RequestId): void {
+    this.vconn.send(encodeMessage({ kind, body, ...this.answerTo(kind, request) }));
+  }
+
+  /** Sends a list as an answer, in as many parts as it takes. */
+  replyList<K extends OfKind>(kind: K, body: BodyOf[K], request: RequestId): void {
+    encodeReplies({ kind, body, ...this.answerTo(kind, request) }, (part) => this.vconn.send(part));
+  }
+
+  private answerTo(kind: OfKind, { raw, version, xid }: RequestId) {
+    const answer = { version: version as OfVersion, xid };
+    if (raw.multipart === 'request') return { ...answer, raw: replyRaw(raw, this.version) };
+    // Nicira's requests have answers of their own.
+    const own = RAWS_OF_KIND.get(kind)?.find(
+      (r) => r.class === raw.class && r.minVersion <= version && version <= r.maxVersion,
+    );
+    return own === undefined ? answer : { ...answer, raw: own };
+  }
+
+  /** Sends a message that nobody asked for; false if this version has no such message. */
+  send<K extends OfKind>(kind: K, body: BodyOf[K], raw?: OfpRaw): boolean {
+    const form = raw ?? rawFor(kind, this.version);
+    if (form === undefined) return false;
+    this.vconn.send(
+      encodeMessage({ kind, version: this.version, xid: 0, body, ...(raw === undefined ? {} : { raw }) }),
+    );
+    return true;
+  }
+
+  /** Tells what is wrong with the message `about`. */
+  error(err: OfpErr, about: Uint8Array): void {
+    log.info(() => `${this.name}: sending ${err.name} error reply to ${nameOf(about)} message`, errorLimit);
+    const dv = new DataView(about.buffer, about.byteOffset, about.byteLength);
+    const version = Math.min(Math.max(dv.getUint8(0), 1), 6) as OfVersion;
+    const data = about.slice(0, MAX_ERROR_DATA);
+    this.vconn.send(encodeMessage({ kind: 'error', version, xid: dv.getUint32(4), body: { err, data } }));
+  }
+
+  /** Throws OFPBRC_IS_SECONDARY if the connection may look, but not touch. */
+  rejectSecondary(): void {
+    if (this.role === ROLE.SECONDARY) throw new OfpError(OFPERR.OFPBRC_IS_SECONDARY);
+  }
+
+  get asyncConfig(): AsyncSettings {
+    return this.async;
+  }
+  /** Changes what `config` says; the rest stays. */
+  setAsync(config: AsyncConfig): void {
+    this.async = mergeAsync(this.async, config, this.version);
+  }
+  get invalidTtlToController(): boolean {
+    return (this.async.primary.packetIn & (1 << OFPR.INVALID_TTL)) !== 0;
+  }
+  set invalidTtlToController(isOn: boolean) {
+    const { packetIn } = this.async.primary;
+    const bit = 1 << OFPR.INVALID_TTL;
+    this.setAsync({ primary: { packetIn: isOn ? packetIn | bit : packetIn & ~bit }, secondary: {} });
+  }
+
+  /** Whether the connection wants messages of `type` that come for `reason`. */
+  wants(type: AsyncType, reason: number): boolean {
+    // Tools have to ask, by a length of packet_ins that is not 0.
+    if (!this.isOpen || (this.kind === 'service' && this.missSendLen === 0)) return false;
+    const masks = this.role === ROLE.SECONDARY ? this.async.secondary : this.async.primary;
+    return (masks[type] & (1 << reason)) !== 0;
+  }
+}
+
+function nameOf(bytes: Uint8Array): string {
+  try {
+    return decodeHeaderPartial(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)).raw.text;
+  } catch (error) {
+    if (error instanceof OfpError) return 'invalid';
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What an administrator says of a bridge's OpenFlow connections: what the database has in Bridge, Controller and SSL.
+ * Source: vswitchd/bridge.c (bridge_configure_remotes), ofproto/ofproto.h (struct ofproto_controller).
+ */
+
+/** Files in PEM; the private key's and certificate's are of this switch, the CA's is of the controllers. */
+export interface TlsFiles {
+  readonly privateKey: string;
+  readonly certificate: string;
+  readonly caCert: string;
+}
+
+export interface ControllerSettings {
+  /** As `parseTarget` reads it. */
+  readonly target: string;
+  readonly kind: 'primary' | 'service';
+  /** Most that is waited between attempts to connect, in seconds. */
+  readonly maxBackoffSec: number;
+  /** Silence after which an echo is sent, in seconds; 0: never. */
+  readonly probeIntervalSec: number;
+  readonly enableAsync: boolean;
+  /** Packet-ins a second, and how many may come at once; 0: any number. */
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+  /** Packet-ins that wait to be sent. */
+  readonly maxQueue: number;
+}
+
+export type FailMode = 'standalone' | 'secure';
+
+export interface OpenflowSettings {
+  /** Set of versions that are spoken: 1 << wire number. */
+  readonly versions: number;
+  readonly failMode: FailMode;
+  readonly controllers: readonly ControllerSettings[];
+  readonly tls: TlsFiles | undefined;
+  /** Where sockets are, and relative paths begin.  Undefined: there are none. */
+  readonly runDir: string | undefined;
+  /** 16 hexadecimal digits. */
+  readonly datapathId: string;
+  /** other_config:dp-desc and the like; undefined: the usual. */
+  readonly desc: { readonly dpDesc: string | undefined; readonly serialNum: string | undefined };
+}
+
+/** What the database is told of a controller. */
+export interface ControllerStatus {
+  readonly isConnected: boolean;
+  /** "master", "slave", "other"; undefined: not connected. */
+  readonly role: 'other' | 'master' | 'slave' | undefined;
+  /** state, sec_since_connect, sec_since_disconnect, last_error. */
+  readonly pairs: ReadonlyMap<string, string>;
+}
+
+/** A port's device, as far as OpenFlow tells of it. */
+export interface PortDevice {
+  /** 6 bytes. */
+  readonly hwAddr: Uint8Array;
+  readonly isUp: boolean;
+  readonly hasCarrier: boolean;
+}
