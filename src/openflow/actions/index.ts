@@ -11,6 +11,7 @@ import type { Ofpact, OfpactKind } from '../ofpact.ts';
 import { isAllowedInActionSet } from './action-set.ts';
 import { CONTROL_ROWS } from './control.ts';
 import { CT_ROWS } from './ct.ts';
+import { ENCAP_ROWS } from './encap.ts';
 import { HASH_ROWS } from './hash.ts';
 import { HEADER_ROWS } from './header.ts';
 import { INSTRUCTION_FORM, INSTRUCTION_ROWS, INSTRUCTIONS, type Instruction, instructionOf } from './instructions.ts';
@@ -31,6 +32,7 @@ for (const anyRow of [
   ...HEADER_ROWS,
   ...TAG_ROWS,
   ...CONTROL_ROWS,
+  ...ENCAP_ROWS,
   ...INSTRUCTION_ROWS,
   ...SET_FIELD_ROWS,
   ...SUBFIELD_ROWS,
