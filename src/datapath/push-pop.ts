@@ -53,6 +53,7 @@ export function protocolOf(pkt: Packet): number {
   if (pkt.packetType !== 0) return pkt.packetType;
   // What was behind a label or a service header is not looked into before its key is made.
   if (pkt.l3 < ETH_HLEN) return ETH_TYPE.TEB;
+  if (pkt.protocol !== 0) return pkt.protocol;
   const { view } = pkt.arena;
   if (pkt.l3 > ETH_HLEN + VLAN_HLEN && hasVlan(pkt)) {
     const type = view.getUint16(pkt.start + ETH_HLEN + VLAN_HLEN - 2);
@@ -110,7 +111,7 @@ export function pushEthernet(pkt: Packet, code: Int32Array, addrs: number): bool
   grow(pkt, ETH_HLEN);
   for (let i = 0; i < 3; i++) view.setInt32(pkt.start + 4 * i, code[addrs + i]!);
   view.setUint16(pkt.start + ETH_ADDRS, type);
-  pkt.packetType = 0;
+  pkt.packetType = pkt.protocol = 0;
   pkt.isKeyStale = true;
   return true;
 }
@@ -139,8 +140,12 @@ export function pushMpls(pkt: Packet, lse: number, type: number): void {
   pkt.l3 = l3;
   moveBytes(pkt, pkt.start + MPLS_HLEN, pkt.start, l3);
   view.setInt32(pkt.start + l3, lse);
-  if (pkt.packetType !== 0) pkt.packetType = type;
-  else view.setUint16(pkt.start + typeAt, type);
+  if (pkt.packetType !== 0) {
+    pkt.packetType = type;
+  } else {
+    view.setUint16(pkt.start + typeAt, type);
+    if (typeAt + 2 !== l3) pkt.protocol = type;
+  }
   pkt.isKeyStale = true;
 }
 
@@ -162,6 +167,7 @@ export function popMpls(pkt: Packet, type: number): boolean {
   moveBytes(pkt, pkt.start, pkt.start + MPLS_HLEN, l3);
   grow(pkt, -MPLS_HLEN);
   pkt.l3 = l3;
+  if (pkt.protocol !== 0) pkt.protocol = type;
   if (pkt.packetType === 0) view.setUint16(pkt.start + l3 - 2, type);
   else pkt.packetType = type === ETH_TYPE.TEB ? 0 : type;
   pkt.isKeyStale = true;

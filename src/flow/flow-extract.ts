@@ -99,6 +99,7 @@ export function extractHeaders(pkt: Packet, key: FlowKey): boolean {
   }
   if ((key[W_NSH]! | key[W_NSH + 1]!) !== 0) key.fill(0, W_NSH, W_NSH + 6);
   pkt.isKeyStale = false;
+  pkt.protocol = 0;
 
   let type = pkt.packetType;
   let at = start;

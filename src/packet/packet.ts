@@ -109,6 +109,8 @@ export class Packet {
   l3 = 0;
   /** Where the transport header is, `l3` if there is none. */
   l4 = 0;
+  /** Ethertype of what is at `l3` if the bytes before that do not say so, else 0: until the flow key is extracted. */
+  protocol = 0;
   /** Headers were pushed or popped since the flow key was extracted. */
   isKeyStale = false;
   /** Others read the same bytes (a queued output, a clone): copy before writing. */
@@ -134,7 +136,7 @@ export class Packet {
   resetMetadata(): void {
     this.inPort = this.skbPriority = this.skbMark = this.recircId = this.hash = this.mru = this.cutLen = 0;
     this.nfct = this.nfctGen = this.nfctInfo = 0;
-    this.upcallPid = this.packetType = this.l3 = this.l4 = 0;
+    this.upcallPid = this.packetType = this.protocol = this.l3 = this.l4 = 0;
     this.isKeyStale = this.isShared = false;
     this.txTunnel = null;
   }
@@ -169,6 +171,7 @@ export class Packet {
     this.nfctInfo = from.nfctInfo;
     this.upcallPid = from.upcallPid;
     this.packetType = from.packetType;
+    this.protocol = from.protocol;
     this.l3 = from.l3;
     this.l4 = from.l4;
     this.isKeyStale = from.isKeyStale;

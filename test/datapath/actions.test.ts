@@ -107,6 +107,12 @@ describe('what the kernel keeps beside the packet', () => {
     a.inject([cut]);
     expect([takeSent(b), lab.dp.drops[DROP.ACTION_ERROR]]).toEqual([[], 1]);
   });
+  test('a label behind a SNAP header comes off again and leaves its type in the place of the length', () => {
+    const left = snap(0x0806, [1, 2, 3, 4]);
+    [left[12], left[13]] = [0x88, 0x47];
+    const list = [addMpls(0x1140, 0x8847, 1), popMpls(0x0806), output(2)];
+    expect(run(snap(0x86dd, [1, 2, 3, 4]), list)).toEqual([left]);
+  });
   test('push_mpls writes its type over the length before a SNAP header', () => {
     const plain = snap(0x0800, IP);
     const labelled = [...plain.slice(0, 12), 0x88, 0x47, ...plain.slice(14, 22), 0, 0, 0x11, 0x40, ...IP];
