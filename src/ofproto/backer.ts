@@ -20,6 +20,7 @@ import { executePacket } from './packet-execute.ts';
 import type { PacketToSend } from './packet-out.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
+import { trace, tracePacketOut } from './trace.ts';
 import { Udpif } from './udpif.ts';
 import { equalBytes } from './ukey.ts';
 
@@ -227,6 +228,17 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   async showDpif(): Promise<string> {
     return formatDpif(dpifFullName(this.dpif), await this.dpif.stats(), this.switches.values());
+  }
+
+  async trace(args: readonly string[], isPacketOut: boolean): Promise<string> {
+    const ports = await this.dpif.portDump();
+    const world = {
+      type: this.dpif.type,
+      bridges: this.switches,
+      lookup: this.udpif.state.bridges,
+      dpPorts: new Map(ports.map(({ name, portNo }) => [name, portNo])),
+    };
+    return (isPacketOut ? tracePacketOut : trace)(args, world, (op) => this.dpif.operate([op]));
   }
 
   showUpcall(): string {

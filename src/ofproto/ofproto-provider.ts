@@ -39,6 +39,8 @@ export interface OfprotoBacker {
   /** Text of `dpif/show`, `upcall/show`. */
   showDpif(): Promise<string>;
   showUpcall(): string;
+  /** Text of `ofproto/trace`, or of `ofproto/trace-packet-out`.  Rejects with a TraceError. */
+  trace(args: readonly string[], isPacketOut: boolean): Promise<string>;
   /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */
   close(deleteDatapath: boolean): Promise<void>;
 }

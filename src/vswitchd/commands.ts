@@ -13,6 +13,7 @@ import { formatOdpFlow } from '../odp/odp-format-key.ts';
 import { formatUfid } from '../odp/odp-ufid.ts';
 import type { Ofproto, OfprotoBacker } from '../ofproto/ofproto-provider.ts';
 import { formatFdb } from '../ofproto/show.ts';
+import { TraceError, traceNowhere } from '../ofproto/trace.ts';
 import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
 import { readCoverage, showCoverage } from '../util/coverage.ts';
 import {
@@ -49,6 +50,8 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
     command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
     command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),
+    command('ofproto/trace',           TRACE,              1, Infinity, (args) => trace(target, args, false)),
+    command('ofproto/trace-packet-out', TRACE_PACKET_OUT,  2, Infinity, (args) => trace(target, args, true)),
     command('upcall/show',             '',                 0, 0,        () => target.backer?.showUpcall() ?? ''),
     command('revalidator/wait',        '',                 0, 0,        async () => { await target.backer?.revalidated(); return ''; }),
     command('coverage/show',           '',                 0, 0,        () => showCoverage()),
@@ -75,6 +78,19 @@ const command = (
   maxArgs: number,
   run: UnixctlCommand['run'],
 ): UnixctlCommand => ({ name, usage, minArgs, maxArgs, run });
+
+const TRACE = '{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]';
+const TRACE_PACKET_OUT = `[-consistent] ${TRACE} actions`;
+
+async function trace(target: CommandTarget, args: readonly string[], isPacketOut: boolean): Promise<string> {
+  try {
+    const { backer } = target;
+    return await (backer === undefined ? traceNowhere(args, isPacketOut) : backer.trace(args, isPacketOut));
+  } catch (error) {
+    if (error instanceof TraceError) throw new UnixctlError(error.message, { cause: error });
+    throw error;
+  }
+}
 
 function orError(problem: string | undefined): string {
   if (problem !== undefined) throw new UnixctlError(problem);

@@ -177,6 +177,9 @@ export class FakeBacker implements OfprotoBacker {
   async showDpif(): Promise<string> {
     return 'system@ovs-system: hit:0 missed:0\n';
   }
+  async trace(args: readonly string[], isPacketOut: boolean): Promise<string> {
+    return `${isPacketOut ? 'packet-out' : 'trace'} ${args.join(' ')}\n`;
+  }
   showUpcall(): string {
     return 'system@ovs-system:\n';
   }
