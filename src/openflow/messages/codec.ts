@@ -27,6 +27,9 @@ import { PORT_MOD_CODECS } from './port-mod.ts';
 import { PORT_STATS_CODECS } from './port-stats.ts';
 import { QUEUE_CODECS } from './queue.ts';
 import { SWITCH_CODECS } from './switch.ts';
+import { TABLE_CONFIG_CODECS } from './table-config.ts';
+import { TABLE_FEATURES_CODECS } from './table-features.ts';
+import { TABLE_STATS_CODECS } from './table-stats.ts';
 import { TLV_CODECS } from './tlv.ts';
 
 const CODECS: Partial<Codecs> = {
@@ -39,6 +42,9 @@ const CODECS: Partial<Codecs> = {
   ...PACKET_IN_CODECS,
   ...FLOW_REMOVED_CODECS,
   ...FLOW_MONITOR_CODECS,
+  ...TABLE_CONFIG_CODECS,
+  ...TABLE_FEATURES_CODECS,
+  ...TABLE_STATS_CODECS,
   ...ASYNC_CODECS,
   ...EXTENSION_CODECS,
   ...GROUP_CODECS,
