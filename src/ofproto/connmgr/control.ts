@@ -4,6 +4,8 @@
  */
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
+import type { GroupTable } from '../groups/group-table.ts';
+import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend } from '../packet-out.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import { ConnMgr } from './connmgr.ts';
@@ -26,6 +28,8 @@ export interface ControlledPort {
 export interface Controlled {
   readonly name: string;
   readonly tables: FlowTables;
+  readonly groups: GroupTable;
+  readonly meters: MeterTable;
   /** By rising number. */
   readonly xports: Iterable<ControlledPort>;
   xport(ofport: number): ControlledPort | undefined;
@@ -84,6 +88,12 @@ export class Control implements OfSwitch {
   get tables(): FlowTables {
     return this.target.tables;
   }
+  get groups(): GroupTable {
+    return this.target.groups;
+  }
+  get meters(): MeterTable {
+    return this.target.meters;
+  }
   get fragHandling(): number {
     return this.frag;
   }
@@ -109,14 +119,6 @@ export class Control implements OfSwitch {
   phyPort(ofport: number): PhyPort | undefined {
     const port = this.target.xport(ofport);
     return port === undefined ? undefined : describe(port, this.devices.get(port.name) ?? NO_DEVICE);
-  }
-
-  // There are none yet.
-  hasGroup(_id: number): boolean {
-    return false;
-  }
-  hasMeter(_id: number): boolean {
-    return false;
   }
 
   /** Says what the device of a port is like. */

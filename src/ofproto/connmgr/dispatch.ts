@@ -15,6 +15,8 @@ import type { Handler, Handlers } from './handler.ts';
 import { CONNECTION_HANDLERS } from './handlers/connection.ts';
 import { FLOW_MOD_HANDLERS } from './handlers/flow-mod.ts';
 import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
+import { GROUP_HANDLERS } from './handlers/groups.ts';
+import { METER_HANDLERS } from './handlers/meters.ts';
 import { SWITCH_HANDLERS } from './handlers/switch.ts';
 import type { OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
@@ -32,6 +34,8 @@ const HANDLERS: Handlers = {
   ...SWITCH_HANDLERS,
   ...FLOW_MOD_HANDLERS,
   ...FLOW_STATS_HANDLERS,
+  ...GROUP_HANDLERS,
+  ...METER_HANDLERS,
 };
 
 /** Handles one message; the promise, if there is one, settles when the next may be handled, and never rejects. */

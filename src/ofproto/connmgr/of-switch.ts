@@ -6,6 +6,8 @@ import type { AsyncType } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
+import type { GroupTable } from '../groups/group-table.ts';
+import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend } from '../packet-out.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { OfConn } from './ofconn.ts';
@@ -19,6 +21,8 @@ export interface SwitchIdentity {
 export interface OfSwitch {
   readonly name: string;
   readonly tables: FlowTables;
+  readonly groups: GroupTable;
+  readonly meters: MeterTable;
   readonly conns: Connections;
   readonly identity: SwitchIdentity;
   /** OFPC_FRAG_*, as set_config says it. */
@@ -26,8 +30,6 @@ export interface OfSwitch {
   /** By rising number. */
   phyPorts(): PhyPort[];
   phyPort(ofport: number): PhyPort | undefined;
-  hasGroup(id: number): boolean;
-  hasMeter(id: number): boolean;
   /** Carries out the actions of a packet that a controller made; resolves when the datapath has it. */
   sendPacket(packet: PacketToSend): Promise<void>;
 }

@@ -9,7 +9,6 @@ import { OFPP } from '../../../openflow/ofp-port.ts';
 import { OFPUTIL_P } from '../../../openflow/ofp-protocol.ts';
 import type { Ofpact } from '../../../openflow/ofpact.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
-import { someAction } from '../../tables/rule.ts';
 import type { Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 import type { OfConn } from '../ofconn.ts';
@@ -32,11 +31,7 @@ export function checkForSwitch(
 ): readonly Ofpact[] {
   const options = { match, tableId, maxPorts: OFPP.MAX, nTables: N_TABLES };
   const checked = checkActionsConsistency(actions, protocolOf(conn), options).actions;
-  someAction(checked, (a) => {
-    if (a.kind === 'meter' && !sw.hasMeter(a.meterId)) throw new OfpError(OFPERR.OFPMMFC_INVALID_METER);
-    if (a.kind === 'group' && !sw.hasGroup(a.groupId)) throw new OfpError(OFPERR.OFPBAC_BAD_OUT_GROUP);
-    return false;
-  });
+  sw.tables.checkActions(checked);
   return checked;
 }
 
