@@ -316,7 +316,7 @@ const controller = row<OfpactController>({
     const be16 = (v: number): Uint8Array => Uint8Array.of(v >> 8, v & 0xff, 0, 0);
     if (a.maxLen !== 0xffff) put(PROP.MAX_LEN, be16(a.maxLen));
     if (a.controllerId !== 0) put(PROP.CONTROLLER_ID, be16(a.controllerId));
-    if (a.reason !== OFPR_ACTION) put(PROP.REASON, Uint8Array.of(a.reason, 0, 0, 0));
+    if (a.reason !== OFPR_ACTION) put(PROP.REASON, Uint8Array.of(a.reason));
     if (a.userdata.length !== 0) put(PROP.USERDATA, a.userdata);
     if (a.pause) put(PROP.PAUSE, NO_BYTES);
     if (a.meterId !== 0) {
