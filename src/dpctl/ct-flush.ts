@@ -1,10 +1,9 @@
 /**
  * flush-conntrack: ends the tracked connections that fit a zone and tuples, of which any part may be left out.
- * Neighbours: ct-dump.ts, key-values.ts.
- * Source: lib/dpctl.c (dpctl_flush_conntrack()), lib/ofp-ct.c (ofp_ct_tuple_parse()), lib/ct-dpif.c (ct_dpif_flush()).
+ * Neighbours: ct-dump.ts, key-values.ts; dpif/ct-flush.ts does it.
+ * Source: lib/dpctl.c (dpctl_flush_conntrack()), lib/ofp-ct.c (ofp_ct_tuple_parse()).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import type { CtEntry, CtTuple, DpifCt } from '../dpif/dpif-ct.ts';
+import { type CtMatch, flushMatching, isIcmp, type TupleMatch } from '../dpif/ct-flush.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatIpv6, parseIpv4, parseIpv6 } from '../util/inet.ts';
 import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
@@ -12,32 +11,19 @@ import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
 import { ArgumentError, keyValues, parseUint, scanUint } from './key-values.ts';
 
 const MAX_ARGS = 4;
-const ICMP = 1;
-const ICMPV6 = 58;
 const ANY_V6 = '::';
 
-/** One direction; undefined addresses and ports that are 0 fit any. */
-interface TupleMatch {
-  src?: string;
-  dst?: string;
-  /** Of ICMP: the id. */
-  srcPort: number;
-  /** Of ICMP: the code in the upper byte, the type in the lower. */
-  dstPort: number;
-}
-
-interface CtMatch {
-  family: 'IPv4' | 'IPv6' | undefined;
-  /** 0 fits any. */
-  proto: number;
-  readonly orig: TupleMatch;
-  readonly reply: TupleMatch;
+/** A CtMatch while it is read. */
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+interface Parsing extends Mutable<Omit<CtMatch, 'orig' | 'reply'>> {
+  readonly orig: Mutable<TupleMatch>;
+  readonly reply: Mutable<TupleMatch>;
 }
 
 /** flush-conntrack [DP] [zone=N] [ORIGINAL-TUPLE] [REPLY-TUPLE] */
 export async function flushConntrack(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   const rest = (await dpArgExists(ctx, args)) ? args.slice(1) : [...args];
-  const match: CtMatch = {
+  const match: Parsing = {
     family: undefined,
     proto: 0,
     orig: { srcPort: 0, dstPort: 0 },
@@ -67,7 +53,7 @@ export async function flushConntrack(ctx: DpctlContext, args: readonly string[])
   let isOpen = false;
   const errno = await withOptionalDpif(ctx, args, MAX_ARGS, async (dpif) => {
     isOpen = true;
-    const done = await flush(dpif, zone, match);
+    const done = dpif.ct === undefined ? ERRNO.EOPNOTSUPP : (await attempt(flushMatching(dpif.ct, zone, match))).errno;
     return done === 0 ? 0 : fail(done, 'failed to flush conntrack');
   });
   if (!isOpen) printError(ctx, errno, 'Cannot open dpif');
@@ -75,7 +61,7 @@ export async function flushConntrack(ctx: DpctlContext, args: readonly string[])
 }
 
 /** Reads `text` into `tuple` and what both tuples of `match` share.  Returns a remark that is no error by itself, or ''. */
-function parseTuple(text: string, tuple: TupleMatch, match: CtMatch): string {
+function parseTuple(text: string, tuple: Mutable<TupleMatch>, match: Parsing): string {
   let remark = '';
   for (const [key, value] of keyValues(text)) {
     if (value === '') throw new ArgumentError(`field ${key} missing value`);
@@ -114,7 +100,7 @@ function parseTuple(text: string, tuple: TupleMatch, match: CtMatch): string {
   return remark;
 }
 
-function setAddress(key: string, value: string, tuple: TupleMatch, match: CtMatch): void {
+function setAddress(key: string, value: string, tuple: Mutable<TupleMatch>, match: Parsing): void {
   const family = key.startsWith('ct_nw') ? 'IPv4' : 'IPv6';
   const end = key.endsWith('src') ? 'src' : 'dst';
   if (match.family !== undefined && match.family !== family) {
@@ -126,58 +112,4 @@ function setAddress(key: string, value: string, tuple: TupleMatch, match: CtMatc
   match.family = family;
   const text = family === 'IPv4' ? value : formatIpv6(bytes);
   if (text !== ANY_V6) tuple[end] = text;
-}
-
-const isIcmp = (proto: number): boolean => proto === ICMP || proto === ICMPV6;
-
-/** Whether nothing of a direction is asked for; of ICMP only addresses count. */
-const isEmpty = (t: TupleMatch, proto: number): boolean =>
-  t.src === undefined && t.dst === undefined && (isIcmp(proto) || (t.srcPort === 0 && t.dstPort === 0));
-
-/** Returns 0 or an errno. */
-async function flush(dpif: Dpif, zone: number | undefined, match: CtMatch): Promise<number> {
-  const { ct } = dpif;
-  if (ct === undefined) return ERRNO.EOPNOTSUPP;
-  const { family, proto, orig, reply } = match;
-  if (family === undefined && proto === 0 && isEmpty(orig, proto) && isEmpty(reply, proto)) {
-    return (await attempt(ct.flush(zone, undefined))).errno;
-  }
-  const { src, dst, srcPort, dstPort } = orig;
-  const isWhole = src !== undefined && dst !== undefined && (isIcmp(proto) || (srcPort !== 0 && dstPort !== 0));
-  if (isWhole && isEmpty(reply, proto)) {
-    const icmp = { icmpId: srcPort, icmpType: dstPort & 0xff, icmpCode: dstPort >>> 8 };
-    return (await attempt(ct.flush(zone, { src, dst, proto, srcPort, dstPort, ...icmp }))).errno;
-  }
-  return flushFitting(ct, zone, match);
-}
-
-async function flushFitting(ct: DpifCt, zone: number | undefined, match: CtMatch): Promise<number> {
-  const found: CtEntry[] = [];
-  const listed = await attempt(
-    ct.dump(zone, (entry) => {
-      if (fits(entry, match)) found.push(entry);
-    }),
-  );
-  if (!listed.ok) return listed.errno;
-  for (const entry of found) {
-    const { errno } = await attempt(ct.flush(entry.zone, entry.orig));
-    if (errno !== 0) return errno;
-  }
-  return 0;
-}
-
-function fits({ orig, reply }: CtEntry, match: CtMatch): boolean {
-  if (match.family !== undefined && (match.family === 'IPv6') !== orig.src.includes(':')) return false;
-  if (match.proto !== 0 && match.proto !== orig.proto) return false;
-  return tupleFits(orig, match.orig, match.proto) && tupleFits(reply, match.reply, match.proto);
-}
-
-/** Identifier, type and code of ICMP must be equal, those of a direction that was not given too: an oddity of the stock tool. */
-function tupleFits(tuple: CtTuple, match: TupleMatch, proto: number): boolean {
-  if (match.src !== undefined && match.src !== tuple.src) return false;
-  if (match.dst !== undefined && match.dst !== tuple.dst) return false;
-  if (isIcmp(proto))
-    return match.srcPort === tuple.icmpId && match.dstPort === ((tuple.icmpCode << 8) | tuple.icmpType);
-  // Where no protocol is given a match has no ports, and where one is given the entry has that one.
-  return (match.srcPort || tuple.srcPort) === tuple.srcPort && (match.dstPort || tuple.dstPort) === tuple.dstPort;
 }
