@@ -10,14 +10,12 @@
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts';
 import { errnoOf } from '../dpif/dpif-error.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
-import type { DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
-import { executePacket } from './packet-execute.ts';
-import type { PacketToSend } from './packet-out.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
 import { trace, tracePacketOut } from './trace.ts';
@@ -168,8 +166,8 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     return this.dpif.portStats(odpPort);
   }
 
-  sendPacket(ofproto: OfprotoSwitch, packet: PacketToSend): Promise<void> {
-    return executePacket(ofproto, packet, this.dpif);
+  operate(ops: DpifOp[]): Promise<void> {
+    return this.dpif.operate(ops);
   }
 
   upcallPid(odpPort: number | undefined): number {

@@ -4,7 +4,7 @@
  * Source: ofproto/ofproto.c, ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
  */
 import { randomBytes } from 'node:crypto';
-import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod } from '../openflow/messages/flow-types.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
@@ -21,7 +21,7 @@ import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './m
 import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
-import type { PacketToSend } from './packet-out.ts';
+import { type PacketToSend, type PreparedPacket, preparePacket } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
@@ -41,8 +41,8 @@ export interface SwitchBacker {
   attach(name: string, type: string): Promise<number>;
   detach(odpPort: number): Promise<void>;
   portStats(odpPort: number): Promise<DpifPortStats>;
-  /** Carries out the actions of a packet that a controller made. */
-  sendPacket(ofproto: OfprotoSwitch, packet: PacketToSend): Promise<void>;
+  /** Has the datapath carry out operations, as Dpif.operate. */
+  operate(ops: DpifOp[]): Promise<void>;
   upcallPid(odpPort: number | undefined): number;
   /** The switch's ports or bundles changed; `gone` if the switch itself did. */
   changed(ofproto: OfprotoSwitch, gone: boolean): void;
@@ -211,8 +211,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return port;
   }
 
-  sendPacket(packet: PacketToSend): Promise<void> {
-    return this.backer.sendPacket(this, packet);
+  preparePacket(packet: PacketToSend): PreparedPacket {
+    return preparePacket(this, packet, (ops) => this.backer.operate(ops));
   }
 
   setOpenflow(settings: OpenflowSettings): void {

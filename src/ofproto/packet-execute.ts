@@ -1,15 +1,15 @@
 /**
- * Carrying out the actions of a packet that a controller made: translated as those of a rule are, and executed by the datapath.
- * Source: ofproto/ofproto-dpif.c (ofproto_dpif_execute_actions__).
+ * Packets that controllers make: their actions are translated as those of a rule are, and executed by the datapath.
+ * Source: ofproto/ofproto-dpif.c (packet_xlate, packet_execute).
  */
-import type { Dpif } from '../dpif/dpif.ts';
+import type { DpifOp } from '../dpif/dpif-types.ts';
 import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
-import { getField, newFlow, setField } from '../flow/flow-key.ts';
+import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow } from '../odp/odp-key-build.ts';
+import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { filterAttrs } from './nest.ts';
-import type { PacketToSend } from './packet-out.ts';
 import { recircIds } from './recirc.ts';
 import { splitActions } from './split-actions.ts';
 import type { XBridge } from './xbridge.ts';
@@ -27,24 +27,42 @@ const METADATA = [
   OVS_KEY_ATTR.IN_PORT,
   OVS_KEY_ATTR.PACKET_TYPE,
 ];
-const CT_METADATA = [
+const PLAIN: ReadonlySet<number> = new Set(METADATA);
+const TRACKED: ReadonlySet<number> = new Set([
+  ...METADATA,
   OVS_KEY_ATTR.CT_STATE,
   OVS_KEY_ATTR.CT_ZONE,
   OVS_KEY_ATTR.CT_MARK,
   OVS_KEY_ATTR.CT_LABELS,
   OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
   OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
-];
-const PLAIN: ReadonlySet<number> = new Set(METADATA);
-const TRACKED: ReadonlySet<number> = new Set([...METADATA, ...CT_METADATA]);
+]);
 
-/** Resolves when the datapath has it; rejects if it cannot be reached.  A packet whose actions lead nowhere is dropped. */
-export async function executePacket(bridge: XBridge, p: PacketToSend, dpif: Pick<Dpif, 'operate'>): Promise<void> {
+export interface PacketToSend {
+  readonly packet: Uint8Array;
+  /** What the packet says, and the metadata that it is sent with; `inPort` is an OpenFlow number, reserved ones too. */
+  readonly flow: FlowKey;
+  readonly actions: readonly Ofpact[];
+}
+
+/** A packet whose actions are translated: `send` or `drop` it, once. */
+export interface PreparedPacket {
+  /** Resolves when the datapath has it; rejects if it cannot be reached. */
+  send(): Promise<void>;
+  drop(): void;
+}
+
+/** Translates with the flow tables as they are now.  What goes nowhere is dropped. */
+export function preparePacket(
+  bridge: XBridge,
+  p: PacketToSend,
+  operate: (ops: DpifOp[]) => Promise<void>,
+): PreparedPacket {
   const ofpInPort = getField(p.flow, FIELD.inPort);
   const flow = newFlow();
   flow.set(p.flow);
   setField(flow, FIELD.inPort, bridge.xport(ofpInPort)?.odpPort ?? ODPP_NONE);
-  const xout = xlateActions({
+  const { actions, recircs } = xlateActions({
     bridge,
     flow,
     ofpInPort,
@@ -53,21 +71,17 @@ export async function executePacket(bridge: XBridge, p: PacketToSend, dpif: Pick
     stats: { nPackets: 1n, nBytes: BigInt(p.packet.length), usedMs: monotonicMs() },
     cache: undefined,
   });
-  try {
-    if (xout.actions.length === 0) return;
-    const isTracked = getField(flow, FIELD.ctState) !== 0;
-    const whole = odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), KERNEL_SUPPORT);
-    const key = filterAttrs(whole, isTracked ? TRACKED : PLAIN);
-    const { packet } = p;
-    await dpif.operate(
-      splitActions(xout.actions, MAX_ACTIONS_SIZE).map((actions) => ({
-        type: 'execute' as const,
-        key,
-        actions,
-        packet,
-      })),
-    );
-  } finally {
-    recircIds.release(xout.recircs);
-  }
+  const drop = (): void => recircIds.release(recircs);
+  const send = async (): Promise<void> => {
+    try {
+      if (actions.length === 0) return;
+      const whole = odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), KERNEL_SUPPORT);
+      const key = filterAttrs(whole, getField(flow, FIELD.ctState) !== 0 ? TRACKED : PLAIN);
+      const parts = splitActions(actions, MAX_ACTIONS_SIZE);
+      await operate(parts.map((part) => ({ type: 'execute', key, actions: part, packet: p.packet })));
+    } finally {
+      drop();
+    }
+  };
+  return { send, drop };
 }

@@ -31,7 +31,7 @@ class Alone implements SwitchBacker {
   async portStats(): Promise<never> {
     throw new Error('not asked for here');
   }
-  async sendPacket(): Promise<void> {}
+  async operate(): Promise<void> {}
   upcallPid(): number {
     return 0xffffffff;
   }

@@ -8,14 +8,22 @@
  *
  * Source: ofproto/bundles.c, OpenFlow 1.4.1 6.8.
  */
-import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, type OfpErr, OfpError } from '../../openflow/ofp-errors.ts';
+import type { FlowTransaction } from '../tables/flow-transaction.ts';
 
 const IDLE_MS = 10_000;
 
-/** A message of a bundle: decoded, and as it was sent, for errors. */
+/** What is left of a message of a bundle that was begun. */
+export interface BundleStep {
+  /** Does what cannot be taken back. */
+  finish?(): Promise<void>;
+  /** Takes back what the transaction does not. */
+  revert?(): void;
+}
+
+/** A message of a bundle: how it is begun, which throws OfpError, and as it was sent, for errors. */
 export interface BundleEntry {
-  readonly msg: OfMessage;
+  begin(tx: FlowTransaction, flags: number): BundleStep;
   readonly bytes: Uint8Array;
 }
 
@@ -75,8 +83,8 @@ export class Bundles {
   }
 
   /** Adds a message, to a new bundle if there is none yet. */
-  add(id: number, flags: number, entry: BundleEntry, outer: Uint8Array, nowMs: number): void {
-    const bundle = this.byId.get(id) ?? this.create(id, flags, outer, nowMs);
+  add(id: number, flags: number, entry: BundleEntry, nowMs: number): void {
+    const bundle = this.byId.get(id) ?? this.create(id, flags, entry.bytes, nowMs);
     if (bundle.isClosed) this.refuse(bundle, OFPERR.OFPBFC_BUNDLE_CLOSED);
     if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
     bundle.usedMs = nowMs;

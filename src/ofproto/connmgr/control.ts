@@ -6,7 +6,7 @@ import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts
 import { OFPPC } from '../../openflow/ofp-port.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
-import type { PacketToSend } from '../packet-out.ts';
+import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import { ConnMgr } from './connmgr.ts';
 import type { OfSwitch, SwitchIdentity } from './of-switch.ts';
@@ -34,7 +34,7 @@ export interface Controlled {
   readonly xports: Iterable<ControlledPort>;
   xport(ofport: number): ControlledPort | undefined;
   setFrag?(frag: number): void;
-  sendPacket(packet: PacketToSend): Promise<void>;
+  preparePacket(packet: PacketToSend): PreparedPacket;
 }
 
 const NO_DEVICE: PortDevice = { hwAddr: new Uint8Array(6), isUp: false, hasCarrier: false };
@@ -155,7 +155,7 @@ export class Control implements OfSwitch {
     this.conns.broadcast('portStatus', reason, 'port_status', { reason, desc }, except);
   }
 
-  sendPacket(packet: PacketToSend): Promise<void> {
-    return this.target.sendPacket(packet);
+  preparePacket(packet: PacketToSend): PreparedPacket {
+    return this.target.preparePacket(packet);
   }
 }

@@ -12,9 +12,11 @@ import { monotonicMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import type { Handler, Handlers } from './handler.ts';
+import { BUNDLE_HANDLERS } from './handlers/bundle.ts';
 import { CONNECTION_HANDLERS } from './handlers/connection.ts';
 import { FLOW_MOD_HANDLERS } from './handlers/flow-mod.ts';
 import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
+import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { GROUP_HANDLERS } from './handlers/groups.ts';
 import { METER_HANDLERS } from './handlers/meters.ts';
 import { SWITCH_HANDLERS } from './handlers/switch.ts';
@@ -34,6 +36,8 @@ const HANDLERS: Handlers = {
   ...SWITCH_HANDLERS,
   ...FLOW_MOD_HANDLERS,
   ...FLOW_STATS_HANDLERS,
+  ...PACKET_OUT_HANDLERS,
+  ...BUNDLE_HANDLERS,
   ...GROUP_HANDLERS,
   ...METER_HANDLERS,
 };
@@ -41,6 +45,7 @@ const HANDLERS: Handlers = {
 /** Handles one message; the promise, if there is one, settles when the next may be handled, and never rejects. */
 export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
   received.n++;
+  conn.request = bytes;
   try {
     const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
     const msg = conn.multipart.take(decoded, bytes, monotonicMs());

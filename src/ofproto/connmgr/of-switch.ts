@@ -8,7 +8,7 @@ import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
-import type { PacketToSend } from '../packet-out.ts';
+import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { OfConn } from './ofconn.ts';
 
@@ -30,8 +30,8 @@ export interface OfSwitch {
   /** By rising number. */
   phyPorts(): PhyPort[];
   phyPort(ofport: number): PhyPort | undefined;
-  /** Carries out the actions of a packet that a controller made; resolves when the datapath has it. */
-  sendPacket(packet: PacketToSend): Promise<void>;
+  /** Translates the actions of a packet that a controller made, to be sent or dropped. */
+  preparePacket(packet: PacketToSend): PreparedPacket;
 }
 
 /** A request under way: changes that the switch tells about come of it. */

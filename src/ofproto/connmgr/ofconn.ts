@@ -60,6 +60,8 @@ export class OfConn {
   flowFormat = 0;
   readonly bundles = new Bundles();
   readonly multipart = new MultipartRequests();
+  /** The bytes of the request that is being handled: for what has to answer with an error later on. */
+  request: Uint8Array = new Uint8Array();
   private async: AsyncSettings;
 
   /** `vconn` has agreed on a version. */

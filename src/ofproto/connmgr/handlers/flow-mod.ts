@@ -10,7 +10,6 @@ import { OFPUTIL_P } from '../../../openflow/ofp-protocol.ts';
 import type { Ofpact } from '../../../openflow/ofpact.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Handlers } from '../handler.ts';
-import type { OfSwitch } from '../of-switch.ts';
 import type { OfConn } from '../ofconn.ts';
 
 /** The protocol in which a connection tells of flows, as OFPUTIL_P bits. */
@@ -21,27 +20,24 @@ export function protocolOf(conn: OfConn): number {
   return conn.hasFlowModTableId ? withTable : plain;
 }
 
-/** Actions that make sense for `match`, and name only groups and meters that there are.  Throws OfpError. */
-export function checkForSwitch(
+/** Actions that make sense for `match`; whether there are the groups and meters that they name is another question.  Throws OfpError. */
+export function checkForMatch(
   actions: readonly Ofpact[],
   match: Match,
   tableId: number,
   conn: OfConn,
-  sw: OfSwitch,
 ): readonly Ofpact[] {
   const options = { match, tableId, maxPorts: OFPP.MAX, nTables: N_TABLES };
-  const checked = checkActionsConsistency(actions, protocolOf(conn), options).actions;
-  sw.tables.checkActions(checked);
-  return checked;
+  return checkActionsConsistency(actions, protocolOf(conn), options).actions;
 }
 
 const isDelete = (fm: FlowMod): boolean => fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
 
 /** A flow_mod of a connection, checked, and ready to be applied.  Throws OfpError. */
-export function prepareFlowMod(conn: OfConn, fm: FlowMod, sw: OfSwitch): FlowMod {
+export function prepareFlowMod(conn: OfConn, fm: FlowMod): FlowMod {
   // Actions of a deletion are not looked at, but in their form.
   const tableId = fm.tableId === OFPTT_ALL && fm.command === OFPFC.ADD ? 0 : fm.tableId;
-  const ofpacts = checkForSwitch(fm.ofpacts, fm.match, tableId, conn, sw);
+  const ofpacts = checkForMatch(fm.ofpacts, fm.match, tableId, conn);
   if (!isDelete(fm) && fm.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
   return { ...fm, ofpacts };
 }
@@ -49,6 +45,6 @@ export function prepareFlowMod(conn: OfConn, fm: FlowMod, sw: OfSwitch): FlowMod
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
     conn.rejectSecondary();
-    sw.tables.apply(prepareFlowMod(conn, msg.body, sw));
+    sw.tables.apply(prepareFlowMod(conn, msg.body));
   },
 } satisfies Handlers;

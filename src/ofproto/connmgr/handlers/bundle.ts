@@ -1,0 +1,130 @@
+/**
+ * Bundles: messages are collected, checked as far as they can be without the switch's state, and carried out together.
+ *
+ * A commit has two halves.  First everything is begun, in order, in one transaction of the tables, which nobody sees; what fails takes
+ * all of it back.  Then the transaction is committed, and what cannot be taken back is done.
+ * Source: ofproto/ofproto.c (handle_bundle_control, handle_bundle_add, do_bundle_commit).
+ */
+import { decodeMessage } from '../../../openflow/messages/codec.ts';
+import { BUNDLE_CTRL } from '../../../openflow/messages/flow-types.ts';
+import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import type { OfKind } from '../../../openflow/ofp-msgs.ts';
+import { monotonicMs } from '../../../util/clock.ts';
+import type { FlowTransaction } from '../../tables/flow-transaction.ts';
+import type { BundleEntry, BundleStep } from '../bundles.ts';
+import type { Handler, Handlers } from '../handler.ts';
+import type { OfSwitch } from '../of-switch.ts';
+import type { OfConn } from '../ofconn.ts';
+import { prepareFlowMod } from './flow-mod.ts';
+import { preparePacketOut, translatePacketOut } from './packet-out.ts';
+
+/** How messages of a kind are part of a bundle.  Both throw OfpError. */
+interface Bundled<K extends OfKind> {
+  /** Checks a message that is added; the function that it gives begins it. */
+  prepare(conn: OfConn, msg: OfMessageOf<K>, sw: OfSwitch): (tx: FlowTransaction, flags: number) => BundleStep;
+}
+
+const NOTHING_MORE: BundleStep = {};
+
+/** Calls `fn` with look-ups that see what the transaction has done so far. */
+function seeing<R>(tx: FlowTransaction, sw: OfSwitch, fn: () => R): R {
+  const { tables } = sw;
+  const { version } = tables;
+  tables.version = tx.version;
+  try {
+    return fn();
+  } finally {
+    tables.version = version;
+  }
+}
+
+/** One line for each kind. */
+const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
+  flow_mod: {
+    prepare(conn, msg) {
+      const fm = prepareFlowMod(conn, msg.body);
+      return (tx) => {
+        tx.apply(fm);
+        return NOTHING_MORE;
+      };
+    },
+  },
+  packet_out: {
+    prepare(conn, msg, sw) {
+      const packet = preparePacketOut(conn, msg.body);
+      return (tx) => {
+        const prepared = seeing(tx, sw, () => translatePacketOut(packet, sw));
+        return { finish: () => prepared.send(), revert: () => prepared.drop() };
+      };
+    },
+  },
+};
+
+const bundleAdd: Handler<'bundle_add_message'> = (conn, msg, sw) => {
+  conn.rejectSecondary();
+  const { bundleId, flags, message } = msg.body;
+  const inner: OfMessage = decodeMessage(message, { hasFlowModTableId: conn.hasFlowModTableId });
+  const kind = BUNDLED[inner.kind] as Bundled<typeof inner.kind> | undefined;
+  if (kind === undefined) throw new OfpError(OFPERR.OFPBFC_MSG_UNSUP, `${inner.kind} in a bundle`);
+  const begin = kind.prepare(conn, inner as never, sw);
+  conn.bundles.add(bundleId, flags, { begin, bytes: conn.request }, monotonicMs());
+};
+
+/** Begins all entries; if one fails, takes everything back, tells what was wrong with it, and throws OFPBFC_MSG_FAILED. */
+function beginAll(conn: OfConn, entries: readonly BundleEntry[], flags: number, tx: FlowTransaction): BundleStep[] {
+  const steps: BundleStep[] = [];
+  for (const entry of entries) {
+    try {
+      steps.push(entry.begin(tx, flags));
+    } catch (error) {
+      for (const step of steps.toReversed()) step.revert?.();
+      tx.revert();
+      if (!(error instanceof OfpError)) throw error;
+      conn.error(error.err, entry.bytes);
+      throw new OfpError(OFPERR.OFPBFC_MSG_FAILED, error.message);
+    }
+  }
+  return steps;
+}
+
+async function finishAll(steps: readonly BundleStep[], done: () => void): Promise<void> {
+  for (const step of steps) await step.finish?.();
+  done();
+}
+
+const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
+  conn.rejectSecondary();
+  const { bundleId, type, flags } = msg.body;
+  const now = monotonicMs();
+  const reply = (): void => conn.reply('bundle_control', { bundleId, type: type + 1, flags: 0 }, msg);
+  switch (type) {
+    case BUNDLE_CTRL.OPEN_REQUEST:
+      conn.bundles.open(bundleId, flags, conn.request, now);
+      break;
+    case BUNDLE_CTRL.CLOSE_REQUEST:
+      conn.bundles.close(bundleId, flags, now);
+      break;
+    case BUNDLE_CTRL.COMMIT_REQUEST: {
+      const { entries } = conn.bundles.take(bundleId, flags);
+      const tx = sw.tables.begin();
+      const steps = beginAll(conn, entries, flags, tx);
+      tx.commit();
+      const rest = steps.filter((step) => step.finish !== undefined);
+      if (rest.length > 0) return finishAll(rest, reply);
+      break;
+    }
+    case BUNDLE_CTRL.DISCARD_REQUEST:
+      conn.bundles.discard(bundleId);
+      break;
+    default:
+      throw new OfpError(OFPERR.OFPBFC_BAD_TYPE, `bundle control of type ${type}`);
+  }
+  reply();
+  return undefined;
+};
+
+export const BUNDLE_HANDLERS = {
+  bundle_control: bundleControl,
+  bundle_add_message: bundleAdd,
+} satisfies Handlers;

@@ -1,0 +1,49 @@
+/**
+ * Packets that controllers have sent.
+ * Source: ofproto/ofproto.c (handle_packet_out, ofproto_packet_out_init).
+ */
+import { FIELD } from '../../../flow/fields.ts';
+import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
+import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { coverage } from '../../../util/coverage.ts';
+import type { PacketToSend } from '../../packet-execute.ts';
+import { flowOfPacket } from '../../packet-flow.ts';
+import type { Handlers } from '../handler.ts';
+import type { OfSwitch } from '../of-switch.ts';
+import type { OfConn } from '../ofconn.ts';
+import { checkForMatch } from './flow-mod.ts';
+
+const packetOuts = coverage('ofproto_packet_out');
+
+/** The packet's flow, with the metadata that the message has. */
+function flowOf(po: PacketOut): FlowKey {
+  const metadata = po.flowMetadata.flow;
+  const flow = flowOfPacket(po.packet, metadata);
+  if (flow === undefined) return metadata;
+  // Registers and what else OpenFlow adds.
+  flow.set(metadata.subarray(FIELD.reg0.word), FIELD.reg0.word);
+  return flow;
+}
+
+/** A packet_out of a connection, checked but for the groups and meters that it names.  Throws OfpError. */
+export function preparePacketOut(conn: OfConn, po: PacketOut): PacketToSend {
+  packetOuts.n++;
+  if (po.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
+  const flow = flowOf(po);
+  const match = { flow, mask: newFlow().fill(-1) };
+  return { packet: po.packet, flow, actions: checkForMatch(po.ofpacts, match, 0, conn) };
+}
+
+/** Translates a checked packet.  Throws OfpError. */
+export function translatePacketOut(packet: PacketToSend, sw: OfSwitch) {
+  sw.tables.checkActions(packet.actions);
+  return sw.preparePacket(packet);
+}
+
+export const PACKET_OUT_HANDLERS = {
+  packet_out: (conn, msg, sw) => {
+    conn.rejectSecondary();
+    return translatePacketOut(preparePacketOut(conn, msg.body), sw).send();
+  },
+} satisfies Handlers;
