@@ -20,6 +20,7 @@ import type { Acting, Connections, OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, FailMode, OpenflowSettings } from './openflow-settings.ts';
 import { Service } from './service.ts';
+import { reportVacancy } from './table-events.ts';
 
 const log = vlog('connmgr');
 
@@ -148,6 +149,7 @@ export class ConnMgr implements Connections {
   /** Tells of what happened to flows. */
   flowsChanged(changes: readonly RuleChange[]): void {
     if (this.isFlushing) return;
+    reportVacancy(this.sw.tables, this, changes);
     for (const change of changes) {
       if (change.kind !== 'removed') continue;
       const { rule, reason } = change;
