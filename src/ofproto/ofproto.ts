@@ -4,6 +4,8 @@
  * Source: ofproto/ofproto.c, ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
  */
 import { randomBytes } from 'node:crypto';
+import type { Dpif } from '../dpif/dpif.ts';
+import type { DpifCt } from '../dpif/dpif-ct.ts';
 import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod } from '../openflow/messages/flow-types.ts';
@@ -33,6 +35,7 @@ const limit = new RateLimit(60, 5);
 
 /** What a switch needs of the datapath that it shares. */
 export interface SwitchBacker {
+  readonly dpif?: Dpif;
   /** The datapath's meters. */
   readonly meterIds: MeterIds;
   /** Has all flows checked again. */
@@ -54,6 +57,7 @@ class SwitchPort implements XPort {
   readonly name: string;
   readonly type: string;
   readonly ofport: number;
+  readonly createdMs = monotonicMs();
   odpPort: number;
   config = 0;
   bundle: Bundle | undefined;
@@ -229,6 +233,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   reconnect(): void {
     this.control.conns.reconnect();
+  }
+
+  get ct(): DpifCt | undefined {
+    return this.backer.dpif?.ct;
   }
 
   /** OFPPC_* bits of a port; a RangeError if there is none of that name. */

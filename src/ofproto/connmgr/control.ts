@@ -2,8 +2,11 @@
  * The side of a switch that OpenFlow controls: what handlers ask of it (`OfSwitch`), made of its tables and ports, and of what the
  * administrator says that they are like.
  */
+import type { DpifCt } from '../../dpif/dpif-ct.ts';
+import type { DpifPortStats } from '../../dpif/dpif-types.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
+import { TlvTable } from '../../openflow/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';
@@ -11,6 +14,7 @@ import type { FlowTables } from '../tables/flow-tables.ts';
 import { ConnMgr } from './connmgr.ts';
 import type { OfSwitch, SwitchIdentity } from './of-switch.ts';
 import type { OpenflowSettings, PortDevice } from './openflow-settings.ts';
+import { PortControl } from './port-control.ts';
 
 /** OFPPS_*: the state of a port.  LIVE is of 1.1 and later. */
 export const OFPPS = { LINK_DOWN: 1 << 0, BLOCKED: 1 << 1, LIVE: 1 << 2 } as const;
@@ -22,6 +26,8 @@ export interface ControlledPort {
   readonly ofport: number;
   /** OFPPC.* */
   readonly config: number;
+  /** When it became a port. */
+  readonly createdMs?: number;
 }
 
 /** What is controlled. */
@@ -34,6 +40,9 @@ export interface Controlled {
   readonly xports: Iterable<ControlledPort>;
   xport(ofport: number): ControlledPort | undefined;
   setFrag?(frag: number): void;
+  portStats?(name: string): Promise<DpifPortStats>;
+  setPortConfig?(name: string, config: number): void;
+  readonly ct?: DpifCt | undefined;
   preparePacket(packet: PacketToSend): PreparedPacket;
 }
 
@@ -47,12 +56,13 @@ const DEFAULT_DESC: DescStats = {
 };
 
 function describe(port: ControlledPort, device: PortDevice): PhyPort {
+  const live = device.isUp ? OFPPS.LIVE : 0;
   return {
     portNo: port.ofport,
     hwAddr: device.hwAddr,
     name: port.name,
     config: (port.config & ~OFPPC.PORT_DOWN) | (device.isUp ? 0 : OFPPC.PORT_DOWN),
-    state: device.hasCarrier ? OFPPS.LIVE : OFPPS.LINK_DOWN,
+    state: device.hasCarrier ? live : OFPPS.LINK_DOWN,
     curr: 0,
     advertised: 0,
     supported: 0,
@@ -73,6 +83,8 @@ export class Control implements OfSwitch {
   readonly identity: SwitchIdentity = { datapathId: 0n, desc: DEFAULT_DESC };
   private readonly target: Controlled;
   private readonly devices = new Map<string, PortDevice>();
+  readonly ports: PortControl;
+  tlvTable = new TlvTable();
   /** The ports that connections have been told of, by number. */
   private told = new Map<number, PhyPort>();
   private frag = 0;
@@ -80,6 +92,7 @@ export class Control implements OfSwitch {
   constructor(target: Controlled) {
     this.target = target;
     this.conns = new ConnMgr(this);
+    this.ports = new PortControl(target, this.devices, () => this.portsChanged());
   }
 
   get name(): string {
@@ -93,6 +106,9 @@ export class Control implements OfSwitch {
   }
   get meters(): MeterTable {
     return this.target.meters;
+  }
+  get ct(): DpifCt | undefined {
+    return this.target.ct;
   }
   get fragHandling(): number {
     return this.frag;

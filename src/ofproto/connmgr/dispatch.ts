@@ -19,6 +19,9 @@ import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
 import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { GROUP_HANDLERS } from './handlers/groups.ts';
 import { METER_HANDLERS } from './handlers/meters.ts';
+import { NICIRA_HANDLERS } from './handlers/nicira.ts';
+import { PORT_HANDLERS } from './handlers/port.ts';
+import { QUEUE_HANDLERS } from './handlers/queue.ts';
 import { SWITCH_HANDLERS } from './handlers/switch.ts';
 import type { OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
@@ -36,6 +39,9 @@ const HANDLERS: Handlers = {
   ...SWITCH_HANDLERS,
   ...FLOW_MOD_HANDLERS,
   ...FLOW_STATS_HANDLERS,
+  ...PORT_HANDLERS,
+  ...QUEUE_HANDLERS,
+  ...NICIRA_HANDLERS,
   ...PACKET_OUT_HANDLERS,
   ...BUNDLE_HANDLERS,
   ...GROUP_HANDLERS,

@@ -2,15 +2,18 @@
  * What the handlers of OpenFlow requests need of a switch, and what they get of its other connections: the interface between
  * `handlers/*.ts` and `ofproto.ts`.
  */
+import type { DpifCt } from '../../dpif/dpif-ct.ts';
 import type { AsyncType } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
+import type { TlvTable } from '../../openflow/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { OfConn } from './ofconn.ts';
+import type { PortControl } from './port-control.ts';
 
 /** Who a switch says that it is. */
 export interface SwitchIdentity {
@@ -30,6 +33,11 @@ export interface OfSwitch {
   /** By rising number. */
   phyPorts(): PhyPort[];
   phyPort(ofport: number): PhyPort | undefined;
+  readonly ports: PortControl;
+  /** The connection tracker of its datapath; undefined: it has none. */
+  readonly ct: DpifCt | undefined;
+  /** Which options of tunnels are fields. */
+  tlvTable: TlvTable;
   /** Translates the actions of a packet that a controller made, to be sent or dropped. */
   preparePacket(packet: PacketToSend): PreparedPacket;
 }

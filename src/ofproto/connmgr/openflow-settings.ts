@@ -3,6 +3,8 @@
  * Source: vswitchd/bridge.c (bridge_configure_remotes), ofproto/ofproto.h (struct ofproto_controller).
  */
 
+import type { DeviceControl } from './device-control.ts';
+
 /** Files in PEM; the private key's and certificate's are of this switch, the CA's is of the controllers. */
 export interface TlsFiles {
   readonly privateKey: string;
@@ -57,4 +59,6 @@ export interface PortDevice {
   readonly hwAddr: Uint8Array;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** Undefined: it cannot be asked or told anything. */
+  readonly control?: DeviceControl | undefined;
 }

@@ -1,0 +1,17 @@
+/**
+ * What OpenFlow asks of a port's device, and tells it: `PortDevice` carries one, which vswitchd makes of its table of devices.
+ */
+import type { DpifPortStats } from '../../dpif/dpif-types.ts';
+import type { PortStats } from '../../openflow/messages/switch-types.ts';
+
+/** A counter that is missing is not known. */
+export type DeviceCounters = Pick<PortStats, 'counters' | 'custom'>;
+
+export interface DeviceControl {
+  /** Numbers of its queues. */
+  readonly queues: readonly number[];
+  /** What the device has counted; `datapath` is what the datapath has on its port, undefined if that is not known.  May reject. */
+  counters(datapath: DpifPortStats | undefined): Promise<DeviceCounters>;
+  /** Sets the device up or down.  Rejects with a NetlinkError. */
+  setUp(isUp: boolean): Promise<void>;
+}

@@ -1,0 +1,62 @@
+/**
+ * Nicira's requests about the switch: the TLV table, tracked connections, IPFIX exporters.
+ * Source: ofproto/ofproto.c (handle_tlv_table_mod, handle_nxt_ct_flush, handle_ipfix_bridge_stats_request).
+ */
+import { type CtMatch, flushMatching, type TupleMatch } from '../../../dpif/ct-flush.ts';
+import type { CtFlush, CtTuple } from '../../../openflow/messages/switch-types.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { formatIpv4, formatIpv6, IPV4_SIZE } from '../../../util/inet.ts';
+import { vlog } from '../../../util/vlog.ts';
+import type { Handler, Handlers } from '../handler.ts';
+import type { OfSwitch } from '../of-switch.ts';
+
+const log = vlog('ofproto');
+
+const tlvTableMod: Handler<'nxt_tlv_table_mod'> = (conn, msg, sw) => {
+  conn.rejectSecondary();
+  sw.tlvTable = sw.tlvTable.modify(msg.body);
+};
+
+/** Flushes connections.  That it failed is logged; nobody is told. */
+async function flush(sw: OfSwitch, zone: number | undefined, match: CtMatch | undefined): Promise<void> {
+  if (sw.ct === undefined) return;
+  try {
+    if (match === undefined) await sw.ct.flush(zone, undefined);
+    else await flushMatching(sw.ct, zone, match);
+  } catch (error) {
+    log.dbg(() => `${sw.name}: failed to flush conntrack (${(error as Error).message})`);
+  }
+}
+
+const addressText = (bytes: Uint8Array): string => (bytes.length === IPV4_SIZE ? formatIpv4(bytes) : formatIpv6(bytes));
+
+function tupleMatch(tuple: CtTuple | undefined): TupleMatch {
+  const { src, dst, srcPort, dstPort, icmpId, icmpType, icmpCode } = tuple ?? {};
+  return {
+    src: src === undefined ? undefined : addressText(src),
+    dst: dst === undefined ? undefined : addressText(dst),
+    srcPort: srcPort ?? icmpId ?? 0,
+    dstPort: dstPort ?? ((icmpCode ?? 0) << 8) | (icmpType ?? 0),
+  };
+}
+
+/** What a request asks to match. */
+export function ctMatchOf({ ipProto, orig, reply }: CtFlush): CtMatch {
+  const address = orig?.src ?? orig?.dst ?? reply?.src ?? reply?.dst;
+  const family = address === undefined ? undefined : address.length === IPV4_SIZE ? 'IPv4' : 'IPv6';
+  return { family, proto: ipProto, orig: tupleMatch(orig), reply: tupleMatch(reply) };
+}
+
+// No exporter can be configured.
+const notConfigured = (): never => {
+  throw new OfpError(OFPERR.NXST_NOT_CONFIGURED, 'IPFIX');
+};
+
+export const NICIRA_HANDLERS = {
+  nxt_tlv_table_mod: tlvTableMod,
+  nxt_tlv_table_request: (conn, msg, sw) => conn.reply('nxt_tlv_table_reply', sw.tlvTable.describe(), msg),
+  ct_flush_zone: (_conn, msg, sw) => flush(sw, msg.body, undefined),
+  ct_flush: (_conn, msg, sw) => flush(sw, msg.body.zone, ctMatchOf(msg.body)),
+  ipfix_bridge_stats_request: notConfigured,
+  ipfix_flow_stats_request: notConfigured,
+} satisfies Handlers;
