@@ -17,8 +17,21 @@ import { OFPPC } from '../openflow/ofp-port.ts';
 import type { BundleConfig, Ofport, VlanMode } from './ofproto-provider.ts';
 import { VLAN_WORDS } from './wildcards.ts';
 
+/** What a port without a device has counted. */
+export interface PatchCounts {
+  rxPackets: bigint;
+  rxBytes: bigint;
+  txPackets: bigint;
+  txBytes: bigint;
+}
+
+/** The number of ports that the datapath does not know: those of type "patch". */
+export const ODPP_NONE = 0xffffffff;
+
 /** A port as translation sees it. */
 export interface XPort extends Ofport {
+  /** Of patch ports. */
+  readonly counts?: PatchCounts | undefined;
   /** OFPPC_* bits. */
   readonly config: number;
   /** The bundle that it is in, if any. */

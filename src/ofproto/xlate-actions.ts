@@ -286,7 +286,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       xlateTable(ctx, 0, ctx.ofpInPort, isLast);
       break;
     case OFPP.NORMAL:
-      xlateNormal(ctx);
+      xlateNormal(ctx, (ofport) => sendTo(ctx, ofport, false));
       break;
     case OFPP.FLOOD:
       xlateFlood(ctx, OFPPC.NO_FLOOD);
@@ -326,7 +326,10 @@ function sendTo(ctx: XlateCtx, ofport: number, isLast: boolean): void {
   const port = ctx.bridge.xport(ofport);
   const peer = port === undefined ? undefined : ctx.bridge.peerOf?.(port);
   if (peer === undefined) ctx.output(ofport);
-  else if (ctx.mayOutput(ofport)) xlatePatchPort(ctx, peer, isLast, RUNNER);
+  else {
+    const from = ctx.mayOutput(ofport);
+    if (from !== undefined) xlatePatchPort(ctx, from, peer, isLast, RUNNER);
+  }
 }
 
 /** Sends the packet up; the flow stays in the datapath. */

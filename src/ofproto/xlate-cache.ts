@@ -3,7 +3,7 @@
  * that its packets are accounted for without translating again.  Valid as long as the flow need not be revalidated.
  * Source: ofproto/ofproto-dpif-xlate-cache.h.
  */
-import type { Bundle } from './bundle.ts';
+import type { Bundle, PatchCounts } from './bundle.ts';
 import type { Group, GroupBucket } from './groups/group.ts';
 import type { Rule } from './tables/rule.ts';
 import type { LearnedFlow, PushStats, TableCounts, XBridge } from './xbridge.ts';
@@ -16,6 +16,7 @@ type Entry =
   | { readonly kind: 'rule'; readonly rule: Rule }
   | { readonly kind: 'table'; readonly table: TableCounts; readonly isMatch: boolean }
   | { readonly kind: 'group'; readonly group: Group; readonly bucket: GroupBucket | undefined }
+  | { readonly kind: 'patch'; readonly tx: PatchCounts | undefined; readonly rx: PatchCounts | undefined }
   | { readonly kind: 'learned'; readonly flow: LearnedFlow }
   | {
       readonly kind: 'fin';
@@ -32,6 +33,21 @@ type Entry =
       readonly mac: number;
       readonly vlan: number;
     };
+
+/** Counts packets that leave by one patch port and come in by the other. */
+export function countPatch(
+  tx: PatchCounts | undefined,
+  rx: PatchCounts | undefined,
+  { nPackets, nBytes }: PushStats,
+): void {
+  if (tx !== undefined) {
+    tx.txPackets += nPackets;
+    tx.txBytes += nBytes;
+  }
+  if (rx === undefined) return;
+  rx.rxPackets += nPackets;
+  rx.rxBytes += nBytes;
+}
 
 export class XlateCache {
   private entries: Entry[] = [];
@@ -51,6 +67,10 @@ export class XlateCache {
   /** A bucket of a group that packets go through; undefined: all. */
   addGroup(group: Group, bucket: GroupBucket | undefined): void {
     this.entries.push({ kind: 'group', group, bucket });
+  }
+  /** Packets go through a patch port. */
+  addPatch(tx: PatchCounts | undefined, rx: PatchCounts | undefined): void {
+    this.entries.push({ kind: 'patch', tx, rx });
   }
   addLearned(flow: LearnedFlow): void {
     this.entries.push({ kind: 'learned', flow });
@@ -84,6 +104,9 @@ export class XlateCache {
         break;
       case 'group':
         e.group.credit(e.bucket, stats.nPackets, stats.nBytes);
+        break;
+      case 'patch':
+        countPatch(e.tx, e.rx, stats);
         break;
       case 'learned':
         e.flow.learn();

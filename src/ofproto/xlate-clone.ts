@@ -5,10 +5,12 @@
 import { FIELD } from '../flow/fields.ts';
 import { setField } from '../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
-import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
+import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactKind } from '../openflow/ofpact.ts';
 import type { XPort } from './bundle.ts';
+import { mayReceive } from './port-config.ts';
 import type { XBridge } from './xbridge.ts';
+import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { finishFreezing } from './xlate-freeze.ts';
 import { OFT } from './xlate-trace.ts';
@@ -73,6 +75,7 @@ export function xlateClone(ctx: XlateCtx, actions: readonly Ofpact[], isLast: bo
  */
 export function xlatePatchPort(
   ctx: XlateCtx,
+  from: XPort,
   peer: { readonly bridge: XBridge; readonly port: XPort },
   isLast: boolean,
   runner: Runner,
@@ -91,16 +94,21 @@ export function xlatePatchPort(
   ctx.clearConntrack();
   ctx.bridge = peer.bridge;
   const up = ctx.trace?.enter(OFT.BRIDGE, `bridge("${peer.bridge.name}")`);
-  if ((peer.port.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
+  const vlans = [ctx.inVlan, ctx.vlan, ctx.outVlan].map((v) => ({ ...v }));
+  if (mayReceive(peer.port, flow, wc)) {
     runner.firstTable(ctx, isLast);
     finishClone(ctx, runner);
   }
   ctx.trace?.leave(up);
+  // NORMAL here may be in the middle of a flood.
+  for (const [i, v] of [ctx.inVlan, ctx.vlan, ctx.outVlan].entries()) Object.assign(v, vlans[i]);
   flow.set(oldFlow);
   wc.set(tunnelWc, TUN_FROM);
   Object.assign(ctx, { bridge, stack, actionSet, wasMpls, conntracked, table, rule, ruleCookie, inActionSet });
   ctx.exit = false;
   if (ctx.error !== XLATE_ERROR.UNSUPPORTED_ACTION) ctx.error = XLATE_ERROR.OK;
+  if (ctx.stats !== undefined) countPatch(from.counts, peer.port.counts, ctx.stats);
+  ctx.cache?.addPatch(from.counts, peer.port.counts);
 }
 const TUN_FROM = FIELD.tunId.word;
 const TUN_TO = FIELD.reg0.word;

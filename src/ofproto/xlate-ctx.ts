@@ -11,7 +11,7 @@ import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../flo
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactNat } from '../openflow/ofpact.ts';
-import { newXvlan, type XPort } from './bundle.ts';
+import { newXvlan, ODPP_NONE, type XPort } from './bundle.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
 import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { Rule } from './tables/rule.ts';
@@ -230,6 +230,8 @@ export class XlateCtx {
   output(ofport: number): void {
     const port = this.mayOutput(ofport);
     if (port === undefined) return;
+    // A patch port that leads nowhere.
+    if (port.odpPort === ODPP_NONE) return;
     this.commit();
     this.out.output(port.odpPort);
   }

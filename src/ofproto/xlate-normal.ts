@@ -58,8 +58,11 @@ function lookForGratuitousArp(ctx: XlateCtx): void {
   if (getField(flow, FIELD.nwProto) === ARP_REQUEST) unwildcard(wc, ARP_ADDRESSES);
 }
 
+/** Sends the packet out of an OpenFlow port, through patch ports too. */
+type Send = (ofport: number) => void;
+
 /** Sends the packet out of `bundle`, with the VLAN headers that it wants; the packet itself stays as it is. */
-function outputNormal(ctx: XlateCtx, bundle: Bundle): void {
+function outputNormal(ctx: XlateCtx, bundle: Bundle, send: Send): void {
   const port = bundle.active;
   if (port === undefined) return;
   bundle.translateOut(ctx.vlan, ctx.outVlan);
@@ -67,14 +70,14 @@ function outputNormal(ctx: XlateCtx, bundle: Bundle): void {
   const outer = flow[VLAN_WORDS[0]] as number;
   const inner = flow[VLAN_WORDS[1]] as number;
   xvlanPut(flow, ctx.outVlan);
-  ctx.output(port.ofport);
+  send(port.ofport);
   flow[VLAN_WORDS[0]] = outer;
   flow[VLAN_WORDS[1]] = inner;
 }
 
-function flood(ctx: XlateCtx, from: Bundle): void {
+function flood(ctx: XlateCtx, from: Bundle, send: Send): void {
   for (const bundle of ctx.bridge.bundles) {
-    if (bundle !== from && bundle.includes(ctx.vlan) && bundle.isFloodable) outputNormal(ctx, bundle);
+    if (bundle !== from && bundle.includes(ctx.vlan) && bundle.isFloodable) outputNormal(ctx, bundle, send);
   }
 }
 
@@ -101,7 +104,7 @@ function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle): void {
 }
 
 /** Carries out NORMAL. */
-export function xlateNormal(ctx: XlateCtx): void {
+export function xlateNormal(ctx: XlateCtx, send: Send): void {
   const { flow, wc, bridge, inPort, ofpInPort } = ctx;
   unwildcard(wc, ETH_ADDRESSES);
   unwildcard(wc, VID_AND_CFI);
@@ -149,9 +152,9 @@ export function xlateNormal(ctx: XlateCtx): void {
   const entry = bridge.macs.lookup(dst, vlan);
   if (entry === undefined) {
     ctx.trace?.detail('no learned MAC for destination, flooding');
-    flood(ctx, from);
+    flood(ctx, from, send);
   } else if (entry.port !== from) {
     ctx.trace?.detail('forwarding to learned port');
-    outputNormal(ctx, entry.port);
+    outputNormal(ctx, entry.port, send);
   } else ctx.trace?.detail('learned port is input port, dropping');
 }

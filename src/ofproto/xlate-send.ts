@@ -39,7 +39,7 @@ function enqueue(ctx: XlateCtx, a: OfpactEnqueue, output: Output): void {
   if (port === ctx.ofpInPort && a.port !== OFPP.IN_PORT) return;
   const before = getField(ctx.flow, FIELD.skbPriority);
   setField(ctx.flow, FIELD.skbPriority, priority);
-  ctx.output(port);
+  output(a.port, 0);
   setField(ctx.flow, FIELD.skbPriority, before);
 }
 

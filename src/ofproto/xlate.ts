@@ -10,9 +10,9 @@ import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow } from '../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
-import { OFPPC } from '../openflow/ofp-port.ts';
 import { coverage } from '../util/coverage.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
+import { mayReceive } from './port-config.ts';
 import { recircIds } from './recirc.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
 import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
@@ -79,7 +79,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
     // Actions that were given, and actions that are left.
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
-  } else if (from === undefined || (from.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) === 0) {
+  } else if (from === undefined || mayReceive(from, xin.flow, wc)) {
     const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
     // A frozen state without actions goes on at its table.
     if (ofpacts === undefined || (xin.frozen !== undefined && ofpacts.length === 0)) {
