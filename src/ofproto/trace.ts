@@ -25,7 +25,7 @@ import { checkActionsConsistency } from '../openflow/actions/check.ts';
 import { parseActions } from '../openflow/actions/index.ts';
 import { formatFlow, maskForPacket } from '../openflow/match/flow-format.ts';
 import { formatMatch } from '../openflow/match/match-text.ts';
-import { OfpError } from '../openflow/ofp-errors.ts';
+import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import type { OfpNames } from '../openflow/ofp-names.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { OfpTextError } from '../openflow/ofp-text.ts';
@@ -87,10 +87,20 @@ export async function tracePacketOut(
     const options = { match: { flow: request.flow, mask }, maxPorts: MAX_PORTS, tableId: 0, nTables: N_TABLES };
     const needed = request.isConsistent ? usableProtocols : 0;
     const checked = checkActionsConsistency(actions, needed, options);
-    return await new Tracing(request, execute, checked.actions).run();
+    checkGroups(request.bridge, checked.actions);
+    // Without actions there is table 0.
+    return await new Tracing(request, execute, actions.length === 0 ? undefined : checked.actions).run();
   } catch (error) {
     if (error instanceof OfpError) throw new TraceError(`Bad actions: ${error.code}`);
     throw error;
+  }
+}
+
+/** Throws OfpError if actions send to a group that is not there. */
+function checkGroups(bridge: TraceRequest['bridge'], actions: readonly Ofpact[]): void {
+  for (const a of actions) {
+    if ('actions' in a) checkGroups(bridge, a.actions);
+    if (a.kind === 'group' && bridge.group?.(a.groupId) === undefined) throw new OfpError(OFPERR.OFPBAC_BAD_OUT_GROUP);
   }
 }
 

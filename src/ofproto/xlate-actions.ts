@@ -9,6 +9,7 @@ import { SLOW_PATH } from '../odp/slow-path.ts';
 import { actionSetToList } from '../openflow/actions/action-set.ts';
 import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactResubmit } from '../openflow/ofpact.ts';
+import { floodOrder } from './flood-order.ts';
 import { isIp } from './packet-fields.ts';
 import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
 import { xlateCt, xlateCtClear } from './xlate-ct.ts';
@@ -316,7 +317,7 @@ function reasonToSend(ctx: XlateCtx): number {
 
 /** All ports but the input port and those with `unless` in their configuration; VLANs do not count. */
 function xlateFlood(ctx: XlateCtx, unless: number): void {
-  for (const port of ctx.bridge.xports) {
+  for (const port of floodOrder(ctx.bridge.bundles, ctx.bridge.xports)) {
     if (port.ofport !== ctx.ofpInPort && (port.config & unless) === 0) sendTo(ctx, port.ofport, false);
   }
 }

@@ -73,6 +73,7 @@ export class XlateTrace {
   /** In the order in which the packet would come back. */
   readonly recircs: TraceRecirc[] = [];
   private at: TraceNode[] = this.nodes;
+  private home: XBridge | undefined;
   private readonly namesOf: (bridge: XBridge) => OfpNames;
 
   /** `namesOf`: names that ports have in the texts of a bridge; by default they are numbers. */
@@ -93,6 +94,12 @@ export class XlateTrace {
     this.report(OFT.ERROR, text);
   }
 
+  /** Enters the bridge that the packet came in by. */
+  begin(bridge: XBridge): void {
+    this.home = bridge;
+    this.enter(OFT.BRIDGE, `bridge("${bridge.name}")`);
+  }
+
   /** Reports, and has what follows hang below it until `leave` gets what this returns. */
   enter(type: OftraceType, text: string): TraceNode[] {
     const up = this.at;
@@ -109,7 +116,8 @@ export class XlateTrace {
   /** Enters a rule that was found in `table` of `bridge`, or the want of one. */
   enterTable(bridge: XBridge, rule: Rule, table: number): TraceNode[] {
     const number = `${String(table).padStart(2)}. `;
-    if (rule.missText !== undefined) return this.enter(OFT.TABLE, number + rule.missText);
+    // Another bridge's rule for what no rule matches is shown as the rule that it is.
+    if (rule.missText !== undefined && bridge === this.home) return this.enter(OFT.TABLE, number + rule.missText);
     const match = newMatch();
     expandTo(rule.match, match.flow, match.mask);
     const text = formatMatch(match, DEFAULT_PRIORITY, this.namesOf(bridge));

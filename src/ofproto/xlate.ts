@@ -130,7 +130,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
 
 /** The bridge, and what a frozen state brings back. */
 function reportBegin(trace: XlateTrace, { bridge, frozen, ofpacts = [] }: XlateIn): void {
-  trace.enter(OFT.BRIDGE, `bridge("${bridge.name}")`);
+  trace.begin(bridge);
   if (frozen === undefined) return;
   const up = trace.enter(OFT.THAW, 'thaw');
   if (ofpacts.length > 0) {
