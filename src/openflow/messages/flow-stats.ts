@@ -17,7 +17,7 @@ import { OFPRAW } from '../ofp-msgs.ts';
 import { type BodyCodec, type BodyIn, type BodyOut, type Codecs, listCodec, needBytes } from './body.ts';
 import { decodeFlowFlags, encodeFlowFlags } from './flow-mod.ts';
 import { type AggregateStats, type FlowStats, UNKNOWN32, UNKNOWN64 } from './flow-types.ts';
-import { decodeOxs, NO_OXS, putOxs } from './oxs.ts';
+import { decodeOxsStats, encodeOxsStats, NO_OXS_STATS } from './oxs-stats.ts';
 
 const SIZE10 = 88;
 const SIZE11 = 48;
@@ -88,7 +88,7 @@ function decodeHead11({ raw, dv, bytes, version }: BodyIn, at: number): Head {
 
 function decodeHead15({ dv, bytes, version }: BodyIn, at: number): Head {
   const { match, size } = decodeMatch(version, bytes, at + SIZE15);
-  const oxs = decodeOxs(dv, at + SIZE15 + size);
+  const oxs = decodeOxsStats(dv, at + SIZE15 + size);
   const { durationSec, durationNsec, idleAge, packetCount, byteCount } = oxs.stats;
   return {
     match,
@@ -180,7 +180,7 @@ function encodeHead15(fs: FlowStats, { version, out }: BodyOut): void {
   out.put(encodeMatch(version, fs.match));
   const { durationSec, durationNsec, packetCount, byteCount } = fs;
   const idleAge = fs.idleAge < 0 ? UNKNOWN32 : fs.idleAge;
-  putOxs(out, { durationSec, durationNsec, idleAge, packetCount, byteCount, flowCount: UNKNOWN32 });
+  encodeOxsStats(out, { durationSec, durationNsec, idleAge, packetCount, byteCount, flowCount: UNKNOWN32 });
 }
 
 function encodeFlowStats(fs: FlowStats, m: BodyOut): void {
@@ -196,14 +196,14 @@ function encodeFlowStats(fs: FlowStats, m: BodyOut): void {
 const aggregateReply: BodyCodec<AggregateStats> = {
   decode({ raw, dv, at }) {
     if (raw === OFPRAW.OFPST15_AGGREGATE_REPLY) {
-      const { packetCount, byteCount, flowCount } = decodeOxs(dv, at).stats;
+      const { packetCount, byteCount, flowCount } = decodeOxsStats(dv, at).stats;
       return { packetCount, byteCount, flowCount };
     }
     return { packetCount: dv.getBigUint64(at), byteCount: dv.getBigUint64(at + 8), flowCount: dv.getUint32(at + 16) };
   },
   encode(a, { raw, version, out }) {
     if (raw === OFPRAW.OFPST15_AGGREGATE_REPLY) {
-      putOxs(out, { ...NO_OXS, ...a });
+      encodeOxsStats(out, { ...NO_OXS_STATS, ...a });
       return;
     }
     const is10 = raw.class === 'OFPST' && version === 1;
