@@ -26,8 +26,8 @@ export type OfConnKind = 'primary' | 'service';
 export const DEFAULT_MISS_SEND_LEN = 128;
 /** NXPIF_*: how packet_ins look. */
 export const PACKET_IN_FORMAT = { STANDARD: 0, NXT: 1, NXT2: 2 } as const;
-/** What is told of a message that was wrong. */
-const MAX_ERROR_DATA = 64;
+/** A message that was wrong is sent back whole, but for what no error has room for. */
+const MAX_ERROR_DATA = 0xffff - 32;
 
 /** What answers refer to. */
 export interface RequestId {

@@ -17,6 +17,7 @@ import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 import type { OfConn } from '../ofconn.ts';
 import { prepareFlowMod } from './flow-mod.ts';
+import { forwardGroupMod } from './groups.ts';
 import { preparePacketOut, translatePacketOut } from './packet-out.ts';
 
 /** How messages of a kind are part of a bundle.  Both throw OfpError. */
@@ -47,6 +48,14 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
       return (tx) => {
         tx.apply(fm);
         return NOTHING_MORE;
+      };
+    },
+  },
+  group_mod: {
+    prepare(conn, msg, sw) {
+      return (tx) => {
+        const result = sw.groups.applyIn(tx, msg.body);
+        return { finish: async () => forwardGroupMod(sw, conn, msg.xid, msg.body, result) };
       };
     },
   },
