@@ -7,7 +7,8 @@
 // biome-ignore format: table
 export const IPS = {
   EXPECTED: 1, SEEN_REPLY: 2, ASSURED: 4, CONFIRMED: 8, SRC_NAT: 0x10, DST_NAT: 0x20, NAT_MASK: 0x30,
-  SEQ_ADJUST: 0x40, SRC_NAT_DONE: 0x80, DST_NAT_DONE: 0x100, NAT_DONE_MASK: 0x180, DYING: 0x200, HELPER: 0x2000,
+  SEQ_ADJUST: 0x40, SRC_NAT_DONE: 0x80, DST_NAT_DONE: 0x100, NAT_DONE_MASK: 0x180, DYING: 0x200, FIXED_TIMEOUT: 0x400,
+  HELPER: 0x2000,
 } as const;
 
 /** enum ip_conntrack_info: what one packet is to its connection.  UNTRACKED has no connection. */

@@ -28,7 +28,7 @@ import type { Tracker } from './tracker.ts';
 import { isV6Of, protoOf, T, TUPLE_WORDS, zoneOf } from './tuple.ts';
 
 const familyOf = (meta: number): number => (isV6Of(meta) ? NFPROTO.IPV6 : NFPROTO.IPV4);
-const putBe32 = (w: MessageWriter, type: number, value: number): void => {
+export const putBe32 = (w: MessageWriter, type: number, value: number): void => {
   w.dv.setInt32(w.attrHeader(type, 4), value);
 };
 const putBe16 = (w: MessageWriter, type: number, value: number): void => {

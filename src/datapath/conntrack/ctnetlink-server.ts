@@ -1,6 +1,6 @@
 /**
- * The nfnetlink face of conntrack: lists and ends connections, lists expectations, and keeps timeout policies, for tools
- * such as ovs-dpctl and ovs-vswitchd.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
+ * The nfnetlink face of conntrack: lists, makes, changes and ends connections, lists expectations, and keeps timeout policies, for tools
+ * such as ovs-dpctl, ovs-vswitchd and conntrack.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
  * generic netlink families use too.
  *
  * Of the kernel's commands it has those that these tools send.  Nothing that a client sends can end it.
@@ -24,7 +24,9 @@ import type { Logger } from '../../util/vlog.ts';
 import { DumpQueue } from '../dump-queue.ts';
 import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
 import { Overruns } from '../overruns.ts';
+import { newConnection } from './ctnetlink-change.ts';
 import { beginMessage, putConnection, putExpectation } from './ctnetlink-messages.ts';
+import { cpuStatsDump, expectationStatsDump, putGlobalStats } from './ctnetlink-stats.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
 import type { Tracker } from './tracker.ts';
@@ -115,8 +117,22 @@ export class CtnetlinkServer implements NetlinkReceiver {
     };
     this.tracker.advance(this.clock());
     switch (msg.type) {
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW):
+        newConnection(this.tracker, request.attrs(), request.family, msg.flags);
+        return undefined;
       case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET):
+      // There are no counters, and so none to be set to zero.
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET_CTRZERO):
         return this.get(request);
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET_STATS):
+        this.writer.reset();
+        putGlobalStats(this.writer, this.tracker, msg.seq, from);
+        this.send(from);
+        return undefined;
+      case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET_STATS_CPU):
+        return this.dumpIfAsked(request, cpuStatsDump(this.tracker, msg.seq, from));
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.GET_STATS_CPU):
+        return this.dumpIfAsked(request, expectationStatsDump(this.tracker, msg.seq, from));
       case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.DELETE):
         this.delete(request);
         return undefined;
@@ -223,6 +239,11 @@ export class CtnetlinkServer implements NetlinkReceiver {
     if (this.dumps.isBusy(request.from)) throw new NetlinkError(ERRNO.EBUSY, 'dump');
     this.dumps.start(request.from, request.msg.seq, source);
     return DUMP_STARTED;
+  }
+
+  /** What has no other form than a dump is not answered without that flag. */
+  private dumpIfAsked(request: Request, source: DumpSource): typeof DUMP_STARTED | undefined {
+    return (request.msg.flags & NLM_F.DUMP) === NLM_F.DUMP ? this.dump(request, source) : undefined;
   }
 
   private messageAt = 0;

@@ -32,6 +32,8 @@ const MAX = 4096;
 export class Expectations {
   private readonly byDestination = new Map<string, Expectation[]>();
   count = 0;
+  /** As /proc/net/stat/nf_conntrack; `fulfilled` is its expect_new. */
+  readonly stats = { fulfilled: 0, created: 0, deleted: 0 };
   /** When the first of them may be given up. */
   private earliest = Number.POSITIVE_INFINITY;
 
@@ -56,6 +58,7 @@ export class Expectations {
     if (list === undefined) this.byDestination.set(key, [exp]);
     else list.push(exp);
     this.count++;
+    this.stats.created++;
     return true;
   }
 
@@ -67,6 +70,7 @@ export class Expectations {
     list.splice(i, 1);
     if (list.length === 0) this.byDestination.delete(key);
     this.count--;
+    this.stats.deleted++;
   }
 
   /** The master is gone. */

@@ -40,6 +40,16 @@ export const sctpStateOf = (state: Int32Array, conn: number): number => state[ST
 export const sctpTagOf = (state: Int32Array, conn: number, dir: number): number =>
   state[STATE_WORDS * conn + TAG + dir]!;
 
+/** What a tool says of an association; false, and nothing is done, if there is no such state. */
+export function setSctpState(state: Int32Array, conn: number, next: number, original: number, reply: number): boolean {
+  if (next >= N_STATES) return false;
+  const base = STATE_WORDS * conn;
+  state[base + STATE] = next;
+  state[base + TAG] = original;
+  state[base + TAG + 1] = reply;
+  return true;
+}
+
 /** By direction and chunk: the state after it for each state before it.  Chunks that are not here change nothing. */
 // biome-ignore format: table
 const ROWS: readonly (readonly [number, string, string])[] = [

@@ -53,6 +53,32 @@ export const tcpScaleOf = (state: Int32Array, conn: number, dir: number): number
   state[STATE_WORDS * conn + SENDER_WORDS * dir + SCALE]!;
 export const tcpFlagsOf = (state: Int32Array, conn: number, dir: number): number =>
   state[STATE_WORDS * conn + SENDER_WORDS * dir + FLAGS]!;
+/**
+ * What a tool says of a connection: its state, and by direction flags (flags << 8 | which of them to change) and window scales, which
+ * count if both ends scale.  False, and nothing is done, if there is no such state.
+ */
+export function setTcpState(
+  state: Int32Array,
+  conn: number,
+  next: number | undefined,
+  flags: readonly number[],
+  scales: readonly (number | undefined)[],
+): boolean {
+  if (next !== undefined && next > S.SYN_SENT2) return false;
+  const base = STATE_WORDS * conn;
+  if (next !== undefined) state[base + W.STATE] = next;
+  let both: number = F.WINDOW_SCALE;
+  for (let dir = 0; dir < 2; dir++) {
+    const at = base + SENDER_WORDS * dir + FLAGS;
+    const mask = flags[dir]! & 0xff;
+    state[at] = (state[at]! & ~mask) | ((flags[dir]! >>> 8) & mask);
+    both &= state[at]!;
+  }
+  if (both === 0 || scales[0] === undefined || scales[1] === undefined) return true;
+  for (let dir = 0; dir < 2; dir++) state[base + SENDER_WORDS * dir + SCALE] = Math.min(scales[dir]!, MAX_SCALE);
+  return true;
+}
+
 /** From now on windows are not checked in either direction. */
 export function setTcpLiberal(state: Int32Array, conn: number): void {
   state[STATE_WORDS * conn + FLAGS]! |= F.BE_LIBERAL;
@@ -89,6 +115,8 @@ function compile(...directions: string[][]): Uint8Array {
 }
 const nextState = (dir: number, state: number, kind: number): number => NEXT[(dir * 10 + state) * 6 + kind]!;
 
+/** TCP_MAX_WSCALE. */
+const MAX_SCALE = 14;
 const MAX_RETRANS = 3;
 /** What lives at least as long is worth shortening. */
 const LONG_MS = 120_000;

@@ -11,6 +11,7 @@
  * Source: net/netfilter/nf_conntrack_core.c.
  */
 import type { Packet } from '../../packet/packet.ts';
+import { ERRNO } from '../../util/errno.ts';
 import type { ConnContext } from './conn-context.ts';
 import { ConnTable, NONE } from './conn-table.ts';
 import { CTINFO, DIR, IPS, PROTO, VERDICT } from './ct-constants.ts';
@@ -57,14 +58,14 @@ export class Tracker implements ConnContext {
   now = 0;
   /** Confirmed connections. */
   count = 0;
-  /** As /proc/net/stat/nf_conntrack. */
+  /** As /proc/net/stat/nf_conntrack; `found` counts tuples that NAT found taken. */
   readonly stats = { found: 0, invalid: 0, insert: 0, insertFailed: 0, drop: 0, earlyDrop: 0, clashResolved: 0 };
 
   /** Sequence number adjustments of connections that have them. */
   readonly seqAdjusts = new Map<number, SeqAdjust>();
   /** Whose master each expected connection keeps. */
   private readonly children = new Map<number, number>();
-  private readonly max: number;
+  readonly max: number;
   private readonly ring = new Int32Array(RING).fill(NONE);
   private ringAt = 0;
   private earlyAt = 0;
@@ -164,7 +165,6 @@ export class Tracker implements ConnContext {
       const verdict = this.protocol(conn, ip, entry & 1);
       if (verdict === VERDICT.ACCEPT) {
         if (info === CTINFO.ESTABLISHED_REPLY) table.status[conn]! |= IPS.SEEN_REPLY;
-        this.stats.found++;
         return VERDICT.ACCEPT;
       }
       pkt.nfct = 0;
@@ -243,6 +243,7 @@ export class Tracker implements ConnContext {
   private fulfil(conn: number, exp: Expectation): void {
     const { table } = this;
     this.expectations.remove(exp);
+    this.expectations.stats.fulfilled++;
     table.status[conn]! |= IPS.EXPECTED;
     table.master[conn] = exp.master;
     table.mark[conn] = table.mark[exp.master]!;
@@ -305,6 +306,7 @@ export class Tracker implements ConnContext {
   refresh(conn: number, ms: number): void {
     const { table } = this;
     const status = table.status[conn]!;
+    if ((status & IPS.FIXED_TIMEOUT) !== 0) return;
     const before = table.timeout[conn]!;
     table.timeout[conn] = (status & IPS.CONFIRMED) !== 0 ? this.now + ms : ms;
     if ((status & (IPS.CONFIRMED | IPS.DYING)) !== IPS.CONFIRMED || this.now + ms >= before) return;
@@ -349,12 +351,35 @@ export class Tracker implements ConnContext {
     const reply = this.find(table.tuples, table.tupleAt(2 * conn + 1));
     if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original === NONE ? reply : original);
     table.status[conn]! |= IPS.CONFIRMED;
-    table.timeout[conn]! += this.now;
+    this.confirmed(conn, table.timeout[conn]!);
+    return VERDICT.ACCEPT;
+  }
+
+  /**
+   * Adds a confirmed connection that a tool describes, whose tuples need not be inverse to each other, for `ms`.  Returns its row,
+   * -EEXIST if one of the tuples is another connection's, or -ENOMEM.
+   */
+  insert(original: Int32Array, reply: Int32Array, ms: number): number {
+    const { table } = this;
+    if (this.find(original) !== NONE || this.find(reply) !== NONE) return -ERRNO.EEXIST;
+    if (this.count >= this.max && !this.dropEarly()) return -ERRNO.ENOMEM;
+    const conn = table.alloc();
+    if (conn === NONE) return -ERRNO.ENOMEM;
+    copyTuple(original, 0, table.tuples, table.tupleAt(2 * conn));
+    copyTuple(reply, 0, table.tuples, table.tupleAt(2 * conn + 1));
+    table.status[conn] = IPS.CONFIRMED;
+    this.confirmed(conn, ms);
+    return conn;
+  }
+
+  /** The connection, whose status says so already, is one from now on, for `ms`. */
+  private confirmed(conn: number, ms: number): void {
+    const { table } = this;
+    table.timeout[conn] = this.now + ms;
     table.link(conn);
     table.startTimer(conn, this.now);
     this.count++;
     this.stats.insert++;
-    return VERDICT.ACCEPT;
   }
 
   private resolveClash(pkt: Packet, conn: number, entry: number): number {
@@ -365,6 +390,7 @@ export class Tracker implements ConnContext {
       tuplesEqual(table.tuples, table.tupleAt(2 * conn + 1), table.tuples, table.tupleAt(2 * other + 1));
     if (!isSame) {
       this.stats.insertFailed++;
+      this.stats.drop++;
       return VERDICT.DROP;
     }
     this.stats.clashResolved++;
@@ -378,7 +404,9 @@ export class Tracker implements ConnContext {
     const entry = this.find(words, at);
     if (entry === NONE || entry >> 1 === conn) return false;
     // Of the same first packet twice, one will give way when it is confirmed.
-    return !tuplesEqual(table.tuples, table.tupleAt(entry & ~1), table.tuples, table.tupleAt(2 * conn));
+    if (tuplesEqual(table.tuples, table.tupleAt(entry & ~1), table.tuples, table.tupleAt(2 * conn))) return false;
+    this.stats.found++;
+    return true;
   }
 
   /** Ends one connection that is not ASSURED, or is closing.  False if none was found in reach. */

@@ -27,8 +27,8 @@ export const IPCTNL_MSG_TIMEOUT = { NEW: 0, GET: 1, DELETE: 2, DEFAULT_SET: 3, D
 /** enum ctattr_type. */
 // biome-ignore format: table
 export const CTA = {
-  TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, PROTOINFO: 4, HELP: 5, TIMEOUT: 7, MARK: 8, COUNTERS_ORIG: 9,
-  COUNTERS_REPLY: 10, USE: 11, ID: 12, TUPLE_MASTER: 14, SEQ_ADJ_ORIG: 15, SEQ_ADJ_REPLY: 16, ZONE: 18, TIMESTAMP: 20,
+  TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, PROTOINFO: 4, HELP: 5, NAT_SRC: 6, TIMEOUT: 7, MARK: 8, COUNTERS_ORIG: 9,
+  COUNTERS_REPLY: 10, USE: 11, ID: 12, NAT_DST: 13, TUPLE_MASTER: 14, SEQ_ADJ_ORIG: 15, SEQ_ADJ_REPLY: 16, ZONE: 18, TIMESTAMP: 20,
   MARK_MASK: 21, LABELS: 22, LABELS_MASK: 23, FILTER: 25, STATUS_MASK: 26,
 } as const;
 /** enum ctattr_tuple. */
@@ -55,6 +55,15 @@ export const CTA_HELP = { NAME: 1 } as const;
 export const CTA_EXPECT = {
   MASTER: 1, TUPLE: 2, MASK: 3, TIMEOUT: 4, ID: 5, HELP_NAME: 6, ZONE: 7, FLAGS: 8, CLASS: 9, NAT: 10, FN: 11,
 } as const;
+
+/** enum ctattr_stats_cpu, ctattr_stats_global, ctattr_expect_stats. */
+// biome-ignore format: table
+export const CTA_STATS = {
+  FOUND: 2, INVALID: 4, INSERT: 8, INSERT_FAILED: 9, DROP: 10, EARLY_DROP: 11, ERROR: 12, SEARCH_RESTART: 13,
+  CLASH_RESOLVE: 14, CHAIN_TOOLONG: 15,
+} as const;
+export const CTA_STATS_GLOBAL = { ENTRIES: 1, MAX_ENTRIES: 2 } as const;
+export const CTA_STATS_EXP = { NEW: 1, CREATE: 2, DELETE: 3 } as const;
 
 /** enum ctattr_timeout; DATA nests be32 seconds by protocol, numbered from 1 in the order of the protocol's states. */
 export const CTA_TIMEOUT = { NAME: 1, L3PROTO: 2, L4PROTO: 3, DATA: 4, USE: 5 } as const;

@@ -5,6 +5,9 @@ import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
 import { NLA_F_NESTED, NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
 import {
   CTA,
+  CTA_PROTOINFO,
+  CTA_PROTOINFO_TCP,
+  CTA_STATS,
   CTA_TIMEOUT,
   IPCTNL_MSG_CT,
   IPCTNL_MSG_EXP,
@@ -15,7 +18,7 @@ import {
 import type { MessageWriter } from '../../../src/netlink/message.ts';
 import { ERRNO } from '../../../src/util/errno.ts';
 import { eth, icmpv6, ipv4With } from '../../support/frames.ts';
-import { attrsOf, CtClient } from './ct-client.ts';
+import { type Answer, attrsOf, CtClient } from './ct-client.ts';
 import { CtRig, ct } from './ct-rig.ts';
 
 const GET = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET);
@@ -39,6 +42,105 @@ const tupleOf = (srcPort: number, zone: number, id?: number) => (w: MessageWrite
   putTuple(w, CTA.TUPLE_ORIG, words, 0);
   if (id !== undefined) w.dv.setUint32(w.attrHeader(CTA.ID, 4), id);
 };
+
+/** What `conntrack -I` sends: both tuples, a timeout in seconds, and more. */
+const NEW = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW);
+const both =
+  (proto: number, ...more: ((w: MessageWriter) => void)[]) =>
+  (w: MessageWriter) => {
+    const to = Int32Array.of(0x0a000001, 0, 0, 0, 0x0a000002, 0, 0, 0, (1000 << 16) | 53, proto << 16);
+    const back = Int32Array.of(0x0a000002, 0, 0, 0, 0x0a000001, 0, 0, 0, (53 << 16) | 1000, proto << 16);
+    putTuple(w, CTA.TUPLE_ORIG, to, 0);
+    putTuple(w, CTA.TUPLE_REPLY, back, 0);
+    for (const put of more) put(w);
+  };
+const be32 = (type: number, value: number) => (w: MessageWriter) => w.dv.setUint32(w.attrHeader(type, 4), value);
+const tcpInfo = (state: number) => (w: MessageWriter) => {
+  const info = w.nest(CTA.PROTOINFO | NLA_F_NESTED);
+  const tcp = w.nest(CTA_PROTOINFO.TCP | NLA_F_NESTED);
+  w.attrU8(CTA_PROTOINFO_TCP.STATE, state);
+  w.endNest(tcp);
+  w.endNest(info);
+};
+
+describe('connections that a tool makes', () => {
+  const tcp = (flags: number) => eth(0x0800, ipv4With(6, { srcPort: 1000, dstPort: 53, flags }));
+  const line = (mark: string) =>
+    `tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=1000,dport=53),reply=(src=10.0.0.2,dst=10.0.0.1,sport=53,dport=1000)${mark},protoinfo=(state=ESTABLISHED)`;
+
+  test('packets find one, and it ends in time', async () => {
+    const request = both(6, be32(CTA.TIMEOUT, 60), be32(CTA.STATUS, 0x0e), be32(CTA.MARK, 7), tcpInfo(3));
+    expect((await client.ask(NEW, ACK | CREATE | EXCL, 2, request))[0]?.errno).toBe(0);
+    expect(await client.dump()).toEqual([line(',mark=7')]);
+    expect(rig.look(tcp(0x10))).toBe('est|trk');
+    expect((await client.ask(NEW, ACK | CREATE | EXCL, 2, request))[0]?.errno).toBe(ERRNO.EEXIST);
+    rig.now += 600_000_000;
+    expect(await client.dump()).toEqual([]);
+  });
+
+  test('one is changed where its tuple is known', async () => {
+    await client.ask(NEW, ACK | CREATE, 2, both(6, be32(CTA.TIMEOUT, 60), tcpInfo(3)));
+    const mask = be32(CTA.MARK_MASK, 0x0f);
+    await client.ask(NEW, ACK, 2, both(6, be32(CTA.MARK, 0xf0)));
+    expect((await client.ask(NEW, ACK, 2, both(6, be32(CTA.MARK, 5), mask)))[0]?.errno).toBe(0);
+    expect(await client.dump()).toEqual([line(`,mark=${0xf5}`)]);
+    await client.ask(NEW, ACK, 2, both(6, be32(CTA.TIMEOUT, 1)));
+    rig.now += 2000;
+    expect(await client.dump()).toEqual([]);
+  });
+
+  test('a fixed timeout outlives packets', async () => {
+    const FIXED = 0x408;
+    await client.ask(NEW, ACK | CREATE, 2, both(17, be32(CTA.TIMEOUT, 60), be32(CTA.STATUS, FIXED)));
+    rig.now += 59_000;
+    expect(rig.look(udp(1000))).toBe('new|trk');
+    rig.now += 2_000;
+    expect(rig.tracker.count).toBe(1);
+    expect(await client.dump()).toEqual([]);
+    expect(rig.tracker.count).toBe(0);
+  });
+
+  test.each([
+    ['unknown, and not to be made', ERRNO.ENOENT, 0, both(17, be32(CTA.TIMEOUT, 60))],
+    ['without a timeout', ERRNO.EINVAL, CREATE, both(17)],
+    ['without the reply tuple', ERRNO.EINVAL, CREATE, (w: MessageWriter) => tupleOf(1000, 0)(w)],
+    ['with NAT', ERRNO.EOPNOTSUPP, CREATE, both(17, be32(CTA.TIMEOUT, 1), (w) => w.attrHeader(CTA.NAT_SRC, 0))],
+    ['dying', ERRNO.EBUSY, CREATE, both(17, be32(CTA.TIMEOUT, 1), be32(CTA.STATUS, 0x208))],
+    ['in no state of TCP', ERRNO.EINVAL, CREATE, both(6, be32(CTA.TIMEOUT, 1), tcpInfo(10))],
+    ['with half a mark', ERRNO.EINVAL, CREATE, both(6, be32(CTA.TIMEOUT, 1), (w) => w.attrHeader(CTA.MARK, 2))],
+  ] as const)('%s', async (_, errno, flags, request) => {
+    expect((await client.ask(NEW, ACK | flags, 2, request))[0]?.errno).toBe(errno);
+    expect(rig.tracker.count).toBe(0);
+  });
+});
+
+describe('counters', () => {
+  const CT = (command: number) => nfnlType(NFNL_SUBSYS.CTNETLINK, command);
+  const numbers = ({ dv, at, end }: Answer) =>
+    Object.fromEntries([...attrsOf(dv, at + 4, end)].map(([type, a]) => [type, dv.getUint32(a.at)]));
+
+  test('how many connections there are and may be', async () => {
+    rig.commit(udp(1000));
+    const answers = await client.ask(CT(IPCTNL_MSG_CT.GET_STATS), ACK);
+    expect([numbers(answers[0]!), answers[1]?.errno]).toEqual([{ 1: 1, 2: 4096 }, 0]);
+  });
+
+  test('what was done, of the one CPU', async () => {
+    rig.commit(udp(1000));
+    rig.look(eth(0x0800, ipv4With(6, { srcPort: 1, dstPort: 2, flags: 0x3f })));
+    const answers = await client.ask(CT(IPCTNL_MSG_CT.GET_STATS_CPU), DUMP);
+    expect(answers.map((a) => a.type)).toEqual([CT(IPCTNL_MSG_CT.GET_STATS_CPU), NLMSG.DONE]);
+    expect(numbers(answers[0]!)).toMatchObject({ [CTA_STATS.INVALID]: 1, [CTA_STATS.INSERT]: 1, [CTA_STATS.DROP]: 0 });
+    const EXP = nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.GET_STATS_CPU);
+    expect(numbers((await client.ask(EXP, DUMP))[0]!)).toEqual({ 1: 0, 2: 0, 3: 0 });
+  });
+
+  test('a list that sets counters to zero is a list', async () => {
+    rig.commit(udp(1000));
+    const answers = await client.ask(CT(IPCTNL_MSG_CT.GET_CTRZERO), DUMP);
+    expect(answers.map((a) => a.type)).toEqual([NEW, NLMSG.DONE]);
+  });
+});
 
 describe('connections', () => {
   test('one by its tuple', async () => {
