@@ -57,7 +57,7 @@ function needEthernet(match: Match): void {
 
 /** Takes a field out of a match. */
 function setWild(match: Match, field: MfField): void {
-  if (field.isVariable || mfIsAllWild(field, match.mask)) return;
+  if (mfIsAllWild(field, match.mask)) return;
   const bits = newFlow();
   mfMaskField(field, bits);
   for (let i = 0; i < bits.length; i++) {
@@ -68,8 +68,8 @@ function setWild(match: Match, field: MfField): void {
 
 /** Puts a value into a match; which protocols can say it. */
 function setField(match: Match, field: MfField, value: MfValue, mask: MfValue): number {
-  if (field.isVariable) throw new OfpTextError(`${field.name}: the field is in no TLV table`);
-  if (mask.every((b) => b === 0)) {
+  // A tun_metadata of any value is one that the packet has.
+  if (!field.isVariable && mask.every((b) => b === 0)) {
     setWild(match, field);
     return OFPUTIL_P.ANY;
   }
@@ -87,7 +87,6 @@ function setField(match: Match, field: MfField, value: MfValue, mask: MfValue): 
 /** `reg0[0..3]=5`: some bits of a field. */
 function setSubfield(match: Match, name: string, text: string): number {
   const { field, ofs, bits } = parseSubfield(name);
-  if (field.isVariable) throw new OfpTextError(`${field.name}: the field is in no TLV table`);
   const value = new Uint8Array(field.bytes);
   if (scanIntString(text, value) !== '') throw new OfpTextError(`${name}: cannot parse integer value: ${text}`);
   const big = (bytes: Uint8Array) => bytes.reduce((n, b) => (n << 8n) | BigInt(b), 0n);
@@ -97,8 +96,11 @@ function setSubfield(match: Match, name: string, text: string): number {
     throw new OfpTextError(`${name}: value ${formatMf(field, value)} does not fit into ${bits} bits`);
   }
   const ones = ((1n << BigInt(bits)) - 1n) << BigInt(ofs);
-  const whole = (big(mfGet(field, match.flow)) & ~ones) | (big(value) << BigInt(ofs));
-  const usable = setField(match, field, bytesOf(whole), bytesOf(big(mfGetMask(field, match.mask)) | ones));
+  const [old, oldMask] = field.isVariable
+    ? [0n, 0n]
+    : [mfGet(field, match.flow), mfGetMask(field, match.mask)].map(big);
+  const whole = ((old ?? 0n) & ~ones) | (big(value) << BigInt(ofs));
+  const usable = setField(match, field, bytesOf(whole), bytesOf((oldMask ?? 0n) | ones));
   if (field.prereq !== 'none') needEthernet(match);
   return usable;
 }

@@ -15,7 +15,7 @@ import {
 import { formatPacketType } from '../mf-text.ts';
 import { formatPort, type OfpNames } from '../ofp-names.ts';
 import { formatHex, formatHexNumber } from '../ofp-text.ts';
-import type { Match } from './match.ts';
+import type { Match, TunMetadata } from './match.ts';
 
 /** OFP_DEFAULT_PRIORITY: not printed. */
 export const DEFAULT_PRIORITY = 0x8000;
@@ -167,6 +167,15 @@ function formatTunnel(p: MatchPrinter): void {
   if (mask !== 0) p.put('tun_flags', formatMaskedFlags(TUN_FLAGS, tunFlagsOf(p.value('tunFlags')), mask, 0xf));
 }
 
+/** `=NP`: of packets without the option; without anything: of those that have it, whatever its value. */
+function formatTunMetadata({ index, isPresent, value, mask, isMasked }: TunMetadata): string {
+  const name = `tun_metadata${index}`;
+  if (!isPresent) return `${name}=NP`;
+  if (isMasked && mask.every((b) => b === 0)) return name;
+  const text = `${name}=${formatHexNumber(value)}`;
+  return mask.every((b) => b === 0xff) ? text : `${text}/${formatHexNumber(mask)}`;
+}
+
 function formatVlan(p: MatchPrinter, suffix: string, field: FieldName): void {
   const [tci, mask] = [p.value(field), p.mask(field)];
   if (mask === 0) return;
@@ -265,6 +274,7 @@ export function formatMatch(match: Match, priority = DEFAULT_PRIORITY, names: Of
 
   for (let i = 0; i < 16; i++) p.hex(`reg${i}`, `reg${i}` as FieldName);
   formatTunnel(p);
+  p.parts.push(...(match.tunMetadata ?? []).map(formatTunMetadata));
   p.hex64('metadata', 'metadata');
   if ((p.mask('inPort') & 0xffff) !== 0) p.put('in_port', formatPort(p.value('inPort') & 0xffff, names.ports));
   formatVlan(p, '', 'vlanTci');

@@ -1,6 +1,9 @@
 /**
  * A match: a flow, and a mask of the bits of it that count.  Bits of the flow outside of the mask are 0.
- * Source: include/openvswitch/match.h, lib/meta-flow.c (mf_set).
+ *
+ * Fields of tun_metadata have their place in a flow by a switch's TLV table only.  In messages and in text they stand beside the flow;
+ * `tlv-bind.ts` puts them into it.
+ * Source: include/openvswitch/match.h, lib/meta-flow.c (mf_set), lib/tun-metadata.c (tun_metadata_set_match).
  */
 import { setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
@@ -11,7 +14,51 @@ import { mfCheckSpecial, mfMaskField, mfSet } from '../mf-value.ts';
 export interface Match {
   readonly flow: FlowKey;
   readonly mask: FlowMask;
+  /** By rising index; undefined: none. */
+  tunMetadata?: readonly TunMetadata[];
 }
+
+/** A match of tun_metadata `index`: its last bytes, as many as say something. */
+export interface TunMetadata {
+  readonly index: number;
+  /** false: of packets without the option. */
+  readonly isPresent: boolean;
+  readonly value: MfValue;
+  /** As long as `value`. */
+  readonly mask: MfValue;
+  /** Whether a mask was told, even one of all ones: bytes before those that are here do not count then, else they are 0. */
+  readonly isMasked: boolean;
+}
+
+/** Bytes of all values of tun_metadata in a match. */
+const TUN_METADATA_SPACE = 256;
+
+/** The significant bytes: those after leading zeros. */
+function significant(bytes: MfValue): number {
+  const first = bytes.findIndex((b) => b !== 0);
+  return first < 0 ? 0 : bytes.length - first;
+}
+
+/** Throws RangeError if the match has the field already, or no room for it. */
+function addTunMetadata(match: Match, field: MfField, value: MfValue, mask: MfValue | undefined): void {
+  const told = match.tunMetadata ?? [];
+  const isMasked = mask !== undefined && !(mask.length === field.bytes && mask.every((b) => b === 0xff));
+  const size = Math.max(significant(value), isMasked ? significant(mask) : 0);
+  const used = told.reduce((sum, t) => sum + t.value.length, size);
+  if (used > TUN_METADATA_SPACE) {
+    const space = `(used ${used}, max ${TUN_METADATA_SPACE})`;
+    throw new RangeError(`field ${field.name} exceeds maximum size for tunnel metadata ${space}`);
+  }
+  if (hasTunMetadata(match, field)) throw new RangeError(`field ${field.name} set multiple times`);
+  const bits = isMasked ? mask.slice(mask.length - size) : new Uint8Array(size).fill(0xff);
+  const part = value.slice(value.length - size).map((b, i) => b & (bits[i] as number));
+  const added = { index: field.index, isPresent: true, value: part, mask: bits, isMasked };
+  match.tunMetadata = [...told, added].sort((a, b) => a.index - b.index);
+}
+
+/** Whether a match looks at a tun_metadata field. */
+export const hasTunMetadata = (match: Match, field: MfField): boolean =>
+  match.tunMetadata?.some((t) => t.index === field.index) ?? false;
 
 /** A match of every packet. */
 export const newMatch = (): Match => ({ flow: newFlow(), mask: newFlow() });
@@ -24,9 +71,13 @@ function clearTpid(match: Match): void {
 
 /**
  * Makes the match look at a field: `value` on the bits of `mask`, all bits if there is none.  The caller has checked value, mask and
- * prerequisites.  Throws OfpError or RangeError as `mfCheckSpecial` does.
+ * prerequisites.  Throws OfpError or RangeError as `mfCheckSpecial` does, and RangeError for a tun_metadata that it has, or has no room for.
  */
 export function matchSetField(match: Match, field: MfField, value: MfValue, mask?: MfValue): void {
+  if (field.special === 'tun-metadata') {
+    addTunMetadata(match, field, value, mask);
+    return;
+  }
   if (mask === undefined || mask.every((b) => b === 0xff)) {
     mfCheckSpecial(field, value);
     mfSet(field, value, match.flow);

@@ -7,12 +7,12 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
-import type { MfField } from '../mf-field.ts';
+import type { MfField, MfValue } from '../mf-field.ts';
 import { MF, mfHeader } from '../mf-fields.ts';
 import { mfPrereqsOk } from '../mf-prereqs.ts';
 import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
-import { type Match, matchSetField, newMatch } from './match.ts';
+import { hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
 import { checkOxmMask, describeEntry, putOxmEntry, readOxmEntry } from './oxm-entry.ts';
 
 export interface NxMatch {
@@ -43,6 +43,19 @@ const fail = (name: keyof typeof OFPERR, why: string): never => {
   throw new OfpError(OFPERR[name], why);
 };
 
+const isMatched = (match: Match, field: MfField): boolean =>
+  field.isVariable ? hasTunMetadata(match, field) : !mfIsAllWild(field, match.mask);
+
+/** Values may be shorter than the field.  Throws OfpError (OFPBMC_BAD_VALUE) if there is no room. */
+function setTunMetadata(match: Match, field: MfField, value: MfValue, mask: MfValue | undefined, where: string): void {
+  try {
+    matchSetField(match, field, value.subarray(0, field.bytes), mask?.subarray(0, field.bytes));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    fail('OFPBMC_BAD_VALUE', `${where}: ${error.message}`);
+  }
+}
+
 /** Reads entries that fill `bytes`.  Throws OfpError. */
 export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}): NxMatch {
   const { allowCookie = false, isLoose = false, pipelineOnly = false } = options;
@@ -64,17 +77,17 @@ export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}):
       continue;
     }
     if (field === undefined) return fail('OFPBMC_BAD_FIELD', `${where}: not a known field`);
-    if (field.isVariable) return fail('NXFMFC_INVALID_TLV_FIELD', `${where}: ${field.name} is not in the TLV table`);
     if (mask !== undefined && !mfIsMaskOk(field, mask)) fail('OFPBMC_BAD_MASK', `${where}: mask of ${field.name}`);
-    if (!mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where}: value of ${field.name}`);
+    if (!field.isVariable && !mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where}: value of ${field.name}`);
     if (!isLoose && !mfPrereqsOk(field, match.flow, match.mask)) {
       fail('OFPBMC_BAD_PREREQ', `${where}: ${field.name} without ${field.prereq}`);
     }
-    if (!mfIsAllWild(field, match.mask)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
+    if (isMatched(match, field)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
     if (pipelineOnly && !PIPELINE.test(field.name)) {
       fail('OFPBRC_PIPELINE_FIELDS_ONLY', `${where}: ${field.name} is of the packet`);
     }
-    matchSetField(match, field, value, mask);
+    if (field.isVariable) setTunMetadata(match, field, value, mask, where);
+    else matchSetField(match, field, value, mask);
     if (field.prereq !== 'none') setBits(match.mask, FIELD.packetType.at, 16, 0xffff);
   }
   return { match, cookie, cookieMask };
@@ -89,7 +102,7 @@ const L4 =
 const l3 = (tos: string) =>
   `mpls_tc mpls_bos mpls_ttl mpls_label ip_src ip_dst ipv6_src ipv6_dst ip_frag ${tos} nw_ecn nw_ttl ipv6_label nw_proto ${L4} arp_op arp_spa arp_tpa arp_sha arp_tha`;
 const TUNNEL =
-  'tun_id tun_flags tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_idx tun_erspan_ver tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype';
+  'tun_id tun_flags tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_metadata0 tun_erspan_idx tun_erspan_ver tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype';
 const NSH = 'nsh_flags nsh_ttl nsh_mdtype nsh_np nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4';
 const CT =
   'pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_ipv6_src ct_nw_dst ct_ipv6_dst ct_nw_proto ct_tp_src ct_tp_dst metadata';
@@ -106,6 +119,14 @@ const OXM15_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range
 const FULL_BITS: Readonly<Record<string, number>> = { vlan_vid: 13, tun_flags: 16 };
 
 const CT_PORTS = new Set(['ct_nw_proto', 'ct_tp_src', 'ct_tp_dst']);
+
+/** In the place of tun_metadata0, all of them. */
+function putTunMetadata(out: number[], match: Match, version: number): void {
+  for (const { index, value, mask, isMasked } of match.tunMetadata ?? []) {
+    const header = mfHeader(MF[`tun_metadata${index}`] as MfField, version)?.header ?? 0n;
+    putOxmEntry(out, header, value, isMasked ? mask : undefined);
+  }
+}
 
 /** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
 export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
@@ -125,6 +146,10 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   const isEthernet = getBits(flow, FIELD.packetType.at, 16) === 0;
   if (hasType && !isEthernet) put(packetType);
   for (const field of order) {
+    if (field.isVariable) {
+      putTunMetadata(out, match, version);
+      continue;
+    }
     if (mfIsAllWild(field, mask)) continue;
     if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, mask)) continue;
     // Ports, and the protocol that they are of.
