@@ -15,6 +15,7 @@ import { ERRNO } from '../util/errno.ts';
 import { MAC_SIZE, parseMac } from '../util/inet.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
+import { NetdevControl } from './device-control.ts';
 import { deviceColumns, failedColumns, statisticsColumn } from './iface-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './switch-config.ts';
@@ -126,7 +127,8 @@ export class Bridge {
       const netdev = this.netdevs.get(name);
       if (netdev === undefined || !this.ofproto.ports.has(name)) continue;
       const hwAddr = parseMac(netdev.mac ?? '') ?? new Uint8Array(MAC_SIZE);
-      this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier });
+      const control = new NetdevControl(this.netdevs, name);
+      this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier, control });
     }
   }
 

@@ -15,6 +15,7 @@ import { NetlinkError } from '../netlink/errors.ts';
 import { forEachMessage } from '../netlink/message.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
+import type { DeviceCounters } from '../ofproto/connmgr/device-control.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatMac, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
@@ -57,6 +58,7 @@ export interface NetdevTable {
   /** Rejects with a NetlinkError. */
   setMac(name: string, mac: string): Promise<void>;
   setMtu(name: string, mtu: number): Promise<void>;
+  setUp(name: string, isUp: boolean): Promise<void>;
   stats(name: string): Promise<NetdevStats>;
   /** Interface types that can be ports; those of the kernel's devices if left out. */
   readonly types?: readonly string[];
@@ -64,6 +66,10 @@ export interface NetdevTable {
   openType?(type: string): string;
   /** Makes the device of an interface, of a table that makes its devices, and applies Interface.options. */
   configure?(name: string, type: string, options: ReadonlyMap<string, string>): void;
+  /** All that OpenFlow is told of a device's counters, where that is not what the datapath and `stats` have. */
+  counters?(name: string): DeviceCounters | undefined;
+  /** Numbers of a device's queues; none if left out. */
+  queues?(name: string): readonly number[];
   /** The interface is gone: so is a device that `configure` made. */
   release?(name: string): void;
   /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
@@ -137,6 +143,10 @@ export class RtnetlinkTable implements NetdevTable {
     await this.set(name, { mtu });
   }
 
+  async setUp(name: string, isUp: boolean): Promise<void> {
+    await this.set(name, {}, { flags: isUp ? { up: true } : {}, change: { up: true } });
+  }
+
   async stats(name: string): Promise<NetdevStats> {
     try {
       const [link] = await this.requests.getLink({ index: this.indexOf(name) });
@@ -166,9 +176,13 @@ export class RtnetlinkTable implements NetdevTable {
     return index;
   }
 
-  private async set(name: string, attrs: { readonly address?: Buffer; readonly mtu?: number }): Promise<void> {
+  private async set(
+    name: string,
+    attrs: { readonly address?: Buffer; readonly mtu?: number },
+    data: Pick<rt.Link, 'flags' | 'change'> = {},
+  ): Promise<void> {
     try {
-      await this.requests.setLink({ index: this.indexOf(name) }, attrs);
+      await this.requests.setLink({ index: this.indexOf(name), ...data }, attrs);
     } catch (cause) {
       throw toNetlinkError(cause, name);
     }

@@ -68,6 +68,10 @@ export class FakeNetdevs implements NetdevTable {
     this.journal.push(`mtu ${name} ${mtu}`);
     this.put(name, { mtu });
   }
+  async setUp(name: string, isUp: boolean): Promise<void> {
+    this.journal.push(`${isUp ? 'up' : 'down'} ${name}`);
+    this.put(name, { isUp, hasCarrier: isUp });
+  }
   async stats(): Promise<NetdevStats> {
     const keys = ['multicast', 'collisions', 'rxOverErrors', 'rxCrcErrors', 'rxFrameErrors', 'rxMissedErrors'];
     return Object.fromEntries(keys.map((key, i) => [key, BigInt(i)])) as unknown as NetdevStats;

@@ -5,6 +5,7 @@
  * Source: lib/netdev-dummy.c, Documentation/topics/testing.rst.
  */
 import { NetlinkError } from '../../netlink/errors.ts';
+import type { DeviceCounters } from '../../ofproto/connmgr/device-control.ts';
 import { ETH_HLEN, ETH_TYPE, VLAN_HLEN } from '../../packet/ethernet.ts';
 import { countRx, countTx, type DeviceStats, newDeviceStats } from '../../util/device-stats.ts';
 import { ERRNO } from '../../util/errno.ts';
@@ -113,6 +114,21 @@ export class DummyNetdev {
 
   stats(): DeviceStats {
     return { ...this.counters };
+  }
+
+  /** What OpenFlow is told: frames and bytes, and those of each queue.  Whatever comes in or goes out is queue 0's. */
+  ownCounters(): DeviceCounters {
+    const { rxPackets, txPackets, rxBytes, txBytes } = this.counters;
+    const custom = [
+      { name: 'rx_custom_packets_1', value: rxPackets },
+      { name: 'rx_custom_packets_2', value: rxPackets },
+    ];
+    for (let q = 0; q < this.nRxq; q++) {
+      custom.push({ name: `rx_q${q}_bytes`, value: q === 0 ? rxBytes : 0n });
+      custom.push({ name: `rx_q${q}_packets`, value: q === 0 ? rxPackets : 0n });
+    }
+    custom.push({ name: 'tx_q0_bytes', value: txBytes }, { name: 'tx_q0_packets', value: txPackets });
+    return { counters: { rxPackets, txPackets, rxBytes, txBytes }, custom };
   }
 
   setAdminState(isUp: boolean): void {

@@ -6,6 +6,7 @@
  * does.  Source: lib/netdev-dummy.c (netdev_dummy_register).
  */
 import { NetlinkError } from '../../netlink/errors.ts';
+import type { DeviceCounters } from '../../ofproto/connmgr/device-control.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { formatMac } from '../../util/inet.ts';
 import type { Netdev, NetdevStats, NetdevTable } from '../netdev.ts';
@@ -81,6 +82,15 @@ export class DummyNetdevs implements NetdevTable {
   }
   async setMtu(name: string, mtu: number): Promise<void> {
     this.must(name).setMtu(mtu);
+  }
+  async setUp(name: string, isUp: boolean): Promise<void> {
+    this.must(name).setAdminState(isUp);
+  }
+  counters(name: string): DeviceCounters | undefined {
+    return this.devices.get(name)?.ownCounters();
+  }
+  queues(name: string): readonly number[] {
+    return this.devices.has(name) ? [0] : [];
   }
   async stats(name: string): Promise<NetdevStats> {
     const none = { multicast: 0n, collisions: 0n, rxOverErrors: 0n, rxCrcErrors: 0n, rxFrameErrors: 0n };
