@@ -3,7 +3,7 @@
  * Source: lib/netlink-conntrack.c (nl_ct_dump_start(), nl_ct_parse_entry() ...).
  */
 import type { CtEntry, CtTuple } from '../dpif/dpif-ct.ts';
-import { NLM_F } from '../netlink/constants.ts';
+import { LITTLE_ENDIAN, NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
   CTA,
@@ -64,6 +64,13 @@ export function uint(attrs: Attrs | undefined, type: number, size: 1 | 2 | 4): n
   return size === 1 ? a.dv.getUint8(a.at) : size === 2 ? a.dv.getUint16(a.at) : a.dv.getUint32(a.at);
 }
 
+/** A verification tag.  It is in network order, but Open vSwitch takes it for a number of the host's, and so prints it. */
+const tag = (attrs: Attrs, type: number): number => {
+  const value = Buffer.alloc(4);
+  value.writeUInt32BE(uint(attrs, type, 4));
+  return LITTLE_ENDIAN ? value.readUInt32LE() : value.readUInt32BE();
+};
+
 function decodeEntry(msg: MessageView): CtEntry {
   const attrs = readAttrs(msg.dv, msg.payload + NFGENMSG_SIZE, msg.end);
   const orig = readTuple(nested(attrs, CTA.TUPLE_ORIG));
@@ -102,7 +109,7 @@ function decodeEntry(msg: MessageView): CtEntry {
     },
     sctp: sctp && {
       state: uint(sctp, S.STATE, 1),
-      tags: [uint(sctp, S.VTAG_ORIGINAL, 4), uint(sctp, S.VTAG_REPLY, 4)],
+      tags: [tag(sctp, S.VTAG_ORIGINAL), tag(sctp, S.VTAG_REPLY)],
     },
   };
 }
