@@ -13,11 +13,13 @@ import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
+import { ODPP_NONE } from './bundle.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
+import { PATCH, type SwitchPort } from './switch-port.ts';
 import { trace, tracePacketOut } from './trace.ts';
 import { Udpif } from './udpif.ts';
 import { equalBytes } from './ukey.ts';
@@ -133,7 +135,11 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   changed(ofproto: OfprotoSwitch, gone: boolean): void {
     for (const [odpPort, owner] of this.owners) if (owner.bridge === ofproto) this.owners.delete(odpPort);
     if (gone) this.switches.delete(ofproto.name);
-    else for (const port of ofproto.xports) this.owners.set(port.odpPort, { bridge: ofproto, ofport: port.ofport });
+    else {
+      for (const { odpPort, ofport } of ofproto.xports) {
+        if (odpPort !== ODPP_NONE) this.owners.set(odpPort, { bridge: ofproto, ofport });
+      }
+    }
     this.revalidate();
     if (this.udpif.isSettled || this.isClosed) return;
     this.cancelSettle();
@@ -160,6 +166,14 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       const errno = errnoOf(e);
       if (errno !== ERRNO.ENODEV && errno !== ERRNO.ENOENT) throw e;
     }
+  }
+
+  patchPort(name: string, peer: string): { readonly bridge: OfprotoSwitch; readonly port: SwitchPort } | undefined {
+    for (const bridge of this.switches.values()) {
+      const port = bridge.patchPort(name, peer);
+      if (port !== undefined) return { bridge, port };
+    }
+    return undefined;
   }
 
   portStats(odpPort: number): Promise<DpifPortStats> {
@@ -204,7 +218,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     for (const s of this.switches.values()) {
       for (const port of [...s.ports.values()]) {
         // A port that was added while we asked is not missing.
-        if (!before.get(s.name)?.has(port) || there.get(port.odpPort) === port.name) continue;
+        if (port.type === PATCH || !before.get(s.name)?.has(port) || there.get(port.odpPort) === port.name) continue;
         s.portVanished(port.name);
         for (const handler of this.vanishedHandlers) handler(s.name, port.name);
       }

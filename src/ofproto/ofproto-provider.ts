@@ -54,7 +54,7 @@ export type OpenBacker = (provider: DpifProvider, name: string, options: BackerO
 /** An interface as the database has it. */
 export interface OfportRequest {
   readonly name: string;
-  /** "system", "internal", "tap"; others throw a RangeError that says so. */
+  /** "system", "internal", "tap", "patch"; others throw a RangeError that says so. */
   readonly type: string;
   /** Interface.ofport_request; undefined lets the ofproto choose (the number it had before, or the lowest free one). */
   readonly ofport: number | undefined;
@@ -67,8 +67,10 @@ export interface Ofport {
   readonly type: string;
   /** OpenFlow number. */
   readonly ofport: number;
-  /** Datapath number. */
+  /** Datapath number; ODPP_NONE for patch ports. */
   readonly odpPort: number;
+  /** Interface.options:peer of a patch port. */
+  readonly peer?: string | undefined;
 }
 
 /** Port.vlan_mode. */
@@ -103,6 +105,8 @@ export interface Ofproto {
   portAdd(request: OfportRequest): Promise<Ofport>;
   /** Removes it from both; nothing happens if there is none of that name. */
   portDel(name: string): Promise<void>;
+  /** Sets Interface.options:peer of a port of type "patch"; a RangeError for others. */
+  setPatchPeer(name: string, peer: string | undefined): void;
   portStats(name: string): Promise<DpifPortStats>;
   /** Makes or changes bundle `config.name`; flows that depended on it are revalidated. */
   bundleSet(config: BundleConfig): void;

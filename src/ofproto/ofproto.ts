@@ -12,7 +12,7 @@ import type { FlowMod } from '../openflow/messages/flow-types.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
-import { Bundle, type XPort } from './bundle.ts';
+import { Bundle, ODPP_NONE, type XPort } from './bundle.ts';
 import { Control } from './connmgr/control.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { Group } from './groups/group.ts';
@@ -25,6 +25,7 @@ import { MeterTable } from './meters/meter-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
+import { PATCH, SwitchPort } from './switch-port.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
@@ -44,6 +45,8 @@ export interface SwitchBacker {
   attach(name: string, type: string): Promise<number>;
   detach(odpPort: number): Promise<void>;
   portStats(odpPort: number): Promise<DpifPortStats>;
+  /** The patch port `name` of any switch whose peer is `peer`. */
+  patchPort(name: string, peer: string): { readonly bridge: XBridge; readonly port: XPort } | undefined;
   /** Has the datapath carry out operations, as Dpif.operate. */
   operate(ops: DpifOp[]): Promise<void>;
   upcallPid(odpPort: number | undefined): number;
@@ -53,24 +56,16 @@ export interface SwitchBacker {
   macsChanged(): void;
 }
 
-class SwitchPort implements XPort {
-  readonly name: string;
-  readonly type: string;
-  readonly ofport: number;
-  readonly createdMs = monotonicMs();
-  odpPort: number;
-  config = 0;
-  bundle: Bundle | undefined;
-
-  constructor(name: string, type: string, ofport: number, odpPort: number) {
-    this.name = name;
-    this.type = type;
-    this.ofport = ofport;
-    this.odpPort = odpPort;
-  }
-}
-
-const TYPES: ReadonlySet<string> = new Set(['system', 'internal', 'tap', '', 'dummy', 'dummy-internal', 'dummy-pmd']);
+const TYPES: ReadonlySet<string> = new Set([
+  'system',
+  'internal',
+  'tap',
+  '',
+  'dummy',
+  'dummy-internal',
+  'dummy-pmd',
+  'patch',
+]);
 
 export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
@@ -140,6 +135,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);
+    this.control.conns.packetIn(event);
   }
   /** Sets what look-ups do with fragments: FRAG.* of `table-lookup.ts`. */
   setFrag(frag: number): void {
@@ -147,8 +143,21 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.lookups.frag = frag;
     this.backer.revalidate();
   }
+  peerOf(port: XPort): { readonly bridge: XBridge; readonly port: XPort } | undefined {
+    const { peer } = port as SwitchPort;
+    return peer === undefined ? undefined : this.backer.patchPort(peer, port.name);
+  }
+  /** The patch port `name`, if its peer is `peer`. */
+  patchPort(name: string, peer: string): SwitchPort | undefined {
+    const port = this.byName.get(name);
+    return port?.peer === peer ? port : undefined;
+  }
+  get queuePriority(): ((queue: number) => number | undefined) | undefined {
+    return this.backer.dpif?.queuePriority;
+  }
   upcallPid(ofport: number): number {
-    return this.backer.upcallPid(this.byNumber.get(ofport)?.odpPort);
+    const port = this.byNumber.get(ofport);
+    return this.backer.upcallPid(port?.type === PATCH ? undefined : port?.odpPort);
   }
   /** The MAC address of the LOCAL port, as set. */
   get localAddress(): string {
@@ -177,10 +186,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       if (isSameNumber && old.type === type) return old;
       await this.portDel(name);
     }
-    const odpPort = await this.backer.attach(name, type);
+    const odpPort = type === PATCH ? ODPP_NONE : await this.backer.attach(name, type);
     const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport);
     if (ofport === undefined) {
-      await this.backer.detach(odpPort);
+      if (type !== PATCH) await this.backer.detach(odpPort);
       throw new RangeError(`${name}: bridge ${this.name} has no free OpenFlow port number`);
     }
     const port = new SwitchPort(name, type, ofport, odpPort);
@@ -195,7 +204,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   async portDel(name: string): Promise<void> {
     const port = this.forget(name);
-    if (port !== undefined) await this.backer.detach(port.odpPort);
+    if (port !== undefined && port.type !== PATCH) await this.backer.detach(port.odpPort);
   }
 
   /** The port's device is gone from the datapath, whoever removed it: its number and place stay remembered. */
@@ -249,10 +258,18 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.backer.revalidate();
   }
 
+  setPatchPeer(name: string, peer: string | undefined): void {
+    const port = this.byName.get(name);
+    if (port?.type !== PATCH) throw new RangeError(`${name}: bridge ${this.name} has no such patch port`);
+    if (port.peer === peer) return;
+    port.peer = peer;
+    this.backer.revalidate();
+  }
+
   async portStats(name: string): Promise<DpifPortStats> {
     const port = this.byName.get(name);
     if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
-    return this.backer.portStats(port.odpPort);
+    return port.patchStats ?? this.backer.portStats(port.odpPort);
   }
 
   bundleSet(config: BundleConfig): void {

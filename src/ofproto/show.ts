@@ -5,13 +5,19 @@
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats } from '../dpif/dpif-types.ts';
 import { ofpPortName } from '../openflow/ofp-port.ts';
+import { ODPP_NONE } from './bundle.ts';
 import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
 import type { UdpifState } from './udpif-state.ts';
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);
 
-const showPort = (p: Ofport): string => `    ${p.name} ${p.ofport}/${p.odpPort}: (${p.type})\n`;
+/** "1/none" and the peer for a patch port. */
+function showPort(p: Ofport): string {
+  const number = p.odpPort === ODPP_NONE ? 'none' : String(p.odpPort);
+  const what = p.peer === undefined ? p.type : `${p.type}: peer=${p.peer}`;
+  return `    ${p.name} ${p.ofport}/${number}: (${what})\n`;
+}
 
 /** Text of `dpif/show` for one datapath. */
 export function formatDpif(name: string, stats: DpifDpStats, ofprotos: Iterable<Ofproto>): string {

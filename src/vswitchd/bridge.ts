@@ -16,8 +16,9 @@ import { MAC_SIZE, parseMac } from '../util/inet.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { NetdevControl } from './device-control.ts';
-import { deviceColumns, failedColumns, statisticsColumn } from './iface-status.ts';
+import { deviceColumns, failedColumns, patchColumns, statisticsColumn } from './iface-status.ts';
 import type { NetdevTable } from './netdev.ts';
+import { PATCH, patchMac, peerError } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './switch-config.ts';
 
 const log = vlog('bridge');
@@ -106,6 +107,7 @@ export class Bridge {
     for (const { name, type, options } of interfacesOf(config)) {
       if (this.ofproto.ports.has(name)) this.netdevs.configure?.(name, type, options);
     }
+    this.configurePatchPorts(config);
     await this.configureAddresses(config);
     await this.configureMtus(config);
     for (const port of config.ports) this.configureBundle(port);
@@ -140,9 +142,11 @@ export class Bridge {
       if (iface.uuid === undefined) continue;
       const port = this.ofproto.ports.get(iface.name);
       const values =
-        port === undefined
-          ? failedColumns(this.errors.get(iface.name) ?? `${iface.name} is not a port of the datapath`)
-          : { ofport: port.ofport, error: undefined, ...deviceColumns(this.netdevs.get(iface.name), iface.type) };
+        port?.type === PATCH
+          ? { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.name, iface.name)) }
+          : port === undefined
+            ? failedColumns(this.errors.get(iface.name) ?? `${iface.name} is not a port of the datapath`)
+            : { ofport: port.ofport, error: undefined, ...deviceColumns(this.netdevs.get(iface.name), iface.type) };
       txn.update(Interface, iface.uuid, values);
     }
   }
@@ -213,6 +217,7 @@ export class Bridge {
   private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
     const { name, type } = iface;
     if (RESERVED_NAMES.has(name)) return `could not create interface ${name}, name is reserved`;
+    if (type === PATCH) return this.addPatchPort(iface);
     if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
       return `could not open network device ${name} (interfaces of type "${type}" are not supported)`;
     }
@@ -233,6 +238,39 @@ export class Bridge {
     } catch (error) {
       if (isDatapathGone(error)) throw error;
       return `could not add network device ${name} to ofproto (${reason(error)})`;
+    }
+  }
+
+  /** The same for a port without device. */
+  private async addPatchPort({
+    name,
+    options,
+    ofportRequest,
+    ofportHint,
+  }: InterfaceConfig): Promise<string | undefined> {
+    const error = peerError(name, options.get('peer'));
+    if (error !== undefined) return error;
+    try {
+      const ofport = ofportRequest ?? ofportHint;
+      const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, isLocal: false });
+      this.ofproto.setPatchPeer(name, options.get('peer'));
+      this.ifaces.set(name, { ofport: port, ifindex: undefined });
+      log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
+      return undefined;
+    } catch (e) {
+      return `could not add network device ${name} to ofproto (${reason(e)})`;
+    }
+  }
+
+  /** Tells patch ports their peers, if these have changed. */
+  private configurePatchPorts(config: BridgeConfig): void {
+    for (const { name, type, options } of interfacesOf(config)) {
+      if (type !== PATCH || !this.ofproto.ports.has(name)) continue;
+      const peer = options.get('peer');
+      const error = peerError(name, peer);
+      if (error === undefined) this.ofproto.setPatchPeer(name, peer);
+      else log.warn(error, limit);
+      this.ofproto.setPortDevice(name, { hwAddr: patchMac(this.name, name), isUp: true, hasCarrier: true });
     }
   }
 

@@ -5,6 +5,7 @@
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
 import type { Interface } from '../ovsdb/vswitch-schema.ts';
+import { formatMac } from '../util/inet.ts';
 import type { Netdev, NetdevStats } from './netdev.ts';
 
 type InterfaceColumns = RowValues<typeof Interface>;
@@ -23,6 +24,16 @@ export function deviceColumns(netdev: Netdev | undefined, type: string): Interfa
     status: new Map(driver === undefined ? [] : [['driver_name', driver]]),
   };
 }
+
+/** Columns of a patch port, which is always up. */
+export const patchColumns = (mac: Uint8Array): InterfaceColumns => ({
+  ...NO_DEVICE,
+  admin_state: 'up',
+  link_state: 'up',
+  link_resets: 0,
+  mac_in_use: formatMac(mac),
+  ifindex: 0,
+});
 
 const NO_DEVICE: InterfaceColumns = {
   admin_state: undefined,

@@ -24,6 +24,7 @@ import { Bridge, IFACE_TYPES, interfacesOf, isDatapathGone } from './bridge.ts';
 import { failedColumns } from './iface-status.ts';
 import { LoopLag } from './loop-lag.ts';
 import type { NetdevTable } from './netdev.ts';
+import { PATCH } from './patch-port.ts';
 import { readConfig, type SwitchConfig } from './switch-config.ts';
 import { OVS_VERSION, VERSION_TEXT } from './version.ts';
 
@@ -303,7 +304,7 @@ export class Vswitchd {
     if (root === undefined) return;
     txn.update(schema.Open_vSwitch, root._uuid, {
       cur_cfg: config.nextCfg,
-      iface_types: this.netdevs.types ?? IFACE_TYPES,
+      iface_types: [...(this.netdevs.types ?? IFACE_TYPES), PATCH].sort(),
       datapath_types: this.datapath.types,
       // Whoever started the database may have written these; ovs-ctl does.
       ovs_version: root.ovs_version ?? OVS_VERSION,

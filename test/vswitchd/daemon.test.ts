@@ -66,7 +66,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
     pids.push(pid);
     expect(isAlive(pid)).toBe(true);
     // "exit" of the parent means that the database has been configured.
-    expect(server.vsctl('get', 'open', '.', 'iface_types')).toBe('[internal, system, tap]\n');
+    expect(server.vsctl('get', 'open', '.', 'iface_types')).toBe('[internal, patch, system, tap]\n');
     const appctl = (...args: string[]) => execFileSync('ovs-appctl', args, { env, encoding: 'utf8' });
     expect(appctl('-t', 'ovs-vswitchd', 'version')).toBe(
       `ovs-vswitchd (Open vSwitch) ${OVS_VERSION} (tapswitch ${TAPSWITCH_VERSION})\n`,

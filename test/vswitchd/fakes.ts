@@ -245,6 +245,11 @@ export class FakeOfproto implements Ofproto {
     this.ports.delete(name);
     this.world.ports?.delete(name);
   }
+  /** By port. */
+  readonly peers = new Map<string, string | undefined>();
+  setPatchPeer(name: string, peer: string | undefined): void {
+    this.peers.set(name, peer);
+  }
   async portStats(name: string): Promise<DpifPortStats> {
     this.world.check();
     const n = BigInt(this.ports.get(name)?.odpPort ?? 0);

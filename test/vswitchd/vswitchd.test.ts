@@ -69,7 +69,7 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     // The first four bytes of the UUID backwards, then two more backwards, the first with its local bit set.
     expect(mac.slice(3, 11)).toBe([uuid.slice(4, 6), uuid.slice(2, 4), uuid.slice(0, 2)].join(':'));
     const root = (await vsctl('get', 'open', '.', 'iface_types', 'datapath_types', 'ovs_version')).out;
-    expect(root).toBe('[internal, system, tap]\n[system]\n"3.1.0"\n');
+    expect(root).toBe('[internal, patch, system, tap]\n[system]\n"3.1.0"\n');
     await vsctl('del-br', 'br0');
     expect(world.ports).toBe(undefined);
     expect(world.journal.slice(-2)).toEqual(['destroy br0', 'close and delete']);
