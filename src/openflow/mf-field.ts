@@ -105,6 +105,8 @@ export interface MfField {
   readonly headers: readonly MfHeader[];
   /** Bit n of it: register (tun_metadata) number n; -1 for fields of no such family. */
   readonly index: number;
+  /** Of a tun_metadata as a TLV table has it (`TlvTable.fieldOf`): numbers of the words of tunMeta with the value, in its order. */
+  readonly words?: readonly number[];
 }
 
 /** Some bits of a field: `bits` of them from bit `ofs`, counted from the least significant.  "NXM_NX_REG0[4..11]". */

@@ -2,7 +2,8 @@
  * Values of match fields: reading them from a flow or mask, and writing them.  `mf-prereqs.ts` tells what they need of a packet.
  *
  * A value is big-endian bytes, as long as the field's `bytes`, right-aligned.  Most are copied bit by bit; `special` of the field names the
- * few whose value is not what the flow has.  For tun_metadata, whose place only a TLV table tells, these functions throw a RangeError.
+ * few whose value is not what the flow has.  A tun_metadata has a place, and a bit that tells whether the packet has it, only as the field that
+ * a TLV table gives (`TlvTable.fieldOf`); for one without these functions throw a RangeError.
  * Source: lib/meta-flow.c.
  */
 import { areBitsZero, fillBits, getBits, setBits } from '../flow/bits.ts';
@@ -59,6 +60,31 @@ function putNumber(out: Uint8Array, value: number): void {
   }
 }
 
+/** Calls `each` with the first bit of every word of a tun_metadata's value and that of the word in `value`. */
+function eachTunWord(field: MfField, each: (at: number, byte: number) => void): void {
+  if (field.words === undefined) throw new RangeError(`${field.name}: its place is only known with a TLV table`);
+  for (let i = 0; i < field.words.length; i++) each(FIELD.tunMeta.at + 32 * (field.words[i] as number), 4 * i);
+}
+
+/** The bit that tells whether a flow has a tun_metadata. */
+const tunPresentBit = (field: MfField): number => FIELD.tunMetaPresent.at + FIELD.tunMetaPresent.bits - 1 - field.index;
+
+/** Whether a flow has a tun_metadata, or a mask looks at it. */
+export const mfHasTunMetadata = (field: MfField, flow: FlowKey): boolean =>
+  getBits(flow, tunPresentBit(field), 1) !== 0;
+
+/** Takes a tun_metadata out of a flow: delete_field. */
+export function mfClearTunMetadata(field: MfField, flow: FlowKey): void {
+  eachTunWord(field, (at) => setBits(flow, at, 32, 0));
+  setBits(flow, tunPresentBit(field), 1, 0);
+}
+
+const wordAt = (value: MfValue, i: number): number =>
+  ((value[i] as number) << 24) |
+  ((value[i + 1] as number) << 16) |
+  ((value[i + 2] as number) << 8) |
+  (value[i + 3] as number);
+
 /** The value of up to 4 bytes as a number. */
 function numberOf(value: MfValue): number {
   let n = 0;
@@ -93,6 +119,10 @@ function getSpecial(field: MfField, flow: FlowKey): number {
 
 /** Reads a field of a flow, into `out` if it is given (`field.bytes` long). */
 export function mfGet(field: MfField, flow: FlowKey, out: MfValue = new Uint8Array(field.bytes)): MfValue {
+  if (field.special === 'tun-metadata') {
+    eachTunWord(field, (at, byte) => putNumber(out.subarray(byte, byte + 4), getBits(flow, at, 32)));
+    return out;
+  }
   if (field.special !== undefined && field.special !== 'vlan-tci' && field.special !== 'ip-frag') {
     if (field.special === 'vlan-pcp') putNumber(out, get(flow, FIELD.vlanTci) >>> 13);
     else if (field.special === 'dl-vlan') putNumber(out, get(flow, FIELD.vlanTci) & 0xfff);
@@ -120,6 +150,7 @@ export function mfGetMask(field: MfField, mask: FlowMask, out: MfValue = new Uin
 
 /** Whether a mask looks at no bit of a field. */
 export function mfIsAllWild(field: MfField, mask: FlowMask): boolean {
+  if (field.special === 'tun-metadata') return !mfHasTunMetadata(field, mask);
   // A tag's presence alone is no match on its id or priority.
   if (field.special === 'dl-vlan') return (get(mask, FIELD.vlanTci) & 0xfff) === 0;
   if (field.special === 'vlan-pcp') return (get(mask, FIELD.vlanTci) & 0xe000) === 0;
@@ -129,6 +160,11 @@ export function mfIsAllWild(field: MfField, mask: FlowMask): boolean {
 
 /** Adds all of a field to a mask. */
 export function mfMaskField(field: MfField, mask: FlowMask): void {
+  if (field.special === 'tun-metadata') {
+    eachTunWord(field, (at) => setBits(mask, at, 32, -1));
+    setBits(mask, tunPresentBit(field), 1, 1);
+    return;
+  }
   const { at, bits } = placeOf(field);
   fillBits(mask, at, bits, true);
 }
@@ -141,6 +177,11 @@ export function mfMaskBits(field: MfField, bits: MfValue, mask: FlowMask): void 
       const at = field.at + left - n;
       setBits(mask, at, n, getBits(mask, at, n) | (bits[i] as number));
     }
+    return;
+  }
+  if (field.special === 'tun-metadata') {
+    eachTunWord(field, (at, byte) => setBits(mask, at, 32, getBits(mask, at, 32) | wordAt(bits, byte)));
+    setBits(mask, tunPresentBit(field), 1, 1);
     return;
   }
   const n = numberOf(bits);
@@ -179,6 +220,10 @@ export function mfSet(field: MfField, value: MfValue, flow: FlowKey): void {
         const n = Math.min(8, left);
         setBits(flow, field.at + left - n, n, value[i] as number);
       }
+      break;
+    case 'tun-metadata':
+      eachTunWord(field, (at, byte) => setBits(flow, at, 32, wordAt(value, byte)));
+      setBits(flow, tunPresentBit(field), 1, 1);
       break;
     case 'vlan-tci':
       set(flow, FIELD.vlanTci, numberOf(value));

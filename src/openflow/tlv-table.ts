@@ -5,10 +5,9 @@
  * are given out in words of 4 bytes; an option for which there is no room in one piece gets several.
  * Source: lib/tun-metadata.c, ovs-fields(7) "Tunnel fields", include/openflow/nicira-ext.h (nx_tlv_table_mod).
  */
-import { getBits, setBits } from '../flow/bits.ts';
-import { FIELD } from '../flow/fields.ts';
-import type { FlowKey } from '../flow/flow-key.ts';
 import type { TlvMap, TlvTableMod, TlvTableReply } from './messages/switch-types.ts';
+import type { MfField } from './mf-field.ts';
+import { MF } from './mf-fields.ts';
 import { OFPERR, OfpError } from './ofp-errors.ts';
 
 const MAX_FIELDS = 64;
@@ -22,6 +21,8 @@ interface Entry {
   readonly map: TlvMap;
   /** Numbers of the words of tunMeta that have the value, in the value's order. */
   readonly words: readonly number[];
+  /** The field as it is here: of the option's length, and with its place. */
+  readonly field: MfField;
 }
 
 const keyOf = (m: TlvMap): number => m.optionClass * 256 + m.optionType;
@@ -56,6 +57,11 @@ export class TlvTable {
     return this.entries.get(index)?.map.optionLen;
   }
 
+  /** The field tun_metadata `index` with its length and place; undefined if it is not mapped. */
+  fieldOf(index: number): MfField | undefined {
+    return this.entries.get(index)?.field;
+  }
+
   /** The number n of the tun_metadata that an option is; undefined if it is none. */
   indexOf(optionClass: number, optionType: number): number | undefined {
     const key = optionClass * 256 + optionType;
@@ -63,34 +69,14 @@ export class TlvTable {
     return undefined;
   }
 
-  /** Whether a flow (or mask) has tun_metadata `index`. */
-  has(index: number, flow: FlowKey): boolean {
-    return getBits(flow, FIELD.tunMetaPresent.at + MAX_FIELDS - 1 - index, 1) !== 0;
+  /** The fields that are mapped, by rising index. */
+  get fields(): readonly MfField[] {
+    return [...this.entries.values()].map((e) => e.field).sort((a, b) => a.index - b.index);
   }
 
-  /** The value of tun_metadata `index` in a flow or mask, as long as its option; empty if none is mapped. */
-  read(index: number, flow: FlowKey): Uint8Array {
-    const words = this.entries.get(index)?.words ?? [];
-    const out = new Uint8Array(4 * words.length);
-    const dv = new DataView(out.buffer);
-    words.forEach((word, i) => {
-      dv.setUint32(4 * i, getBits(flow, FIELD.tunMeta.at + 32 * word, 32));
-    });
-    return out;
-  }
-
-  /** Writes a value as long as its option, right-aligned if it is shorter; of a tun_metadata that is not mapped, nothing. */
-  write(index: number, value: Uint8Array, flow: FlowKey): void {
-    const words = this.entries.get(index)?.words;
-    if (words === undefined) return;
-    const whole = new Uint8Array(4 * words.length);
-    const part = value.subarray(Math.max(0, value.length - whole.length));
-    whole.set(part, whole.length - part.length);
-    const dv = new DataView(whole.buffer);
-    words.forEach((word, i) => {
-      setBits(flow, FIELD.tunMeta.at + 32 * word, 32, dv.getUint32(4 * i));
-    });
-    setBits(flow, FIELD.tunMetaPresent.at + MAX_FIELDS - 1 - index, 1, 1);
+  /** What the option of a field is. */
+  optionOf(field: MfField): TlvMap | undefined {
+    return this.entries.get(field.index)?.map;
   }
 }
 
@@ -109,7 +95,9 @@ function add(entries: Map<number, Entry>, map: TlvMap): void {
     if (keyOf(entry.map) === keyOf(map)) throw new OfpError(OFPERR.NXTTMFC_DUP_ENTRY, 'the option is mapped');
     for (const word of entry.words) used.add(word);
   }
-  entries.set(index, { map, words: allocate(used, optionLen / 4) });
+  const words = allocate(used, optionLen / 4);
+  const field = { ...(MF[`tun_metadata${index}`] as MfField), bits: 8 * optionLen, bytes: optionLen, words };
+  entries.set(index, { map, words, field });
 }
 
 /** `n` words that are free: in one piece if there is one, else the first ones.  Throws OfpError (NXTTMFC_TABLE_FULL). */

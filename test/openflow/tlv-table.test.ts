@@ -2,9 +2,16 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { newFlow } from '../../src/flow/flow-key.ts';
+import type { MfField } from '../../src/openflow/mf-field.ts';
+import { mfGet, mfHasTunMetadata, mfSet } from '../../src/openflow/mf-value.ts';
 import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
 
-const map = (index: number, optionLen: number, optionType = index, optionClass = 0xffff) => ({ index, optionLen, optionType, optionClass }); // biome-ignore format: short
+const map = (index: number, optionLen: number, optionType = index, optionClass = 0xffff) => ({
+  index,
+  optionLen,
+  optionType,
+  optionClass,
+});
 const add = (...mappings: ReturnType<typeof map>[]) => ({ command: NXTTMC.ADD, mappings });
 
 describe('TLV table', () => {
@@ -18,9 +25,11 @@ describe('TLV table', () => {
         const values = new Map(
           [...lengths.keys(), 9].slice(1).map((i) => [i, new Uint8Array(table.sizeOf(i) ?? 0).fill((seed + i) & 0xff)]),
         );
-        for (const [i, v] of values) table.write(i, v, flow);
-        for (const [i, v] of values) expect([table.has(i, flow), table.read(i, flow)]).toEqual([true, v]);
-        expect(table.has(0, flow)).toBe(false);
+        const fieldOf = (i: number) => table.fieldOf(i) as MfField;
+        for (const [i, v] of values) mfSet(fieldOf(i), v, flow);
+        for (const [i, v] of values)
+          expect([mfHasTunMetadata(fieldOf(i), flow), mfGet(fieldOf(i), flow)]).toEqual([true, v]);
+        expect(table.fieldOf(0)).toBe(undefined);
       }),
     );
   });

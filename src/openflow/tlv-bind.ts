@@ -1,0 +1,153 @@
+/**
+ * From fields of tun_metadata as messages and texts have them to those of a switch's TLV table, and back.
+ *
+ * Codecs know no switch.  A match that comes in has its tun_metadata beside the flow, and actions have fields of the greatest length; a switch
+ * binds both to its table, which gives them their places in a flow.
+ * Source: lib/tun-metadata.c, lib/meta-flow.c (mf_vl_mff_mf_from_mff), lib/nx-match.c.
+ */
+
+import { areBitsZero } from '../flow/bits.ts';
+import { FIELD } from '../flow/fields.ts';
+import { type Match, newMatch, type TunMetadata } from './match/match.ts';
+import type { MfField, MfValue, Subfield } from './mf-field.ts';
+import { mfGet, mfGetMask, mfHasTunMetadata, mfSet } from './mf-value.ts';
+import { OFPERR, OfpError } from './ofp-errors.ts';
+import type { LearnSpec, Ofpact } from './ofpact.ts';
+import type { TlvTable } from './tlv-table.ts';
+
+function fieldOf(table: TlvTable, index: number): MfField {
+  const field = table.fieldOf(index);
+  if (field === undefined) {
+    throw new OfpError(OFPERR.NXFMFC_INVALID_TLV_FIELD, `tun_metadata${index} is not in the TLV table`);
+  }
+  return field;
+}
+
+/** The last `size` bytes, after `fill` if there are fewer. */
+function resize(bytes: MfValue, size: number, fill: number): MfValue {
+  const out = new Uint8Array(size).fill(fill);
+  const part = bytes.subarray(Math.max(0, bytes.length - size));
+  out.set(part, size - part.length);
+  return out;
+}
+
+/** A match with its tun_metadata in the flow.  Throws OfpError (NXFMFC_INVALID_TLV_FIELD) for one that the table has not. */
+export function bindMatch(match: Match, table: TlvTable): Match {
+  if (match.tunMetadata === undefined) return match;
+  const bound = { flow: match.flow.slice(), mask: match.mask.slice() };
+  for (const { index, value, mask, isMasked } of match.tunMetadata) {
+    const field = fieldOf(table, index);
+    mfSet(field, resize(value, field.bytes, 0), bound.flow);
+    mfSet(field, resize(mask, field.bytes, isMasked ? 0 : 0xff), bound.mask);
+  }
+  return bound;
+}
+
+/** A match as messages and texts have it. */
+export function unbindMatch(match: Match, table: TlvTable): Match {
+  const { at, bits } = FIELD.tunMetaPresent;
+  if (areBitsZero(match.mask, at, bits)) return match;
+  const told = table.fields.flatMap((field): TunMetadata[] => {
+    if (!mfHasTunMetadata(field, match.mask)) return [];
+    const mask = mfGetMask(field, match.mask);
+    const isMasked = mask.some((b) => b !== 0xff);
+    return [
+      {
+        index: field.index,
+        isPresent: mfHasTunMetadata(field, match.flow),
+        value: mfGet(field, match.flow),
+        mask,
+        isMasked,
+      },
+    ];
+  });
+  const plain = { ...newMatch(), flow: match.flow.slice(), mask: match.mask.slice() };
+  for (const words of [plain.flow, plain.mask])
+    words.fill(0, FIELD.tunMetaPresent.word, FIELD.tunMeta.word + FIELD.tunMeta.bits / 32);
+  return told.length === 0 ? plain : { ...plain, tunMetadata: told };
+}
+
+/** Binds what names fields in actions. */
+class ActionBinder {
+  private readonly table: TlvTable;
+
+  constructor(table: TlvTable) {
+    this.table = table;
+  }
+
+  private field(f: MfField): MfField {
+    return f.special === 'tun-metadata' ? fieldOf(this.table, f.index) : f;
+  }
+
+  /** All of a field is all of what it is here. */
+  private sub(s: Subfield): Subfield {
+    if (s.field.special !== 'tun-metadata') return s;
+    const field = this.field(s.field);
+    if (s.ofs === 0 && s.bits === s.field.bits) return { field, ofs: 0, bits: field.bits };
+    if (s.ofs + s.bits > field.bits) {
+      throw new OfpError(
+        OFPERR.OFPBAC_BAD_SET_LEN,
+        `${field.name}[${s.ofs}..${s.ofs + s.bits - 1}] of ${field.bits} bits`,
+      );
+    }
+    return { ...s, field };
+  }
+
+  private spec(s: LearnSpec): LearnSpec {
+    const src = s.src.kind === 'field' ? { ...s.src, subfield: this.sub(s.src.subfield) } : s.src;
+    const dst = s.dst.kind === 'output' ? s.dst : { ...s.dst, subfield: this.sub(s.dst.subfield) };
+    return { ...s, src, dst };
+  }
+
+  action(a: Ofpact): Ofpact {
+    switch (a.kind) {
+      case 'set_field': {
+        if (a.field.special !== 'tun-metadata') return a;
+        const field = this.field(a.field);
+        const mask = resize(a.mask, field.bytes, 0);
+        const isWhole = a.mask.every((b) => b === 0xff);
+        for (let i = 0; i < a.mask.length - field.bytes; i++) {
+          if ((!isWhole && a.mask[i] !== 0) || a.value[i] !== 0) {
+            throw new OfpError(OFPERR.OFPBAC_BAD_SET_LEN, `${field.name} has ${field.bits} bits`);
+          }
+        }
+        return { ...a, field, mask, value: resize(a.value, field.bytes, 0) };
+      }
+      case 'delete_field':
+        return { ...a, field: this.field(a.field) };
+      case 'move':
+        return { ...a, src: this.sub(a.src), dst: this.sub(a.dst) };
+      case 'push':
+      case 'pop':
+        return { ...a, subfield: this.sub(a.subfield) };
+      case 'output_reg':
+        return { ...a, src: this.sub(a.src) };
+      case 'multipath':
+      case 'check_pkt_larger':
+        return { ...a, dst: this.sub(a.dst) };
+      case 'bundle':
+        return a.dst === undefined ? a : { ...a, dst: this.sub(a.dst) };
+      case 'learn': {
+        const resultDst = a.resultDst === undefined ? undefined : this.sub(a.resultDst);
+        return { ...a, resultDst, specs: a.specs.map((s) => this.spec(s)) };
+      }
+      case 'ct': {
+        const zoneSrc = a.zoneSrc === undefined ? undefined : this.sub(a.zoneSrc);
+        return { ...a, zoneSrc, actions: this.list(a.actions) };
+      }
+      case 'clone':
+      case 'write_actions':
+        return { ...a, actions: this.list(a.actions) };
+      default:
+        return a;
+    }
+  }
+
+  list(actions: readonly Ofpact[]): readonly Ofpact[] {
+    return actions.map((a) => this.action(a));
+  }
+}
+
+/** Actions whose fields of tun_metadata are those of the table.  Throws OfpError as `bindMatch`, and OFPBAC_BAD_SET_LEN. */
+export const bindActions = (actions: readonly Ofpact[], table: TlvTable): readonly Ofpact[] =>
+  new ActionBinder(table).list(actions);

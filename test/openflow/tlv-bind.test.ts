@@ -1,0 +1,114 @@
+/** tun_metadata of messages and texts, and of a switch: bound to a TLV table, and taken from it. */
+import { describe, expect, it, test } from 'vitest';
+import { newFlow } from '../../src/flow/flow-key.ts';
+import { formatActions, parseActions } from '../../src/openflow/actions/index.ts';
+import { parseMatch } from '../../src/openflow/match/match-parse.ts';
+import { formatMatch } from '../../src/openflow/match/match-text.ts';
+import type { MfField } from '../../src/openflow/mf-field.ts';
+import { getSubfield, maskSubfield, moveSubfield, setSubfield } from '../../src/openflow/mf-subfield.ts';
+import {
+  mfClearTunMetadata,
+  mfGet,
+  mfHasTunMetadata,
+  mfIsAllWild,
+  mfMaskField,
+  mfSetMasked,
+} from '../../src/openflow/mf-value.ts';
+import { bindActions, bindMatch, unbindMatch } from '../../src/openflow/tlv-bind.ts';
+import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
+
+const option = (index: number, optionLen: number) => ({ index, optionLen, optionType: index, optionClass: 0xffff });
+// Number 2 is in two pieces.
+const table = new TlvTable()
+  .modify({ command: NXTTMC.ADD, mappings: [option(0, 4), option(1, 8), option(3, 124), option(4, 112)] })
+  .modify({ command: NXTTMC.DELETE, mappings: [option(1, 8)] })
+  .modify({ command: NXTTMC.ADD, mappings: [option(2, 16)] });
+const field = (n: number) => table.fieldOf(n) as MfField;
+
+describe('matches', () => {
+  // biome-ignore format: table
+  test.each([
+    ['tun_metadata0=0x1234',              ''],
+    ['tun_metadata0=0x1234/0xffff',       ''],
+    ['tun_metadata0=0xffffffff',          ''],
+    ['tun_metadata0=0',                   ''],
+    ['tun_metadata0',                     ''],
+    ['tun_metadata0=0x12/0xffffffff',     'tun_metadata0=0x12'],
+    ['tun_metadata2=0x102030405060708090a0b0c0d0e0f10,in_port=3', ''],
+    ['tun_metadata0=0xab,tun_metadata3=1', 'tun_metadata0=0xab,tun_metadata3=0x1'],
+  ])('%s', (text, want) => {
+    const bound = bindMatch(parseMatch(text).match, table);
+    expect(bound.tunMetadata).toBe(undefined);
+    expect(formatMatch(unbindMatch(bound, table))).toBe(want || text);
+  });
+
+  it('are refused with a field that the table has not', () => {
+    expect(() => bindMatch(parseMatch('tun_metadata1=1').match, table)).toThrow(
+      expect.objectContaining({ code: 'NXFMFC_INVALID_TLV_FIELD' }),
+    );
+  });
+
+  it('tell of packets without the option', () => {
+    const match = { flow: newFlow(), mask: newFlow() };
+    mfMaskField(field(0), match.mask);
+    expect(formatMatch(unbindMatch(match, table))).toBe('tun_metadata0=NP');
+  });
+});
+
+describe('fields of the table', () => {
+  it('are read, written, masked and moved, in several pieces too', () => {
+    const flow = newFlow();
+    const all = { field: field(2), ofs: 0, bits: 128 };
+    const middle = { field: field(2), ofs: 60, bits: 8 };
+    setSubfield(middle, 0xa5, flow);
+    expect(getSubfield(middle, flow)).toBe(0xa5);
+    expect(mfGet(field(2), flow)).toEqual(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x0a, 0x50, 0, 0, 0, 0, 0, 0, 0));
+    moveSubfield({ field: field(0), ofs: 4, bits: 8 }, middle, flow);
+    expect(mfGet(field(0), flow)).toEqual(Uint8Array.of(0, 0, 0x0a, 0x50));
+    mfSetMasked(field(0), Uint8Array.of(1, 2, 3, 4), Uint8Array.of(0xff, 0, 0, 0x0f), flow);
+    expect(mfGet(field(0), flow)).toEqual(Uint8Array.of(1, 0, 0x0a, 0x54));
+    const wc = newFlow();
+    maskSubfield(middle, wc);
+    expect(getSubfield(all, wc)).toBe(0xff * 2 ** 60);
+    expect([mfIsAllWild(field(2), wc), mfIsAllWild(field(0), wc)]).toEqual([false, true]);
+    mfClearTunMetadata(field(2), flow);
+    expect([mfHasTunMetadata(field(2), flow), mfHasTunMetadata(field(0), flow)]).toEqual([false, true]);
+    expect(getSubfield(all, flow)).toBe(0);
+  });
+});
+
+describe('actions', () => {
+  // biome-ignore format: table
+  test.each([
+    ['set_field:0x1234->tun_metadata0',                         ''],
+    ['set_field:0x12/0xff->tun_metadata0',                      ''],
+    ['load:0x5->NXM_NX_TUN_METADATA0[4..7]',                    ''],
+    ['move:NXM_NX_REG0[]->NXM_NX_TUN_METADATA0[0..31]',         'move:NXM_NX_REG0[]->NXM_NX_TUN_METADATA0[]'],
+    ['move:NXM_NX_TUN_METADATA0[0..7]->NXM_NX_REG0[0..7]',      ''],
+    ['push:NXM_NX_TUN_METADATA2[]',                             ''],
+    ['clone(set_field:0x1->tun_metadata0,output:1)',            ''],
+    ['delete_field:tun_metadata0',                              ''],
+    ['output:NXM_NX_TUN_METADATA0[0..15]',                      ''],
+    ['set_field:0x100000000->tun_metadata0',                    'refused'],
+    ['set_field:0x1->tun_metadata1',                            'refused'],
+    ['load:0x1->NXM_NX_TUN_METADATA0[30..33]',                  'refused'],
+    ['move:NXM_NX_REG0[]->NXM_NX_TUN_METADATA0[1..32]',         'refused'],
+  ])('%s', (text, want) => {
+    let said: string;
+    try {
+      said = formatActions(bindActions(parseActions(text).actions, table));
+    } catch {
+      said = 'refused';
+    }
+    expect(said).toBe(want || text);
+  });
+
+  it('have the field with its place', () => {
+    const [a] = bindActions(parseActions('set_field:0x1234->tun_metadata0').actions, table);
+    expect(a).toMatchObject({
+      field: field(0),
+      value: Uint8Array.of(0, 0, 0x12, 0x34),
+      mask: new Uint8Array(4).fill(0xff),
+    });
+  });
+});
