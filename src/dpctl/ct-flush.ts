@@ -53,7 +53,7 @@ export async function flushConntrack(ctx: DpctlContext, args: readonly string[])
   let isOpen = false;
   const errno = await withOptionalDpif(ctx, args, MAX_ARGS, async (dpif) => {
     isOpen = true;
-    const done = dpif.ct === undefined ? ERRNO.EOPNOTSUPP : (await attempt(flushMatching(dpif.ct, zone, match))).errno;
+    const done = (await attempt(flushMatching(dpif, zone, match))).errno;
     return done === 0 ? 0 : fail(done, 'failed to flush conntrack');
   });
   if (!isOpen) printError(ctx, errno, 'Cannot open dpif');

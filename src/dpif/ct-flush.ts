@@ -2,7 +2,13 @@
  * Ending the tracked connections that fit tuples of which any part may be left out, as dpctl and OpenFlow ask for.
  * Source: lib/ct-dpif.c (ct_dpif_flush()).
  */
+import { ERRNO } from '../util/errno.ts';
+import { vlog } from '../util/vlog.ts';
+import type { Dpif } from './dpif.ts';
 import type { CtEntry, CtTuple, DpifCt } from './dpif-ct.ts';
+import { dpifFullName } from './dpif-name.ts';
+
+const log = vlog('ct_dpif');
 
 const ICMP = 1;
 const ICMPV6 = 58;
@@ -31,12 +37,42 @@ export const isIcmp = (proto: number): boolean => proto === ICMP || proto === IC
 const isEmpty = (t: TupleMatch, proto: number): boolean =>
   t.src === undefined && t.dst === undefined && (isIcmp(proto) || (t.srcPort === 0 && t.dstPort === 0));
 
-/** Rejects as `DpifCt.flush` does: the connection of a whole tuple is ENOENT if there is none. */
-export async function flushMatching(ct: DpifCt, zone: number | undefined, match: CtMatch): Promise<void> {
-  const { family, proto, orig, reply } = match;
-  if (family === undefined && proto === 0 && isEmpty(orig, proto) && isEmpty(reply, proto)) {
-    return ct.flush(zone, undefined);
+/** Whether nothing is asked for: then it is all connections. */
+const isAny = ({ family, proto, orig, reply }: CtMatch): boolean =>
+  family === undefined && proto === 0 && isEmpty(orig, proto) && isEmpty(reply, proto);
+
+/** "ct_nw_src=10.0.0.1,ct_nw_dst=::,ct_tp_src=1,ct_tp_dst=0": what is not asked for is zeros. */
+function tupleText({ src, dst, srcPort, dstPort }: TupleMatch, { family, proto }: CtMatch): string {
+  const l3 = family === 'IPv4' ? 'nw' : 'ipv6';
+  const addresses = `ct_${l3}_src=${src ?? '::'},ct_${l3}_dst=${dst ?? '::'}`;
+  return isIcmp(proto)
+    ? `${addresses},icmp_id=${srcPort},icmp_type=${dstPort & 0xff},icmp_code=${dstPort >>> 8}`
+    : `${addresses},ct_tp_src=${srcPort},ct_tp_dst=${dstPort}`;
+}
+
+function wantedText(zone: number | undefined, match: CtMatch | undefined): string {
+  if (match !== undefined) {
+    const orig = `${tupleText(match.orig, match)},ct_nw_proto=${match.proto}`;
+    return `zone=${zone ?? 0} '${orig}' '${tupleText(match.reply, match)}'`;
   }
+  return zone === undefined ? '<all>' : `zone ${zone}`;
+}
+
+/**
+ * Ends the connections of `zone`, or of all, that fit `match`.
+ * Rejects as `DpifCt.flush` does: the connection of a whole tuple is ENOENT if there is none.
+ */
+export async function flushMatching(dpif: Dpif, zone: number | undefined, match: CtMatch | undefined): Promise<void> {
+  const { ct } = dpif;
+  if (ct === undefined)
+    throw Object.assign(new Error('the datapath tracks no connections'), { errno: ERRNO.EOPNOTSUPP });
+  const wanted = match === undefined || isAny(match) ? undefined : match;
+  log.dbg(() => `${dpifFullName(dpif)}: ct_flush: ${wantedText(zone, wanted)}`);
+  return wanted === undefined ? ct.flush(zone, undefined) : flushFitting(ct, zone, wanted);
+}
+
+async function flushFitting(ct: DpifCt, zone: number | undefined, match: CtMatch): Promise<void> {
+  const { proto, orig, reply } = match;
   const { src, dst, srcPort, dstPort } = orig;
   const isWhole = src !== undefined && dst !== undefined && (isIcmp(proto) || (srcPort !== 0 && dstPort !== 0));
   if (isWhole && isEmpty(reply, proto)) {

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Dpif } from '../dpif/dpif.ts';
-import type { DpifCt } from '../dpif/dpif-ct.ts';
 import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod } from '../openflow/messages/flow-types.ts';
@@ -244,8 +243,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.control.conns.reconnect();
   }
 
-  get ct(): DpifCt | undefined {
-    return this.backer.dpif?.ct;
+  get dpif(): Dpif | undefined {
+    return this.backer.dpif;
   }
 
   /** OFPPC_* bits of a port; a RangeError if there is none of that name. */

@@ -2,7 +2,7 @@
  * The side of a switch that OpenFlow controls: what handlers ask of it (`OfSwitch`), made of its tables and ports, and of what the
  * administrator says that they are like.
  */
-import type { DpifCt } from '../../dpif/dpif-ct.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
@@ -42,7 +42,7 @@ export interface Controlled {
   setFrag?(frag: number): void;
   portStats?(name: string): Promise<DpifPortStats>;
   setPortConfig?(name: string, config: number): void;
-  readonly ct?: DpifCt | undefined;
+  readonly dpif?: Dpif | undefined;
   preparePacket(packet: PacketToSend): PreparedPacket;
 }
 
@@ -107,8 +107,8 @@ export class Control implements OfSwitch {
   get meters(): MeterTable {
     return this.target.meters;
   }
-  get ct(): DpifCt | undefined {
-    return this.target.ct;
+  get dpif(): Dpif | undefined {
+    return this.target.dpif;
   }
   get fragHandling(): number {
     return this.frag;

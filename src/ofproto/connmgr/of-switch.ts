@@ -2,7 +2,7 @@
  * What the handlers of OpenFlow requests need of a switch, and what they get of its other connections: the interface between
  * `handlers/*.ts` and `ofproto.ts`.
  */
-import type { DpifCt } from '../../dpif/dpif-ct.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
 import type { AsyncType } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
@@ -34,8 +34,8 @@ export interface OfSwitch {
   phyPorts(): PhyPort[];
   phyPort(ofport: number): PhyPort | undefined;
   readonly ports: PortControl;
-  /** The connection tracker of its datapath; undefined: it has none. */
-  readonly ct: DpifCt | undefined;
+  /** Its datapath, which other switches may share; undefined: it has none. */
+  readonly dpif: Dpif | undefined;
   /** Which options of tunnels are fields. */
   tlvTable: TlvTable;
   /** Translates the actions of a packet that a controller made, to be sent or dropped. */

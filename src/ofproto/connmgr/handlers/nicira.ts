@@ -19,10 +19,9 @@ const tlvTableMod: Handler<'nxt_tlv_table_mod'> = (conn, msg, sw) => {
 
 /** Flushes connections.  That it failed is logged; nobody is told. */
 async function flush(sw: OfSwitch, zone: number | undefined, match: CtMatch | undefined): Promise<void> {
-  if (sw.ct === undefined) return;
+  if (sw.dpif === undefined) return;
   try {
-    if (match === undefined) await sw.ct.flush(zone, undefined);
-    else await flushMatching(sw.ct, zone, match);
+    await flushMatching(sw.dpif, zone, match);
   } catch (error) {
     log.dbg(() => `${sw.name}: failed to flush conntrack (${(error as Error).message})`);
   }
