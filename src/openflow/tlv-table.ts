@@ -29,9 +29,14 @@ const keyOf = (m: TlvMap): number => m.optionClass * 256 + m.optionType;
 
 export class TlvTable {
   private readonly entries: ReadonlyMap<number, Entry>;
+  private readonly byOption = new Map<number, MfField>();
+  /** The fields that are mapped, by rising index. */
+  readonly fields: readonly MfField[];
 
   constructor(entries: ReadonlyMap<number, Entry> = new Map()) {
     this.entries = entries;
+    this.fields = [...entries.values()].map((e) => e.field).sort((a, b) => a.index - b.index);
+    for (const { map, field } of entries.values()) this.byOption.set(keyOf(map), field);
   }
 
   /** The table after `mod`.  Throws OfpError (NXTTMFC_*): this table stays in force then. */
@@ -62,16 +67,9 @@ export class TlvTable {
     return this.entries.get(index)?.field;
   }
 
-  /** The number n of the tun_metadata that an option is; undefined if it is none. */
-  indexOf(optionClass: number, optionType: number): number | undefined {
-    const key = optionClass * 256 + optionType;
-    for (const [index, { map }] of this.entries) if (keyOf(map) === key) return index;
-    return undefined;
-  }
-
-  /** The fields that are mapped, by rising index. */
-  get fields(): readonly MfField[] {
-    return [...this.entries.values()].map((e) => e.field).sort((a, b) => a.index - b.index);
+  /** The field that an option is; undefined if it is none. */
+  fieldOfOption(optionClass: number, optionType: number): MfField | undefined {
+    return this.byOption.get(optionClass * 256 + optionType);
   }
 
   /** What the option of a field is. */

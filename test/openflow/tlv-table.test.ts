@@ -46,7 +46,7 @@ describe('TLV table', () => {
     const full = new TlvTable().modify(add(map(5, 124), map(2, 124), map(3, 8)));
     expect(() => full.modify(add(map(4, 4)))).toThrow(expect.objectContaining({ code: 'NXTTMFC_TABLE_FULL' }));
     expect(full.describe().mappings.map((m) => m.index)).toEqual([2, 3, 5]);
-    expect([full.indexOf(0xffff, 3), full.indexOf(0xfffe, 3)]).toEqual([3, undefined]);
+    expect([full.fieldOfOption(0xffff, 3)?.index, full.fieldOfOption(0xfffe, 3)]).toEqual([3, undefined]);
     expect(full.modify({ command: NXTTMC.CLEAR, mappings: [] }).describe().mappings).toEqual([]);
   });
 });
