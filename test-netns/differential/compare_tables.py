@@ -7,7 +7,8 @@ Left out is what cannot be the same: ages, the numbers of recirculations, and th
 import json, re, sys
 
 VOLATILE = [(r'\b(duration|used|idle_age|hard_age)([=:])[0-9.a-z]+,? ?', r''), (r'recirc_id\(0x[0-9a-f]+\)', 'recirc_id(ID)'),
-            (r'recirc\(0x[0-9a-f]+\)', 'recirc(ID)'), (r'recirc_id=0x[0-9a-f]+', 'recirc_id=ID'), (r'^NXST.*|^OFPST.*', ''),
+            (r'recirc\(0x[0-9a-f]+\)', 'recirc(ID)'), (r'recirc_id=0x[0-9a-f]+', 'recirc_id=ID'),
+            (r'recirc_id=[1-9][0-9]*\b', 'recirc_id=ID'), (r'^( *\S+ +\d+  [0-9a-f:]{17}) +\d+$', r'\1'), (r'^NXST.*|^OFPST.*', ''),
             (r'^\S+Z\|\d+\|', ''), (r' \(xid=0x[0-9a-f]+\)', '')]
 
 
