@@ -99,4 +99,6 @@ export interface Dpif {
    * A provider without this method has one that is the same for all: {@link DPIF_PER_CPU_PID}.
    */
   upcallPid?(portNo: number | undefined): number;
+  /** The skb_priority of queue `queue`; undefined if it has none.  A provider without this method has the kernel's traffic classes. */
+  readonly queuePriority?: ((queue: number) => number | undefined) | undefined;
 }

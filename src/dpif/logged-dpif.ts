@@ -171,6 +171,9 @@ export class LoggedDpif implements Dpif {
   setUpcallHandler(handler: UpcallHandler | null): Promise<void> {
     return this.operation('recv_set', this.inner.setUpcallHandler(handler));
   }
+  get queuePriority(): ((queue: number) => number | undefined) | undefined {
+    return this.inner.queuePriority;
+  }
   upcallPid(portNo: number | undefined): number {
     return this.inner.upcallPid?.(portNo) ?? DPIF_PER_CPU_PID;
   }

@@ -33,6 +33,8 @@ export interface XBridge {
   readonly maxHashAlgorithm?: number | undefined;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
+  /** The skb_priority of a queue, where it is not that of the kernel's traffic classes; undefined if it has none. */
+  readonly queuePriority?: ((queue: number) => number | undefined) | undefined;
   /** Whether an exporter takes the samples of `sample` actions. */
   readonly samplesFlows?: boolean;
   /** A flow as the action learn makes it; `limit` as in the action. */

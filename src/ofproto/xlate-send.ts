@@ -20,6 +20,9 @@ const N_QUEUES = 0xf000;
 /** Kernel priority of a queue: class 1:(queue + 1) of the port's queueing discipline; undefined if there is none. */
 export const queuePriority = (queue: number): number | undefined => (queue < N_QUEUES ? 0x10001 + queue : undefined);
 
+const priorityOf = ({ bridge }: XlateCtx, queue: number): number | undefined =>
+  bridge.queuePriority === undefined ? queuePriority(queue) : bridge.queuePriority(queue);
+
 /** Ports that stand for something else than one port. */
 // biome-ignore format: names, several on a line
 const NOT_ONE: ReadonlySet<number> = new Set([
@@ -30,7 +33,7 @@ const NOT_ONE: ReadonlySet<number> = new Set([
 export type Output = (port: number, maxLen: number) => void;
 
 function enqueue(ctx: XlateCtx, a: OfpactEnqueue, output: Output): void {
-  const priority = queuePriority(a.queue);
+  const priority = priorityOf(ctx, a.queue);
   if (priority === undefined) {
     output(a.port, 0);
     return;
@@ -85,7 +88,7 @@ export function xlateSend(ctx: XlateCtx, a: Ofpact, output: Output): boolean {
       return true;
     case 'set_queue': {
       setFieldOnes(ctx.wc, FIELD.skbPriority);
-      const priority = queuePriority(a.queue);
+      const priority = priorityOf(ctx, a.queue);
       if (priority !== undefined) setField(ctx.flow, FIELD.skbPriority, priority);
       return true;
     }

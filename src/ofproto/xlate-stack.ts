@@ -7,7 +7,7 @@ import { FIELD } from '../flow/fields.ts';
 import { maskSubfield, readSubfieldBytes, writeSubfieldBytes } from '../openflow/mf-subfield.ts';
 import type { OfpactDeleteField, OfpactStack } from '../openflow/ofpact.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
-import { reportInfo } from './xlate-report.ts';
+import { reportError } from './xlate-report.ts';
 
 export function xlateStack(ctx: XlateCtx, { kind, subfield }: OfpactStack): void {
   if (kind === 'push') {
@@ -17,7 +17,7 @@ export function xlateStack(ctx: XlateCtx, { kind, subfield }: OfpactStack): void
   }
   const value = ctx.stack.pop();
   if (value === undefined) {
-    reportInfo(ctx, 'stack underflow');
+    reportError(ctx, 'stack underflow');
     return;
   }
   maskSubfield(subfield, ctx.wc);

@@ -22,6 +22,7 @@ import { openSocketTransport } from '../netlink/socket.ts';
 import { MemoryNetlink } from '../netlink/transport.ts';
 import { openBacker, openBackerWith } from '../ofproto/backer.ts';
 import { systemScheduler } from '../ofproto/scheduler.ts';
+import { allowDebugActions } from '../openflow/actions/index.ts';
 import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts';
 import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
@@ -104,6 +105,7 @@ const systemParts = (choice: DatapathChoice): Parts => ({
 
 /** Devices and a datapath in this process, which the switch reaches over a wire in memory, and a clock that can be stopped. */
 async function dummyParts(level: DummyLevel): Promise<Parts> {
+  allowDebugActions();
   // The one place where vswitchd reaches into the datapath, and then only if it is asked to have one of its own.
   const { startEmbedded } = await import('../datapath/embedded.ts');
   const clock = new WarpClock();

@@ -65,10 +65,17 @@ function decodeList(dv: DataView, c: DecodeCtx): Ofpact[] {
   return list;
 }
 
+let areDebugActionsAllowed = false;
+
+/** Has debug_recirc and debug_slow taken wherever `allowsDebug` does not say otherwise: for --enable-dummy. */
+export function allowDebugActions(): void {
+  areDebugActionsAllowed = true;
+}
+
 function decodeCtx(version: OfVersion, o: DecodeOptions): DecodeCtx {
   const ctx: DecodeCtx = {
     version,
-    allowsDebug: o.allowsDebug ?? false,
+    allowsDebug: o.allowsDebug ?? areDebugActionsAllowed,
     isTlvMapped: o.isTlvMapped,
     nested(dv, outer) {
       const list = decodeList(dv, ctx);

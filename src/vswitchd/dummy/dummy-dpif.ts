@@ -4,8 +4,9 @@
  * Source: lib/dpif-netdev.c (choose_port, dpif_dummy_register).
  */
 import type { Dpif, DpifProvider } from '../../dpif/dpif.ts';
-import type { DpifPort } from '../../dpif/dpif-types.ts';
+import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
+import { withoutPids, withPids } from './dummy-pids.ts';
 
 export const DUMMY_DPIF_TYPE = 'dummy';
 const MAX_PORT = 0xffff;
@@ -41,6 +42,11 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
       return port === undefined ? undefined : typed(port);
     },
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
+    operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, ops),
+    flowDump: (terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> =>
+      dpif.flowDump(terse, (flows) => visit(flows.map(shown))),
+    upcallPid: (): number => 0,
+    queuePriority: (queue: number): number => queue,
   };
   return new Proxy(dpif, {
     get(target, key) {
@@ -49,6 +55,22 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
+}
+
+const shown = (flow: DpifFlow): DpifFlow =>
+  flow.actions === undefined ? flow : { ...flow, actions: withoutPids(flow.actions) };
+
+/** Carries out `ops` with the port ids that the datapath takes. */
+async function operate(dpif: Dpif, ops: readonly DpifOp[]): Promise<void> {
+  const inner = ops.map((op): DpifOp => {
+    return 'actions' in op && op.actions !== undefined ? { ...op, actions: withPids(op.actions) } : { ...op };
+  });
+  await dpif.operate(inner);
+  for (const [i, op] of ops.entries()) {
+    const done = inner[i] as DpifOp;
+    Object.assign(op, done, 'actions' in op ? { actions: op.actions } : {});
+    if (op.type === 'get' && op.flow !== undefined) op.flow = shown(op.flow);
+  }
 }
 
 /** Undefined lets the datapath choose. */
