@@ -19,10 +19,12 @@ import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
 import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { GROUP_HANDLERS } from './handlers/groups.ts';
 import { METER_HANDLERS } from './handlers/meters.ts';
+import { MONITOR_HANDLERS } from './handlers/monitors.ts';
 import { NICIRA_HANDLERS } from './handlers/nicira.ts';
 import { PORT_HANDLERS } from './handlers/port.ts';
 import { QUEUE_HANDLERS } from './handlers/queue.ts';
 import { SWITCH_HANDLERS } from './handlers/switch.ts';
+import { TABLE_HANDLERS } from './handlers/tables.ts';
 import type { OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
 
@@ -42,6 +44,8 @@ const HANDLERS: Handlers = {
   ...PORT_HANDLERS,
   ...QUEUE_HANDLERS,
   ...NICIRA_HANDLERS,
+  ...TABLE_HANDLERS,
+  ...MONITOR_HANDLERS,
   ...PACKET_OUT_HANDLERS,
   ...BUNDLE_HANDLERS,
   ...GROUP_HANDLERS,

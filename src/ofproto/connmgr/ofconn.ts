@@ -15,6 +15,7 @@ import type { Vconn } from '../../openflow/vconn.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
 import { Bundles } from './bundles.ts';
+import { FlowMonitors } from './flow-monitors.ts';
 import { MultipartRequests } from './multipart.ts';
 
 const log = vlog('connmgr');
@@ -60,6 +61,7 @@ export class OfConn {
   flowFormat = 0;
   readonly bundles = new Bundles();
   readonly multipart = new MultipartRequests();
+  readonly monitors = new FlowMonitors();
   /** The bytes of the request that is being handled: for what has to answer with an error later on. */
   request: Uint8Array = new Uint8Array();
   private async: AsyncSettings;
