@@ -63,7 +63,7 @@ export class Group {
     this.buckets = spec.buckets.map((b) => new GroupBucket(b));
     this.props = spec.props;
     this.createdMs = spec.createdMs;
-    this.selection = spec.type === GROUP_TYPE.SELECT ? selectionOf(this.buckets, spec.props) : undefined;
+    this.selection = spec.type === GROUP_TYPE.SELECT ? selectionOf(spec.groupId, this.buckets, spec.props) : undefined;
   }
 
   /** Adds packets that went through `bucket`; undefined: through all of them. */

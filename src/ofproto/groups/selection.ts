@@ -18,7 +18,9 @@ const log = vlog('ofproto_dpif');
 const MIN_HASH_VALUES = 16;
 const MAX_HASH_VALUES = 256;
 
+/** A bucket, as far as it is chosen. */
 export interface Weighted {
+  readonly id: number;
   readonly weight: number;
 }
 
@@ -42,23 +44,43 @@ export type Selection<B> =
 
 const DEFAULT = { method: 'default' } as const;
 
-export function selectionOf<B extends Weighted>(buckets: readonly B[], props: GroupProps): Selection<B> {
+/** How group `id` chooses; says so on the log as Open vSwitch does. */
+export function selectionOf<B extends Weighted>(id: number, buckets: readonly B[], props: GroupProps): Selection<B> {
   const { selectionMethod, selectionMethodParam: param, fields } = props;
+  log.dbg(`Constructing select group ${id}`);
   if (selectionMethod === 'hash') {
-    if (fields.length === 0) return DEFAULT;
+    log.dbg('Selection method specified: hash.');
+    if (fields.length === 0) {
+      log.dbg('No hash fields. Falling back to default hash method.');
+      return DEFAULT;
+    }
     const sorted = [...fields].sort((a, b) => a.field.id - b.field.id);
+    log.dbg(() => `Hash fields: ${sorted.map(({ field }) => field.name).join(',')}`);
     return { method: 'hash', param, fields: sorted.map(({ field, value }) => ({ field, mask: value })) };
   }
+  log.dbg(
+    selectionMethod === ''
+      ? 'No selection method specified. Trying dp_hash.'
+      : `Selection method specified: ${selectionMethod}.`,
+  );
   const table = hashTable(buckets);
-  if (table === undefined) return DEFAULT;
-  if (selectionMethod === '') return { method: 'dp_hash', algorithm: OVS_HASH_ALG.SYM_L4, basis: 0, table };
-  const wanted = Number(BigInt.asUintN(32, param >> 32n));
-  return {
-    method: 'dp_hash',
-    algorithm: wanted > OVS_HASH_ALG.SYM_L4 ? OVS_HASH_ALG.L4 : wanted,
-    basis: Number(BigInt.asUintN(32, param)),
-    table,
-  };
+  if (table === undefined) {
+    log.dbg('Falling back to default hash method.');
+    return DEFAULT;
+  }
+  const { algorithm, basis } = selectionMethod === '' ? SYMMETRIC : hashOfParam(param);
+  log.dbg(`Use dp_hash with ${table.length} hash values using algorithm ${algorithm}.`);
+  return { method: 'dp_hash', algorithm, basis, table };
+}
+
+const SYMMETRIC = { algorithm: OVS_HASH_ALG.SYM_L4, basis: 0 };
+
+function hashOfParam(param: bigint) {
+  const basis = Number(BigInt.asUintN(32, param));
+  const algorithm = Number(BigInt.asUintN(32, param >> 32n));
+  if (algorithm <= OVS_HASH_ALG.SYM_L4) return { algorithm, basis };
+  log.dbg(`Invalid dp_hash algorithm ${algorithm}. Defaulting to OVS_HASH_ALG_L4`);
+  return { algorithm: OVS_HASH_ALG.L4, basis };
 }
 
 /**
@@ -66,26 +88,38 @@ export function selectionOf<B extends Weighted>(buckets: readonly B[], props: Gr
  * Undefined if none has a weight, or if that takes too many values.
  */
 export function hashTable<B extends Weighted>(buckets: readonly B[]): B[] | undefined {
-  const weights = buckets.map((b) => b.weight);
-  const total = weights.reduce((sum, w) => sum + w, 0);
-  if (total === 0) return undefined;
-  const lightest = Math.min(...weights.filter((w) => w > 0), 0xffff);
-  const size = Math.max(MIN_HASH_VALUES, 2 ** Math.ceil(Math.log2(Math.ceil(total / lightest))));
-  if (size > MAX_HASH_VALUES) {
-    log.dbg(() => `select group: ${size} hash values would be needed, ${MAX_HASH_VALUES} is the most`);
+  if (buckets.length === 0) {
+    log.dbg("  Don't apply dp_hash method without buckets.");
     return undefined;
   }
-  const divisors = weights.map(() => 1);
+  const total = buckets.reduce((sum, b) => sum + b.weight, 0);
+  if (total === 0) {
+    log.dbg('  Total weight is zero. No active buckets.');
+    return undefined;
+  }
+  const lightest = Math.min(...buckets.flatMap((b) => (b.weight > 0 ? b.weight : [])));
+  log.dbg(`  Minimum weight: ${lightest}, total weight: ${total}`);
+  const size = Math.max(MIN_HASH_VALUES, 2 ** Math.ceil(Math.log2(Math.ceil(total / lightest))));
+  if (size > MAX_HASH_VALUES) {
+    log.dbg(`  Too many hash values required: ${size}`);
+    return undefined;
+  }
+  log.dbg(`  Using ${size} hash values:`);
+  const shares = buckets.map((bucket) => ({ bucket, divisor: 1, hits: 0 }));
   const table: B[] = [];
   while (table.length < size) {
-    let winner = 0;
-    for (let i = 1; i < buckets.length; i++) {
+    let winner = shares[0] as (typeof shares)[number];
+    for (const s of shares) {
       // Weights over divisors, compared without rounding.
-      const own = (weights[i] as number) * (divisors[winner] as number);
-      if (own > (weights[winner] as number) * (divisors[i] as number)) winner = i;
+      if (s.bucket.weight * winner.divisor > winner.bucket.weight * s.divisor) winner = s;
     }
-    divisors[winner] = (divisors[winner] as number) + 2;
-    table.push(buckets[winner] as B);
+    winner.divisor += 2;
+    winner.hits++;
+    table.push(winner.bucket);
+  }
+  for (const { bucket, hits } of shares) {
+    const target = ((size * bucket.weight) / total).toFixed(2);
+    log.dbg(() => `  Bucket ${bucket.id}: weight=${bucket.weight}, target=${target} hits=${hits}`);
   }
   return table;
 }

@@ -203,9 +203,9 @@ describe('statistics', () => {
 
 describe('hashTable', () => {
   const shares = (...weights: number[]) => {
-    const all = weights.map((weight, i) => ({ weight, i }));
+    const all = weights.map((weight, id) => ({ weight, id }));
     const table = hashTable(all);
-    return table && weights.map((_, i) => table.filter((b) => b.i === i).length);
+    return table && weights.map((_, i) => table.filter((b) => b.id === i).length);
   };
   it.each([
     [
