@@ -64,7 +64,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       dpif,
       {
         byOdpPort: (odpPort) => this.owners.get(odpPort),
-        byUuid: (uuid) => [...this.switches.values()].find((s) => equalBytes(s.uuid, uuid)),
+        byUuid: (uuid) => this.byUuid(uuid),
       },
       scheduler,
       options,
@@ -166,6 +166,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       const errno = errnoOf(e);
       if (errno !== ERRNO.ENODEV && errno !== ERRNO.ENOENT) throw e;
     }
+  }
+
+  byUuid(uuid: Uint8Array): OfprotoSwitch | undefined {
+    return [...this.switches.values()].find((s) => equalBytes(s.uuid, uuid));
   }
 
   patchPort(name: string, peer: string): { readonly bridge: OfprotoSwitch; readonly port: SwitchPort } | undefined {

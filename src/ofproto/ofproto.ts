@@ -7,7 +7,8 @@ import { randomBytes } from 'node:crypto';
 import type { Dpif } from '../dpif/dpif.ts';
 import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import type { FlowMod } from '../openflow/messages/flow-types.ts';
+import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
@@ -22,7 +23,7 @@ import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './m
 import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
-import { type PacketToSend, type PreparedPacket, preparePacket } from './packet-execute.ts';
+import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { PATCH, SwitchPort } from './switch-port.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
@@ -44,6 +45,8 @@ export interface SwitchBacker {
   attach(name: string, type: string): Promise<number>;
   detach(odpPort: number): Promise<void>;
   portStats(odpPort: number): Promise<DpifPortStats>;
+  /** The switch of that id. */
+  byUuid(uuid: Uint8Array): XBridge | undefined;
   /** The patch port `name` of any switch whose peer is `peer`. */
   patchPort(name: string, peer: string): { readonly bridge: XBridge; readonly port: XPort } | undefined;
   /** Has the datapath carry out operations, as Dpif.operate. */
@@ -225,6 +228,11 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   preparePacket(packet: PacketToSend): PreparedPacket {
     return preparePacket(this, packet, (ops) => this.backer.operate(ops));
+  }
+  prepareResumption(resume: Resume): PreparedPacket {
+    const bridge = this.backer.byUuid(resume.private.bridge);
+    if (bridge === undefined) throw new OfpError(OFPERR.NXR_STALE, 'the bridge of the continuation is gone');
+    return prepareResumption(bridge, resume, (ops) => this.backer.operate(ops));
   }
 
   setOpenflow(settings: OpenflowSettings): void {

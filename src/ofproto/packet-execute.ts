@@ -1,22 +1,26 @@
 /**
- * Packets that controllers make: their actions are translated as those of a rule are, and executed by the datapath.
- * Source: ofproto/ofproto-dpif.c (packet_xlate, packet_execute).
+ * Packets that controllers make, or paused: their actions are translated as those of a rule are, and executed by the datapath.
+ * Source: ofproto/ofproto-dpif.c (packet_xlate, packet_execute, nxt_resume).
  */
 import type { DpifOp } from '../dpif/dpif-types.ts';
 import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow } from '../odp/odp-key-build.ts';
+import type { Resume } from '../openflow/messages/flow-types.ts';
+import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
+import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
+import { ODPP_NONE } from './bundle.ts';
 import { filterAttrs } from './nest.ts';
-import { recircIds } from './recirc.ts';
+import { flowOfPacket } from './packet-flow.ts';
+import { freezeMetadata, recircIds } from './recirc.ts';
 import { splitActions } from './split-actions.ts';
 import type { XBridge } from './xbridge.ts';
-import { xlateActions } from './xlate.ts';
+import { type XlateOut, xlateActions } from './xlate.ts';
+import { XLATE_ERROR, xlateErrorText } from './xlate-error.ts';
 
-/** The datapath's number of a packet that came in by no port. */
-const ODPP_NONE = 0xffffffff;
 /** Actions that surely fit a message, with a packet of the largest size. */
 const MAX_ACTIONS_SIZE = 32_000;
 /** What the packet does not say itself. */
@@ -52,25 +56,12 @@ export interface PreparedPacket {
   drop(): void;
 }
 
-/** Translates with the flow tables as they are now.  What goes nowhere is dropped. */
-export function preparePacket(
-  bridge: XBridge,
-  p: PacketToSend,
-  operate: (ops: DpifOp[]) => Promise<void>,
-): PreparedPacket {
-  const ofpInPort = getField(p.flow, FIELD.inPort);
-  const flow = newFlow();
-  flow.set(p.flow);
-  setField(flow, FIELD.inPort, bridge.xport(ofpInPort)?.odpPort ?? ODPP_NONE);
-  const { actions, recircs } = xlateActions({
-    bridge,
-    flow,
-    ofpInPort,
-    ofpacts: p.actions,
-    hasSideEffects: true,
-    stats: { nPackets: 1n, nBytes: BigInt(p.packet.length), usedMs: monotonicMs() },
-    cache: undefined,
-  });
+/** Has the datapath carry out operations, as Dpif.operate. */
+type Operate = (ops: DpifOp[]) => Promise<void>;
+
+/** `flow` is the packet's as the datapath has it. */
+function prepared(packet: Uint8Array, flow: FlowKey, xout: XlateOut, operate: Operate): PreparedPacket {
+  const { actions, recircs } = xout;
   const drop = (): void => recircIds.release(recircs);
   const send = async (): Promise<void> => {
     try {
@@ -78,10 +69,73 @@ export function preparePacket(
       const whole = odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), KERNEL_SUPPORT);
       const key = filterAttrs(whole, getField(flow, FIELD.ctState) !== 0 ? TRACKED : PLAIN);
       const parts = splitActions(actions, MAX_ACTIONS_SIZE);
-      await operate(parts.map((part) => ({ type: 'execute', key, actions: part, packet: p.packet })));
+      await operate(parts.map((part) => ({ type: 'execute', key, actions: part, packet })));
     } finally {
       drop();
     }
   };
   return { send, drop };
+}
+
+const statsOf = (packet: Uint8Array, flow: FlowKey) => ({
+  nPackets: 1n,
+  nBytes: BigInt(packet.length),
+  usedMs: monotonicMs(),
+  tcpFlags: getField(flow, FIELD.tcpFlags),
+});
+
+/** Translates with the flow tables as they are now; an OfpError if that fails.  What goes nowhere is dropped. */
+export function preparePacket(bridge: XBridge, p: PacketToSend, operate: Operate): PreparedPacket {
+  const ofpInPort = getField(p.flow, FIELD.inPort);
+  const flow = newFlow();
+  flow.set(p.flow);
+  setField(flow, FIELD.inPort, bridge.xport(ofpInPort)?.odpPort ?? ODPP_NONE);
+  const xout = xlateActions({
+    bridge,
+    flow,
+    ofpInPort,
+    ofpacts: p.actions,
+    isPacketOut: true,
+    hasSideEffects: true,
+    stats: statsOf(p.packet, flow),
+    cache: undefined,
+  });
+  if (xout.error !== XLATE_ERROR.OK) throw new OfpError(OFPERR.OFPFMFC_UNKNOWN, xlateErrorText(xout.error));
+  return prepared(p.packet, flow, xout, operate);
+}
+
+const NOTHING: readonly Ofpact[] = [{ kind: 'note', data: new Uint8Array(0) }];
+
+/** Goes on with a packet that was paused: `bridge` is that of the continuation. */
+export function prepareResumption(
+  bridge: XBridge,
+  { packetIn, private: state }: Resume,
+  operate: Operate,
+): PreparedPacket {
+  const metadata = packetIn.flowMetadata.flow;
+  const flow = newFlow();
+  flow.set(flowOfPacket(packetIn.packet, metadata) ?? metadata);
+  setField(flow, FIELD.inPort, state.odpPort);
+  const xout = xlateActions({
+    bridge,
+    flow,
+    ofpInPort: OFPP.NONE,
+    frozen: {
+      bridge,
+      table: 0,
+      metadata: freezeMetadata(metadata),
+      inPort: getField(metadata, FIELD.inPort),
+      stack: state.stack,
+      conntracked: state.isConntracked,
+      wasMpls: false,
+      // Without actions it would look up in a table; all that is left is the end of the pipeline.
+      ofpacts: state.actions.length > 0 ? state.actions : NOTHING,
+      actionSet: state.actionSet,
+      userdata: new Uint8Array(0),
+    },
+    hasSideEffects: true,
+    stats: statsOf(packetIn.packet, flow),
+    cache: undefined,
+  });
+  return prepared(packetIn.packet, flow, xout, operate);
 }

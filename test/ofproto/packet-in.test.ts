@@ -3,10 +3,12 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
+import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { FRAG } from '../../src/ofproto/table-lookup.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import type { PacketInEvent } from '../../src/ofproto/xbridge.ts';
+import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import { MF } from '../../src/openflow/mf-fields.ts';
+import { OfpError } from '../../src/openflow/ofp-errors.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact, OfpactController } from '../../src/openflow/ofpact.ts';
 import { MAC_A, MAC_B, missOf, udp } from './fakes.ts';
@@ -42,6 +44,21 @@ const reg = (n: number, value: number): Ofpact => ({
   mask: new Uint8Array(4).fill(0xff),
   isLoad: false,
 });
+/** A UDP packet like `packet`, as bytes. */
+const FRAME = Uint8Array.from(
+  Buffer.from(
+    '02000000000b02000000000a0800' + // Ethernet
+      '4500001c00000000401166cf0a0000010a000002' + // IPv4, ttl=64
+      '03e807d000080000', // UDP
+    'hex',
+  ),
+);
+/** output:3 if the metadata came along. */
+const toReg0Port = (): Ofpact => ({
+  kind: 'clone',
+  actions: [{ kind: 'resubmit', inPort: OFPP.IN_PORT, table: 9, withCtOrig: false, compat: 'resubmit_table' }],
+});
+
 const add = (ofpacts: Ofpact[], more: Parameters<typeof newFlowMod>[1] = {}): void =>
   rig.br.tables.apply(newFlowMod('ADD', { ofpacts, cookie: 0n, newCookie: 0x77n, ...more }));
 
@@ -113,6 +130,23 @@ describe('the action controller', () => {
     expect(event?.private).toMatchObject({ odpPort: 2, isConntracked: false, mirrors: 0, stack: [], actionSet: [] });
     expect(event?.private?.actions.at(-1)).toEqual(output(3));
     expect(event?.private?.bridge).toEqual(rig.br.uuid);
+  });
+
+  it('goes on when the controller says so', async () => {
+    add([reg(0, 1), controller({ pause: true }), { kind: 'mod_nw_ttl', value: 9 }, toReg0Port()]);
+    const match = { flow: newFlow(), mask: newFlow() };
+    setField(match.flow, FIELD.reg0, 1);
+    setFieldOnes(match.mask, FIELD.reg0);
+    add([output(3)], { tableId: 9, match });
+    const [event] = await send();
+    const { private: state, packetIn } = event as PacketInEvent;
+    if (state === undefined) throw new Error('not paused');
+    rig.dpif.operated.length = 0;
+    await rig.br.prepareResumption({ packetIn: { ...packetIn, packet: FRAME }, private: state }).send();
+    const [op] = rig.dpif.operated.flat();
+    expect(op?.type === 'execute' && formatOdpActions(op.actions)).toBe('set(ipv4(ttl=9)),4');
+    const stale = { ...state, bridge: new Uint8Array(16).fill(1) };
+    expect(() => rig.br.prepareResumption({ packetIn, private: stale })).toThrow(OfpError);
   });
 
   it('tells what connection tracking knows only if the pipeline did', async () => {

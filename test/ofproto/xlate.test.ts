@@ -33,6 +33,7 @@ class Alone implements SwitchBacker {
   }
   async operate(): Promise<void> {}
   patchPort(): undefined {}
+  byUuid(): undefined {}
   upcallPid(): number {
     return 0xffffffff;
   }

@@ -4,6 +4,7 @@
  */
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
+import type { Resume } from '../../openflow/messages/flow-types.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
 import { TlvTable } from '../../openflow/tlv-table.ts';
@@ -44,6 +45,7 @@ export interface Controlled {
   setPortConfig?(name: string, config: number): void;
   readonly dpif?: Dpif | undefined;
   preparePacket(packet: PacketToSend): PreparedPacket;
+  prepareResumption(resume: Resume): PreparedPacket;
 }
 
 const NO_DEVICE: PortDevice = { hwAddr: new Uint8Array(6), isUp: false, hasCarrier: false };
@@ -173,5 +175,8 @@ export class Control implements OfSwitch {
 
   preparePacket(packet: PacketToSend): PreparedPacket {
     return this.target.preparePacket(packet);
+  }
+  prepareResumption(resume: Resume): PreparedPacket {
+    return this.target.prepareResumption(resume);
   }
 }

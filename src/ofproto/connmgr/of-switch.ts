@@ -3,7 +3,7 @@
  * `handlers/*.ts` and `ofproto.ts`.
  */
 import type { Dpif } from '../../dpif/dpif.ts';
-import type { AsyncType } from '../../openflow/messages/flow-types.ts';
+import type { AsyncType, Resume } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
@@ -40,6 +40,8 @@ export interface OfSwitch {
   tlvTable: TlvTable;
   /** Translates the actions of a packet that a controller made, to be sent or dropped. */
   preparePacket(packet: PacketToSend): PreparedPacket;
+  /** The same of a packet that was paused; an OfpError if its bridge is gone. */
+  prepareResumption(resume: Resume): PreparedPacket;
 }
 
 /** A request under way: changes that the switch tells about come of it. */

@@ -1,6 +1,6 @@
 /**
- * Packets that controllers have sent.
- * Source: ofproto/ofproto.c (handle_packet_out, ofproto_packet_out_init).
+ * Packets that controllers have sent, and packets that go on after a pause.
+ * Source: ofproto/ofproto.c (handle_packet_out, handle_nxt_resume, ofproto_packet_out_init).
  */
 import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
@@ -46,4 +46,5 @@ export const PACKET_OUT_HANDLERS = {
     conn.rejectSecondary();
     return translatePacketOut(preparePacketOut(conn, msg.body), sw).send();
   },
+  nxt_resume: (_conn, msg, sw) => sw.prepareResumption(msg.body).send(),
 } satisfies Handlers;
