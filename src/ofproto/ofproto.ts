@@ -105,6 +105,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       this.meters.checkActions(actions);
     };
     this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
+    this.lookups.wantsMisses = () => this.control.conns.wantsMisses;
     this.control.conns.start();
   }
 
@@ -134,6 +135,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   meter(id: number): number | undefined {
     return this.meters.datapathId(id);
+  }
+  isControlled(): boolean {
+    return this.control.conns.isControlled;
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);

@@ -55,6 +55,8 @@ export class Vconn {
   onOpen: ((version: OfVersion) => void) | undefined;
   /** The connection is gone; `reason` is a text, undefined if the peer just closed it. */
   onClose: ((reason: string | undefined) => void) | undefined;
+  /** Gets a look at each message that is sent or received, but hellos. */
+  onCopy: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(stream: Duplex, options: VconnOptions) {
     this.name = options.name;
@@ -93,7 +95,17 @@ export class Vconn {
 
   /** Sends a whole message, or several; what is sent after the end is lost. */
   send(bytes: Uint8Array): void {
-    if (this.current === 'connected') this.stream.write(bytes);
+    if (this.current !== 'connected') return;
+    this.onCopy?.(bytes);
+    this.stream.write(bytes);
+  }
+
+  /** Asks the peer whether it is still there. */
+  sendEcho(): void {
+    const bytes = new Uint8Array(HEADER_SIZE);
+    bytes.set([this.agreed ?? 1, OFPT.ECHO_REQUEST, 0, HEADER_SIZE]);
+    new DataView(bytes.buffer).setUint32(4, this.xid());
+    this.send(bytes);
   }
 
   /** Calls `done` when what was sent is on its way: to stop making replies for a peer that does not read. */
@@ -171,6 +183,7 @@ export class Vconn {
       return;
     }
     if (type === OFPT.HELLO) return;
+    this.onCopy?.(message);
     if (this.messageHandler === undefined || this.isPaused) this.waiting.push(message);
     else this.messageHandler(message);
   }

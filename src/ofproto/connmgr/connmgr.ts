@@ -6,21 +6,25 @@
  * connections their services.
  * Source: ofproto/connmgr.c.
  */
+import { join } from 'node:path';
 import { type AsyncType, FLOW_FLAG, ROLE } from '../../openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import { OFPERR } from '../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
+import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
-import { happeningsOf } from './flow-monitors.ts';
+import type { PacketInEvent } from '../xbridge.ts';
+import { FailOpen } from './fail-open.ts';
 import { flowRemovedOf } from './flow-removed.ts';
+import { Listener } from './listener.ts';
 import type { Acting, Connections, OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, FailMode, OpenflowSettings } from './openflow-settings.ts';
-import { Service } from './service.ts';
+import { Service, type ServiceOwner } from './service.ts';
 import { reportVacancy } from './table-events.ts';
 
 const log = vlog('connmgr');
@@ -43,9 +47,14 @@ const mgmtOf = (bridge: string): ControllerSettings => ({
   maxQueue: DEFAULT_MAX_QUEUE,
 });
 
-export class ConnMgr implements Connections {
-  private readonly sw: OfSwitch;
-  private readonly conns = new Set<OfConn>();
+export class ConnMgr implements Connections, ServiceOwner {
+  readonly sw: OfSwitch;
+  readonly conns = new Set<OfConn>();
+  /** A controller was reached, or lost, or something else of its status changed. */
+  onStatus: (() => void) | undefined;
+  private readonly failOpen = new FailOpen();
+  private snoop: Listener | undefined;
+  private snoopPath: string | undefined;
   private readonly services = new Map<string, Service>();
   private failMode: FailMode = 'standalone';
   private current: Acting | undefined;
@@ -120,11 +129,44 @@ export class ConnMgr implements Connections {
     for (const [target, c] of wanted) {
       if (this.services.has(target)) continue;
       log.info(`${this.sw.name}: added ${c.kind} controller "${target}"`);
-      this.services.set(target, new Service(c, settings, this.sw, this.conns));
+      this.services.set(target, new Service(c, settings, this));
     }
+    this.listenForSnoopers(settings);
     const modeChanged = this.failMode !== settings.failMode;
     this.failMode = settings.failMode;
+    if (!this.hasControllers || this.failMode === 'secure') this.failOpen.end(this.sw.tables);
     if (had !== this.hasControllers || (modeChanged && !this.hasControllers)) this.flush();
+  }
+
+  changed(): void {
+    this.onStatus?.();
+  }
+
+  /** Whoever connects to <bridge>.snoop hears what the most important controller's connection carries. */
+  private listenForSnoopers({ runDir, versions }: OpenflowSettings): void {
+    const path = runDir === undefined ? undefined : join(runDir, `${this.sw.name}.snoop`);
+    if (path === this.snoopPath) return;
+    this.snoop?.close();
+    this.snoopPath = path;
+    if (path === undefined) return;
+    this.snoop = new Listener({
+      target: { isPassive: true, kind: 'unix', path },
+      tls: undefined,
+      onConnection: (stream, name) => this.addSnooper(new Vconn(stream, { name, versions })),
+      onError: (error) => log.err(`failed to listen on punix:${path}: ${error.message}`),
+    });
+  }
+
+  private addSnooper(vconn: Vconn): void {
+    let best: Service | undefined;
+    for (const service of this.services.values()) {
+      if (service.snoopRank !== undefined && service.snoopRank > (best?.snoopRank ?? -1)) best = service;
+    }
+    if (best !== undefined) best.addMonitor(vconn);
+    else {
+      log.info('no controller connection to snoop');
+      vconn.close();
+    }
   }
 
   /** Whether somebody is to decide about flows. */
@@ -141,6 +183,7 @@ export class ConnMgr implements Connections {
     } finally {
       this.isFlushing = false;
     }
+    this.failOpen.flushed(this.sw.tables);
     if (this.hasControllers || this.failMode === 'secure') return;
     this.sw.tables.apply(
       newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }),
@@ -151,7 +194,6 @@ export class ConnMgr implements Connections {
   flowsChanged(changes: readonly RuleChange[]): void {
     if (this.isFlushing) return;
     reportVacancy(this.sw.tables, this, changes);
-    this.reportToMonitors(changes);
     for (const change of changes) {
       if (change.kind !== 'removed') continue;
       const { rule, reason } = change;
@@ -160,21 +202,44 @@ export class ConnMgr implements Connections {
     }
   }
 
-  private reportToMonitors(changes: readonly RuleChange[]): void {
-    const watching = [...this.conns].filter((conn) => conn.monitors.size > 0);
-    if (watching.length === 0) return;
-    const happenings = happeningsOf(changes);
-    for (const conn of watching) {
-      const { current } = this;
-      conn.monitors.report(conn, happenings, current?.conn === conn ? current.xid : undefined);
-    }
-  }
-
   /** Once a second: gives up what has waited for too long. */
   run(nowMs: number): void {
+    for (const service of this.services.values()) service.run(nowMs);
+    if (this.hasControllers && this.failMode === 'standalone') this.watchControllers(nowMs);
     for (const conn of this.conns) {
       conn.bundles.expire(nowMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
       conn.multipart.expire(nowMs, (last) => conn.error(OFPERR.OFPBRC_MULTIPART_REQUEST_TIMEOUT, last));
+    }
+  }
+
+  private watchControllers(nowMs: number): void {
+    const primaries = [...this.services.values()].filter((s) => s.kind === 'primary');
+    const failures = primaries.flatMap((s) => s.failureSec(nowMs) ?? []);
+    const health = {
+      failureSec: failures.length === 0 ? 0 : Math.min(...failures),
+      maxProbeSec: Math.max(...primaries.map((s) => s.probeSec)),
+      isAnyAdmitted: primaries.some((s) => s.isAdmitted(nowMs)),
+    };
+    this.failOpen.run(health, this.sw.tables, () => this.flush());
+  }
+
+  /** Whether a controller is connected. */
+  get isControlled(): boolean {
+    for (const service of this.services.values()) if (service.kind === 'primary' && service.isConnected) return true;
+    return false;
+  }
+
+  /** Whether a packet that matches no flow interests somebody. */
+  get wantsMisses(): boolean {
+    for (const conn of this.conns) if (conn.wantsMisses) return true;
+    return false;
+  }
+
+  /** Sends a packet to those who want it. */
+  packetIn(event: PacketInEvent): void {
+    for (const conn of this.conns) {
+      if (conn.controllerId !== event.controllerId || !conn.wants('packetIn', event.packetIn.reason)) continue;
+      conn.packetIns.send(event, conn.version, conn.packetInFormat);
     }
   }
 
@@ -197,5 +262,7 @@ export class ConnMgr implements Connections {
   close(): void {
     for (const service of this.services.values()) service.close();
     this.services.clear();
+    this.snoop?.close();
+    this.snoopPath = undefined;
   }
 }

@@ -8,6 +8,7 @@
 import { decodeMessage } from '../../openflow/messages/codec.ts';
 import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
+import type { OfKind } from '../../openflow/ofp-msgs.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
@@ -16,11 +17,10 @@ import { BUNDLE_HANDLERS } from './handlers/bundle.ts';
 import { CONNECTION_HANDLERS } from './handlers/connection.ts';
 import { FLOW_MOD_HANDLERS } from './handlers/flow-mod.ts';
 import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
-import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { GROUP_HANDLERS } from './handlers/groups.ts';
 import { METER_HANDLERS } from './handlers/meters.ts';
-import { MONITOR_HANDLERS } from './handlers/monitors.ts';
 import { NICIRA_HANDLERS } from './handlers/nicira.ts';
+import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { PORT_HANDLERS } from './handlers/port.ts';
 import { QUEUE_HANDLERS } from './handlers/queue.ts';
 import { SWITCH_HANDLERS } from './handlers/switch.ts';
@@ -45,20 +45,29 @@ const HANDLERS: Handlers = {
   ...QUEUE_HANDLERS,
   ...NICIRA_HANDLERS,
   ...TABLE_HANDLERS,
-  ...MONITOR_HANDLERS,
   ...PACKET_OUT_HANDLERS,
   ...BUNDLE_HANDLERS,
   ...GROUP_HANDLERS,
   ...METER_HANDLERS,
 };
 
+/** What a controller says before it has decided whether it takes the switch. */
+// biome-ignore format: list
+const NOT_ADMITTING: ReadonlySet<OfKind> = new Set<OfKind>([
+  'hello', 'error', 'echo_request', 'echo_reply', 'features_request', 'get_config_request', 'set_config',
+  'queue_get_config_request', 'get_async_request', 'group_stats_request', 'group_desc_stats_request',
+  'group_features_stats_request', 'table_features_stats_request', 'table_desc_request',
+]);
+
 /** Handles one message; the promise, if there is one, settles when the next may be handled, and never rejects. */
 export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
   received.n++;
   conn.request = bytes;
+  conn.receivedMs = monotonicMs();
   try {
     const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
-    const msg = conn.multipart.take(decoded, bytes, monotonicMs());
+    if (!NOT_ADMITTING.has(decoded.kind)) conn.admittedMs = conn.receivedMs;
+    const msg = conn.multipart.take(decoded, bytes, conn.receivedMs);
     const doing = msg === undefined ? undefined : handle(conn, msg, sw);
     return doing?.catch((e: unknown) => answerError(conn, bytes, e));
   } catch (e) {

@@ -12,11 +12,12 @@ import { OFPERR, type OfpErr, OfpError, type OfVersion } from '../../openflow/of
 import { decodeHeaderPartial, replyRaw } from '../../openflow/ofp-header.ts';
 import { type OfKind, type OfpRaw, RAWS_OF_KIND, rawFor } from '../../openflow/ofp-msgs.ts';
 import type { Vconn } from '../../openflow/vconn.ts';
+import { monotonicMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
 import { Bundles } from './bundles.ts';
-import { FlowMonitors } from './flow-monitors.ts';
 import { MultipartRequests } from './multipart.ts';
+import { PACKET_IN_FORMAT, type PacketInLimits, PacketIns } from './packet-ins.ts';
 
 const log = vlog('connmgr');
 const errorLimit = new RateLimit(10, 10);
@@ -25,8 +26,7 @@ export type OfConnKind = 'primary' | 'service';
 
 /** OFP_DEFAULT_MISS_SEND_LEN. */
 export const DEFAULT_MISS_SEND_LEN = 128;
-/** NXPIF_*: how packet_ins look. */
-export const PACKET_IN_FORMAT = { STANDARD: 0, NXT: 1, NXT2: 2 } as const;
+const NO_LIMITS: PacketInLimits = { rateLimit: 0, burstLimit: 0, maxQueue: 100 };
 /** A message that was wrong is sent back whole, but for what no error has room for. */
 const MAX_ERROR_DATA = 0xffff - 32;
 
@@ -43,6 +43,7 @@ export interface OfConnOptions {
   readonly kind: OfConnKind;
   /** Controller.enable_async_messages: false leaves all of them off until they are asked for. */
   readonly enableAsync?: boolean;
+  readonly limits?: PacketInLimits;
 }
 
 export class OfConn {
@@ -61,9 +62,13 @@ export class OfConn {
   flowFormat = 0;
   readonly bundles = new Bundles();
   readonly multipart = new MultipartRequests();
-  readonly monitors = new FlowMonitors();
+  readonly packetIns: PacketIns;
   /** The bytes of the request that is being handled: for what has to answer with an error later on. */
   request: Uint8Array = new Uint8Array();
+  /** When the peer was last heard of, when it last said what only a controller that takes the switch says, when it was asked for a word. */
+  receivedMs = monotonicMs();
+  admittedMs = Number.NEGATIVE_INFINITY;
+  probedMs = Number.NEGATIVE_INFINITY;
   private async: AsyncSettings;
 
   /** `vconn` has agreed on a version. */
@@ -74,6 +79,7 @@ export class OfConn {
     this.name = options.name;
     this.kind = options.kind;
     this.missSendLen = options.kind === 'primary' ? DEFAULT_MISS_SEND_LEN : 0;
+    this.packetIns = new PacketIns(vconn, options.limits ?? NO_LIMITS);
     this.async = options.enableAsync === false ? NO_ASYNC : defaultAsync(this.version);
   }
 
@@ -139,6 +145,11 @@ export class OfConn {
     const { packetIn } = this.async.primary;
     const bit = 1 << OFPR.INVALID_TTL;
     this.setAsync({ primary: { packetIn: isOn ? packetIn | bit : packetIn & ~bit }, secondary: {} });
+  }
+
+  /** Whether a packet that matches no flow is to come here, as before OpenFlow 1.3. */
+  get wantsMisses(): boolean {
+    return this.controllerId === 0 && this.version < 4;
   }
 
   /** Whether the connection wants messages of `type` that come for `reason`. */

@@ -1,19 +1,25 @@
 /**
- * Where OpenFlow connections of a bridge come from: a socket that listens.
+ * Where OpenFlow connections of a bridge come from: a socket that listens, or a controller that is connected to.
  * Source: ofproto/connmgr.c (struct ofservice).
  */
 import type { Duplex } from 'node:stream';
 import { ROLE } from '../../openflow/messages/flow-types.ts';
 import { Vconn } from '../../openflow/vconn.ts';
+import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
 import { serve } from './dispatch.ts';
 import { Listener } from './listener.ts';
 import type { OfSwitch } from './of-switch.ts';
 import { OfConn, type OfConnKind } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, OpenflowSettings } from './openflow-settings.ts';
-import { parseTarget } from './target.ts';
+import { Rconn } from './rconn.ts';
+import { parseTarget, type Target } from './target.ts';
 
 const log = vlog('connmgr');
+const rconnLog = vlog('rconn');
+
+/** Who may listen to one connection. */
+const MAX_MONITORS = 8;
 
 const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
   [ROLE.EQUAL]: 'other',
@@ -26,92 +32,211 @@ type Base = Pick<OpenflowSettings, 'versions' | 'tls' | 'runDir'>;
 const keyOf = ({ versions, tls, runDir }: Base, { kind, enableAsync }: ControllerSettings): string =>
   JSON.stringify([versions, tls, runDir, kind, enableAsync]);
 
+export interface ServiceOwner {
+  readonly sw: OfSwitch;
+  /** The connections of the whole bridge; this service's are added and removed. */
+  readonly conns: Set<OfConn>;
+  /** A connection came, went, or is on its way. */
+  changed(): void;
+}
+
 export class Service {
   readonly kind: OfConnKind;
   private settings: ControllerSettings;
   private readonly base: Base;
   private readonly key: string;
-  private readonly sw: OfSwitch;
-  /** Of the whole bridge; this service's are added and removed. */
-  private readonly conns: Set<OfConn>;
-  private readonly vconns = new Set<Vconn>();
+  private readonly owner: ServiceOwner;
+  /** Its own connections, those without a version, too. */
+  private readonly own = new Map<Vconn, OfConn | undefined>();
+  /** Connections that get a copy of what goes through that of the controller. */
+  private readonly monitors = new Set<Vconn>();
   private listener: Listener | undefined;
+  private rconn: Rconn | undefined;
 
-  constructor(settings: ControllerSettings, base: Base, sw: OfSwitch, conns: Set<OfConn>) {
+  constructor(settings: ControllerSettings, base: Base, owner: ServiceOwner) {
     this.kind = settings.kind;
     this.settings = settings;
     this.base = base;
     this.key = keyOf(base, settings);
-    this.sw = sw;
-    this.conns = conns;
+    this.owner = owner;
     try {
-      this.open();
+      const target = parseTarget(settings.target, base.runDir ?? '/');
+      if (target.isPassive) this.listen(target);
+      else this.connect(target);
     } catch (error) {
-      log.err(`${sw.name}: ${settings.target}: ${(error as Error).message}`);
+      log.err(`${owner.sw.name}: ${settings.target}: ${(error as Error).message}`);
     }
   }
 
-  private open(): void {
-    const target = parseTarget(this.settings.target, this.base.runDir ?? '/');
-    if (!target.isPassive) return;
+  private listen(target: Target): void {
+    const { name } = this.owner.sw;
     this.listener = new Listener({
       target,
       tls: this.base.tls,
-      onConnection: (stream, name) => this.accept(stream, name),
-      onError: (error) => log.err(`${this.sw.name}: failed to listen on ${this.settings.target}: ${error.message}`),
+      onConnection: (stream, peer) => this.accept(stream, `${name}<->${peer}`),
+      onError: (error) => log.err(`${name}: failed to listen on ${this.settings.target}: ${error.message}`),
     });
+  }
+
+  private connect(target: Target): void {
+    const rconn = new Rconn({
+      name: `${this.owner.sw.name}<->${this.settings.target}`,
+      target,
+      versions: this.base.versions,
+      tls: this.base.tls,
+      onOpen: (vconn) => {
+        rconn.activity = this.open(vconn);
+        vconn.onCopy = (bytes) => {
+          for (const monitor of this.monitors) monitor.send(bytes);
+        };
+      },
+      onClose: () => this.forgetAll(),
+      onChange: () => this.owner.changed(),
+    });
+    this.rconn = rconn;
+    this.apply();
+    rconn.start();
+  }
+
+  private apply(): void {
+    for (const conn of this.own.values()) conn?.packetIns.configure(this.settings);
+    if (this.rconn === undefined) return;
+    this.rconn.maxBackoffMs = Math.max(1, this.settings.maxBackoffSec) * 1000;
+    this.rconn.probeSec = this.settings.probeIntervalSec;
   }
 
   /** Takes over settings; false if that takes a new service. */
   reconfigure(settings: ControllerSettings, base: Base): boolean {
     if (keyOf(base, settings) !== this.key) return false;
     this.settings = settings;
+    this.apply();
     return true;
   }
 
-  private accept(stream: Duplex, peer: string): void {
-    const name = `${this.sw.name}<->${peer}`;
+  private accept(stream: Duplex, name: string): void {
     const vconn = new Vconn(stream, { name, versions: this.base.versions });
-    this.vconns.add(vconn);
-    let conn: OfConn | undefined;
-    vconn.onOpen = () => {
-      conn = new OfConn(vconn, { name, kind: this.kind, enableAsync: this.settings.enableAsync });
-      this.conns.add(conn);
-      serve(conn, this.sw);
-    };
+    this.own.set(vconn, undefined);
+    vconn.onOpen = () => this.open(vconn);
     vconn.onClose = (reason) => {
-      if (reason !== undefined) log.info(`${name}: connection closed (${reason})`);
-      this.vconns.delete(vconn);
-      if (conn !== undefined) this.conns.delete(conn);
+      rconnLog.dbg(`${name}: connection closed${reason === undefined ? ' by peer' : ` (${reason})`}`);
+      this.forget(vconn);
     };
   }
 
-  private get own(): OfConn[] {
-    return [...this.conns].filter((conn) => this.vconns.has(conn.vconn));
+  private open(vconn: Vconn): OfConn {
+    const { kind, settings } = this;
+    const conn = new OfConn(vconn, {
+      name: vconn.name,
+      kind,
+      enableAsync: settings.enableAsync,
+      limits: settings,
+    });
+    this.own.set(vconn, conn);
+    this.owner.conns.add(conn);
+    serve(conn, this.owner.sw);
+    this.owner.changed();
+    return conn;
   }
 
+  private forget(vconn: Vconn): void {
+    const conn = this.own.get(vconn);
+    this.own.delete(vconn);
+    if (conn === undefined) return;
+    conn.packetIns.close();
+    this.owner.conns.delete(conn);
+    this.owner.changed();
+  }
+  private forgetAll(): void {
+    for (const vconn of [...this.own.keys()]) this.forget(vconn);
+  }
+
+  /** Whether it has a connection now. */
+  get isConnected(): boolean {
+    return this.rconn?.isConnected ?? this.own.size > 0;
+  }
+  /** Seconds without a controller that takes the switch; undefined: nobody is connected to. */
+  failureSec(now: number): number | undefined {
+    return this.kind === 'primary' ? this.rconn?.failureSec(now) : undefined;
+  }
+  isAdmitted(now: number): boolean {
+    return this.rconn?.isAdmitted(now) ?? this.own.size > 0;
+  }
+  get probeSec(): number {
+    return this.settings.probeIntervalSec;
+  }
+
+  private get role(): number | undefined {
+    const roles = [...this.own.values()].map((conn) => conn?.role);
+    return [ROLE.PRIMARY, ROLE.EQUAL, ROLE.SECONDARY].find((role) => roles.includes(role));
+  }
+
+  /** How a controller is doing; undefined if this is none that is connected to. */
   status(): ControllerStatus | undefined {
-    const roles = this.own.map((conn) => conn.role);
-    const role = [ROLE.PRIMARY, ROLE.EQUAL, ROLE.SECONDARY].find((r) => roles.includes(r));
+    if (this.rconn === undefined) return undefined;
+    const { role } = this;
+    const packetIns = [...this.own.values()].flatMap((conn) => conn?.packetIns.pairs() ?? []);
     return {
-      isConnected: roles.length > 0,
+      isConnected: this.rconn.isConnected,
       role: role === undefined ? undefined : ROLE_NAMES[role],
-      pairs: new Map(),
+      pairs: new Map([...this.rconn.pairs(monotonicMs()), ...packetIns]),
     };
   }
 
+  /** How much it is worth to listen to this one; undefined: not at all. */
+  get snoopRank(): number | undefined {
+    if (this.rconn === undefined) return undefined;
+    const { role } = this;
+    return role === undefined ? 0 : role === ROLE.PRIMARY ? 3 : role === ROLE.EQUAL ? 2 : 1;
+  }
+
+  /** Sends a copy of what goes through the controller's connection to `vconn`, which is closed with this. */
+  addMonitor(vconn: Vconn): void {
+    if (this.monitors.size >= MAX_MONITORS) {
+      rconnLog.dbg(`too many monitor connections, discarding ${vconn.name}`);
+      vconn.close();
+      return;
+    }
+    rconnLog.info(`new monitor connection from ${vconn.name}`);
+    this.monitors.add(vconn);
+    vconn.onClose = () => this.monitors.delete(vconn);
+    // What it says is of no interest.
+    vconn.onMessage = () => {};
+  }
+
+  /** Once a second. */
+  run(now: number): void {
+    this.rconn?.run(now);
+    if (this.rconn !== undefined) return;
+    for (const [vconn, conn] of this.own) if (conn !== undefined) this.probe(vconn, conn, now);
+  }
+
+  /** Asks a connection that came in whether its peer is still there, and ends it if no answer comes. */
+  private probe(vconn: Vconn, conn: OfConn, now: number): void {
+    const ms = this.probeSec * 1000;
+    if (ms === 0 || now - conn.receivedMs < ms) return;
+    if (conn.probedMs < conn.receivedMs) {
+      conn.probedMs = now;
+      vconn.sendEcho();
+    } else if (now - conn.probedMs >= ms) {
+      rconnLog.err(`${conn.name}: no response to inactivity probe after ${this.probeSec} seconds, disconnecting`);
+      vconn.close();
+      this.forget(vconn);
+    }
+  }
+
+  /** Ends its connections; controllers are connected to again. */
   reconnect(): void {
-    for (const vconn of this.vconns) vconn.close();
-    this.forgetClosed();
+    this.rconn?.reconnect();
+    if (this.rconn !== undefined) return;
+    for (const vconn of this.own.keys()) vconn.close();
+    this.forgetAll();
   }
 
   close(): void {
     this.listener?.close();
-    this.reconnect();
-  }
-
-  private forgetClosed(): void {
-    this.vconns.clear();
-    for (const conn of this.conns) if (!conn.isOpen) this.conns.delete(conn);
+    this.rconn?.close();
+    for (const vconn of this.own.keys()) vconn.close();
+    for (const monitor of this.monitors) monitor.close();
+    this.forgetAll();
   }
 }

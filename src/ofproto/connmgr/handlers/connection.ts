@@ -5,7 +5,8 @@
 import { ROLE } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { Handler, Handlers } from '../handler.ts';
-import { DEFAULT_MISS_SEND_LEN, PACKET_IN_FORMAT } from '../ofconn.ts';
+import { DEFAULT_MISS_SEND_LEN } from '../ofconn.ts';
+import { PACKET_IN_FORMAT } from '../packet-ins.ts';
 
 const roleRequest: Handler<'role_request'> = (conn, msg, { conns }) => {
   const { role, generationId } = msg.body;
