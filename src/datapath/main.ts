@@ -128,6 +128,7 @@ function serve(
       kernelCompat,
       portFactory: new SystemPorts(arena, links, (message) => log.warn(message)),
       listeners: new ProcListeners(monotonicMs),
+      netfilterListeners: new ProcListeners(monotonicMs, undefined, NETLINK_NETFILTER),
     });
   } catch (error) {
     links.close();

@@ -78,12 +78,18 @@ export function groupsOf(families: readonly FamilyAttrs[]): Set<number> {
  */
 export class ProcListeners implements GroupListeners {
   private readonly clock: () => number;
+  private readonly protocol: number;
   private readonly readTable: () => string;
   private readAt = Number.NEGATIVE_INFINITY;
   private mask = 0;
 
-  /** `clock` in ms.  `readTable` returns the file's text. */
-  constructor(clock: () => number, readTable = () => readFileSync('/proc/net/netlink', 'latin1')) {
+  /** `clock` in ms.  `protocol`: whose groups.  `readTable` returns the file's text. */
+  constructor(
+    clock: () => number,
+    readTable = () => readFileSync('/proc/net/netlink', 'latin1'),
+    protocol: number = NETLINK_GENERIC,
+  ) {
+    this.protocol = protocol;
     this.clock = clock;
     this.readTable = readTable;
   }
@@ -102,7 +108,7 @@ export class ProcListeners implements GroupListeners {
     for (const line of this.readTable().split('\n')) {
       // sk, protocol, port id, groups in hexadecimal, ...
       const fields = line.trim().split(/\s+/);
-      if (fields[1] === String(NETLINK_GENERIC)) mask |= Number.parseInt(fields[3] ?? '0', 16) | 0;
+      if (fields[1] === String(this.protocol)) mask |= Number.parseInt(fields[3] ?? '0', 16) | 0;
     }
     return mask;
   }

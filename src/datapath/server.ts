@@ -53,6 +53,8 @@ export interface DatapathServerOptions {
   /** Multicast groups that somebody else uses; see multicast.ts. */
   readonly usedGroups?: ReadonlySet<number>;
   readonly listeners?: GroupListeners;
+  /** The same for NETLINK_NETFILTER: listeners to connections. */
+  readonly netfilterListeners?: GroupListeners;
   /** How many CPUs to speak of to clients. */
   readonly nCpus?: number;
   /** Numbers in [0, 1), for SAMPLE and hash seeds. */
@@ -102,7 +104,10 @@ export class DatapathServer {
 
     this.ctnetlink =
       options.netfilter &&
-      new CtnetlinkServer({ transport: options.netfilter, tracker: datapaths.conntrack.tracker, clock, log });
+      new CtnetlinkServer({
+        ...{ transport: options.netfilter, tracker: datapaths.conntrack.tracker, clock, log },
+        ...(options.netfilterListeners && { listeners: options.netfilterListeners }),
+      });
 
     this.datapathFamily = datapathFamily({ id: FAMILY_ID.DATAPATH, group: group(0), datapaths, nCpus });
     this.vports = vportFamily({ id: FAMILY_ID.VPORT, group: group(1), datapaths, nCpus });

@@ -13,6 +13,8 @@ export interface ConnContext {
   delete(conn: number): void;
   /** It does not count for its zone's limit any more. */
   uncount(conn: number): void;
+  /** Sets a bit of the status, of which listeners hear as `event` (IPCT) if it was not set. */
+  setStatus(conn: number, bit: number, event: number): void;
   /** What NAT added to sequence numbers of direction `dir` at `seq`. */
   seqOffset(conn: number, dir: number, seq: number): number;
 }

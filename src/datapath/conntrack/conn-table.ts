@@ -43,6 +43,9 @@ export class ConnTable {
   kept: Uint8Array;
   /** Number of its timeout policy, 0 for the default. */
   policy: Int32Array;
+  /** IPCT bits: what has happened and nobody was told, and what listeners are told; 0 if nobody listened when it began. */
+  events: Int32Array;
+  eventMask: Int32Array;
 
   private buckets: Int32Array;
   private nextEntry: Int32Array;
@@ -75,6 +78,8 @@ export class ConnTable {
     this.counted = new Uint8Array(n);
     this.kept = new Uint8Array(n);
     this.policy = new Int32Array(n);
+    this.events = new Int32Array(n);
+    this.eventMask = new Int32Array(n);
     this.nextEntry = new Int32Array(2 * n);
     this.hashes = new Int32Array(2 * n);
     this.nextSource = new Int32Array(n).fill(-2);
@@ -95,7 +100,7 @@ export class ConnTable {
     this.status[conn] = this.mark[conn] = this.helper[conn] = this.counted[conn] = this.policy[conn] = 0;
     this.labels.fill(0, 4 * conn, 4 * conn + 4);
     this.state.fill(0, STATE_WORDS * conn, STATE_WORDS * (conn + 1));
-    this.timeout[conn] = this.stamp[conn] = 0;
+    this.timeout[conn] = this.stamp[conn] = this.events[conn] = this.eventMask[conn] = 0;
     this.master[conn] = NONE;
     return conn;
   }
@@ -226,6 +231,8 @@ export class ConnTable {
     this.generation = grown(this.generation, capacity);
     this.master = grown(this.master, capacity);
     this.policy = grown(this.policy, capacity);
+    this.events = grown(this.events, capacity);
+    this.eventMask = grown(this.eventMask, capacity);
     this.nextEntry = grown(this.nextEntry, 2 * capacity);
     this.hashes = grown(this.hashes, 2 * capacity);
     this.nextSource = grown(this.nextSource, capacity).fill(-2, old);

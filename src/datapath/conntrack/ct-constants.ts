@@ -11,6 +11,13 @@ export const IPS = {
   HELPER: 0x2000,
 } as const;
 
+/** enum ip_conntrack_events, as bits: what listeners are told of a connection. */
+// biome-ignore format: table
+export const IPCT = {
+  NEW: 0x01, RELATED: 0x02, DESTROY: 0x04, REPLY: 0x08, ASSURED: 0x10, PROTOINFO: 0x20, HELPER: 0x40, MARK: 0x80,
+  SEQADJ: 0x100, LABEL: 0x400, SYNPROXY: 0x800,
+} as const;
+
 /** enum ip_conntrack_info: what one packet is to its connection.  UNTRACKED has no connection. */
 // biome-ignore format: table
 export const CTINFO = {

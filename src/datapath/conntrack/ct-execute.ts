@@ -16,7 +16,7 @@ import { ERRNO } from '../../util/errno.ts';
 import { NONE } from './conn-table.ts';
 import type { Conntrack } from './conntrack.ts';
 import { CT_NAT, type CtArgs } from './ct-args.ts';
-import { CS_F, CTINFO, DIR, directionOf, IPS, NFPROTO, PROTO, VERDICT } from './ct-constants.ts';
+import { CS_F, CTINFO, DIR, directionOf, IPCT, IPS, NFPROTO, PROTO, VERDICT } from './ct-constants.ts';
 import { type Defragmenter, FRAG_RESULT } from './frag.ts';
 import { HELPER } from './helper-names.ts';
 import { Helpers } from './helpers.ts';
@@ -334,9 +334,14 @@ export class CtExecutor {
     if (conn === NONE) return 0;
     const isConfirmed = tracker.isConfirmed(conn);
     if (!isConfirmed && tracker.limits.isActive && !this.enterZone(conn, args.zone)) return -ERRNO.ENOMEM;
+    // A mask is for those whose listeners are told anything; its highest bit says so.
+    if (args.eventMask !== undefined && table.eventMask[conn] !== 0) table.eventMask[conn] = args.eventMask | (1 << 31);
     if (args.markMask !== 0) {
       const mark = args.mark | (table.mark[conn]! & ~args.markMask);
-      if (mark !== table.mark[conn]) table.mark[conn] = key[W_MARK] = mark;
+      if (mark !== table.mark[conn]) {
+        table.mark[conn] = key[W_MARK] = mark;
+        if (isConfirmed) table.events[conn]! |= IPCT.MARK;
+      }
     }
     this.setLabels(conn, key, args, isConfirmed);
     if (!isConfirmed && table.helper[conn] !== HELPER.NONE) {
@@ -346,8 +351,8 @@ export class CtExecutor {
         return helpError;
       }
     }
-    if (isConfirmed) return 0;
     const verdict = tracker.confirm(pkt);
+    if (isConfirmed) return 0;
     if (!tracker.isConfirmed(conn)) tracker.abandon(conn);
     return verdict === VERDICT.ACCEPT ? 0 : -ERRNO.EINVAL;
   }
@@ -361,7 +366,7 @@ export class CtExecutor {
   }
 
   private setLabels(conn: number, key: FlowKey, args: CtArgs, isConfirmed: boolean): void {
-    const { labels, master } = this.tracker.table;
+    const { labels, master, events } = this.tracker.table;
     const parent = isConfirmed ? NONE : master[conn]!;
     if (parent === NONE && !args.hasLabels) return;
     for (let i = 0; i < 4; i++) {
@@ -369,7 +374,9 @@ export class CtExecutor {
       const old = labels[4 * (parent === NONE ? conn : parent) + i]!;
       // Of a confirmed connection, the kernel flips bits that are set outside the mask.
       const value = isConfirmed ? args.labels[i]! : args.labels[i]! & mask;
-      labels[4 * conn + i] = key[W_LABELS + i] = (old & ~mask) ^ value;
+      const label = (old & ~mask) ^ value;
+      if (!isConfirmed || label !== old) events[conn]! |= IPCT.LABEL;
+      labels[4 * conn + i] = key[W_LABELS + i] = label;
     }
   }
 

@@ -92,6 +92,8 @@ function refuse(errno: number, what: string): never {
 export interface ChangedConnection {
   readonly conn: number;
   readonly isNew: boolean;
+  /** Whether the message had labels. */
+  readonly hasLabels: boolean;
 }
 
 /**
@@ -105,16 +107,17 @@ export function newConnection(tracker: Tracker, it: AttrCursor, family: number, 
   const original = attrs.tuple(CTA.TUPLE_ORIG, family, zone);
   const reply = attrs.tuple(CTA.TUPLE_REPLY, family, zone);
   const known = original ?? reply;
+  const hasLabels = attrs.has(CTA.LABELS);
   const entry = known === undefined ? NONE : tracker.find(known);
   if (entry !== NONE) {
     if ((flags & NLM_F.EXCL) !== 0) refuse(ERRNO.EEXIST, 'connection');
     change(tracker, entry >> 1, attrs);
-    return { conn: entry >> 1, isNew: false };
+    return { conn: entry >> 1, isNew: false, hasLabels };
   }
   if ((flags & NLM_F.CREATE) === 0) refuse(ERRNO.ENOENT, 'connection');
   if (original === undefined || reply === undefined) refuse(ERRNO.EINVAL, 'connection without both tuples');
   if (protoOf(original[T.META]!) !== protoOf(reply[T.META]!)) refuse(ERRNO.EINVAL, 'tuples of two protocols');
-  return { conn: create(tracker, original, reply, attrs), isNew: true };
+  return { conn: create(tracker, original, reply, attrs), isNew: true, hasLabels };
 }
 
 /** Attributes that would need more than is here. */

@@ -18,7 +18,7 @@ import {
 } from '../../netlink/families/ctnetlink.ts';
 import type { MessageWriter } from '../../netlink/message.ts';
 import { NONE } from './conn-table.ts';
-import { NFPROTO, PROTO } from './ct-constants.ts';
+import { IPCT, NFPROTO, PROTO } from './ct-constants.ts';
 import { putTuple } from './ctnetlink-tuple.ts';
 import type { Expectation } from './expect.ts';
 import { helperName } from './helper-names.ts';
@@ -77,22 +77,60 @@ export function putConnection(
   if (master !== NONE) putTuple(w, CTA.TUPLE_MASTER, tuples, table.tupleAt(2 * master));
   putBe32(w, CTA.TIMEOUT, Math.max(0, Math.floor((table.timeout[conn]! - tracker.now) / 1000)));
   putProtocol(w, tracker, conn, protoOf(meta));
-  if (table.helper[conn] !== 0) {
-    const nest = w.nest(CTA.HELP | NLA_F_NESTED);
-    w.attrString(CTA_HELP.NAME, helperName(table.helper[conn]!));
-    w.endNest(nest);
-  }
+  putHelper(w, table.helper[conn]!);
   putLabels(w, table.labels, conn);
   w.end(at);
 }
 
-function putProtocol(w: MessageWriter, tracker: Tracker, conn: number, proto: number): void {
+/** Appends what listeners are told of a connection.  `events`: IPCT bits. */
+export function putEvent(w: MessageWriter, tracker: Tracker, conn: number, events: number): void {
+  const { table } = tracker;
+  const { tuples } = table;
+  const meta = tuples[2 * conn * TUPLE_WORDS + T.META]!;
+  const isEnd = (events & IPCT.DESTROY) !== 0;
+  const isNew = !isEnd && (events & (IPCT.NEW | IPCT.RELATED)) !== 0;
+  const type = nfnlType(NFNL_SUBSYS.CTNETLINK, isEnd ? IPCTNL_MSG_CT.DELETE : IPCTNL_MSG_CT.NEW);
+  const at = beginMessage(w, type, isNew ? NLM_F.CREATE | NLM_F.EXCL : 0, 0, 0, familyOf(meta));
+  putTuple(w, CTA.TUPLE_ORIG, tuples, table.tupleAt(2 * conn));
+  putTuple(w, CTA.TUPLE_REPLY, tuples, table.tupleAt(2 * conn + 1));
+  if (zoneOf(meta) !== 0) putBe16(w, CTA.ZONE, zoneOf(meta));
+  putBe32(w, CTA.ID, tracker.idOf(conn));
+  putBe32(w, CTA.STATUS, table.status[conn]!);
+  const seconds = Math.max(0, Math.floor((table.timeout[conn]! - tracker.now) / 1000));
+  if (!isEnd || seconds !== 0) putBe32(w, CTA.TIMEOUT, seconds);
+  if (isEnd || (events & IPCT.PROTOINFO) !== 0) putProtocol(w, tracker, conn, protoOf(meta), isEnd);
+  if (!isEnd) {
+    putHelper(w, table.helper[conn]!);
+    if ((events & IPCT.LABEL) !== 0) putLabels(w, table.labels, conn);
+    const master = table.master[conn]!;
+    if ((events & IPCT.RELATED) !== 0 && master !== NONE) {
+      putTuple(w, CTA.TUPLE_MASTER, tuples, table.tupleAt(2 * master));
+    }
+  }
+  if (table.mark[conn] !== 0 || (events & IPCT.MARK) !== 0) putBe32(w, CTA.MARK, table.mark[conn]!);
+  w.end(at);
+}
+
+function putHelper(w: MessageWriter, helper: number): void {
+  if (helper === 0) return;
+  const nest = w.nest(CTA.HELP | NLA_F_NESTED);
+  w.attrString(CTA_HELP.NAME, helperName(helper));
+  w.endNest(nest);
+}
+
+/** `isEnd`: of a connection that is over, TCP's and SCTP's state is all. */
+function putProtocol(w: MessageWriter, tracker: Tracker, conn: number, proto: number, isEnd = false): void {
   const { state } = tracker.table;
   if (proto !== PROTO.TCP && proto !== PROTO.SCTP) return;
   const nest = w.nest(CTA.PROTOINFO | NLA_F_NESTED);
   if (proto === PROTO.TCP) {
     const tcp = w.nest(CTA_PROTOINFO.TCP | NLA_F_NESTED);
     w.attrU8(CTA_PROTOINFO_TCP.STATE, tcpStateOf(state, conn));
+    if (isEnd) {
+      w.endNest(tcp);
+      w.endNest(nest);
+      return;
+    }
     w.attrU8(CTA_PROTOINFO_TCP.WSCALE_ORIGINAL, tcpScaleOf(state, conn, 0));
     w.attrU8(CTA_PROTOINFO_TCP.WSCALE_REPLY, tcpScaleOf(state, conn, 1));
     // struct nf_ct_tcp_flags: flags, then a mask that only matters in requests.
@@ -102,6 +140,11 @@ function putProtocol(w: MessageWriter, tracker: Tracker, conn: number, proto: nu
   } else {
     const sctp = w.nest(CTA_PROTOINFO.SCTP | NLA_F_NESTED);
     w.attrU8(CTA_PROTOINFO_SCTP.STATE, sctpStateOf(state, conn));
+    if (isEnd) {
+      w.endNest(sctp);
+      w.endNest(nest);
+      return;
+    }
     putBe32(w, CTA_PROTOINFO_SCTP.VTAG_ORIGINAL, sctpTagOf(state, conn, 0));
     putBe32(w, CTA_PROTOINFO_SCTP.VTAG_REPLY, sctpTagOf(state, conn, 1));
     w.endNest(sctp);

@@ -1,5 +1,5 @@
 /**
- * The nfnetlink face of conntrack: lists, makes, changes and ends connections, lists expectations, and keeps timeout policies, for tools
+ * The nfnetlink face of conntrack: lists, makes, changes and ends connections, tells listeners of them, lists expectations, and keeps timeout policies, for tools
  * such as ovs-dpctl, ovs-vswitchd and conntrack.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
  * generic netlink families use too.
  *
@@ -15,6 +15,7 @@ import {
   IPCTNL_MSG_TIMEOUT,
   NFGENMSG_SIZE,
   NFNL_SUBSYS,
+  NFNLGRP,
   nfnlType,
 } from '../../netlink/families/ctnetlink.ts';
 import { AttrCursor, MessageView, MessageWriter } from '../../netlink/message.ts';
@@ -23,13 +24,15 @@ import { ERRNO } from '../../util/errno.ts';
 import type { Logger } from '../../util/vlog.ts';
 import { DumpQueue } from '../dump-queue.ts';
 import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
+import type { GroupListeners } from '../genl-server.ts';
 import { Overruns } from '../overruns.ts';
+import { IPCT } from './ct-constants.ts';
 import { newConnection } from './ctnetlink-change.ts';
-import { beginMessage, putConnection, putExpectation } from './ctnetlink-messages.ts';
+import { beginMessage, putConnection, putEvent, putExpectation } from './ctnetlink-messages.ts';
 import { cpuStatsDump, expectationStatsDump, putGlobalStats } from './ctnetlink-stats.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
-import type { Tracker } from './tracker.ts';
+import type { ConnEvents, Tracker } from './tracker.ts';
 import { isV6Of, T, TUPLE_WORDS } from './tuple.ts';
 
 export interface CtnetlinkOptions {
@@ -39,6 +42,8 @@ export interface CtnetlinkOptions {
   /** Monotonic ms. */
   readonly clock: () => number;
   readonly log: Logger;
+  /** Who listens to which group of NETLINK_NETFILTER; without it nobody is told anything. */
+  readonly listeners?: GroupListeners;
 }
 
 /** A message with the attributes that this server reads. */
@@ -55,15 +60,17 @@ const DUMP_STARTED = Symbol('dump started');
 /** Room for one message. */
 const MAX_MESSAGE = 1024;
 
-export class CtnetlinkServer implements NetlinkReceiver {
+export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
   private readonly transport: NetlinkTransport;
   private readonly tracker: Tracker;
   private readonly clock: () => number;
   private readonly log: Logger;
+  private readonly listeners: GroupListeners | undefined;
   private readonly dumps: DumpQueue;
   private readonly overruns: Overruns;
   private readonly view = new MessageView();
   private readonly writer = new MessageWriter();
+  private readonly eventWriter = new MessageWriter();
   private readonly tuple = new Int32Array(TUPLE_WORDS);
 
   constructor(options: CtnetlinkOptions) {
@@ -73,13 +80,16 @@ export class CtnetlinkServer implements NetlinkReceiver {
     this.log = options.log;
     this.dumps = new DumpQueue(options.transport);
     this.overruns = new Overruns(options.transport);
+    this.listeners = options.listeners;
   }
 
   start(): void {
     this.transport.receive(this);
+    this.tracker.events = this;
   }
   close(): void {
     this.transport.receive(null);
+    this.tracker.events = undefined;
     this.dumps.close();
     this.overruns.close();
   }
@@ -118,7 +128,7 @@ export class CtnetlinkServer implements NetlinkReceiver {
     this.tracker.advance(this.clock());
     switch (msg.type) {
       case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW):
-        newConnection(this.tracker, request.attrs(), request.family, msg.flags);
+        this.change(request);
         return undefined;
       case nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.GET):
       // There are no counters, and so none to be set to zero.
@@ -205,6 +215,32 @@ export class CtnetlinkServer implements NetlinkReceiver {
     return entry < 0 ? -1 : entry >> 1;
   }
 
+  // What listeners are told.
+
+  isWanted(): boolean {
+    const { listeners } = this;
+    if (listeners === undefined) return false;
+    return listeners.has(NFNLGRP.CT_NEW) || listeners.has(NFNLGRP.CT_UPDATE) || listeners.has(NFNLGRP.CT_DESTROY);
+  }
+
+  tell(conn: number, events: number): void {
+    let group: number = NFNLGRP.CT_UPDATE;
+    if ((events & IPCT.DESTROY) !== 0) group = NFNLGRP.CT_DESTROY;
+    else if ((events & (IPCT.NEW | IPCT.RELATED)) !== 0) group = NFNLGRP.CT_NEW;
+    if (this.listeners?.has(group) !== true) return;
+    const w = this.eventWriter;
+    w.reset();
+    putEvent(w, this.tracker, conn, events);
+    this.transport.multicast(w.bytes, 0, w.size, group);
+  }
+
+  private change({ msg, family, attrs }: Request): void {
+    const { tracker } = this;
+    const { conn, isNew, hasLabels } = newConnection(tracker, attrs(), family, msg.flags);
+    tracker.table.events[conn] = CHANGED | (isNew ? IPCT.NEW : 0) | (hasLabels || !isNew ? IPCT.LABEL : 0);
+    tracker.deliver(conn);
+  }
+
   // Timeout policies.
 
   private getPolicies(request: Request): typeof DUMP_STARTED | undefined {
@@ -276,6 +312,8 @@ export class CtnetlinkServer implements NetlinkReceiver {
 }
 
 const NO_TUPLE = -2;
+/** What may have changed when a tool has changed something. */
+const CHANGED = IPCT.REPLY | IPCT.ASSURED | IPCT.HELPER | IPCT.PROTOINFO | IPCT.SEQADJ | IPCT.MARK | IPCT.SYNPROXY;
 
 /** Which connections are meant: those of a family, with a mark, in a zone. */
 interface Filter {

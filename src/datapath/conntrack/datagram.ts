@@ -5,7 +5,7 @@
  */
 import { ICMP, UDP } from '../../packet/ip.ts';
 import type { ConnContext } from './conn-context.ts';
-import { IPS, PROTO, VERDICT } from './ct-constants.ts';
+import { IPCT, IPS, PROTO, VERDICT } from './ct-constants.ts';
 import type { IpView } from './ip-view.ts';
 import { STREAM_TIMEOUT } from './timeouts.ts';
 import { T, TUPLE_WORDS } from './tuple.ts';
@@ -43,7 +43,7 @@ export function udpPacket(tracker: ConnContext, conn: number, ip: IpView): numbe
   let timeout = times[STREAM_TIMEOUT.UNREPLIED]!;
   if ((bits & IPS.SEEN_REPLY) !== 0 && tracker.now > stamp[conn]!) {
     timeout = times[STREAM_TIMEOUT.REPLIED]!;
-    status[conn]! |= IPS.ASSURED;
+    tracker.setStatus(conn, IPS.ASSURED, IPCT.ASSURED);
   }
   tracker.refresh(conn, timeout);
   return VERDICT.ACCEPT;
@@ -53,7 +53,7 @@ export function grePacket(tracker: ConnContext, conn: number): number {
   const { status } = tracker.table;
   const times = tracker.timeoutsOf(conn);
   const isReplied = (status[conn]! & IPS.SEEN_REPLY) !== 0;
-  if (isReplied) status[conn]! |= IPS.ASSURED;
+  if (isReplied) tracker.setStatus(conn, IPS.ASSURED, IPCT.ASSURED);
   tracker.refresh(conn, times[isReplied ? STREAM_TIMEOUT.REPLIED : STREAM_TIMEOUT.UNREPLIED]!);
   return VERDICT.ACCEPT;
 }

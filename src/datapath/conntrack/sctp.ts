@@ -9,7 +9,7 @@ import { sctpChecksum } from '../../packet/checksum.ts';
 import { SCTP } from '../../packet/ip.ts';
 import type { ConnContext } from './conn-context.ts';
 import { STATE_WORDS } from './conn-table.ts';
-import { DIR, IPS, VERDICT } from './ct-constants.ts';
+import { DIR, IPCT, IPS, VERDICT } from './ct-constants.ts';
 import type { IpView } from './ip-view.ts';
 
 /** enum sctp_conntrack. */
@@ -243,7 +243,9 @@ export function sctpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: 
       if (type === CHUNK.INIT && isAgain && (status[conn]! & IPS.CONFIRMED) !== 0) isIgnored = true;
     }
     state[base + STATE] = next;
-    if (old !== next && next === SCTP_STATE.ESTABLISHED) status[conn]! |= IPS.ASSURED;
+    if (old === next) continue;
+    tracker.table.events[conn]! |= IPCT.PROTOINFO;
+    if (next === SCTP_STATE.ESTABLISHED) tracker.setStatus(conn, IPS.ASSURED, IPCT.ASSURED);
   }
   if (isIgnored) return VERDICT.ACCEPT;
 

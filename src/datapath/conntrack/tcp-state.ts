@@ -14,7 +14,7 @@
 import { TCP } from '../../packet/ip.ts';
 import type { ConnContext } from './conn-context.ts';
 import { STATE_WORDS } from './conn-table.ts';
-import { DIR, IPS, VERDICT } from './ct-constants.ts';
+import { DIR, IPCT, IPS, VERDICT } from './ct-constants.ts';
 import type { IpView } from './ip-view.ts';
 import {
   ACK,
@@ -341,6 +341,7 @@ export function tcpPacket(tracker: ConnContext, conn: number, ip: IpView, dir: n
   state[base + W.LAST_DIR] = dir;
   state[base + W.STATE] = next;
   if (old !== next) {
+    tracker.table.events[conn]! |= IPCT.PROTOINFO;
     if (next === S.FIN_WAIT) state[base + SENDER_WORDS * dir + FLAGS]! |= F.CLOSE_INIT;
     if (next === S.TIME_WAIT || next === S.CLOSE) tracker.uncount(conn);
   }
@@ -374,7 +375,7 @@ function finish(tracker: ConnContext, conn: number, base: number, kind: number, 
     (old === S.SYN_RECV || old === S.ESTABLISHED) &&
     next === S.ESTABLISHED
   ) {
-    status[conn]! |= IPS.ASSURED;
+    tracker.setStatus(conn, IPS.ASSURED, IPCT.ASSURED);
   }
   tracker.refresh(conn, timeout);
   return VERDICT.ACCEPT;

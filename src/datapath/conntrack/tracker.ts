@@ -14,7 +14,7 @@ import type { Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { ConnContext } from './conn-context.ts';
 import { ConnTable, NONE } from './conn-table.ts';
-import { CTINFO, DIR, IPS, PROTO, VERDICT } from './ct-constants.ts';
+import { CTINFO, DIR, IPCT, IPS, PROTO, VERDICT } from './ct-constants.ts';
 import { genericPacket, grePacket, ICMP_KIND, icmpKind, icmpPacket, udpPacket } from './datagram.ts';
 import { type Expectation, Expectations } from './expect.ts';
 import { IpView } from './ip-view.ts';
@@ -32,6 +32,14 @@ export interface Template {
   readonly helper: number;
   /** Number of the timeout policy, 0 for the default. */
   readonly policy: number;
+}
+
+/** Who tells listeners about connections. */
+export interface ConnEvents {
+  /** Whether anyone listens: a connection that begins otherwise is never spoken of. */
+  isWanted(): boolean;
+  /** `events`: IPCT bits. */
+  tell(conn: number, events: number): void;
 }
 
 export interface TrackerOptions {
@@ -60,6 +68,9 @@ export class Tracker implements ConnContext {
   count = 0;
   /** As /proc/net/stat/nf_conntrack; `found` counts tuples that NAT found taken. */
   readonly stats = { found: 0, invalid: 0, insert: 0, insertFailed: 0, drop: 0, earlyDrop: 0, clashResolved: 0 };
+
+  /** ctnetlink-server.ts sets it. */
+  events: ConnEvents | undefined;
 
   /** Sequence number adjustments of connections that have them. */
   readonly seqAdjusts = new Map<number, SeqAdjust>();
@@ -149,7 +160,7 @@ export class Tracker implements ConnContext {
         default:
       }
     }
-    const { tuple, table } = this;
+    const { tuple } = this;
     if (!tupleOfPacket(ip, template.zone, tuple, 0)) return this.invalid();
     for (;;) {
       let entry = this.find(tuple);
@@ -164,7 +175,7 @@ export class Tracker implements ConnContext {
       this.setCt(pkt, conn, info);
       const verdict = this.protocol(conn, ip, entry & 1);
       if (verdict === VERDICT.ACCEPT) {
-        if (info === CTINFO.ESTABLISHED_REPLY) table.status[conn]! |= IPS.SEEN_REPLY;
+        if (info === CTINFO.ESTABLISHED_REPLY) this.setStatus(conn, IPS.SEEN_REPLY, IPCT.REPLY);
         return VERDICT.ACCEPT;
       }
       pkt.nfct = 0;
@@ -234,6 +245,7 @@ export class Tracker implements ConnContext {
     copyTuple(tuple, 0, table.tuples, table.tupleAt(2 * conn));
     copyTuple(inverse, 0, table.tuples, table.tupleAt(2 * conn + 1));
     table.policy[conn] = template.policy;
+    if (this.events?.isWanted() === true) table.eventMask[conn] = -1;
     const exp = this.expectations.count === 0 ? undefined : this.expectations.find(tuple, this.now);
     if (exp !== undefined && this.isConfirmed(exp.master)) this.fulfil(conn, exp);
     else table.helper[conn] = template.helper;
@@ -293,6 +305,7 @@ export class Tracker implements ConnContext {
     const { table } = this;
     if ((table.status[conn]! & (IPS.CONFIRMED | IPS.DYING)) !== IPS.CONFIRMED) return;
     table.status[conn]! |= IPS.DYING;
+    if ((table.eventMask[conn]! & IPCT.DESTROY) !== 0) this.events?.tell(conn, IPCT.DESTROY);
     table.unlink(conn);
     table.stopTimer(conn);
     this.count--;
@@ -346,12 +359,19 @@ export class Tracker implements ConnContext {
   confirm(pkt: Packet): number {
     const { table } = this;
     const conn = this.connOf(pkt);
-    if (conn === NONE || this.isConfirmed(conn) || pkt.nfctInfo >= CTINFO.ESTABLISHED_REPLY) return VERDICT.ACCEPT;
+    if (conn === NONE) return VERDICT.ACCEPT;
+    if (this.isConfirmed(conn) || pkt.nfctInfo >= CTINFO.ESTABLISHED_REPLY) {
+      this.deliver(conn);
+      return VERDICT.ACCEPT;
+    }
     const original = this.find(table.tuples, table.tupleAt(2 * conn));
     const reply = this.find(table.tuples, table.tupleAt(2 * conn + 1));
     if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original === NONE ? reply : original);
     table.status[conn]! |= IPS.CONFIRMED;
     this.confirmed(conn, table.timeout[conn]!);
+    table.events[conn]! |= table.master[conn] === NONE ? IPCT.NEW : IPCT.RELATED;
+    if (table.helper[conn] !== 0) table.events[conn]! |= IPCT.HELPER;
+    this.deliver(conn);
     return VERDICT.ACCEPT;
   }
 
@@ -368,6 +388,7 @@ export class Tracker implements ConnContext {
     copyTuple(original, 0, table.tuples, table.tupleAt(2 * conn));
     copyTuple(reply, 0, table.tuples, table.tupleAt(2 * conn + 1));
     table.status[conn] = IPS.CONFIRMED;
+    if (this.events?.isWanted() === true) table.eventMask[conn] = -1;
     this.confirmed(conn, ms);
     return conn;
   }
@@ -380,6 +401,22 @@ export class Tracker implements ConnContext {
     table.startTimer(conn, this.now);
     this.count++;
     this.stats.insert++;
+  }
+
+  /** Sets a bit of the status, of which listeners hear as `event` if it was not set. */
+  setStatus(conn: number, bit: number, event: number): void {
+    const { status, events } = this.table;
+    if ((status[conn]! & bit) !== 0) return;
+    status[conn]! |= bit;
+    events[conn]! |= event;
+  }
+
+  /** Tells listeners what has happened since they were last told, if something of it is what they are told. */
+  deliver(conn: number): void {
+    const { events, eventMask } = this.table;
+    const happened = events[conn]!;
+    events[conn] = 0;
+    if ((happened & eventMask[conn]!) !== 0) this.events?.tell(conn, happened);
   }
 
   private resolveClash(pkt: Packet, conn: number, entry: number): number {

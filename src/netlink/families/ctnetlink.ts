@@ -19,6 +19,9 @@ export const NFGENMSG_SIZE = 4;
 export const NFNL_SUBSYS = { CTNETLINK: 1, CTNETLINK_EXP: 2, CTNETLINK_TIMEOUT: 8 } as const;
 export const nfnlType = (subsystem: number, command: number): number => (subsystem << 8) | command;
 
+/** enum nfnetlink_groups: multicast groups of NETLINK_NETFILTER. */
+export const NFNLGRP = { CT_NEW: 1, CT_UPDATE: 2, CT_DESTROY: 3 } as const;
+
 /** enum cntl_msg_types, ctnl_exp_msg_types, ctnl_timeout_msg_types. */
 export const IPCTNL_MSG_CT = { NEW: 0, GET: 1, DELETE: 2, GET_CTRZERO: 3, GET_STATS_CPU: 4, GET_STATS: 5 } as const;
 export const IPCTNL_MSG_EXP = { NEW: 0, GET: 1, DELETE: 2, GET_STATS_CPU: 3 } as const;

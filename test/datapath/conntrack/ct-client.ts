@@ -31,11 +31,16 @@ export class CtClient {
   private readonly transport: NetlinkTransport;
   private answers: Answer[] = [];
 
-  constructor(tracker: Tracker, clock: () => number) {
+  /** `groups`: of which it hears. */
+  constructor(tracker: Tracker, clock: () => number, groups: readonly number[] = []) {
     const net = new MemoryNetlink();
-    this.server = new CtnetlinkServer({ transport: net.open(7), tracker, clock, log: vlog('ct_client') });
+    this.server = new CtnetlinkServer({
+      ...{ transport: net.open(7), tracker, clock, log: vlog('ct_client') },
+      listeners: { has: (group) => groups.includes(group) },
+    });
     this.server.start();
     this.transport = net.open();
+    for (const group of groups) this.transport.join(group);
     this.transport.receive({
       datagram: (bytes, _dv, offset, size) => {
         const copy = bytes.slice(offset, offset + size);
@@ -64,6 +69,14 @@ export class CtClient {
     attrs(w);
     w.end(at);
     return this.send(w.bytes, w.size);
+  }
+
+  /** What came since the last question, of which there need be none. */
+  async heard(): Promise<readonly Answer[]> {
+    for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+    const { answers } = this;
+    this.answers = [];
+    return answers;
   }
 
   async send(bytes: Uint8Array, size: number): Promise<readonly Answer[]> {
