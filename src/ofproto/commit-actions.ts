@@ -20,7 +20,9 @@ import { storeKeyAttr } from '../odp/key-codec.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from '../odp/key-table.ts';
 import type { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
+import type { TlvTable } from '../openflow/tlv-table.ts';
 import { countCommonLabels, countMplsLabels, isMplsType, popMpls, pushMpls } from './flow-mpls.ts';
+import { fieldsToOptions } from './tunnel-options.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 
 /** What is to happen to the packet's outermost header at the next commit. */
@@ -306,9 +308,13 @@ export function commitActions(
   return slow;
 }
 
-/** Sets the tunnel metadata of the packet to that of `flow`, unless `base` has the same. */
-export function commitTunnel(flow: FlowKey, base: FlowKey, out: OdpActionsBuilder): void {
+/**
+ * Sets the tunnel metadata of the packet to that of `flow`, unless `base` has the same.  Its options are what its fields of tun_metadata are in
+ * `tlvTable`; without a table, as they stand.
+ */
+export function commitTunnel(flow: FlowKey, base: FlowKey, out: OdpActionsBuilder, tlvTable?: TlvTable): void {
   if (getField(flow, F.tunPresent) === 0) return;
+  if (tlvTable !== undefined) fieldsToOptions(tlvTable, flow);
   const [from, to] = [F.tunId.word, F.reg0.word];
   let same = true;
   for (let w = from; w < to && same; w++) same = flow[w] === base[w];

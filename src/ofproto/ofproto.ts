@@ -10,6 +10,7 @@ import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
+import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, ODPP_NONE, type XPort } from './bundle.ts';
@@ -138,6 +139,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   isControlled(): boolean {
     return this.control.conns.isControlled;
+  }
+  get tlvTable(): TlvTable {
+    return this.control.tlvTable;
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);

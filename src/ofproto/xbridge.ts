@@ -3,6 +3,7 @@
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, PacketIn, PacketInPrivate } from '../openflow/messages/flow-types.ts';
+import type { TlvTable } from '../openflow/tlv-table.ts';
 import type { Bundle, XPort } from './bundle.ts';
 import type { Group } from './groups/group.ts';
 import type { MacTable } from './mac-learning.ts';
@@ -27,6 +28,8 @@ export interface XBridge {
   group?(id: number): Group | undefined;
   /** Number in the datapath of OpenFlow meter `id`, METER.CONTROLLER and SLOWPATH too. */
   meter?(id: number): number | undefined;
+  /** Which options of tunnels are fields of tun_metadata; undefined: none. */
+  readonly tlvTable?: TlvTable;
   /** Whether a controller is connected. */
   isControlled?(): boolean;
   /** The highest of OVS_HASH_ALG that the datapath knows; L4 if undefined. */

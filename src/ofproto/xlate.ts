@@ -14,6 +14,7 @@ import { coverage } from '../util/coverage.ts';
 import { clearAbsent, isIp } from './packet-fields.ts';
 import { mayReceive } from './port-config.ts';
 import { recircIds } from './recirc.ts';
+import { maskOptions, optionsToFields } from './tunnel-options.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
 import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
@@ -76,6 +77,9 @@ export function xlateActions(xin: XlateIn): XlateOut {
     // Another program's flow, or an earlier run's, recirculates to it.
     reportError(ctx, `Recirculation context not found for ID ${getField(xin.flow, FIELD.recircId).toString(16)}`);
     ctx.error = XLATE_ERROR.NO_RECIRCULATION_CONTEXT;
+  } else if (!tellsOptions(ctx, xin)) {
+    reportError(ctx, 'Invalid Geneve tunnel metadata');
+    ctx.error = XLATE_ERROR.INVALID_TUNNEL_METADATA;
   } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
     // Actions that were given, and actions that are left.
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
@@ -88,6 +92,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
     if (!ctx.freezing) xlateActionSet(ctx);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
+  const { tlvTable } = xin.bridge;
+  if (tlvTable !== undefined && getField(xin.flow, FIELD.tunOptsSize) !== 0) maskOptions(tlvTable, xin.flow, wc);
   // A trace shows what led to the error.
   if (ctx.error === XLATE_ERROR.OK || ctx.trace === undefined) clearAbsent(wc, xin.flow);
 
@@ -126,6 +132,12 @@ export function xlateActions(xin: XlateIn): XlateOut {
     flow: ctx.flow,
     ofWc: wc,
   };
+}
+
+/** Makes fields of the options that the packet came with, unless a frozen state has them; false if they make no sense. */
+function tellsOptions({ flow }: XlateCtx, { bridge, frozen }: XlateIn): boolean {
+  if (frozen !== undefined || bridge.tlvTable === undefined || getField(flow, FIELD.tunOptsSize) === 0) return true;
+  return optionsToFields(bridge.tlvTable, flow);
 }
 
 /** The bridge, and what a frozen state brings back. */

@@ -6,7 +6,7 @@
  * Source: lib/tun-metadata.c, lib/meta-flow.c (mf_vl_mff_mf_from_mff), lib/nx-match.c.
  */
 
-import { areBitsZero } from '../flow/bits.ts';
+import { areBitsZero, setBits } from '../flow/bits.ts';
 import { FIELD } from '../flow/fields.ts';
 import { type Match, newMatch, type TunMetadata } from './match/match.ts';
 import type { MfField, MfValue, Subfield } from './mf-field.ts';
@@ -151,3 +151,18 @@ class ActionBinder {
 /** Actions whose fields of tun_metadata are those of the table.  Throws OfpError as `bindMatch`, and OFPBAC_BAD_SET_LEN. */
 export const bindActions = (actions: readonly Ofpact[], table: TlvTable): readonly Ofpact[] =>
   new ActionBinder(table).list(actions);
+
+/** Whether the table has every field of tun_metadata that a bound match and actions name. */
+export function isMappedBy(match: Match, actions: readonly Ofpact[], table: TlvTable): boolean {
+  const { at, bits } = FIELD.tunMetaPresent;
+  const rest = match.mask.slice(at / 32, (at + bits) / 32);
+  for (const { index } of table.fields) setBits(rest, bits - 1 - index, 1, 0);
+  if (!areBitsZero(rest, 0, bits)) return false;
+  try {
+    bindActions(actions, table);
+    return true;
+  } catch (error) {
+    if (error instanceof OfpError) return false;
+    throw error;
+  }
+}

@@ -43,8 +43,8 @@ function seeing<R>(tx: FlowTransaction, sw: OfSwitch, fn: () => R): R {
 /** One line for each kind. */
 const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
   flow_mod: {
-    prepare(conn, msg) {
-      const fm = prepareFlowMod(conn, msg.body);
+    prepare(conn, msg, sw) {
+      const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
       return (tx) => {
         tx.apply(fm);
         return NOTHING_MORE;

@@ -8,6 +8,8 @@ import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { OFPUTIL_P } from '../../../openflow/ofp-protocol.ts';
 import type { Ofpact } from '../../../openflow/ofpact.ts';
+import { bindActions, bindMatch } from '../../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Handlers } from '../handler.ts';
 import type { OfConn } from '../ofconn.ts';
@@ -34,17 +36,18 @@ export function checkForMatch(
 const isDelete = (fm: FlowMod): boolean => fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
 
 /** A flow_mod of a connection, checked, and ready to be applied.  Throws OfpError. */
-export function prepareFlowMod(conn: OfConn, fm: FlowMod): FlowMod {
+export function prepareFlowMod(conn: OfConn, fm: FlowMod, tlvTable: TlvTable): FlowMod {
   // Actions of a deletion are not looked at, but in their form.
   const tableId = fm.tableId === OFPTT_ALL && fm.command === OFPFC.ADD ? 0 : fm.tableId;
-  const ofpacts = checkForMatch(fm.ofpacts, fm.match, tableId, conn);
+  const match = bindMatch(fm.match, tlvTable);
+  const ofpacts = checkForMatch(bindActions(fm.ofpacts, tlvTable), match, tableId, conn);
   if (!isDelete(fm) && fm.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
-  return { ...fm, ofpacts };
+  return { ...fm, match, ofpacts };
 }
 
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
     conn.rejectSecondary();
-    sw.tables.apply(prepareFlowMod(conn, msg.body));
+    sw.tables.apply(prepareFlowMod(conn, msg.body, sw.tlvTable));
   },
 } satisfies Handlers;

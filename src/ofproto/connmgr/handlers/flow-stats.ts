@@ -6,6 +6,8 @@ import { newFlow } from '../../../flow/flow-key.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
 import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { bindMatch, unbindMatch } from '../../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import { monotonicMs } from '../../../util/clock.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Rule } from '../../tables/rule.ts';
@@ -17,7 +19,7 @@ function selectRules(sw: OfSwitch, r: FlowStatsRequest): Iterable<Rule> {
   if (r.tableId !== OFPTT_ALL && r.tableId >= N_TABLES) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
   return sw.tables.select({
     table: r.tableId,
-    match: r.match,
+    match: bindMatch(r.match, sw.tlvTable),
     strictPriority: undefined,
     cookie: r.cookie,
     cookieMask: r.cookieMask,
@@ -30,12 +32,12 @@ function selectRules(sw: OfSwitch, r: FlowStatsRequest): Iterable<Rule> {
 const ageSec = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
 
 /** A rule's statistics at `now`. */
-export function flowStatsOf(rule: Rule, now: number): FlowStats {
+export function flowStatsOf(rule: Rule, now: number, tlvTable: TlvTable): FlowStats {
   const match = { flow: newFlow(), mask: newFlow() };
   expandTo(rule.match, match.flow, match.mask);
   const ageMs = Math.max(0, now - rule.createdMs);
   return {
-    match,
+    match: unbindMatch(match, tlvTable),
     cookie: rule.cookie,
     tableId: rule.table,
     priority: rule.priority,
@@ -57,7 +59,7 @@ const flowStats: Handler<'flow_stats_request'> = (conn, msg, sw) => {
   const now = monotonicMs();
   conn.replyList(
     'flow_stats_reply',
-    Array.from(selectRules(sw, msg.body), (rule) => flowStatsOf(rule, now)),
+    Array.from(selectRules(sw, msg.body), (rule) => flowStatsOf(rule, now, sw.tlvTable)),
     msg,
   );
 };

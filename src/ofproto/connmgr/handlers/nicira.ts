@@ -3,18 +3,34 @@
  * Source: ofproto/ofproto.c (handle_tlv_table_mod, handle_nxt_ct_flush, handle_ipfix_bridge_stats_request).
  */
 import { type CtMatch, flushMatching, type TupleMatch } from '../../../dpif/ct-flush.ts';
+import { expandTo } from '../../../flow/minimatch.ts';
+import { newMatch } from '../../../openflow/match/match.ts';
 import type { CtFlush, CtTuple } from '../../../openflow/messages/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { isMappedBy } from '../../../openflow/tlv-bind.ts';
+import { NXTTMC, type TlvTable } from '../../../openflow/tlv-table.ts';
 import { formatIpv4, formatIpv6, IPV4_SIZE } from '../../../util/inet.ts';
 import { vlog } from '../../../util/vlog.ts';
+import type { Rule } from '../../tables/rule.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 
 const log = vlog('ofproto');
 
+/** Throws OfpError (NXTTMFC_INVALID_TLV_DEL) if a rule matches or writes a field that `table` has not. */
+function checkFields(rule: Rule, table: TlvTable): void {
+  const match = newMatch();
+  expandTo(rule.match, match.flow, match.mask);
+  if (!isMappedBy(match, rule.actions, table)) {
+    throw new OfpError(OFPERR.NXTTMFC_INVALID_TLV_DEL, 'a flow uses a field of the mapping');
+  }
+}
+
 const tlvTableMod: Handler<'nxt_tlv_table_mod'> = (conn, msg, sw) => {
   conn.rejectSecondary();
-  sw.tlvTable = sw.tlvTable.modify(msg.body);
+  const table = sw.tlvTable.modify(msg.body);
+  if (msg.body.command !== NXTTMC.ADD) for (const rule of sw.tables.rules()) checkFields(rule, table);
+  sw.tlvTable = table;
 };
 
 /** Flushes connections.  That it failed is logged; nobody is told. */
