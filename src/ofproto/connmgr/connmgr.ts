@@ -19,6 +19,7 @@ import { vlog } from '../../util/vlog.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
 import type { PacketInEvent } from '../xbridge.ts';
 import { FailOpen } from './fail-open.ts';
+import { happeningsOf } from './flow-monitors.ts';
 import { flowRemovedOf } from './flow-removed.ts';
 import { Listener } from './listener.ts';
 import type { Acting, Connections, OfSwitch } from './of-switch.ts';
@@ -194,11 +195,22 @@ export class ConnMgr implements Connections, ServiceOwner {
   flowsChanged(changes: readonly RuleChange[]): void {
     if (this.isFlushing) return;
     reportVacancy(this.sw.tables, this, changes);
+    this.reportToMonitors(changes);
     for (const change of changes) {
       if (change.kind !== 'removed') continue;
       const { rule, reason } = change;
       if (rule.isHidden || (rule.flags & FLOW_FLAG.SEND_FLOW_REM) === 0) continue;
       this.broadcast('flowRemoved', reason, 'flow_removed', flowRemovedOf(rule, reason, monotonicMs()));
+    }
+  }
+
+  private reportToMonitors(changes: readonly RuleChange[]): void {
+    const watching = [...this.conns].filter((conn) => conn.monitors.size > 0);
+    if (watching.length === 0) return;
+    const happenings = happeningsOf(changes);
+    for (const conn of watching) {
+      const { current } = this;
+      conn.monitors.report(conn, happenings, current?.conn === conn ? current.xid : undefined);
     }
   }
 

@@ -19,6 +19,7 @@ import { FLOW_MOD_HANDLERS } from './handlers/flow-mod.ts';
 import { FLOW_STATS_HANDLERS } from './handlers/flow-stats.ts';
 import { GROUP_HANDLERS } from './handlers/groups.ts';
 import { METER_HANDLERS } from './handlers/meters.ts';
+import { MONITOR_HANDLERS } from './handlers/monitors.ts';
 import { NICIRA_HANDLERS } from './handlers/nicira.ts';
 import { PACKET_OUT_HANDLERS } from './handlers/packet-out.ts';
 import { PORT_HANDLERS } from './handlers/port.ts';
@@ -45,6 +46,7 @@ const HANDLERS: Handlers = {
   ...QUEUE_HANDLERS,
   ...NICIRA_HANDLERS,
   ...TABLE_HANDLERS,
+  ...MONITOR_HANDLERS,
   ...PACKET_OUT_HANDLERS,
   ...BUNDLE_HANDLERS,
   ...GROUP_HANDLERS,

@@ -16,6 +16,7 @@ import { monotonicMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
 import { Bundles } from './bundles.ts';
+import { FlowMonitors } from './flow-monitors.ts';
 import { MultipartRequests } from './multipart.ts';
 import { PACKET_IN_FORMAT, type PacketInLimits, PacketIns } from './packet-ins.ts';
 
@@ -62,6 +63,7 @@ export class OfConn {
   flowFormat = 0;
   readonly bundles = new Bundles();
   readonly multipart = new MultipartRequests();
+  readonly monitors = new FlowMonitors();
   readonly packetIns: PacketIns;
   /** The bytes of the request that is being handled: for what has to answer with an error later on. */
   request: Uint8Array = new Uint8Array();
