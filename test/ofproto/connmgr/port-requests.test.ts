@@ -1,0 +1,195 @@
+/** Requests about ports, queues, the TLV table and tracked connections, from bytes to bytes. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Dpif } from '../../../src/dpif/dpif.ts';
+import type { CtTuple } from '../../../src/dpif/dpif-ct.ts';
+import type { Controlled } from '../../../src/ofproto/connmgr/control.ts';
+import { Control } from '../../../src/ofproto/connmgr/control.ts';
+import type { DeviceControl } from '../../../src/ofproto/connmgr/device-control.ts';
+import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
+import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
+import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
+import { ROLE, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
+import { OFPQ_ALL } from '../../../src/openflow/messages/switch-types.ts';
+import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
+import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
+import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';
+import { NXTTMC } from '../../../src/openflow/tlv-table.ts';
+import type { Vconn } from '../../../src/openflow/vconn.ts';
+
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
+
+class Device implements DeviceControl {
+  queues: readonly number[] = [0];
+  isBroken = false;
+  readonly told: boolean[] = [];
+  async counters() {
+    if (this.isBroken) throw new Error('gone');
+    return { counters: { rxPackets: 7n, txBytes: 9n }, custom: [{ name: 'own', value: 1n }] };
+  }
+  async setUp(isUp: boolean): Promise<void> {
+    if (this.isBroken) throw new Error('gone');
+    this.told.push(isUp);
+  }
+}
+
+/** A switch with ports 1 and LOCAL. */
+class Rig {
+  readonly device = new Device();
+  readonly ports = [
+    { name: 'p1', ofport: 1, config: 0 },
+    { name: 'br0', ofport: OFPP.LOCAL, config: 0 },
+  ];
+  readonly flushed: (readonly [zone: number | undefined, tuple: CtTuple | undefined])[] = [];
+  readonly control: Control;
+
+  constructor() {
+    const ct = {
+      flush: async (zone?: number, tuple?: CtTuple) => void this.flushed.push([zone, tuple]),
+      dump: async () => {},
+    };
+    const target = {
+      name: 'br0',
+      tables: new FlowTables(() => {}),
+      xports: this.ports,
+      xport: (ofport: number) => this.ports.find((p) => p.ofport === ofport),
+      setPortConfig: (name: string, config: number) => {
+        for (const port of this.ports) if (port.name === name) port.config = config;
+      },
+      dpif: { type: 'system', name: 'ovs-system', ct } as unknown as Dpif,
+    };
+    this.control = new Control(target as unknown as Controlled);
+    this.control.setPortDevice('p1', { hwAddr: MAC, isUp: true, hasCarrier: true, control: this.device });
+    this.control.setPortDevice('br0', { hwAddr: MAC, isUp: true, hasCarrier: true });
+  }
+
+  connect(version: OfVersion) {
+    const sent: OfMessage[] = [];
+    const vconn = {
+      version,
+      state: 'connected',
+      backlog: 0,
+      send: (bytes: Uint8Array) => sent.push(decodeMessage(bytes)),
+    };
+    const conn = new OfConn(vconn as unknown as Vconn, { name: 'br0<->test', kind: 'primary' });
+    const ask = async <K extends OfKind>(kind: K, body: BodyOf[K]): Promise<OfMessage[]> => {
+      await handleMessage(conn, encodeMessage({ kind, version, xid: 5, body }), this.control);
+      return sent.splice(0);
+    };
+    return { conn, ask, sent };
+  }
+}
+
+/** The name of the error that answers. */
+const errorOf = (answers: readonly OfMessage[]): string | undefined => {
+  const [m] = answers;
+  return m?.kind === 'error' ? m.body.err?.name : undefined;
+};
+
+let rig: Rig;
+beforeEach(() => {
+  rig = new Rig();
+});
+
+describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
+  test('statistics of ports', async () => {
+    const { ask } = rig.connect(version);
+    const all = await ask('port_stats_request', OFPP.NONE);
+    const custom = version >= 5 ? [{ name: 'own', value: 1n }] : [];
+    expect(all).toMatchObject([
+      {
+        kind: 'port_stats_reply',
+        xid: 5,
+        body: [{ portNo: 1, counters: { rxPackets: 7n, txBytes: 9n }, custom }, { portNo: OFPP.LOCAL }],
+      },
+    ]);
+    expect(await ask('port_stats_request', 1)).toMatchObject([{ body: [{ portNo: 1 }] }]);
+    expect(await ask('port_stats_request', 9)).toMatchObject([{ body: [] }]);
+    rig.device.isBroken = true;
+    const [broken] = await ask('port_stats_request', 1);
+    expect(broken?.body).toMatchObject([{ portNo: 1, counters: {} }]);
+  });
+
+  test('port_mod', async () => {
+    const { ask, conn } = rig.connect(version);
+    const body = {
+      portNo: 1,
+      hwAddr: MAC,
+      config: OFPPC.PORT_DOWN,
+      mask: OFPPC.PORT_DOWN | OFPPC.NO_FWD,
+      advertise: 0,
+    };
+    expect(await ask('port_mod', body)).toEqual([]);
+    expect(rig.device.told).toEqual([false]);
+    expect(rig.control.phyPort(1)).toMatchObject({ config: OFPPC.PORT_DOWN, state: 0 });
+    await ask('port_mod', { ...body, config: OFPPC.NO_FWD, mask: OFPPC.NO_FWD });
+    expect(rig.control.phyPort(1)?.config).toBe(OFPPC.PORT_DOWN | OFPPC.NO_FWD);
+    // It is down: nothing to do for the device.
+    await ask('port_mod', body);
+    expect(rig.device.told).toEqual([false]);
+    // A device that cannot be set up stays down; other bits change.
+    rig.device.isBroken = true;
+    await ask('port_mod', { ...body, config: OFPPC.NO_FWD });
+    expect(rig.control.phyPort(1)?.config).toBe(OFPPC.PORT_DOWN | OFPPC.NO_FWD);
+
+    expect(errorOf(await ask('port_mod', { ...body, portNo: 9 }))).toBe('OFPPMFC_BAD_PORT');
+    expect(errorOf(await ask('port_mod', { ...body, hwAddr: new Uint8Array(6) }))).toBe('OFPPMFC_BAD_HW_ADDR');
+    conn.role = ROLE.SECONDARY;
+    expect(errorOf(await ask('port_mod', body))).toBe(version < 3 ? 'OFPBRC_EPERM' : 'OFPBRC_IS_SECONDARY');
+  });
+
+  test('queues', async () => {
+    const { ask } = rig.connect(version);
+    const stats = { port: 1, queue: 0, txBytes: UNKNOWN64, txPackets: UNKNOWN64 };
+    expect(await ask('queue_stats_request', { port: OFPP.NONE, queue: OFPQ_ALL })).toMatchObject([{ body: [stats] }]);
+    expect(await ask('queue_stats_request', { port: OFPP.LOCAL, queue: OFPQ_ALL })).toMatchObject([{ body: [] }]);
+    expect(errorOf(await ask('queue_stats_request', { port: 1, queue: 5 }))).toBe('OFPQOFC_BAD_QUEUE');
+    expect(errorOf(await ask('queue_stats_request', { port: 9, queue: OFPQ_ALL }))).toBe('OFPQOFC_BAD_PORT');
+
+    const config = [{ port: 1, queue: 0 }];
+    expect(await ask('queue_get_config_request', { port: 1, queue: OFPQ_ALL })).toMatchObject([
+      { body: { port: version >= 5 ? OFPP.NONE : 1, queues: config } },
+    ]);
+    expect(errorOf(await ask('queue_get_config_request', { port: 9, queue: OFPQ_ALL }))).toBe('OFPQOFC_BAD_PORT');
+    if (version < 5) return;
+    expect(errorOf(await ask('queue_get_config_request', { port: 1, queue: 5 }))).toBe('OFPQOFC_BAD_QUEUE');
+    expect(errorOf(await ask('queue_get_config_request', { port: OFPP.LOCAL, queue: 5 }))).toBe('NXQOFC_QUEUE_ERROR');
+  });
+
+  test('TLV table', async () => {
+    const { ask } = rig.connect(version);
+    const mappings = [{ optionClass: 0xffff, optionType: 0, optionLen: 4, index: 0 }];
+    expect(await ask('nxt_tlv_table_mod', { command: NXTTMC.ADD, mappings })).toEqual([]);
+    expect(errorOf(await ask('nxt_tlv_table_mod', { command: NXTTMC.ADD, mappings }))).toBe('NXTTMFC_ALREADY_MAPPED');
+    expect(await ask('nxt_tlv_table_request', undefined)).toMatchObject([
+      { kind: 'nxt_tlv_table_reply', body: { maxOptionSpace: 256, maxFields: 64, mappings } },
+    ]);
+    await ask('nxt_tlv_table_mod', { command: NXTTMC.CLEAR, mappings: [] });
+    expect(await ask('nxt_tlv_table_request', undefined)).toMatchObject([{ body: { mappings: [] } }]);
+  });
+
+  test('flushing connections', async () => {
+    const { ask } = rig.connect(version);
+    const all = { zone: undefined, ipProto: 0, orig: undefined, reply: undefined };
+    expect(await ask('ct_flush_zone', 13)).toEqual([]);
+    await ask('ct_flush', all);
+    await ask('ct_flush', { ...all, zone: 4 });
+    const none = { icmpId: undefined, icmpType: undefined, icmpCode: undefined };
+    const orig = { ...none, src: Uint8Array.of(10, 0, 0, 1), dst: Uint8Array.of(10, 0, 0, 2), srcPort: 1, dstPort: 2 };
+    await ask('ct_flush', { ...all, zone: 5, ipProto: 17, orig });
+    const icmp = { icmpId: 1, icmpType: 2, icmpCode: 0 };
+    expect(rig.flushed).toEqual([
+      [13, undefined],
+      [undefined, undefined],
+      [4, undefined],
+      [5, { src: '10.0.0.1', dst: '10.0.0.2', proto: 17, srcPort: 1, dstPort: 2, ...icmp }],
+    ]);
+  });
+
+  test('IPFIX', async () => {
+    const { ask } = rig.connect(version);
+    expect(errorOf(await ask('ipfix_bridge_stats_request', undefined))).toBe('NXST_NOT_CONFIGURED');
+    expect(errorOf(await ask('ipfix_flow_stats_request', undefined))).toBe('NXST_NOT_CONFIGURED');
+  });
+});
