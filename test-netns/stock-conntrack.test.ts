@@ -3,7 +3,7 @@
  * find; and what stock ovs-dpctl prints of them, and ours.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Namespace, TAPSWITCH, useLab } from './harness.ts';
+import { eventually, type Namespace, TAPSWITCH, useLab } from './harness.ts';
 import { normalise, ourDpctl, startDatapath, stockDpctl } from './switch.ts';
 
 let sw: Namespace;
@@ -48,6 +48,26 @@ test('connections are made, counted, changed and ended', async () => {
 });
 
 beforeEach(() => conntrack('-F'));
+
+test('a listener hears of them', async () => {
+  const listener = sw.daemon('conntrack-events', [TAPSWITCH, 'exec', '--', 'conntrack', '-E', '-o', 'id']);
+  await eventually('somebody listens', async () => {
+    const sockets = await sw.ok(['cat', '/proc/net/netlink']);
+    return sockets.split('\n').some((line) => / 12 +\d+ +0*7 /.test(line));
+  });
+  // The datapath looks who listens four times a second.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await conntrack(`-I ${TCP} -t 100 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 5`);
+  await conntrack('-U -f ipv4 -p tcp -m 9');
+  await conntrack('-D -p tcp');
+  await listener.until('has heard all', () => listener.output().includes('[DESTROY]'));
+  const events = listener.output().match(/\[(NEW|UPDATE|DESTROY)\] tcp .* mark=\d/g);
+  expect(events?.map((e) => e.replace(/ .*(mark=\d)/, ' $1'))).toEqual([
+    '[NEW] mark=5',
+    '[UPDATE] mark=9',
+    '[DESTROY] mark=9',
+  ]);
+});
 
 test('what there is already, or cannot be, is refused', async () => {
   await conntrack(`-I ${TCP} -t 100 --state ESTABLISHED`);
