@@ -12,7 +12,8 @@ import type { PortFactory } from './port-factory.ts';
 import { type FrameDevice, FramePort } from './port-frames.ts';
 import { DatapathServer } from './server.ts';
 
-const log = vlog('datapath');
+// As Open vSwitch calls its datapath in a process: tests set the module's level.
+const log = vlog('dpif_netdev');
 
 /** Packets in memory at a time; pages cost nothing until used. */
 const ARENA_SLOTS = 256;
