@@ -34,6 +34,8 @@ export interface XPort extends Ofport {
   readonly counts?: PatchCounts | undefined;
   /** OFPPC_* bits. */
   readonly config: number;
+  /** False: its device is down, or has no link. */
+  readonly isUp?: boolean;
   /** The bundle that it is in, if any. */
   bundle: Bundle | undefined;
 }

@@ -243,6 +243,13 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return prepareResumption(bridge, resume, (ops) => this.backer.operate(ops));
   }
 
+  get onControllerStatus(): (() => void) | undefined {
+    return this.control.conns.onStatus;
+  }
+  set onControllerStatus(handler: (() => void) | undefined) {
+    this.control.conns.onStatus = handler;
+  }
+
   setOpenflow(settings: OpenflowSettings): void {
     this.control.configure(settings);
   }
@@ -253,6 +260,11 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   setPortDevice(name: string, device: PortDevice): void {
     this.control.setPortDevice(name, device);
+    const port = this.byName.get(name);
+    const isUp = device.isUp && device.hasCarrier;
+    if (port === undefined || port.isUp === isUp) return;
+    port.isUp = isUp;
+    this.backer.revalidate();
   }
 
   reconnect(): void {

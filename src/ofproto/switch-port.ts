@@ -17,6 +17,7 @@ export class SwitchPort implements XPort {
   readonly createdMs = monotonicMs();
   odpPort: number;
   config = 0;
+  isUp = true;
   bundle: Bundle | undefined;
   /** Of a patch port: the name of the other one. */
   peer: string | undefined;

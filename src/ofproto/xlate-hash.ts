@@ -59,10 +59,10 @@ const ALWAYS_UP: ReadonlySet<number> = new Set([
   OFPP.NONE,
 ]);
 
-/** Whether a port can be sent to: it is there, and not down. */
+/** Whether a port can be sent to: it is there, and neither set down nor without a link. */
 export function isPortAlive(ctx: XlateCtx, ofport: number): boolean {
   const port = ctx.bridge.xport(ofport);
-  return port !== undefined && (port.config & OFPPC.PORT_DOWN) === 0;
+  return port !== undefined && port.isUp !== false && (port.config & OFPPC.PORT_DOWN) === 0;
 }
 
 function choosePort(ctx: XlateCtx, a: OfpactBundle): number {
