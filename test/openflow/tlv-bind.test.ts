@@ -2,6 +2,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { newFlow } from '../../src/flow/flow-key.ts';
 import { formatActions, parseActions } from '../../src/openflow/actions/index.ts';
+import { matchSetField, newMatch } from '../../src/openflow/match/match.ts';
 import { parseMatch } from '../../src/openflow/match/match-parse.ts';
 import { formatMatch } from '../../src/openflow/match/match-text.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
@@ -46,6 +47,12 @@ describe('matches', () => {
     expect(() => bindMatch(parseMatch('tun_metadata1=1').match, table)).toThrow(
       expect.objectContaining({ code: 'NXFMFC_INVALID_TLV_FIELD' }),
     );
+  });
+
+  it('take a field of the table into the flow at once', () => {
+    const match = newMatch();
+    matchSetField(match, field(0), Uint8Array.of(0, 0, 1, 2), Uint8Array.of(0, 0, 0xff, 0xff));
+    expect(match).toEqual(bindMatch(parseMatch('tun_metadata0=0x102/0xffff').match, table));
   });
 
   it('tell of packets without the option', () => {

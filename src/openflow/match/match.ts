@@ -74,7 +74,7 @@ function clearTpid(match: Match): void {
  * prerequisites.  Throws OfpError or RangeError as `mfCheckSpecial` does, and RangeError for a tun_metadata that it has, or has no room for.
  */
 export function matchSetField(match: Match, field: MfField, value: MfValue, mask?: MfValue): void {
-  if (field.special === 'tun-metadata') {
+  if (field.special === 'tun-metadata' && field.words === undefined) {
     addTunMetadata(match, field, value, mask);
     return;
   }
