@@ -121,6 +121,8 @@ export interface Ofproto {
   setOpenflow(settings: OpenflowSettings): void;
   /** By target; of the controllers of the settings. */
   controllerStatus(): ReadonlyMap<string, ControllerStatus>;
+  /** Called when `controllerStatus` has changed. */
+  onControllerStatus: (() => void) | undefined;
   /** Has all controllers connect anew. */
   reconnect(): void;
   /** What OpenFlow tells of a port's device. */

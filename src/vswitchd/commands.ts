@@ -44,6 +44,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
   // biome-ignore format: table
   return [
     command('exit',                    '[--cleanup]',      0, 1,        ([option]) => exit(target, option)),
+    command('bridge/reconnect',        '[bridge]',         0, 1,        ([name]) => reconnect(name === undefined ? bridges() : [bridge(name)])),
     command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
     command('fdb/show',                'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
     command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
@@ -99,6 +100,11 @@ function orError(problem: string | undefined): string {
 
 function exit(target: CommandTarget, option: string | undefined): string {
   target.exit(option === '--cleanup');
+  return '';
+}
+
+function reconnect(ofprotos: readonly Ofproto[]): string {
+  for (const ofproto of ofprotos) ofproto.reconnect();
   return '';
 }
 

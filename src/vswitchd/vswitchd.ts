@@ -36,6 +36,8 @@ const SYSTEM_DATAPATH: DatapathKind = { name: 'ovs-system', types: ['system'] };
 const LOCK = 'ovs_vswitchd';
 /** How often to look whether the datapath is still there, or there again. */
 const DATAPATH_CHECK_MS = 1000;
+/** How soon the database is told of a controller that came or went. */
+const STATUS_DELAY_MS = 100;
 /** Devices that change together, as when a lab is set up, are looked at together. */
 const NETDEV_DELAY_MS = 30;
 
@@ -247,7 +249,10 @@ export class Vswitchd {
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.deletePorts(bridge);
     for (const { name } of wanted) {
       if (!this.bridges.has(name))
-        this.bridges.set(name, new Bridge(backer.createOfproto(name), this.netdevs, this.options.runDir));
+      const ofproto = backer.createOfproto(name);
+      ofproto.onControllerStatus = () =>
+        this.after('controllers', STATUS_DELAY_MS, () => void this.updateControllers());
+      this.bridges.set(name, new Bridge(ofproto, this.netdevs, this.options.runDir));
     }
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.addPorts(bridge);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);
@@ -347,6 +352,18 @@ export class Vswitchd {
     this.provider = undefined;
     await currentBacker?.close(deleteIt).catch((e: Error) => log.warn(`closing ${this.datapath.name}: ${e.message}`));
     provider?.close();
+  }
+
+  /** Writes how the controllers are doing. */
+  private async updateControllers(): Promise<void> {
+    // A reconfiguration under way writes it, too.
+    await this.running;
+    const { config } = this;
+    if (config === undefined || !this.idl.hasLock) return;
+    const status = await this.idl.transact((txn) => {
+      for (const bridge of config.bridges) this.bridges.get(bridge.name)?.writeControllers(txn, bridge);
+    });
+    if (status === 'try-again') this.after('controllers', STATUS_DELAY_MS, () => void this.updateControllers());
   }
 
   private async updateStatistics(): Promise<void> {

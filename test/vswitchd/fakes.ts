@@ -220,6 +220,7 @@ export class FakeOfproto implements Ofproto {
     this.devices.set(name, device);
   }
   reconnect(): void {}
+  onControllerStatus: (() => void) | undefined;
 
   async portAdd({ name, type, ofport, isLocal }: OfportRequest): Promise<Ofport> {
     const { world } = this;
