@@ -9,7 +9,7 @@ import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { ROLE, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import { BUNDLE_CTRL, BUNDLE_FLAG, ROLE, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
 import { OFPQ_ALL } from '../../../src/openflow/messages/switch-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
@@ -185,6 +185,24 @@ describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
       [4, undefined],
       [5, { src: '10.0.0.1', dst: '10.0.0.2', proto: 17, srcPort: 1, dstPort: 2, ...icmp }],
     ]);
+  });
+
+  test('port_mod in a bundle', async () => {
+    if (version < 5) return;
+    const { ask } = rig.connect(version);
+    const body = { portNo: 1, hwAddr: MAC, config: OFPPC.PORT_DOWN, mask: OFPPC.PORT_DOWN, advertise: 0 };
+    const commit = async (flags: number, mod: typeof body): Promise<OfMessage[]> => {
+      const message = encodeMessage({ kind: 'port_mod', version, xid: 5, body: mod });
+      const control = { bundleId: 1, flags };
+      await ask('bundle_control', { ...control, type: BUNDLE_CTRL.OPEN_REQUEST });
+      expect(await ask('bundle_add_message', { ...control, message })).toEqual([]);
+      return ask('bundle_control', { ...control, type: BUNDLE_CTRL.COMMIT_REQUEST });
+    };
+    expect(errorOf(await commit(BUNDLE_FLAG.ATOMIC, body))).toBe('OFPBFC_MSG_FAILED');
+    expect(errorOf(await commit(0, { ...body, portNo: 9 }))).toBe('OFPPMFC_BAD_PORT');
+    expect(rig.device.told).toEqual([]);
+    expect(await commit(0, body)).toMatchObject([{ kind: 'bundle_control' }]);
+    expect(rig.device.told).toEqual([false]);
   });
 
   test('IPFIX', async () => {

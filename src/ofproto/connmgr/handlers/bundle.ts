@@ -6,7 +6,7 @@
  * Source: ofproto/ofproto.c (handle_bundle_control, handle_bundle_add, do_bundle_commit).
  */
 import { decodeMessage } from '../../../openflow/messages/codec.ts';
-import { BUNDLE_CTRL } from '../../../openflow/messages/flow-types.ts';
+import { BUNDLE_CTRL, BUNDLE_FLAG } from '../../../openflow/messages/flow-types.ts';
 import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';
@@ -19,6 +19,7 @@ import type { OfConn } from '../ofconn.ts';
 import { prepareFlowMod } from './flow-mod.ts';
 import { forwardGroupMod } from './groups.ts';
 import { preparePacketOut, translatePacketOut } from './packet-out.ts';
+import { applyPortMod, checkPortMod } from './port.ts';
 
 /** How messages of a kind are part of a bundle.  Both throw OfpError. */
 interface Bundled<K extends OfKind> {
@@ -56,6 +57,16 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
       return (tx) => {
         const result = sw.groups.applyIn(tx, msg.body);
         return { finish: async () => forwardGroupMod(sw, conn, msg.xid, msg.body, result) };
+      };
+    },
+  },
+  port_mod: {
+    prepare(conn, msg, sw) {
+      return (_tx, flags) => {
+        // A device cannot be changed together with anything else.
+        if ((flags & BUNDLE_FLAG.ATOMIC) !== 0) throw new OfpError(OFPERR.OFPBFC_MSG_FAILED, 'port_mod, atomically');
+        checkPortMod(msg.body, sw);
+        return { finish: () => applyPortMod(conn, msg.xid, msg.body, sw) };
       };
     },
   },
