@@ -181,6 +181,9 @@ export class ConnMgr implements Connections, ServiceOwner {
     try {
       const { tables } = this.sw;
       tables.removeAll([...tables.rules()], OFPRR.DELETE);
+      this.sw.groups.deleteAll();
+      // Those that a controller makes from now on come after.
+      void this.sw.meters.deleteAll();
     } finally {
       this.isFlushing = false;
     }

@@ -97,6 +97,15 @@ export class GroupTable {
     return result;
   }
 
+  /** Deletes all of them, and the flows that send to them. */
+  deleteAll(): void {
+    if (this.byId.size === 0) return;
+    const tx = this.tables.begin();
+    this.join(tx);
+    for (const group of this.all()) this.delete(tx, group);
+    tx.commit();
+  }
+
   /** Carries out a group_mod as part of a transaction, which an OfpError has to revert. */
   applyIn(tx: FlowTransaction, gm: GroupMod): GroupModResult {
     this.join(tx);

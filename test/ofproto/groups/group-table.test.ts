@@ -133,6 +133,14 @@ describe('groups and flows', () => {
     expect(tables.size).toBe(1);
   });
 
+  it('deletes all, with their flows', () => {
+    for (const id of [1, 2]) groups.apply(groupMod('ADD', id, 'ALL', buckets(0)));
+    toGroup(1, 2);
+    groups.deleteAll();
+    groups.deleteAll();
+    expect([groups.all().length, tables.size, nChanges]).toEqual([0, 0, 3]);
+  });
+
   it('counts references, through modifications of flows too', () => {
     groups.apply(groupMod('ADD', 1, 'ALL', buckets(0)));
     groups.apply(groupMod('ADD', 2, 'ALL', buckets(0)));
