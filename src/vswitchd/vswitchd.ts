@@ -248,7 +248,7 @@ export class Vswitchd {
     backer.setOptions(config.backer);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.deletePorts(bridge);
     for (const { name } of wanted) {
-      if (!this.bridges.has(name))
+      if (this.bridges.has(name)) continue;
       const ofproto = backer.createOfproto(name);
       ofproto.onControllerStatus = () =>
         this.after('controllers', STATUS_DELAY_MS, () => void this.updateControllers());
