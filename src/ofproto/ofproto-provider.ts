@@ -129,6 +129,8 @@ export interface Ofproto {
   setPortDevice(name: string, device: PortDevice): void;
   fdb(): FdbEntry[];
   fdbFlush(): void;
+  /** Text of `bridge/dump-flows`. */
+  dumpFlows(hasOffloads: boolean): string;
   /** Removes the switch, its ports from the datapath too. */
   destroy(): Promise<void>;
 }

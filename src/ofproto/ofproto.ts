@@ -26,6 +26,7 @@ import { MeterTable } from './meters/meter-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
+import { formatAllFlows } from './show-flows.ts';
 import { PATCH, SwitchPort } from './switch-port.ts';
 import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
@@ -354,6 +355,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   setHwaddr(mac: string): void {
     this.hwaddr = mac;
+  }
+
+  dumpFlows(hasOffloads: boolean): string {
+    return formatAllFlows(this.tables, hasOffloads);
   }
 
   fdb(): FdbEntry[] {

@@ -51,6 +51,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
     command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
     command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),
+    command('bridge/dump-flows',       '[--offload-stats] bridge', 1, 2, (args) => dumpOpenflow(target, args)),
     command('ofproto/trace',           TRACE,              1, Infinity, (args) => trace(target, args, false)),
     command('ofproto/trace-packet-out', TRACE_PACKET_OUT,  2, Infinity, (args) => trace(target, args, true)),
     command('upcall/show',             '',                 0, 0,        () => target.backer?.showUpcall() ?? ''),
@@ -79,6 +80,12 @@ const command = (
   maxArgs: number,
   run: UnixctlCommand['run'],
 ): UnixctlCommand => ({ name, usage, minArgs, maxArgs, run });
+
+function dumpOpenflow({ backer }: CommandTarget, args: readonly string[]): string {
+  const ofproto = backer?.ofprotos.get(args.at(-1) ?? '');
+  if (ofproto === undefined) throw new UnixctlError('Unknown bridge');
+  return ofproto.dumpFlows(args.slice(0, -1).includes('--offload-stats'));
+}
 
 const TRACE = '{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]';
 const TRACE_PACKET_OUT = `[-consistent] ${TRACE} actions`;

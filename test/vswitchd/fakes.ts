@@ -278,6 +278,9 @@ export class FakeOfproto implements Ofproto {
   setHwaddr(mac: string): void {
     this.world.journal.push(`hwaddr ${this.name} ${mac}`);
   }
+  dumpFlows(hasOffloads: boolean): string {
+    return `flows of ${this.name}${hasOffloads ? ', offloaded' : ''}\n`;
+  }
   fdb(): FdbEntry[] {
     return [
       { ofport: 1, vlan: 0, mac: '02:00:00:00:00:0a', ageSec: 3 },
