@@ -9,6 +9,7 @@ import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import { type BridgeRow, Controller, type ControllerRow, Open_vSwitch, SSL } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { type RowSource, smapInt } from './row-source.ts';
+import { readTables } from './table-settings.ts';
 
 const log = vlog('bridge');
 const limit = new RateLimit(1, 5);
@@ -83,6 +84,7 @@ export function readOpenflow(db: RowSource, row: BridgeRow): OpenflowConfig {
     failMode,
     controllers: isNone ? [] : controllers,
     tls: readTls(db),
+    tables: readTables(db, row),
     desc: { dpDesc: row.other_config.get('dp-desc'), serialNum: row.other_config.get('dp-sn') },
     rows,
   };

@@ -83,6 +83,7 @@ const REPLICATED = [
     ],
   },
   { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
+  { table: schema.Flow_Table, omit: ['external_ids'], quiet: [] },
   { table: schema.SSL, omit: ['external_ids'], quiet: [] },
   { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
 ];

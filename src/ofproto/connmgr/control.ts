@@ -12,9 +12,10 @@ import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
+import { configureTables } from './configure-tables.ts';
 import { ConnMgr } from './connmgr.ts';
 import type { OfSwitch, SwitchIdentity } from './of-switch.ts';
-import type { OpenflowSettings, PortDevice } from './openflow-settings.ts';
+import type { OpenflowSettings, PortDevice, TableSettings } from './openflow-settings.ts';
 import { PortControl } from './port-control.ts';
 
 /** OFPPS_*: the state of a port.  LIVE is of 1.1 and later. */
@@ -90,6 +91,7 @@ export class Control implements OfSwitch {
   /** The ports that connections have been told of, by number. */
   private told = new Map<number, PhyPort>();
   private frag = 0;
+  private tableSettings: readonly TableSettings[] = [];
 
   constructor(target: Controlled) {
     this.target = target;
@@ -128,6 +130,8 @@ export class Control implements OfSwitch {
       ...(dpDesc === undefined ? {} : { dpDesc }),
       ...(serialNum === undefined ? {} : { serialNum }),
     };
+    configureTables(this.tables, settings.tables ?? [], this.tableSettings);
+    this.tableSettings = settings.tables ?? [];
     this.conns.configure(settings);
   }
 

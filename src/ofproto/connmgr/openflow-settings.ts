@@ -28,6 +28,25 @@ export interface ControllerSettings {
   readonly maxQueue: number;
 }
 
+/** Some bits of a flow: its first one, and how many. */
+export interface FlowBits {
+  readonly at: number;
+  readonly bits: number;
+}
+
+/** A flow table, as Flow_Table says it. */
+export interface TableSettings {
+  readonly number: number;
+  readonly name: string | undefined;
+  /** undefined: as many as there are. */
+  readonly maxFlows: number | undefined;
+  /** Whether flows have to go for others when the table is full; the largest group of those alike in `groups` first. */
+  readonly evicts: boolean;
+  readonly groups: readonly FlowBits[];
+  /** Fields with prefix tries; undefined: the usual ones. */
+  readonly prefixes: readonly FlowBits[] | undefined;
+}
+
 export type FailMode = 'standalone' | 'secure';
 
 export interface OpenflowSettings {
@@ -36,6 +55,8 @@ export interface OpenflowSettings {
   readonly failMode: FailMode;
   readonly controllers: readonly ControllerSettings[];
   readonly tls: TlsFiles | undefined;
+  /** Tables that are not as usual, by rising number. */
+  readonly tables?: readonly TableSettings[];
   /** Where sockets are, and relative paths begin.  Undefined: there are none. */
   readonly runDir: string | undefined;
   /** 16 hexadecimal digits. */
