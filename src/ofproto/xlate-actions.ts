@@ -68,9 +68,12 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         ctx.exit = true;
         break;
       case 'resubmit':
+        // What froze in there goes on there; only a look-up that had to wait for parsing comes again.
+        if (!ctx.wasMpls) next = i + 1;
         resubmit(ctx, action, last);
         break;
       case 'goto_table':
+        if (!ctx.wasMpls) next = i + 1;
         xlateTable(ctx, action.table, ctx.ofpInPort, last);
         break;
       case 'write_actions':

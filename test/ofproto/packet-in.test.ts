@@ -132,6 +132,13 @@ describe('the action controller', () => {
     expect(event?.private?.bridge).toEqual(rig.br.uuid);
   });
 
+  it('pauses at the end of a table: that one is not looked up again', async () => {
+    add([{ kind: 'goto_table', table: 1 }]);
+    add([output(2), controller({ pause: true })], { tableId: 1 });
+    const [event] = await send();
+    expect(event?.private?.actions.filter((a) => a.kind !== 'unroll_xlate')).toEqual([]);
+  });
+
   it('goes on when the controller says so', async () => {
     add([reg(0, 1), controller({ pause: true }), { kind: 'mod_nw_ttl', value: 9 }, toReg0Port()]);
     const match = { flow: newFlow(), mask: newFlow() };
