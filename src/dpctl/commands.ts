@@ -14,6 +14,7 @@ import { withOptionalDpif } from './dpctl-open.ts';
 import { dumpFlows } from './dump-flows.ts';
 import { addFlows, delFlows, modFlows } from './flow-file.ts';
 import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
+import { normalizeActions } from './normalize-actions.ts';
 import { addIf, delIf, setIf } from './ports.ts';
 import { addDp, delDp, dumpDps, show } from './show.ts';
 import { CONNTRACK_SETTINGS, FRAGMENT_SETTINGS } from './unsupported.ts';
@@ -62,6 +63,7 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('help',               '',                0, ANY, (ctx) => say(ctx, ctx.help()), RO),
   command('list-commands',      '',                0, ANY, (ctx) => say(ctx, listCommands(ctx.isAppctl)), RO),
   command('parse-actions',      'actions',         1, ANY, parseActions, RO),
+  command('normalize-actions',  'actions',         2, ANY, normalizeActions, RO),
 ];
 
 function say(ctx: DpctlContext, text: string): number {
