@@ -15,10 +15,12 @@ export interface FuzzTarget {
   readonly name: string;
   /** A case by the grammar of the input. */
   generate(random: Random): Case;
-  /** Runs a case, any case, independently of those before.  Throws if something is wrong with the product. */
-  run(records: Case): Features;
+  /** Runs a case, any case, independently of those before.  Throws, or rejects, if something is wrong with the product. */
+  run(records: Case): Features | Promise<Features>;
   /** Whether records hold netlink attributes: mutations then know their headers.  Where they begin, by a record's kind. */
   attrsAt?(record: Uint8Array): number;
+  /** Changes a record as its grammar has it; half of all changes are of this kind. */
+  mutateRecord?(record: Uint8Array, random: Random): Uint8Array;
 }
 
 /** What is wrong with the product, in the words of the oracle that found it. */

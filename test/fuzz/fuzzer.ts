@@ -37,24 +37,24 @@ export class Fuzzer {
   }
 
   /** Runs kept cases; those that add nothing to the ones before them are left out of the corpus. */
-  replay(cases: readonly Case[]): void {
+  async replay(cases: readonly Case[]): Promise<void> {
     this.coverage?.take();
     for (const records of cases) {
-      const isNew = this.runOne(records);
+      const isNew = await this.runOne(records);
       const hasBlocks = this.coverage?.take() ?? false;
       if (isNew || hasBlocks) this.corpus.push(records);
     }
   }
 
   /** Makes one case and runs it. */
-  step(): void {
+  async step(): Promise<void> {
     const { random, corpus, target } = this;
     const isFresh = corpus.length === 0 || random.oneIn(4);
     const one = isFresh ? target.generate(random) : random.pick(corpus);
     const records = isFresh && random.oneIn(2) ? one : mutate(one, this.other(), target, random);
-    if (this.runOne(records)) this.keep(records);
+    if (await this.runOne(records)) this.keep(records);
     else if (this.coverage !== undefined) this.batch.push(records);
-    if (this.batch.length >= COVERAGE_BATCH) this.lookAtCoverage();
+    if (this.batch.length >= COVERAGE_BATCH) await this.lookAtCoverage();
   }
 
   private other(): Case {
@@ -63,12 +63,12 @@ export class Fuzzer {
   }
 
   /** Which of the last cases, if any, ran what was never run before? */
-  private lookAtCoverage(): void {
+  private async lookAtCoverage(): Promise<void> {
     const { batch, coverage } = this;
     this.batch = [];
     if (coverage === undefined || !coverage.hasNews()) return;
     for (const records of batch) {
-      this.runOne(records);
+      await this.runOne(records);
       if (coverage.take()) this.keep(records);
     }
     // What runs only after other cases (a cache, a first call) is noted, though no case can be blamed for it.
@@ -76,11 +76,11 @@ export class Fuzzer {
   }
 
   /** Runs a case; true if it told something new. */
-  private runOne(records: Case): boolean {
+  private async runOne(records: Case): Promise<boolean> {
     this.hooks.begins?.(records);
     const start = performance.now();
     let isNew = false;
-    for (const feature of this.target.run(records)) {
+    for (const feature of await this.target.run(records)) {
       if (this.features.has(feature)) continue;
       this.features.add(feature);
       isNew = true;
@@ -102,38 +102,46 @@ export class Fuzzer {
  * The smallest set of `cases` found greedily that tells all that they tell, each made smaller as long as it does.
  * `mustTell`: also of block coverage, or undefined.
  */
-export function minimise(target: FuzzTarget, cases: readonly Case[], deadline: number): Case[] {
-  const told = cases.map((records) => ({ records, features: new Set(target.run(records)) }));
+export async function minimise(target: FuzzTarget, cases: readonly Case[], deadline: number): Promise<Case[]> {
+  const told: { records: Case; features: Set<string> }[] = [];
+  for (const records of cases) told.push({ records, features: new Set(await target.run(records)) });
   told.sort((a, b) => caseSize(a.records) - caseSize(b.records));
   const seen = new Set<string>();
   const kept: Case[] = [];
   for (const { records, features } of told) {
     const fresh = [...features].filter((f) => !seen.has(f));
     if (fresh.length === 0) continue;
-    const small = shrink(records, deadline, (smaller) => {
-      const now = new Set(target.run(smaller));
+    const small = await shrink(records, deadline, async (smaller) => {
+      const now = new Set(await target.run(smaller));
       return fresh.every((f) => now.has(f));
     });
-    for (const f of target.run(small)) seen.add(f);
+    for (const f of await target.run(small)) seen.add(f);
     kept.push(small);
   }
   return kept;
 }
 
 /** Leaves out of a case what `isGood` does not need: records, then bytes from their ends. */
-export function shrink(records: Case, deadline: number, isGood: (records: Case) => boolean): Case {
+export async function shrink(
+  records: Case,
+  deadline: number,
+  isGood: (records: Case) => Promise<boolean>,
+): Promise<Case> {
   let best = records;
-  const attempt = (candidate: Case): boolean => {
-    if (performance.now() > deadline || !isGood(candidate)) return false;
+  const attempt = async (candidate: Case): Promise<boolean> => {
+    if (performance.now() > deadline || !(await isGood(candidate))) return false;
     best = candidate;
     return true;
   };
   for (let n = best.length >> 1; n >= 1; n >>= 1) {
-    for (let i = 0; i + n <= best.length; ) if (!attempt(best.filter((_, k) => k < i || k >= i + n))) i += n;
+    for (let i = 0; i + n <= best.length; ) if (!(await attempt(best.filter((_, k) => k < i || k >= i + n)))) i += n;
   }
   for (let i = 0; i < best.length; i++) {
     for (let n = best[i]!.length >> 1; n >= 1; n >>= 1) {
-      while (best[i]!.length > n + 1 && attempt(best.map((r, k) => (k === i ? r.slice(0, r.length - n) : r)))) {}
+      while (
+        best[i]!.length > n + 1 &&
+        (await attempt(best.map((r, k) => (k === i ? r.slice(0, r.length - n) : r))))
+      ) {}
     }
   }
   return best;

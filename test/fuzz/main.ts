@@ -127,7 +127,7 @@ async function main(): Promise<number> {
   if (one !== undefined) {
     const [input] = args.inputs;
     if (input === undefined) throw new RangeError('--case needs an input');
-    console.log([...targetOf(input).run(parseCase(one))].join('\n'));
+    console.log([...(await targetOf(input).run(parseCase(one)))].join('\n'));
     return 0;
   }
   let status = 0;

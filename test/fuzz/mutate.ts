@@ -60,6 +60,7 @@ function mutateRecord(r: Uint8Array, other: Case, target: FuzzTarget, random: Ra
   if (r.length < 2) return Uint8Array.from([r[0] ?? 0, ...random.bytes(random.below(8))]);
   const attrs = target.attrsAt?.(r) ?? -1;
   if (attrs >= 0 && random.oneIn(2)) return mutateAttrs(r, attrs, random);
+  if (target.mutateRecord !== undefined && random.oneIn(2)) return target.mutateRecord(r, random);
   const at = 1 + random.below(r.length - 1);
   switch (random.below(10)) {
     case 0:

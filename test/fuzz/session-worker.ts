@@ -10,7 +10,7 @@ if (parentPort !== null) {
   const { shared, options } = workerData as { shared: SharedArrayBuffer; options: SessionOptions };
   const words = new Int32Array(shared, 0, SHARED.WORDS);
   const text = new Uint8Array(shared, 4 * SHARED.WORDS);
-  const report = runSession({
+  void runSession({
     ...options,
     begins: (records) => {
       // Raw, for speed: a size before each record.
@@ -26,8 +26,7 @@ if (parentPort !== null) {
       Atomics.add(words, SHARED.NUMBER, 1);
     },
     progress: (now) => parentPort?.postMessage({ progress: now }),
-  });
-  parentPort.postMessage({ report });
+  }).then((report) => parentPort?.postMessage({ report }));
 }
 
 /** The case that the worker is at, as text. */

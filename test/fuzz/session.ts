@@ -65,7 +65,7 @@ function heapInUse(): number {
 }
 
 /** Runs until the time is over or something goes wrong. */
-export function runSession(options: SessionOptions): Report {
+export async function runSession(options: SessionOptions): Promise<Report> {
   const target = targetOf(options.input);
   const coverage = options.coverage ? new BlockCoverage() : undefined;
   let current: Case = [];
@@ -93,12 +93,12 @@ export function runSession(options: SessionOptions): Report {
   const start = performance.now();
   const end = start + 1000 * options.seconds;
   try {
-    fuzzer.replay(readCorpus(options.input));
+    await fuzzer.replay(readCorpus(options.input));
     // The compiler's own memory has settled after a tenth of the time.
     let settled = start + 100 * options.seconds;
     let nextReport = start + PROGRESS_MS;
     for (let now = performance.now(); now < end; now = performance.now()) {
-      fuzzer.step();
+      await fuzzer.step();
       if (now >= settled) {
         heapBefore = heapInUse();
         settled = Number.POSITIVE_INFINITY;
@@ -111,24 +111,24 @@ export function runSession(options: SessionOptions): Report {
   } catch (error) {
     problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
-  const culprit = problem === undefined ? undefined : formatCase(shrinkCulprit(target, current, problem));
+  const culprit = problem === undefined ? undefined : formatCase(await shrinkCulprit(target, current, problem));
   coverage?.close();
   const heapAfter = heapInUse();
   if (problem === undefined && heapBefore !== 0 && heapAfter - heapBefore > MAX_GROWTH) {
     problem = `the heap grew by ${((heapAfter - heapBefore) / 2 ** 20).toFixed(1)} MiB`;
   }
   if (options.keeps && problem === undefined && fuzzer.nNew > 0) {
-    writeFound(options.input, minimise(target, fuzzer.corpus, performance.now() + 60_000));
+    writeFound(options.input, await minimise(target, fuzzer.corpus, performance.now() + 60_000));
   }
   return { ...report(heapAfter), ...(problem !== undefined && { problem }), ...(culprit !== undefined && { culprit }) };
 }
 
 /** Makes a case smaller that fails in the same way: with the same first line. */
-function shrinkCulprit(target: FuzzTarget, records: Case, problem: string): Case {
+async function shrinkCulprit(target: FuzzTarget, records: Case, problem: string): Promise<Case> {
   const kindOf = (text: string): string => text.split('\n')[0]!.replace(/[0-9a-f]{2,}|\d+/g, '#');
-  return shrink(records, performance.now() + 20_000, (smaller) => {
+  return shrink(records, performance.now() + 20_000, async (smaller) => {
     try {
-      target.run(smaller);
+      await target.run(smaller);
       return false;
     } catch (error) {
       return error instanceof Error && kindOf(error.stack ?? error.message) === kindOf(problem);
