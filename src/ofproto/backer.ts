@@ -16,7 +16,7 @@ import { vlog } from '../util/vlog.ts';
 import { ODPP_NONE } from './bundle.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
-import type { BackerOptions, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
+import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
 import { PATCH, type SwitchPort } from './switch-port.ts';
@@ -69,6 +69,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       scheduler,
       options,
     );
+  }
+
+  get flows(): FlowControl {
+    return this.udpif;
   }
 
   get ofprotos(): ReadonlyMap<string, OfprotoSwitch> {
@@ -255,6 +259,15 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       dpPorts: new Map(ports.map(({ name, portNo }) => [name, portNo])),
     };
     return (isPacketOut ? tracePacketOut : trace)(args, world, (op) => this.dpif.operate([op]));
+  }
+
+  memory(): Record<string, number> {
+    let [ports, rules] = [0, 0];
+    for (const s of this.switches.values()) {
+      ports += s.ports.size;
+      rules += s.tables.size;
+    }
+    return { handlers: 1, revalidators: 1, 'udpif keys': this.udpif.state.ukeys.size, ports, rules };
   }
 
   showUpcall(): string {

@@ -19,8 +19,22 @@ export interface BackerOptions {
   minRevalidatePps: number;
 }
 
+/** What can be done to a datapath's flows from outside, for debugging.  Rejects where the datapath does not answer. */
+export interface FlowControl {
+  /** Deletes all flows, with their packets credited. */
+  purge(): Promise<void>;
+  /** Does that, and deletes those of others, too: after a change of what flows may be like. */
+  flush(): Promise<void>;
+  /** Revalidation stops until `resume`; resolves when it has. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** The dynamic limit of flows, until it adapts. */
+  setFlowLimit(flows: number): void;
+}
+
 export interface OfprotoBacker {
   readonly dpif: Dpif;
+  readonly flows: FlowControl;
   readonly ofprotos: ReadonlyMap<string, Ofproto>;
   setOptions(options: Partial<BackerOptions>): void;
   /** Makes a switch for bridge `name`; its LOCAL port must be added by `portAdd` with type "internal". */
@@ -39,6 +53,8 @@ export interface OfprotoBacker {
   /** Text of `dpif/show`, `upcall/show`. */
   showDpif(): Promise<string>;
   showUpcall(): string;
+  /** Numbers for `memory/show`, by what they count. */
+  memory(): Record<string, number>;
   /** Text of `ofproto/trace`, or of `ofproto/trace-packet-out`.  Rejects with a TraceError. */
   trace(args: readonly string[], isPacketOut: boolean): Promise<string>;
   /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */

@@ -38,6 +38,8 @@ const delCounts = Object.fromEntries(
 const BATCH = 50;
 /** Idle time of flows while there are too many. */
 const CROWDED_IDLE_MS = 100;
+/** While rounds are paused, it is seen to it that they still are. */
+const MAX_PAUSE_MS = 1000;
 /** Rounds do not begin closer together than this. */
 const MIN_ROUND_MS = 5;
 /** A flow that so many dumps in a row have not seen is gone. */
@@ -60,6 +62,9 @@ export class Revalidator {
   private wakeUp: (() => void) | undefined;
   /** Rounds begun, and who waits for one to end that began after they asked. */
   private rounds = 0;
+  private isPaused = false;
+  /** What is done with the flows is done one after the other: rounds, and purges. */
+  private turn: Promise<void> = Promise.resolve();
   private waiters: { readonly after: number; readonly resolve: () => void }[] = [];
 
   constructor(state: UdpifState) {
@@ -97,26 +102,64 @@ export class Revalidator {
     });
   }
 
+  /** Has no round begin before `resume`; resolves when the one under way is over. */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.inTurn(async () => {});
+  }
+
+  /** Lets the rounds go on. */
+  resume(): void {
+    this.isPaused = false;
+    this.wake();
+  }
+
+  /** Deletes all flows that are known here, and credits their packets. */
+  purge(): Promise<void> {
+    return this.inTurn(async () => {
+      let ops: PendingOp[] = [];
+      for (const ukey of [...this.state.ukeys]) {
+        if (ukey.state === UKEY.EVICTED) this.state.ukeys.delete(ukey);
+        if (ukey.state >= UKEY.EVICTING) continue;
+        this.enact(del(FLOW_DEL_REASON.PURGE), ukey, ops);
+        if (ops.length < BATCH) continue;
+        await this.finishSwept(ops);
+        ops = [];
+      }
+      await this.finishSwept(ops);
+    });
+  }
+
+  private inTurn(what: () => Promise<void>): Promise<void> {
+    const done = this.turn.then(what);
+    this.turn = done.catch(() => {});
+    return done;
+  }
+
   private async run(): Promise<void> {
     while (!this.isStopping) {
+      if (this.isPaused) {
+        await this.sleep(MAX_PAUSE_MS);
+        continue;
+      }
       const startMs = monotonicMs();
       const seq = this.state.revalSeq;
       const nth = ++this.rounds;
       try {
-        await this.round(startMs);
+        await this.inTurn(() => this.round(startMs));
       } catch (e) {
         log.warn(() => `revalidation failed: ${String(e)}`, dumpLimit);
       }
       for (const w of this.waiters.filter((x) => x.after < nth)) w.resolve();
       this.waiters = this.waiters.filter((x) => x.after >= nth);
-      await this.pause(startMs, seq);
+      await this.untilDue(startMs, seq);
     }
   }
 
   /** Waits for the next round: until the time is up, or something changed, but not less than a moment. */
-  private async pause(startMs: number, seq: number): Promise<void> {
+  private async untilDue(startMs: number, seq: number): Promise<void> {
     const { options } = this.state;
-    const isDue = () => this.isStopping || this.state.revalSeq !== seq || this.waiters.length > 0;
+    const isDue = () => this.isStopping || this.isPaused || this.state.revalSeq !== seq || this.waiters.length > 0;
     const until = startMs + Math.min(options.maxIdleMs, options.maxRevalidatorMs);
     while (!isDue() && monotonicMs() < until) await this.sleep(until - monotonicMs());
     const least = startMs + MIN_ROUND_MS;
@@ -146,7 +189,7 @@ export class Revalidator {
     state.maxFlows = Math.max(state.maxFlows, nFlows);
     state.avgFlows = Math.floor((state.avgFlows + nFlows) / 2);
     let isFirstBatch = true;
-    await state.dpif.flowDump(state.hasUfid, async (flows) => {
+    await state.dpif.flowDump(state.usesUfid, async (flows) => {
       for (let i = 0; i < flows.length; i += BATCH) {
         if (this.isStopping) return;
         if (!isFirstBatch) await state.scheduler.yield();

@@ -49,7 +49,7 @@ export function formatUpcalls(state: UdpifState): string {
     `${dpifFullName(state.dpif)}:\n` +
     `  flows         : (current ${state.nFlows}) (avg ${state.avgFlows}) (max ${state.maxFlows}) (limit ${state.flowLimit})\n` +
     `  dump duration : ${state.dumpDurationMs}ms\n` +
-    `  ufid enabled : ${state.hasUfid}\n\n` +
+    `  ufid enabled : ${state.usesUfid}\n\n` +
     `  ${REVALIDATOR_ID}: (keys ${state.ukeys.size})\n`
   );
 }

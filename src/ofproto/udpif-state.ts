@@ -29,6 +29,14 @@ export const MIN_FLOW_LIMIT = 1000;
 /** The limit begins here, and adapts up to the configured one. */
 const INITIAL_FLOW_LIMIT = 10_000;
 
+/** How all datapaths' flows are treated; for debugging. */
+export const flowModes = {
+  /** Flows match only what decided; else each packet that differs in anything has a flow of its own. */
+  megaflows: true,
+  /** Dumps of flows are terse. */
+  ufid: true,
+};
+
 export class UdpifState {
   readonly dpif: Dpif;
   readonly bridges: BridgeLookup;
@@ -43,8 +51,8 @@ export class UdpifState {
   dumpDurationMs = 0;
   maxFlows = 0;
   avgFlows = 0;
-  /** Whether the datapath names flows by UFID, so that dumps can be terse. */
-  readonly hasUfid = true;
+  /** All flows are being deleted: no new ones are installed. */
+  isFlushing = false;
   private count = 0;
   private countedMs = Number.NEGATIVE_INFINITY;
 
@@ -54,6 +62,11 @@ export class UdpifState {
     this.scheduler = scheduler;
     this.options = options;
     this.flowLimit = Math.min(options.flowLimit, INITIAL_FLOW_LIMIT);
+  }
+
+  /** Whether dumps leave out what the UFID stands for. */
+  get usesUfid(): boolean {
+    return flowModes.ufid;
   }
 
   /** Flows in the datapath, as far as known. */

@@ -5,13 +5,13 @@
  * revalidator works between.  Source: ofproto/ofproto-dpif-upcall.c.
  */
 import type { Dpif } from '../dpif/dpif.ts';
-import type { BackerOptions } from './ofproto-provider.ts';
+import type { BackerOptions, FlowControl } from './ofproto-provider.ts';
 import { Revalidator } from './revalidator.ts';
 import type { Scheduler } from './scheduler.ts';
 import { type BridgeLookup, UdpifState } from './udpif-state.ts';
 import { UpcallHandling } from './upcall.ts';
 
-export class Udpif {
+export class Udpif implements FlowControl {
   readonly state: UdpifState;
   readonly upcalls: UpcallHandling;
   readonly revalidator: Revalidator;
@@ -42,6 +42,34 @@ export class Udpif {
   revalidate(): void {
     this.state.revalSeq++;
     this.revalidator.wake();
+  }
+
+  /** Has all flows made anew, as after a change of what flows may be like. */
+  async flush(): Promise<void> {
+    const { state } = this;
+    state.isFlushing = true;
+    try {
+      await this.revalidator.purge();
+      await state.dpif.flowFlush();
+    } finally {
+      state.isFlushing = false;
+    }
+  }
+
+  async purge(): Promise<void> {
+    await this.revalidator.purge();
+  }
+
+  async pause(): Promise<void> {
+    await this.revalidator.pause();
+  }
+
+  resume(): void {
+    this.revalidator.resume();
+  }
+
+  setFlowLimit(flows: number): void {
+    this.state.flowLimit = flows;
   }
 
   /** Rejects if the datapath cannot be told, but has stopped then too. */

@@ -23,7 +23,7 @@ import { packetInOf } from './packet-in.ts';
 import { frozenOf, originOf } from './packet-origin.ts';
 import { recircIds } from './recirc.ts';
 import { splitActions } from './split-actions.ts';
-import type { UdpifState } from './udpif-state.ts';
+import { flowModes, type UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 import { xlateActions } from './xlate.ts';
 import { XlateCache } from './xlate-cache.ts';
@@ -194,7 +194,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key.slice(),
-        mask: odpKeyFromMask(xout.wc, flow, KERNEL_SUPPORT),
+        mask: flowModes.megaflows ? odpKeyFromMask(xout.wc, flow, KERNEL_SUPPORT) : undefined,
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         cache,
@@ -250,6 +250,7 @@ export class UpcallHandling {
 
   private mayInstall(): boolean {
     const { state } = this;
+    if (state.isFlushing) return false;
     if (state.nFlows < state.flowLimit) return true;
     limitHitCount.n++;
     log.warn(`upcall: datapath reached the dynamic limit of ${state.flowLimit} flows.`, limit);

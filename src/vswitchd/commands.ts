@@ -1,7 +1,7 @@
 /**
  * The commands that `ovs-appctl` can give to vswitchd, as one table; unixctl-server.ts adds list-commands and version.
  * Names, usage and texts are the stock program's.  Source: ovs-vswitchd(8), ovs-appctl(8), ofproto/ofproto-dpif.c,
- * ofproto/ofproto-dpif-upcall.c, lib/vlog.c, lib/coverage.c.
+ * lib/vlog.c, lib/coverage.c.
  */
 import type { DpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import type { DpifFlow } from '../dpif/dpif-types.ts';
@@ -24,6 +24,7 @@ import {
   setRateLimits,
   showLevels,
 } from '../util/vlog.ts';
+import { upcallCommands } from './upcall-commands.ts';
 
 /** What the commands act on. */
 export interface CommandTarget {
@@ -54,8 +55,6 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('bridge/dump-flows',       '[--offload-stats] bridge', 1, 2, (args) => dumpOpenflow(target, args)),
     command('ofproto/trace',           TRACE,              1, Infinity, (args) => trace(target, args, false)),
     command('ofproto/trace-packet-out', TRACE_PACKET_OUT,  2, Infinity, (args) => trace(target, args, true)),
-    command('upcall/show',             '',                 0, 0,        () => target.backer?.showUpcall() ?? ''),
-    command('revalidator/wait',        '',                 0, 0,        async () => { await target.backer?.revalidated(); return ''; }),
     command('coverage/show',           '',                 0, 0,        () => showCoverage()),
     command('coverage/read-counter',   'COUNTER',          1, 1,        ([name]) => readCounter(name)),
     command('vlog/set',                '{spec | PATTERN:destination:pattern}', 0, Infinity, (specs) => setLogLevels(specs)),
@@ -64,6 +63,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('vlog/disable-rate-limit', '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, false))),
     command('vlog/reopen',             '',                 0, 0,        () => reopen()),
     command('vlog/close',              '',                 0, 0,        () => { closeLogFile(); return ''; }),
+    ...upcallCommands(target),
     ...dpctl.map(({ name, usage, minArgs, maxArgs, handler }) =>
       command(name, usage, minArgs, maxArgs, async (args) => {
         const { isError, text } = await handler(args);

@@ -146,3 +146,24 @@ test('coverage', async () => {
   expect(await run('coverage/read-counter', 'commands_test_event')).toBe('3\n');
   expect(await refused('coverage/read-counter', 'nonesuch')).toBe('No such counter');
 });
+
+test('commands on the life of flows', async () => {
+  world.journal.length = 0;
+  expect(await run('upcall/disable-megaflows')).toBe('megaflows disabled');
+  expect(await run('upcall/enable-megaflows')).toBe('megaflows enabled');
+  expect(await run('upcall/disable-ufid')).toBe('Datapath dumping tersely using UFID disabled');
+  expect(await run('upcall/enable-ufid')).toBe('Datapath dumping tersely using UFID enabled for supported datapaths');
+  expect(await run('upcall/set-flow-limit', '77')).toBe('set flow_limit to 77\n');
+  expect(await run('upcall/set-flow-limit', 'x')).toBe('set flow_limit to 0\n');
+  for (const name of ['purge', 'pause', 'resume']) expect(await run(`revalidator/${name}`)).toBe('');
+  expect(world.journal).toEqual([
+    'flush flows',
+    'flush flows',
+    'flow limit 77',
+    'flow limit 0',
+    'purge',
+    'pause',
+    'resume',
+  ]);
+  expect(await run('memory/show')).toBe('handlers:1 ports:2 revalidators:1 udpif keys:7');
+});

@@ -8,6 +8,7 @@ import type {
   BackerOptions,
   BundleConfig,
   FdbEntry,
+  FlowControl,
   Ofport,
   OfportRequest,
   Ofproto,
@@ -124,6 +125,13 @@ export class FakeBacker implements OfprotoBacker {
   readonly world: FakeWorld;
   readonly dpif: Dpif;
   readonly ofprotos = new Map<string, FakeOfproto>();
+  readonly flows: FlowControl = {
+    purge: async () => void this.world.journal.push('purge'),
+    flush: async () => void this.world.journal.push('flush flows'),
+    pause: async () => void this.world.journal.push('pause'),
+    resume: () => void this.world.journal.push('resume'),
+    setFlowLimit: (flows) => void this.world.journal.push(`flow limit ${flows}`),
+  };
   options: BackerOptions;
   private vanished: PortVanishedHandler | undefined;
 
@@ -177,6 +185,9 @@ export class FakeBacker implements OfprotoBacker {
     this.ofprotos.get(ofproto)?.ports.delete(port);
     this.world.ports?.delete(port);
     this.vanished?.(ofproto, port);
+  }
+  memory(): Record<string, number> {
+    return { handlers: 1, revalidators: 1, 'udpif keys': 7, ports: 2 };
   }
   async showDpif(): Promise<string> {
     return 'system@ovs-system: hit:0 missed:0\n';
