@@ -47,3 +47,25 @@ export function hasAttr(nest: Uint8Array, type: number): boolean {
 export function filterAttrs(nest: Uint8Array, types: ReadonlySet<number>): Uint8Array {
   return Buffer.concat([...attrsOf(nest)].filter((a) => types.has(a.type)).map((a) => a.whole));
 }
+
+/** The attribute of `type` that holds `parts` one after the other. */
+export function nestAttr(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const size = parts.reduce((sum, part) => sum + part.length, HEADER_SIZE);
+  const out = new Uint8Array(align(size));
+  const dv = new DataView(out.buffer);
+  dv.setUint16(0, size, LITTLE_ENDIAN);
+  dv.setUint16(2, type, LITTLE_ENDIAN);
+  let at = HEADER_SIZE;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** A payload of 32 bits in host order. */
+export const u32Of = (payload: Uint8Array): number =>
+  new DataView(payload.buffer, payload.byteOffset, payload.length).getUint32(0, LITTLE_ENDIAN);
+
+/** The type of the attribute `whole`. */
+export const typeOf = (whole: Uint8Array): number => u16(whole, 2) & TYPE_MASK;

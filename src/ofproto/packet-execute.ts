@@ -7,16 +7,17 @@ import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow } from '../odp/odp-key-build.ts';
+import { SLOW_PATH } from '../odp/slow-path.ts';
 import type { Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ODPP_NONE } from './bundle.ts';
+import { executeParts } from './execute-parts.ts';
 import { filterAttrs } from './nest.ts';
 import { flowOfPacket } from './packet-flow.ts';
 import { freezeMetadata, recircIds } from './recirc.ts';
-import { splitActions } from './split-actions.ts';
 import type { XBridge } from './xbridge.ts';
 import { type XlateOut, xlateActions } from './xlate.ts';
 import { XLATE_ERROR, xlateErrorText } from './xlate-error.ts';
@@ -68,8 +69,8 @@ function prepared(packet: Uint8Array, flow: FlowKey, xout: XlateOut, operate: Op
       if (actions.length === 0) return;
       const whole = odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), KERNEL_SUPPORT);
       const key = filterAttrs(whole, getField(flow, FIELD.ctState) !== 0 ? TRACKED : PLAIN);
-      const parts = splitActions(actions, MAX_ACTIONS_SIZE);
-      await operate(parts.map((part) => ({ type: 'execute', key, actions: part, packet })));
+      const parts = executeParts(packet, actions, (xout.slow & SLOW_PATH.ACTION) !== 0, MAX_ACTIONS_SIZE);
+      await operate(parts.map((part) => ({ type: 'execute', key, ...part })));
     } finally {
       drop();
     }

@@ -17,15 +17,15 @@ import { decodeCookie } from '../odp/user-action-cookie.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { executeParts } from './execute-parts.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
 import { packetInOf } from './packet-in.ts';
 import { frozenOf, originOf } from './packet-origin.ts';
 import { recircIds } from './recirc.ts';
-import { splitActions } from './split-actions.ts';
 import { flowModes, type UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
-import { xlateActions } from './xlate.ts';
+import { type XlateOut, xlateActions } from './xlate.ts';
 import { XlateCache } from './xlate-cache.ts';
 
 const log = vlog('ofproto_dpif_upcall');
@@ -93,6 +93,8 @@ interface Prepared {
   readonly metadata: Uint8Array;
   readonly cache: XlateCache;
   readonly tcpFlags: number;
+  /** Whether there may be actions that the datapath refuses. */
+  readonly needsHelp: boolean;
 }
 
 export class UpcallHandling {
@@ -139,9 +141,9 @@ export class UpcallHandling {
       }
       if (prepared === undefined || prepared.actions.length === 0) continue;
       const packet = upcall.packet.slice();
-      for (const actions of splitActions(prepared.actions, MAX_ACTIONS_SIZE)) {
+      for (const part of executeParts(packet, prepared.actions, prepared.needsHelp, MAX_ACTIONS_SIZE)) {
         const { mru, hash } = upcall;
-        const op = { type: 'execute', key: prepared.metadata, actions, packet, mru } as const;
+        const op = { type: 'execute', key: prepared.metadata, ...part, mru } as const;
         ops.push(hash === undefined ? op : { ...op, hash });
       }
     }
@@ -210,7 +212,8 @@ export class UpcallHandling {
     }
     // They stay known until this packet has passed.
     if (!isInstalled) recircIds.release(xout.recircs);
-    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache, tcpFlags };
+    const { actions } = xout;
+    return { actions, metadata: this.metadataOf(upcall), cache, tcpFlags, needsHelp: needsHelp(xout) };
   }
 
   /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */
@@ -235,7 +238,8 @@ export class UpcallHandling {
       cache: undefined,
     });
     recircIds.release(xout.recircs);
-    return { actions: xout.actions, metadata: this.metadataOf(upcall), cache: new XlateCache(), tcpFlags: 0 };
+    const metadata = this.metadataOf(upcall);
+    return { actions: xout.actions, metadata, cache: new XlateCache(), tcpFlags: 0, needsHelp: needsHelp(xout) };
   }
 
   private toController(upcall: DpifUpcall): void {
@@ -283,6 +287,8 @@ export class UpcallHandling {
     return metadata;
   }
 }
+
+const needsHelp = (xout: XlateOut): boolean => (xout.slow & SLOW_PATH.ACTION) !== 0;
 
 const statsOf = (upcall: DpifUpcall, tcpFlags: number) => ({
   tcpFlags,
