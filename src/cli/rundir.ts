@@ -11,6 +11,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join, resolve } from 'node:path';
 import { native } from '../native/index.ts';
 import { type ProcessId, stopProcess } from './processes.ts';
+import { removeDeadSockets } from './unix-sockets.ts';
 
 /** The directories that Open vSwitch's programs use, with the same variables and defaults as Debian's. */
 export interface Dirs {
@@ -118,5 +119,6 @@ export async function cleanLeftovers(rundir: string): Promise<Member[]> {
     if (await stopProcess(member)) ended.push(member);
   }
   removeRecord(rundir);
+  await removeDeadSockets(rundir);
   return ended;
 }

@@ -10,10 +10,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Child, fileIsThere, spawnChild, stopProcess, waitUntil } from './processes.ts';
 import { type Dirs, holderOf, type Member, removeRecord, STOP_ORDER, writeRecord } from './rundir.ts';
+import { accepts } from './unix-sockets.ts';
 
 export interface ServiceOptions {
   readonly dirs: Dirs;
@@ -193,17 +193,4 @@ export class SwitchService {
   toString(): string {
     return [...this.children].map(([role, { pid }]) => `${role} ${pid}`).join(', ');
   }
-}
-
-/** Whether somebody listens on the Unix socket `path`. */
-function accepts(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    const answer = (yes: boolean) => {
-      socket.destroy();
-      done(yes);
-    };
-    socket.once('connect', () => answer(true));
-    socket.once('error', () => answer(false));
-  });
 }

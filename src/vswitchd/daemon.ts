@@ -1,15 +1,16 @@
 /**
- * What makes a process a daemon: going to the background, the locked pidfile, and files that go away with the process.
+ * What makes a process a daemon: going to the background, the locked pidfile, and an end that leaves no files (util/exit-files.ts).
  *
  * Node cannot fork.  With --detach the process that the user started runs itself again as a session of its own, passes on
  * what that says on standard error until it is ready, and exits 0 then; if the other one dies before, it exits 1.
  * Source: lib/daemon-unix.c, lib/fatal-signal.c, ovs-vswitchd(8).
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, statSync, unlinkSync } from 'node:fs';
+import { mkdirSync, unlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { native } from '../native/index.ts';
+import { unlinkAll, unlinkAtExit } from '../util/exit-files.ts';
 import { setConsole, vlog } from '../util/vlog.ts';
 
 const log = vlog('daemon_unix');
@@ -53,28 +54,6 @@ export function daemonizeComplete(stayInDir: boolean): void {
   process.stderr.on('error', () => undefined);
   if (!stayInDir) process.chdir('/');
   process.send?.('ready', undefined, undefined, () => process.disconnect?.());
-}
-
-/** Inode by name. */
-const filesToUnlink = new Map<string, number>();
-
-/**
- * Removes the existing file `path` when this process ends, however that comes about (but for kill -9), unless another
- * file has that name by then.
- */
-export function unlinkAtExit(path: string): void {
-  filesToUnlink.set(path, statSync(path).ino);
-}
-
-function unlinkAll(): void {
-  for (const [path, inode] of filesToUnlink) {
-    try {
-      if (statSync(path).ino === inode) unlinkSync(path);
-    } catch {
-      // It is gone already, or the disk is; nothing is left to be done about it.
-    }
-  }
-  filesToUnlink.clear();
 }
 
 /** Sees to it that files go away at exit and at signals, which end the process as they would have anyway. */

@@ -1,13 +1,14 @@
 /**
  * Sockets that OpenFlow connections come in at.
  *
- * A socket file that an earlier process left is removed: nobody listens there.  One's own goes away with `close`.
+ * A socket file that an earlier process left is removed: nobody listens there.  One's own goes away with `close`, and at the process's end.
  * Source: lib/stream-unix.c, lib/stream-tcp.c (punix_open, ptcp_open).
  */
 import { chmodSync, unlinkSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
+import { keepAtExit, unlinkAtExit } from '../../util/exit-files.ts';
 import type { TlsFiles } from './openflow-settings.ts';
 import type { Target } from './target.ts';
 import { tlsOptions } from './tls-files.ts';
@@ -53,8 +54,10 @@ export class Listener {
         ? { path: target.path }
         : { port: target.port, ...(target.host ? { host: target.host } : {}) };
     this.server.listen(where, () => {
+      if (this.path === undefined || this.isClosed) return;
       // Whoever may control the switch is who may open the file.
-      if (this.path !== undefined && !this.isClosed) chmodSync(this.path, 0o770);
+      chmodSync(this.path, 0o770);
+      unlinkAtExit(this.path);
     });
   }
 
@@ -67,6 +70,7 @@ export class Listener {
   /** Ends listening; connections that came in stay. */
   close(): void {
     this.isClosed = true;
+    if (this.path !== undefined) keepAtExit(this.path);
     this.server.close();
   }
 }
