@@ -53,6 +53,12 @@ function readTls(db: RowSource): TlsFiles | undefined {
   return { privateKey: row.private_key, certificate: row.certificate, caCert: row.ca_cert };
 }
 
+function readBundleIdleMs(db: RowSource): number | undefined {
+  const [root] = db.rows(Open_vSwitch);
+  const sec = root === undefined ? 0 : smapInt(root.other_config, 'bundle-idle-timeout', 0);
+  return sec === 0 ? undefined : sec * 1000;
+}
+
 function readVersions(row: BridgeRow): number {
   let versions = 0;
   for (const name of row.protocols) {
@@ -84,6 +90,7 @@ export function readOpenflow(db: RowSource, row: BridgeRow): OpenflowConfig {
     failMode,
     controllers: isNone ? [] : controllers,
     tls: readTls(db),
+    bundleIdleMs: readBundleIdleMs(db),
     tables: readTables(db, row),
     desc: { dpDesc: row.other_config.get('dp-desc'), serialNum: row.other_config.get('dp-sn') },
     rows,

@@ -52,6 +52,16 @@ test('no row, no bridges', () => {
   });
 });
 
+test.each([
+  ['4', 4000],
+  ['0', undefined],
+  ['soon', undefined],
+])('bundle-idle-timeout=%s', (text, want) => {
+  const db = withPort({});
+  db.add(Open_vSwitch, 'o', { bridges: ['b'], other_config: new Map([['bundle-idle-timeout', text]]) });
+  expect(readConfig(db).bridges[0]?.openflow.bundleIdleMs).toBe(want);
+});
+
 test('settings, and nonsense in their place', () => {
   const db = withPort({});
   const settings = { 'max-idle': '1500', 'flow-limit': '10', 'max-revalidator': 'soon', 'stats-update-interval': '10' };

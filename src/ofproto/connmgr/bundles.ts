@@ -11,12 +11,15 @@
 import { OFPERR, type OfpErr, OfpError } from '../../openflow/ofp-errors.ts';
 import type { FlowTransaction } from '../tables/flow-transaction.ts';
 
-const IDLE_MS = 10_000;
+/** How long a bundle may lie idle unless the database says otherwise. */
+export const BUNDLE_IDLE_MS = 10_000;
 
 /** What is left of a message of a bundle that was begun. */
 export interface BundleStep {
   /** Does what cannot be taken back. */
   finish?(): Promise<void>;
+  /** The command (OFPFC) of a flow_mod. */
+  readonly flowMod?: number;
   /** Takes back what the transaction does not. */
   revert?(): void;
 }
@@ -99,10 +102,10 @@ export class Bundles {
     return bundle;
   }
 
-  /** Gives up bundles that nothing has been done with for a while. */
-  expire(nowMs: number, fail: (opening: Uint8Array) => void): void {
+  /** Gives up bundles that nothing has been done with for `idleMs`. */
+  expire(nowMs: number, idleMs: number, fail: (opening: Uint8Array) => void): void {
     for (const bundle of this.byId.values()) {
-      if (bundle.usedMs > nowMs - IDLE_MS) continue;
+      if (bundle.usedMs > nowMs - idleMs) continue;
       this.byId.delete(bundle.id);
       fail(bundle.opening);
     }

@@ -18,6 +18,7 @@ import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
 import type { PacketInEvent } from '../xbridge.ts';
+import { BUNDLE_IDLE_MS } from './bundles.ts';
 import { FailOpen } from './fail-open.ts';
 import { happeningsOf } from './flow-monitors.ts';
 import { flowRemovedOf } from './flow-removed.ts';
@@ -37,8 +38,8 @@ const MGMT_PROBE_SEC = 60;
 const DEFAULT_MAX_QUEUE = 100;
 
 /** The service of tools: every bridge has it. */
-const mgmtOf = (bridge: string): ControllerSettings => ({
-  target: `punix:${bridge}.mgmt`,
+const mgmtOf = (bridge: string, runDir: string): ControllerSettings => ({
+  target: `punix:${join(runDir, bridge)}.mgmt`,
   kind: 'service',
   maxBackoffSec: 0,
   probeIntervalSec: MGMT_PROBE_SEC,
@@ -58,6 +59,7 @@ export class ConnMgr implements Connections, ServiceOwner {
   private snoopPath: string | undefined;
   private readonly services = new Map<string, Service>();
   private failMode: FailMode = 'standalone';
+  private bundleIdleMs = BUNDLE_IDLE_MS;
   private current: Acting | undefined;
   private generation: bigint | undefined;
   /** The switch empties its tables: nobody is told of the flows. */
@@ -118,7 +120,7 @@ export class ConnMgr implements Connections, ServiceOwner {
     const had = this.hasControllers;
     const wanted = new Map<string, ControllerSettings>();
     if (settings.runDir !== undefined) {
-      for (const c of [mgmtOf(this.sw.name), ...settings.controllers]) wanted.set(c.target, c);
+      for (const c of [mgmtOf(this.sw.name, settings.runDir), ...settings.controllers]) wanted.set(c.target, c);
     }
     for (const [target, service] of this.services) {
       const c = wanted.get(target);
@@ -133,6 +135,7 @@ export class ConnMgr implements Connections, ServiceOwner {
       this.services.set(target, new Service(c, settings, this));
     }
     this.listenForSnoopers(settings);
+    this.bundleIdleMs = settings.bundleIdleMs ?? BUNDLE_IDLE_MS;
     const modeChanged = this.failMode !== settings.failMode;
     this.failMode = settings.failMode;
     if (!this.hasControllers || this.failMode === 'secure') this.failOpen.end(this.sw.tables);
@@ -222,7 +225,8 @@ export class ConnMgr implements Connections, ServiceOwner {
     for (const service of this.services.values()) service.run(nowMs);
     if (this.hasControllers && this.failMode === 'standalone') this.watchControllers(nowMs);
     for (const conn of this.conns) {
-      conn.bundles.expire(nowMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
+      conn.flowMods.run(nowMs);
+      conn.bundles.expire(nowMs, this.bundleIdleMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
       conn.multipart.expire(nowMs, (last) => conn.error(OFPERR.OFPBRC_MULTIPART_REQUEST_TIMEOUT, last));
     }
   }

@@ -55,6 +55,8 @@ export interface OpenflowSettings {
   readonly failMode: FailMode;
   readonly controllers: readonly ControllerSettings[];
   readonly tls: TlsFiles | undefined;
+  /** After how long a bundle with which nothing is done is given up; undefined: the usual. */
+  readonly bundleIdleMs?: number | undefined;
   /** Tables that are not as usual, by rising number. */
   readonly tables?: readonly TableSettings[];
   /** Where sockets are, and relative paths begin.  Undefined: there are none. */

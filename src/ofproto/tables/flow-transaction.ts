@@ -80,6 +80,11 @@ export class FlowTransaction {
     }
   }
 
+  /** Refuses an addition for reasons that no other flow_mod can change: throws OfpError. */
+  static check(owner: Pick<TransactionTarget, 'table'>, fm: FlowMod): void {
+    if (fm.command === OFPFC.ADD) tableForNew(owner, fm, false);
+  }
+
   /** Has `part` committed or reverted with this. */
   join(part: TransactionPart): void {
     this.parts.push(part);
@@ -102,9 +107,7 @@ export class FlowTransaction {
   }
 
   private add(fm: FlowMod, isInternal: boolean): void {
-    checkTable(fm.tableId);
-    const table = this.owner.table(fm.tableId === OFPTT_ALL ? 0 : fm.tableId);
-    if (table.isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+    const table = tableForNew(this.owner, fm, isInternal);
     const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
     this.owner.checkActions(ofpacts);
     const match = miniFromFlow(fm.match.flow, fm.match.mask);
@@ -229,4 +232,12 @@ export class FlowTransaction {
 
 function checkTable(n: number): void {
   if (n !== OFPTT_ALL && (n < 0 || n >= N_TABLES)) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
+}
+
+/** The table that a flow is added to; throws OfpError. */
+function tableForNew(owner: Pick<TransactionTarget, 'table'>, fm: FlowMod, isInternal: boolean): FlowTable {
+  checkTable(fm.tableId);
+  const table = owner.table(fm.tableId === OFPTT_ALL ? 0 : fm.tableId);
+  if (table.isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+  return table;
 }

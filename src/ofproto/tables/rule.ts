@@ -9,8 +9,13 @@ import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { type ClassifierRule, type ConjunctionClause, FOREVER } from '../classifier/subtable.ts';
 
-/** The flags of a flow_mod that stay with the rule. */
-export const FLOW_FLAG_STATE = FLOW_FLAG.SEND_FLOW_REM | FLOW_FLAG.NO_PKT_COUNTS | FLOW_FLAG.NO_BYT_COUNTS;
+/** The flags of a flow_mod that stay with the rule.  Two of them mean nothing for it any more, but are shown from OpenFlow 1.3 on. */
+export const FLOW_FLAG_STATE =
+  FLOW_FLAG.SEND_FLOW_REM |
+  FLOW_FLAG.NO_PKT_COUNTS |
+  FLOW_FLAG.NO_BYT_COUNTS |
+  FLOW_FLAG.CHECK_OVERLAP |
+  FLOW_FLAG.RESET_COUNTS;
 
 export interface RuleSpec {
   readonly table: number;

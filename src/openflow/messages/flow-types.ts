@@ -25,8 +25,8 @@ export const FLOW_FLAG = {
   SEND_FLOW_REM: 1 << 0,
   NO_PKT_COUNTS: 1 << 1,
   NO_BYT_COUNTS: 1 << 2,
-  CHECK_OVERLAP: 1 << 3, // of flow_mods only, as all below
-  RESET_COUNTS:  1 << 4,
+  CHECK_OVERLAP: 1 << 3, // means something in flow_mods only
+  RESET_COUNTS:  1 << 4, // so does this
   EMERG:         1 << 5, // OpenFlow 1.0; refused
 } as const;
 

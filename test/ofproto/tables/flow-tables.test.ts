@@ -3,9 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { newFlow, setField } from '../../../src/flow/flow-key.ts';
 import { FlowTables, TBL_INTERNAL } from '../../../src/ofproto/tables/flow-tables.ts';
+import { FlowTransaction } from '../../../src/ofproto/tables/flow-transaction.ts';
 import type { Rule } from '../../../src/ofproto/tables/rule.ts';
 import { OFPRR, type RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
-import { FLOW_FLAG, type FlowMod, type OFPFC, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import {
+  FLOW_FLAG,
+  type FlowMod,
+  type OFPFC,
+  OFPTT_ALL,
+  UNKNOWN64,
+} from '../../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
@@ -136,6 +143,22 @@ describe('flow tables', () => {
     tables.apply(flowMod('DELETE'));
     expect(tables.table(TBL_INTERNAL).nFlows).toBe(1);
     expect(errorOf(() => tables.apply({ ...flowMod('DELETE'), command: 5 }))).toBe(OFPERR.OFPFMFC_BAD_COMMAND);
+  });
+
+  it('say before a transaction that an addition is to a table that takes none', () => {
+    const { tables } = newTables();
+    const check = (fm: FlowMod) => errorOf(() => FlowTransaction.check(tables, fm));
+    expect(check(flowMod('ADD', { tableId: TBL_INTERNAL }))).toBe(OFPERR.OFPBRC_EPERM);
+    expect(check(flowMod('ADD', { tableId: OFPTT_ALL }))).toBeUndefined();
+    expect(check(flowMod('DELETE', { tableId: TBL_INTERNAL }))).toBeUndefined();
+  });
+
+  it('keep all flags of an addition, as dumps show them', () => {
+    const { tables, lookup } = newTables();
+    const flags = FLOW_FLAG.CHECK_OVERLAP | FLOW_FLAG.RESET_COUNTS | FLOW_FLAG.SEND_FLOW_REM;
+    tables.apply(flowMod('ADD', { port: 1, flags }));
+    tables.apply(flowMod('MODIFY', { port: 1, flags: 0, ofpacts: [out(1)] }));
+    expect(lookup(1)?.flags).toBe(flags);
   });
 
   it('evict the least important flow of the largest group', () => {

@@ -11,7 +11,7 @@ import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-messa
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';
 import { monotonicMs } from '../../../util/clock.ts';
-import type { FlowTransaction } from '../../tables/flow-transaction.ts';
+import { FlowTransaction } from '../../tables/flow-transaction.ts';
 import type { BundleEntry, BundleStep } from '../bundles.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
@@ -26,8 +26,6 @@ interface Bundled<K extends OfKind> {
   /** Checks a message that is added; the function that it gives begins it. */
   prepare(conn: OfConn, msg: OfMessageOf<K>, sw: OfSwitch): (tx: FlowTransaction, flags: number) => BundleStep;
 }
-
-const NOTHING_MORE: BundleStep = {};
 
 /** Calls `fn` with look-ups that see what the transaction has done so far. */
 function seeing<R>(tx: FlowTransaction, sw: OfSwitch, fn: () => R): R {
@@ -46,9 +44,10 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
   flow_mod: {
     prepare(conn, msg, sw) {
       const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
+      FlowTransaction.check(sw.tables, fm);
       return (tx) => {
         tx.apply(fm);
-        return NOTHING_MORE;
+        return { flowMod: fm.command };
       };
     },
   },
@@ -130,6 +129,7 @@ const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
       const tx = sw.tables.begin();
       const steps = beginAll(conn, entries, flags, tx);
       tx.commit();
+      for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod);
       const rest = steps.filter((step) => step.finish !== undefined);
       if (rest.length > 0) return finishAll(rest, reply);
       break;
