@@ -24,8 +24,8 @@ const OFPT = { HELLO: 0, ERROR: 1, ECHO_REQUEST: 2, ECHO_REPLY: 3 } as const;
 const OFPET = { HELLO_FAILED: 0, BAD_REQUEST: 1 } as const;
 /** Codes of these types: OFPHFC_INCOMPATIBLE, OFPBRC_BAD_VERSION. */
 const CODE = 0;
-/** What is told of a message that was wrong. */
-const MAX_ERROR_DATA = 64;
+/** How much of a message that was wrong fits into an error. */
+const MAX_ERROR_DATA = 0xffff - 12;
 
 export interface VconnOptions {
   /** For logs: "unix#3". */
@@ -222,11 +222,11 @@ export class Vconn {
 
 const hex2 = (n: number): string => n.toString(16).padStart(2, '0');
 
-/** An error about `about`: type and code of the standard, which these two have in every version. */
+/** An error about `about`: type and code of the standard, which these two have in every version.  One that is not known gets 1.0. */
 function errorMessage(version: number, about: Uint8Array, type: number, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE + 4 + data.length);
   const dv = new DataView(bytes.buffer);
-  bytes[0] = version;
+  bytes[0] = version >= 1 && version <= 6 ? version : 1;
   bytes[1] = OFPT.ERROR;
   dv.setUint16(2, bytes.length);
   bytes.set(about.subarray(4, 8), 4);

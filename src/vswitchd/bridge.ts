@@ -20,6 +20,7 @@ import { deviceColumns, failedColumns, patchColumns, statisticsColumn } from './
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, patchMac, peerError } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './switch-config.ts';
+import { isTargetPermitted } from './unix-targets.ts';
 
 const log = vlog('bridge');
 const limit = new RateLimit(1, 5);
@@ -118,9 +119,10 @@ export class Bridge {
     this.configureDevices(config);
     const { rows: _, ...openflow } = config.openflow;
     const { datapathId, runDir } = this;
-    this.ifChanged('openflow', [openflow, datapathId], () =>
-      this.ofproto.setOpenflow({ ...openflow, datapathId, runDir }),
-    );
+    this.ifChanged('openflow', [openflow, datapathId], () => {
+      const controllers = openflow.controllers.filter((c) => isTargetPermitted(c.target, this.name, runDir ?? '/'));
+      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir });
+    });
   }
 
   /** Says what the ports' devices are like. */

@@ -33,9 +33,11 @@ import { vswitchdCommands } from './commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile } from './daemon.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
+import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import { RtnetlinkTable } from './netdev.ts';
 import { type DaemonOptions, dirsOf, parseOptions, UsageError, usage } from './options.ts';
+import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
@@ -113,9 +115,16 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
   setClock(clock);
   const wire = new MemoryNetlink();
   const devices = new DummyNetdevs(level);
-  startEmbedded({ transport: wire.open(DATAPATH_PORT_ID), devices });
+  const netfilter = new MemoryNetlink();
+  startEmbedded({ transport: wire.open(DATAPATH_PORT_ID), netfilter: netfilter.open(DATAPATH_PORT_ID), devices });
   const endpoint: GenlEndpoint = { open: () => wire.open(), peer: DATAPATH_PORT_ID };
-  const dpctlProvider = () => dummyProvider(new DpifNetlinkProvider(async () => endpoint), devices);
+  const flows = new Map<string, DummyFlows>();
+  const netlink = () =>
+    new DpifNetlinkProvider(
+      async () => endpoint,
+      () => netfilter.open(),
+    );
+  const dpctlProvider = () => dummyProvider(netlink(), devices, flows);
   const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
   const scheduler = { ...systemScheduler, after: (ms: number, fn: () => void) => clock.after(ms, fn) };
   return {
@@ -142,6 +151,7 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
     mkdirSync(dirname(options.logFile), { recursive: true });
     openLogFile(options.logFile);
   }
+  setSelfConfinement(options.isConfined);
   if (options.pidfile !== undefined) makePidfile(options.pidfile, options.overwritePidfile);
 
   const parts = options.dummy === undefined ? systemParts(options.datapath) : await dummyParts(options.dummy);

@@ -18,6 +18,8 @@ export interface DaemonOptions {
   /** Undefined: none. */
   pidfile: string | undefined;
   overwritePidfile: boolean;
+  /** Whether the database may name Unix sockets outside the rundir. */
+  isConfined: boolean;
   /** Undefined: none. */
   logFile: string | undefined;
   /** Specs of -v, in order. */
@@ -58,6 +60,7 @@ const LONG: Readonly<Record<string, Option>> = {
   'no-chdir':          { value: 'none',     apply: (o) => { o.stayInDir = true; } },
   pidfile:             { value: 'optional', apply: (o, v, dirs) => { o.pidfile = resolve(dirs.run, v ?? `${PROGRAM}.pid`); } },
   'overwrite-pidfile': { value: 'none',     apply: (o) => { o.overwritePidfile = true; } },
+  'no-self-confinement': { value: 'none',    apply: (o) => { o.isConfined = false; } },
   'log-file':          { value: 'optional', apply: (o, v, dirs) => { o.logFile = resolve(dirs.log, v ?? `${PROGRAM}.log`); } },
   verbose:             { value: 'optional', apply: (o, v) => { o.verbose.push(v ?? 'any:any:dbg'); } },
   unixctl:             { value: 'required', apply: (o, v, dirs) => { o.unixctl = v === 'none' ? v : resolve(dirs.run, v ?? ''); } },
@@ -91,6 +94,7 @@ export function parseOptions(argv: readonly string[], dirs: Dirs): DaemonOptions
     stayInDir: false,
     pidfile: undefined,
     overwritePidfile: false,
+    isConfined: true,
     logFile: undefined,
     verbose: [],
     unixctl: undefined,
@@ -147,6 +151,7 @@ Daemon options:
   --no-chdir              do not chdir to '/'
   --pidfile[=FILE]        create pidfile (default: ${join(dirs.run, `${PROGRAM}.pid`)})
   --overwrite-pidfile     with --pidfile, start even if already running
+  --no-self-confinement   let the database name OpenFlow sockets outside of ${dirs.run}
 
 Logging options:
   -vSPEC, --verbose=SPEC   set logging levels

@@ -8,7 +8,7 @@
 import { encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
 import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
-import { OFPERR, type OfpErr, OfpError, type OfVersion } from '../../openflow/ofp-errors.ts';
+import { OFPERR, type OfpErr, OfpError, type OfVersion, VENDOR } from '../../openflow/ofp-errors.ts';
 import { decodeHeaderPartial, replyRaw } from '../../openflow/ofp-header.ts';
 import { type OfKind, type OfpRaw, RAWS_OF_KIND, rawFor } from '../../openflow/ofp-msgs.ts';
 import type { Vconn } from '../../openflow/vconn.ts';
@@ -16,6 +16,7 @@ import { monotonicMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
 import { Bundles } from './bundles.ts';
+import { FlowModLog } from './flow-mod-log.ts';
 import { FlowMonitors } from './flow-monitors.ts';
 import { MultipartRequests } from './multipart.ts';
 import { PACKET_IN_FORMAT, type PacketInLimits, PacketIns } from './packet-ins.ts';
@@ -28,8 +29,6 @@ export type OfConnKind = 'primary' | 'service';
 /** OFP_DEFAULT_MISS_SEND_LEN. */
 export const DEFAULT_MISS_SEND_LEN = 128;
 const NO_LIMITS: PacketInLimits = { rateLimit: 0, burstLimit: 0, maxQueue: 100 };
-/** A message that was wrong is sent back whole, but for what no error has room for. */
-const MAX_ERROR_DATA = 0xffff - 32;
 
 /** What answers refer to. */
 export interface RequestId {
@@ -65,6 +64,7 @@ export class OfConn {
   readonly multipart = new MultipartRequests();
   readonly monitors = new FlowMonitors();
   readonly packetIns: PacketIns;
+  readonly flowMods: FlowModLog;
   /** The bytes of the request that is being handled: for what has to answer with an error later on. */
   request: Uint8Array = new Uint8Array();
   /** When the peer was last heard of, when it last said what only a controller that takes the switch says, when it was asked for a word. */
@@ -81,6 +81,7 @@ export class OfConn {
     this.name = options.name;
     this.kind = options.kind;
     this.missSendLen = options.kind === 'primary' ? DEFAULT_MISS_SEND_LEN : 0;
+    this.flowMods = new FlowModLog(options.name);
     this.packetIns = new PacketIns(vconn, options.limits ?? NO_LIMITS);
     this.async = options.enableAsync === false ? NO_ASYNC : defaultAsync(this.version);
   }
@@ -123,8 +124,9 @@ export class OfConn {
   error(err: OfpErr, about: Uint8Array): void {
     log.info(() => `${this.name}: sending ${err.name} error reply to ${nameOf(about)} message`, errorLimit);
     const dv = new DataView(about.buffer, about.byteOffset, about.byteLength);
-    const version = Math.min(Math.max(dv.getUint8(0), 1), 6) as OfVersion;
-    const data = about.slice(0, MAX_ERROR_DATA);
+    // Of a version that nobody knows, the oldest is the safest answer.
+    const version = (isVersion(dv.getUint8(0)) ? dv.getUint8(0) : 1) as OfVersion;
+    const data = about.slice(0, errorRoom(err, version));
     this.vconn.send(encodeMessage({ kind: 'error', version, xid: dv.getUint32(4), body: { err, data } }));
   }
 
@@ -161,6 +163,15 @@ export class OfConn {
     const masks = this.role === ROLE.SECONDARY ? this.async.secondary : this.async.primary;
     return (masks[type] & (1 << reason)) !== 0;
   }
+}
+
+const isVersion = (version: number): boolean => version >= 1 && version <= 6;
+
+/** How much of a wrong message fits into the error that tells of it, in bytes. */
+function errorRoom(err: OfpErr, version: OfVersion): number {
+  const { vendor } = err.codes[version] ?? { vendor: VENDOR.NX };
+  const ofVendor = vendor === VENDOR.OF ? 0 : version <= 2 ? 8 : 4;
+  return 0xffff - 12 - ofVendor;
 }
 
 function nameOf(bytes: Uint8Array): string {

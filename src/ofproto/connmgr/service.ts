@@ -143,6 +143,7 @@ export class Service {
     this.own.delete(vconn);
     if (conn === undefined) return;
     conn.packetIns.close();
+    conn.flowMods.report(monotonicMs());
     this.owner.conns.delete(conn);
     this.owner.changed();
   }

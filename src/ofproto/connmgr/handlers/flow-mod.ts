@@ -42,12 +42,13 @@ export function prepareFlowMod(conn: OfConn, fm: FlowMod, tlvTable: TlvTable): F
   const match = bindMatch(fm.match, tlvTable);
   const ofpacts = checkForMatch(bindActions(fm.ofpacts, tlvTable), match, tableId, conn);
   if (!isDelete(fm) && fm.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
-  return { ...fm, match, ofpacts };
+  return match === fm.match && ofpacts === fm.ofpacts ? fm : { ...fm, match, ofpacts };
 }
 
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
     conn.rejectSecondary();
     sw.tables.apply(prepareFlowMod(conn, msg.body, sw.tlvTable));
+    conn.flowMods.count(msg.body.command);
   },
 } satisfies Handlers;
