@@ -185,11 +185,11 @@ function extractIpv4(pkt: Packet, view: DataView, at: number, end: number, key: 
 }
 
 /** Type and code as two 16-bit fields. */
-const icmpTypeCode = (view: DataView, at: number): number =>
+export const icmpTypeCode = (view: DataView, at: number): number =>
   (view.getUint8(at + ICMP.TYPE) << 16) | view.getUint8(at + ICMP.CODE);
 
 /** TCP, UDP and SCTP, the same over IPv4 and IPv6: ports only if the header is whole. */
-function extractPorts(view: DataView, at: number, end: number, proto: number, key: FlowKey): void {
+export function extractPorts(view: DataView, at: number, end: number, proto: number, key: FlowKey): void {
   const room = end - at;
   if (proto === IPPROTO.TCP) {
     if (room < TCP.HLEN) return;
@@ -262,7 +262,8 @@ function extractIpv6(pkt: Packet, view: DataView, at: number, end: number, key: 
   }
 }
 
-function extractIcmpv6(view: DataView, at: number, end: number, key: FlowKey): void {
+/** Type and code, and what neighbour discovery has; `at` has 8 bytes at least. */
+export function extractIcmpv6(view: DataView, at: number, end: number, key: FlowKey): void {
   key[W_TP] = icmpTypeCode(view, at);
   const type = view.getUint8(at);
   if ((type !== ND.SOLICIT && type !== ND.ADVERT) || view.getUint8(at + ICMP.CODE) !== 0) return;

@@ -115,7 +115,7 @@ export function prepareResumption(
 ): PreparedPacket {
   const metadata = packetIn.flowMetadata.flow;
   const flow = newFlow();
-  flow.set(flowOfPacket(packetIn.packet, metadata) ?? metadata);
+  flow.set(flowOfPacket(packetIn.packet, metadata));
   setField(flow, FIELD.inPort, state.odpPort);
   const xout = xlateActions({
     bridge,

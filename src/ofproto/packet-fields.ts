@@ -5,7 +5,7 @@
  * cannot say so, and need not: what tells that the field is absent is matched anyway.
  * Source: lib/flow.h, net/openvswitch/flow_netlink.c (the attributes that each protocol has).
  */
-import { FIELD, type FieldName, FLOW_WORDS, FLOW_WORDS_BASE, OVS_FRAG_TYPE } from '../flow/fields.ts';
+import { FIELD, type FieldName, FLOW_WORDS, FLOW_WORDS_BASE, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
 import { bitsOf, nVlans, unwildcard } from './wildcards.ts';
 
@@ -147,4 +147,31 @@ export function clearAbsent(wc: FlowMask, key: FlowKey): void {
   const n = getField(key, FIELD.tunPresent) === 0 ? FLOW_WORDS_BASE : FLOW_WORDS;
   for (let i = 0; i < n; i++) wc[i] = (wc[i] as number) & (present[i] as number);
   wc.fill(0, n);
+}
+
+const VID_AND_CFI = [FIELD.vlanTci, FIELD.cvlanTci] as const;
+const MPLS_BITS = bitsOf(FIELD.mplsLse0, FIELD.mplsLse1, FIELD.mplsLse2);
+const PORTS = FIELD.tpSrc.word;
+
+/**
+ * What `ofproto/trace` shows of the bits that a translation consulted: more than `clearAbsent` leaves.  Whether an IP packet has ports, for
+ * instance, it does not ask.  Source: ofproto/ofproto-dpif-xlate.c (xlate_wc_finish).
+ */
+export function shownBits(consulted: FlowMask, key: FlowKey): FlowMask {
+  const wc = consulted.slice();
+  const ethType = getField(key, FIELD.ethType);
+  const proto = getField(key, FIELD.nwProto);
+  if (getField(key, FIELD.packetType) !== 0) wc.fill(0, FIELD.ethDst.word, FIELD.ethType.word);
+  const isIcmp = proto === (ethType === ETH_TYPE.IPV4 ? PROTO.ICMP : PROTO.ICMPV6);
+  if (isIp(ethType) && isIcmp) wc[PORTS] = (wc[PORTS] as number) & 0x00ff00ff;
+  if (getField(key, FIELD.nwFrag) === OVS_FRAG_TYPE.LATER) wc[PORTS] = 0;
+  const tags = nVlans(key);
+  for (const [i, { word }] of VID_AND_CFI.entries()) {
+    const tag = wc[word] as number;
+    if (i >= tags) wc[word] = 0;
+    else if ((tag & 0xffff) !== 0) wc[word] = tag | VLAN_CFI;
+  }
+  if (ethType !== ETH_TYPE.MPLS && ethType !== ETH_TYPE.MPLS_MCAST) for (const w of MPLS_BITS.words) wc[w] = 0;
+  wc.fill(0, getField(key, FIELD.tunPresent) === 0 ? FIELD.tunId.word : FLOW_WORDS);
+  return wc;
 }

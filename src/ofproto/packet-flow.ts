@@ -2,8 +2,8 @@
  * The flow of a packet that userspace has: its headers, and metadata that its headers do not tell.
  * Source: lib/flow.c (flow_extract), lib/flow.h (pkt_metadata_from_flow).
  */
+import { extractStrictly } from '../flow/extract-strict.ts';
 import { FIELD as F } from '../flow/fields.ts';
-import { extractHeaders } from '../flow/flow-extract.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
 import { Arena, HEADROOM, Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { clearConntrack } from './recirc.ts';
@@ -15,9 +15,9 @@ const METADATA = [F.recircId, F.inPort, F.skbPriority, F.skbMark, F.dpHash] as c
 
 /**
  * The flow of `packet`, an Ethernet frame, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation;
- * not registers.  Of two VLAN tags the second is the Ethernet type.  undefined if it is no frame.
+ * not registers.  Of two VLAN tags the second is the Ethernet type.  What is no frame has metadata alone.
  */
-export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey | undefined {
+export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
   scratch ??= new Packet(new Arena(new ArrayBuffer(SLOT_SIZE)));
   const pkt = scratch;
   pkt.reset(0);
@@ -26,10 +26,11 @@ export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey | undef
   pkt.end = pkt.start + size;
   const flow = newFlow();
   for (const f of METADATA) setField(flow, f, getField(from, f));
-  if (!extractHeaders(pkt, flow)) return undefined;
+  extractStrictly(pkt, flow);
   if (getField(flow, F.cvlanTci) !== 0) {
     const inner = getField(flow, F.cvlanTpid);
     flow.fill(0, F.cvlanTpid.word, F.ctState.word);
+    flow.fill(0, F.mplsLse0.word, F.tunId.word);
     setField(flow, F.ethType, inner);
   }
   flow.set(from.subarray(F.ctState.word, F.mplsLse0.word), F.ctState.word);

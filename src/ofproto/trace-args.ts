@@ -225,7 +225,7 @@ export function parseTraceArgs(
   let { flow } = from;
   setFragment(flow, false);
   if (o.isGenerated) packet = composeFlow(flow, { payload: o.l7 });
-  else if (packet !== undefined) flow = flowOfPacket(packet, flow) ?? flow;
+  else if (packet !== undefined) flow = flowOfPacket(packet, flow);
   setFragment(flow, true);
   const { nextCtStates, isConsistent, hasNames } = o;
   return { world: from.world, bridge: from.bridge, flow, packet, nextCtStates, isConsistent, hasNames };

@@ -100,7 +100,9 @@ function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle): void {
   const { trace, bridge } = ctx;
   const isNew = trace !== undefined && bridge.macs.lookup(src, vlan)?.port !== from;
   bridge.learn(src, vlan, from);
-  if (isNew) trace.detail(`learned that ${formatMac(src)} is on port ${from.name} in VLAN ${vlan}`);
+  // Of some addresses and VLANs nothing is learned.
+  if (isNew && bridge.macs.lookup(src, vlan)?.port === from)
+    trace.detail(`learned that ${formatMac(src)} is on port ${from.name} in VLAN ${vlan}`);
 }
 
 /** Carries out NORMAL. */

@@ -147,7 +147,7 @@ export class XlateTrace {
     const bytes = mfGet(sf.field, flow);
     const part = (): bigint =>
       BigInt.asUintN(sf.bits, BigInt(`0x${Buffer.from(bytes).toString('hex')}`) >> BigInt(sf.ofs));
-    const value = isAll ? formatMf(sf.field, bytes) : `0x${part().toString(16)}`;
+    const value = isAll ? formatMf(sf.field, bytes) : formatHex(part());
     this.detail(`${formatSubfield(sf)} is now ${value}`);
   }
 

@@ -11,7 +11,7 @@ import { type FlowKey, type FlowMask, getField, newFlow } from '../flow/flow-key
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { coverage } from '../util/coverage.ts';
-import { clearAbsent, isIp } from './packet-fields.ts';
+import { clearAbsent, isIp, shownBits } from './packet-fields.ts';
 import { mayReceive } from './port-config.ts';
 import { recircIds } from './recirc.ts';
 import { maskOptions, optionsToFields } from './tunnel-options.ts';
@@ -94,6 +94,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   const { tlvTable } = xin.bridge;
   if (tlvTable !== undefined && getField(xin.flow, FIELD.tunOptsSize) !== 0) maskOptions(tlvTable, xin.flow, wc);
+  const ofWc = ctx.trace !== undefined && ctx.error === XLATE_ERROR.OK ? shownBits(wc, xin.flow) : wc;
   // A trace shows what led to the error.
   if (ctx.error === XLATE_ERROR.OK || ctx.trace === undefined) clearAbsent(wc, xin.flow);
 
@@ -119,7 +120,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
       recircs: NO_RECIRCS,
       avoidCaching,
       flow: ctx.flow,
-      ofWc: wc,
+      ofWc,
     };
   }
   return {
@@ -130,7 +131,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     recircs: ctx.recircs,
     avoidCaching,
     flow: ctx.flow,
-    ofWc: wc,
+    ofWc,
   };
 }
 

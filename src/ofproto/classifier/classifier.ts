@@ -29,10 +29,18 @@ export interface PrefixField {
 /** CLS_MAX_TRIES. */
 export const MAX_TRIES = 4;
 
+/** Ethernet types of the fields that are other protocols' as well, by where they stand. */
+const ETH_TYPES: ReadonlyMap<number, number> = new Map([
+  [FIELD.nwSrc.at, 0x0800],
+  [FIELD.nwDst.at, 0x0800],
+  [FIELD.ipv6Src.at, 0x86dd],
+  [FIELD.ipv6Dst.at, 0x86dd],
+]);
+
 export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private readonly byMask = new Map<Minimask, Subtable<R>>();
-  /** By falling `maxPriority`. */
-  private order: Subtable<R>[] = [];
+  /** By falling `maxPriority`, and of one priority as Open vSwitch has them: by and large, the older first. */
+  private readonly order: Subtable<R>[] = [];
   private isUnsorted = false;
   private tries: readonly PrefixTrie[] = [];
   private serial = 0;
@@ -54,10 +62,10 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     if (fields.length > MAX_TRIES) throw new RangeError(`at most ${MAX_TRIES} fields can have prefix tries`);
     const rules = [...this];
     this.byMask.clear();
+    this.order.length = 0;
     this.nRules = 0;
-    this.tries = fields.map((f) => new PrefixTrie(f.at, f.bits));
+    this.tries = fields.map((f) => new PrefixTrie(f.at, f.bits, ETH_TYPES.get(f.at)));
     for (const rule of rules) this.insert(rule);
-    this.isUnsorted = true;
   }
 
   /** Adds a rule.  One with the same match and priority must be gone, or not be seen in the same versions. */
@@ -68,11 +76,13 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
       s = new Subtable<R>(mask);
       s.tries = this.triesOf(mask);
       this.byMask.set(mask, s);
-      this.isUnsorted = true;
+      s.insert(rule);
+      this.order.splice(this.placeOf(s.maxPriority, this.order.length), 0, s);
+    } else {
+      const before = s.maxPriority;
+      s.insert(rule);
+      if (s.maxPriority !== before) this.raise(s);
     }
-    const before = s.maxPriority;
-    s.insert(rule);
-    if (s.maxPriority !== before) this.isUnsorted = true;
     this.nRules++;
   }
 
@@ -81,7 +91,12 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     const s = this.byMask.get(rule.match.mask);
     if (s === undefined || !s.remove(rule)) return false;
     this.nRules--;
-    if (s.size === 0) this.byMask.delete(s.mask);
+    if (s.size === 0) {
+      this.byMask.delete(s.mask);
+      // The last takes its place, and order is made later.
+      const last = this.order.pop() as Subtable<R>;
+      if (last !== s) this.order[this.order.indexOf(s)] = last;
+    }
     if (s.size === 0 || s.isUnsettled) this.isUnsorted = true;
     return true;
   }
@@ -190,9 +205,34 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     });
   }
 
+  /** Of the first `n`, how many have `priority` or a higher one. */
+  private placeOf(priority: number, n: number): number {
+    if (this.isUnsorted) this.sort();
+    let low = 0;
+    for (let high = n; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.order[middle] as Subtable<R>).maxPriority >= priority) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Moves `s`, whose priority has risen, before those that are lower now. */
+  private raise(s: Subtable<R>): void {
+    if (this.isUnsorted) {
+      this.sort();
+      return;
+    }
+    const from = this.order.indexOf(s);
+    const to = this.placeOf(s.maxPriority, from);
+    if (to >= from) return;
+    this.order.copyWithin(to + 1, to, from);
+    this.order[to] = s;
+  }
+
   private sort(): void {
-    for (const s of this.byMask.values()) if (s.isUnsettled) s.settle();
-    this.order = [...this.byMask.values()].sort((a, b) => b.maxPriority - a.maxPriority);
+    for (const s of this.order) if (s.isUnsettled) s.settle();
+    this.order.sort((a, b) => b.maxPriority - a.maxPriority);
     this.isUnsorted = false;
   }
 }

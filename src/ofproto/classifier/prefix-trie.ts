@@ -5,6 +5,7 @@
  * A path without branches is one node.  Source: lib/classifier.c (struct trie_node, trie_lookup_value).
  */
 import { getBits } from '../../flow/bits.ts';
+import { FIELD } from '../../flow/fields.ts';
 
 interface Node {
   /** The bits of this stretch, right-aligned in chunks of up to 32. */
@@ -40,9 +41,13 @@ export class PrefixTrie {
   private serial = -1;
   private readonly matched: Uint32Array;
 
-  constructor(at: number, bits: number) {
+  /** The Ethernet type of which this is a field; undefined: of packets of any type. */
+  private readonly ethType: number | undefined;
+
+  constructor(at: number, bits: number, ethType?: number) {
     this.at = at;
     this.bits = bits;
+    this.ethType = ethType;
     this.matched = new Uint32Array(Math.ceil((bits + 1) / 32));
   }
 
@@ -152,7 +157,13 @@ export class PrefixTrie {
   lookupOnce(flow: Int32Array, serial: number): void {
     if (this.serial === serial) return;
     this.serial = serial;
-    this.lookup(flow);
+    if (this.ethType === undefined || this.ethType === getBits(flow, FIELD.ethType.at, FIELD.ethType.bits)) {
+      this.lookup(flow);
+      return;
+    }
+    // ARP has its addresses in the same place: nothing is known of those.
+    this.matched.fill(0xffffffff);
+    this.maskBits = 0;
   }
 
   /** Leading bits of the field that decided the last look-up. */

@@ -7,7 +7,7 @@ import { Classifier } from '../../../src/ofproto/classifier/classifier.ts';
 import { type ClassifierRule, FOREVER } from '../../../src/ofproto/classifier/subtable.ts';
 
 /** Few fields of every segment, few values of few bits, so that rules meet. */
-const FIELDS = ['inPort', 'reg3', 'ethDst', 'ethType', 'nwSrc', 'nwDst', 'tpSrc', 'tpDst'] as const;
+const FIELDS = ['inPort', 'reg3', 'ethDst', 'ethType', 'nwSrc', 'nwDst', 'tpSrc', 'tpDst', 'tcpFlags'] as const;
 type Values = Partial<Record<(typeof FIELDS)[number], readonly [number, number]>>;
 
 const wordOf = (name: FieldName) => FIELD[name].word;
@@ -211,9 +211,49 @@ describe('classifier', () => {
     c.insert(ruleOf({ values: { nwDst: [0xc0a80101, 0xffffffff] }, priority: 2, ...none }, 1));
     c.insert(ruleOf({ values: { reg3: [0, 0xffffffff], tpSrc: [0x8000, 0xffff] }, priority: 1, ...none }, 2));
     const wc = newFlow();
-    expect(c.lookup(flowOf({ inPort: 1, nwDst: 0x0a000001, tpSrc: 0x1000 }), 1, wc)).toBeUndefined();
+    const ip = { inPort: 1, ethType: 0x0800, nwDst: 0x0a000001, tpSrc: 0x1000 };
+    expect(c.lookup(flowOf(ip), 1, wc)).toBeUndefined();
     expect(wc[wordOf('inPort')]).toBe(-1);
     expect(wc[wordOf('nwDst')]).toBe(0x80000000 | 0);
     expect(wc[wordOf('tpSrc')]).toBe(0x80000000 | 0);
+    // ARP has its addresses in the same place, but the trie is of IP prefixes.
+    const arp = newFlow();
+    expect(c.lookup(flowOf({ ...ip, ethType: 0x0806 }), 1, arp)).toBeUndefined();
+    expect(arp[wordOf('nwDst')]).toBe(-1);
+  });
+
+  it('looks at all of a stage with ports if a rule has these ports and something else was another', () => {
+    const c = new Classifier<TestRule>();
+    const none = { conjunctions: undefined, conjId: undefined, addedIn: 0, life: FOREVER };
+    c.insert(ruleOf({ values: { tpDst: [80, 0xffff], tcpFlags: [2, 0xfff] }, priority: 1, ...none }, 0));
+    const flags = 0xfff << FIELD.tcpFlags.shift;
+    const [other, same] = [newFlow(), newFlow()];
+    expect(c.lookup(flowOf({ tpDst: 0x8050 }), 1, other)).toBeUndefined();
+    expect((other[wordOf('tcpFlags')] as number) & flags).toBe(0);
+    expect(c.lookup(flowOf({ tpDst: 80 }), 1, same)).toBeUndefined();
+    expect((same[wordOf('tcpFlags')] as number) & flags).toBe(flags);
+  });
+
+  it('tries masks of one highest priority in the order in which they got it', () => {
+    const none = { conjunctions: undefined, conjId: undefined, addedIn: 0, life: FOREVER };
+    const c = new Classifier<TestRule>();
+    const rules = [
+      { values: { reg3: [1, 0xffffffff] as const }, priority: 1 },
+      { values: { tpSrc: [1, 0xffff] as const }, priority: 5 },
+      { values: { reg3: [2, 0xffffffff] as const }, priority: 5 },
+      { values: {}, priority: 5 },
+      { values: { inPort: [1, 0xffffffff] as const }, priority: 5 },
+    ].map((r, n) => ruleOf({ ...r, ...none }, n));
+    for (const r of rules) c.insert(r);
+    const seen = (): string[] => {
+      const wc = newFlow();
+      c.lookup(flowOf({}), 1, wc);
+      return (['reg3', 'tpSrc', 'inPort'] as const).filter((name) => wc[wordOf(name)] !== 0);
+    };
+    // That of reg3 is lower at first, but then it is only as high as the other, which stays before it.
+    expect(seen()).toEqual(['reg3', 'tpSrc']);
+    // The last takes the place of what goes.
+    c.remove(rules[1] as TestRule);
+    expect(seen()).toEqual(['reg3', 'inPort']);
   });
 });

@@ -20,7 +20,6 @@ const packetOuts = coverage('ofproto_packet_out');
 function flowOf(po: PacketOut): FlowKey {
   const metadata = po.flowMetadata.flow;
   const flow = flowOfPacket(po.packet, metadata);
-  if (flow === undefined) return metadata;
   // Registers and what else OpenFlow adds.
   flow.set(metadata.subarray(FIELD.reg0.word), FIELD.reg0.word);
   return flow;
