@@ -261,10 +261,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   setPortDevice(name: string, device: PortDevice): void {
     this.control.setPortDevice(name, device);
+    this.setPortLive(name, device.isUp && device.hasCarrier);
+  }
+
+  /** Says whether a port's device is up, and its link. */
+  setPortLive(name: string, isLive: boolean): void {
     const port = this.byName.get(name);
-    const isUp = device.isUp && device.hasCarrier;
-    if (port === undefined || port.isUp === isUp) return;
-    port.isUp = isUp;
+    if (port === undefined || port.isUp === isLive) return;
+    port.isUp = isLive;
     this.backer.revalidate();
   }
 

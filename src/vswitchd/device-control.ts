@@ -36,7 +36,9 @@ export class NetdevControl implements DeviceControl {
     return { counters: { ...ofDevice, ...counted }, custom: [] };
   }
 
-  setUp(isUp: boolean): Promise<void> {
-    return this.netdevs.setUp(this.name, isUp);
+  async setUp(isUp: boolean): Promise<boolean> {
+    await this.netdevs.setUp(this.name, isUp);
+    const device = await this.netdevs.refresh(this.name);
+    return device?.hasCarrier ?? false;
   }
 }

@@ -44,6 +44,7 @@ export interface Controlled {
   setFrag?(frag: number): void;
   portStats?(name: string): Promise<DpifPortStats>;
   setPortConfig?(name: string, config: number): void;
+  setPortLive?(name: string, isLive: boolean): void;
   readonly dpif?: Dpif | undefined;
   preparePacket(packet: PacketToSend): PreparedPacket;
   prepareResumption(resume: Resume): PreparedPacket;

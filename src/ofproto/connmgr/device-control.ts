@@ -12,6 +12,6 @@ export interface DeviceControl {
   readonly queues: readonly number[];
   /** What the device has counted; `datapath` is what the datapath has on its port, undefined if that is not known.  May reject. */
   counters(datapath: DpifPortStats | undefined): Promise<DeviceCounters>;
-  /** Sets the device up or down.  Rejects with a NetlinkError. */
-  setUp(isUp: boolean): Promise<void>;
+  /** Sets the device up or down; resolves to whether its link is up then.  Rejects with a NetlinkError. */
+  setUp(isUp: boolean): Promise<boolean>;
 }

@@ -28,6 +28,8 @@ export interface PortOwner {
   xport(ofport: number): Port | undefined;
   portStats?(name: string): Promise<DpifPortStats>;
   setPortConfig?(name: string, config: number): void;
+  /** Says whether what is sent to the port goes anywhere. */
+  setPortLive?(name: string, isLive: boolean): void;
 }
 
 /** A port, and the numbers of its queues. */
@@ -102,27 +104,29 @@ export class PortControl {
     const isUp = (config & OFPPC.PORT_DOWN) === 0;
     const device = this.devices.get(name);
     const isToggled = (mask & OFPPC.PORT_DOWN) !== 0 && device !== undefined && device.isUp !== isUp;
-    const isSet = isToggled && (await this.setUp(name, device, isUp));
+    const hasCarrier = isToggled ? await this.setUp(name, device, isUp) : undefined;
     act(() => {
       // It may be gone meanwhile, or be another.
       const port = this.owner.xport(ofport);
       const now = this.devices.get(name);
       if (port?.name !== name) return;
-      if (isSet && now !== undefined) this.devices.set(name, { ...now, isUp });
+      if (hasCarrier !== undefined && now !== undefined) {
+        this.devices.set(name, { ...now, isUp, hasCarrier });
+        this.owner.setPortLive?.(name, isUp && hasCarrier);
+      }
       const others = mask & ~OFPPC.PORT_DOWN;
       this.owner.setPortConfig?.(name, (port.config & ~others) | (config & others));
       this.changed();
     });
   }
 
-  private async setUp(name: string, device: PortDevice, isUp: boolean): Promise<boolean> {
-    if (device.control === undefined) return false;
+  /** Whether the link is up then; undefined: the device is as it was. */
+  private async setUp(name: string, device: PortDevice, isUp: boolean): Promise<boolean | undefined> {
     try {
-      await device.control.setUp(isUp);
-      return true;
+      return await device.control?.setUp(isUp);
     } catch (error) {
       log.warn(`${name}: cannot be set ${isUp ? 'up' : 'down'} (${(error as Error).message})`);
-      return false;
+      return undefined;
     }
   }
 }

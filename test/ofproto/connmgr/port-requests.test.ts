@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Dpif } from '../../../src/dpif/dpif.ts';
 import type { CtTuple } from '../../../src/dpif/dpif-ct.ts';
 import type { Controlled } from '../../../src/ofproto/connmgr/control.ts';
-import { Control } from '../../../src/ofproto/connmgr/control.ts';
+import { Control, OFPPS } from '../../../src/ofproto/connmgr/control.ts';
 import type { DeviceControl } from '../../../src/ofproto/connmgr/device-control.ts';
 import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
@@ -28,9 +28,10 @@ class Device implements DeviceControl {
     if (this.isBroken) throw new Error('gone');
     return { counters: { rxPackets: 7n, txBytes: 9n }, custom: [{ name: 'own', value: 1n }] };
   }
-  async setUp(isUp: boolean): Promise<void> {
+  async setUp(isUp: boolean): Promise<boolean> {
     if (this.isBroken) throw new Error('gone');
     this.told.push(isUp);
+    return isUp;
   }
 }
 
@@ -42,6 +43,7 @@ class Rig {
     { name: 'br0', ofport: OFPP.LOCAL, config: 0 },
   ];
   readonly flushed: (readonly [zone: number | undefined, tuple: CtTuple | undefined])[] = [];
+  readonly live: (readonly [name: string, isLive: boolean])[] = [];
   readonly control: Control;
 
   constructor() {
@@ -57,6 +59,7 @@ class Rig {
       setPortConfig: (name: string, config: number) => {
         for (const port of this.ports) if (port.name === name) port.config = config;
       },
+      setPortLive: (name: string, isLive: boolean) => this.live.push([name, isLive]),
       dpif: { type: 'system', name: 'ovs-system', ct } as unknown as Dpif,
     };
     this.control = new Control(target as unknown as Controlled);
@@ -122,7 +125,8 @@ describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
     };
     expect(await ask('port_mod', body)).toEqual([]);
     expect(rig.device.told).toEqual([false]);
-    expect(rig.control.phyPort(1)).toMatchObject({ config: OFPPC.PORT_DOWN, state: 0 });
+    expect(rig.control.phyPort(1)).toMatchObject({ config: OFPPC.PORT_DOWN, state: OFPPS.LINK_DOWN });
+    expect(rig.live).toEqual([['p1', false]]);
     await ask('port_mod', { ...body, config: OFPPC.NO_FWD, mask: OFPPC.NO_FWD });
     expect(rig.control.phyPort(1)?.config).toBe(OFPPC.PORT_DOWN | OFPPC.NO_FWD);
     // It is down: nothing to do for the device.
