@@ -30,7 +30,7 @@ import { ACTION_SIZES, KEEPS_KEY, USES_UP } from './action-rules.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
 import { hasKeptParts, keptActions } from './kept-actions.ts';
-import { DEFAULT_KERNEL, KERNEL_WITH_DROP, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
+import { DEFAULT_KERNEL, KERNEL_WITH_DROP, KERNEL_WITH_PSAMPLE, USERSPACE_DATAPATH } from './kernel-compat.ts';
 import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
 import { readPsample } from './psample.ts';
 import { readSetTunnel, SET_TUNNEL_SIZE } from './tunnel/set-tunnel.ts';
@@ -166,7 +166,7 @@ class Compiler {
         break;
       }
       case A.HASH:
-        if (this.u32(it.at) !== OVS_HASH_ALG.L4) refuse(`hash algorithm ${this.u32(it.at)}`);
+        if (!this.knowsHash(this.u32(it.at))) refuse(`hash algorithm ${this.u32(it.at)}`);
         this.emit(A.HASH, this.u32(it.at + 4) | 0);
         break;
       case A.POP_VLAN:
@@ -190,7 +190,7 @@ class Compiler {
         break;
       case A.POP_MPLS: {
         const type = dv.getUint16(it.at);
-        if ((shape.vlanTci & VLAN_CFI) !== 0 || !isMplsType(shape.ethType)) refuse('pop_mpls without labels');
+        if (this.isHidden(shape) || !isMplsType(shape.ethType)) refuse('pop_mpls without labels');
         if (type === ETH_TYPE.TEB && shape.hasEthernet) refuse('pop_mpls to Ethernet behind an Ethernet header');
         // Nothing is known of what is behind the last label, so nothing of it can be set without recirculation.
         shape.nMpls--;
@@ -277,6 +277,20 @@ class Compiler {
     this.stored += stored;
   }
 
+  private get isUserspace(): boolean {
+    return this.kernelCompat === USERSPACE_DATAPATH;
+  }
+
+  /** The packet hash is symmetric anyway. */
+  private knowsHash(algorithm: number): boolean {
+    return algorithm === OVS_HASH_ALG.L4 || (algorithm === OVS_HASH_ALG.SYM_L4 && this.isUserspace);
+  }
+
+  /** Whether a tag keeps kernels from labels: they stand behind it. */
+  private isHidden(shape: PacketShape): boolean {
+    return (shape.vlanTci & VLAN_CFI) !== 0 && !this.isUserspace;
+  }
+
   private setTunnel(it: AttrCursor): void {
     const nested = this.dv.getUint16(it.at, LITTLE_ENDIAN);
     // One attribute, padded, and nothing else; a mask is not allowed.
@@ -323,7 +337,7 @@ class Compiler {
     if (!isMplsType(type)) refuse('push_mpls of another ethertype');
     if (behindEthernet) {
       // Only behind what is known to hold no tags.
-      if ((shape.vlanTci & VLAN_CFI) !== 0 || !MPLS_MAY_COVER(shape.ethType)) refuse('push_mpls');
+      if (this.isHidden(shape) || !(this.isUserspace || MPLS_MAY_COVER(shape.ethType))) refuse('push_mpls');
       shape.nMpls++;
     } else if (shape.hasEthernet) {
       shape.nMpls = 1;

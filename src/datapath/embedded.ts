@@ -7,6 +7,7 @@ import type { NetlinkTransport } from '../netlink/transport.ts';
 import { Arena, SLOT_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
+import { USERSPACE_DATAPATH } from './kernel-compat.ts';
 import type { PortBackend } from './port-backend.ts';
 import type { PortFactory } from './port-factory.ts';
 import { type FrameDevice, FramePort } from './port-frames.ts';
@@ -58,7 +59,7 @@ class FramePorts implements PortFactory {
 export function startEmbedded({ transport, netfilter, devices }: EmbeddedDatapathOptions): DatapathServer {
   const arena = new Arena(new ArrayBuffer(ARENA_SLOTS * SLOT_SIZE));
   const server = new DatapathServer({
-    ...{ transport, arena, log, nCpus: 1 },
+    ...{ transport, arena, log, nCpus: 1, kernelCompat: USERSPACE_DATAPATH },
     ...(netfilter && { netfilter }),
     portFactory: new FramePorts(arena, devices),
   });

@@ -7,6 +7,11 @@
 export const linuxVersion = (major: number, minor: number): number => (major << 8) | minor;
 
 export const DEFAULT_KERNEL = linuxVersion(6, 1);
+/**
+ * No kernel: Open vSwitch's datapath in userspace, which takes what kernels refuse, like labels behind a tag, and has none of the actions that
+ * came after 6.1.  Less than every version.
+ */
+export const USERSPACE_DATAPATH = 0;
 /** The first that have the actions DROP and PSAMPLE. */
 export const KERNEL_WITH_DROP = linuxVersion(6, 7);
 export const KERNEL_WITH_PSAMPLE = linuxVersion(6, 11);

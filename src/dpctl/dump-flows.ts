@@ -4,6 +4,7 @@
  * Flows come in the datapath's order.  Every flow of a system datapath is in layer "ovs" and none is offloaded, which is
  * what `type` selects by.  Source: lib/dpctl.c (dpctl_dump_flows()).
  */
+import { MAIN_THREAD } from '../dpif/flow-stats.ts';
 import { ERRNO } from '../util/errno.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';
@@ -59,11 +60,14 @@ export async function dumpFlows(ctx: DpctlContext, allArgs: readonly string[]): 
     if (typeof wanted === 'number') return wanted;
     // Kernel flows belong to no polling thread: asking for those of one finds none.
     const showsFlows = wanted && !hasPmd;
+    let toldThread = false;
     const dumped = await attempt(
       dpif.flowDump(false, (flows) => {
         if (!showsFlows) return;
         for (const f of flows) {
           if (passes !== undefined && !passes.passes(f.key, f.mask)) continue;
+          if (f.isOfMainThread && !toldThread) print(ctx, MAIN_THREAD);
+          toldThread ||= f.isOfMainThread === true;
           print(ctx, `${formatFlow(f, ctx.options.verbosity > 0, portNames)}\n`);
         }
       }),

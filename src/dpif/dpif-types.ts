@@ -57,6 +57,8 @@ export interface DpifFlow {
   readonly mask: Nest | undefined;
   readonly actions: Nest | undefined;
   readonly stats: DpifFlowStats;
+  /** Whether the datapath has threads of its own and this flow is its main one's; kernels have none. */
+  readonly isOfMainThread?: boolean;
 }
 
 export const DPIF_FP = { CREATE: 1, MODIFY: 2, ZERO_STATS: 4, PROBE: 8 } as const;

@@ -21,3 +21,6 @@ export function formatFlowStats(stats: DpifFlowStats): string {
   const flags = stats.tcpFlags === 0 ? '' : `, flags:${formatTcpFlagLetters(stats.tcpFlags)}`;
   return `packets:${stats.nPackets}, bytes:${stats.nBytes}, used:${used}${flags}`;
 }
+
+/** Stands before the flows of a datapath's main thread in dumps. */
+export const MAIN_THREAD = 'flow-dump from the main thread:\n';

@@ -39,6 +39,8 @@ export interface OdpSupport {
   readonly ctOrigTuple6: boolean;
   /** Userspace datapaths only. */
   readonly ndExt: boolean;
+  /** Whether the packet type stands in keys: in those of userspace datapaths. */
+  readonly packetType?: boolean;
 }
 
 /** What openvswitch.ko of Linux 6.1 can, and a vswitchd with its default vlan-limit uses. */
@@ -55,6 +57,11 @@ export const KERNEL_SUPPORT: OdpSupport = {
   ndExt: false,
 };
 
+/** What stock's datapath in userspace shows of its flows.  Source: lib/dpif-netdev.c (dp_netdev_support). */
+export const NETDEV_SUPPORT: OdpSupport = { ...KERNEL_SUPPORT, maxVlanHeaders: 2, packetType: true };
+
+/** The name space of packet types that are Ethertypes. */
+const ETHERTYPES = 1;
 const ETH_TYPE_MIN = 0x600;
 const ODPP_NONE = 0xffffffff;
 
@@ -107,6 +114,11 @@ function put(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport
     w.attrU32(K.DP_HASH, getField(data, DP_HASH));
   }
   if (isMask || getField(flow, IN_PORT) !== ODPP_NONE) w.attrU32(K.IN_PORT, getField(data, IN_PORT));
+  if (support.packetType) {
+    const at = w.attrHeader(K.PACKET_TYPE, 4);
+    const type = getField(data, PACKET_TYPE);
+    w.dv.setUint32(at, isMask ? 0xffffffff : type === 0 ? 0 : ETHERTYPES * 0x10000 + type);
+  }
   putLayers(w, data, flow, support);
 }
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SET_OP } from '../../src/datapath/action-program.ts';
-import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
+import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
@@ -173,6 +173,19 @@ const CASES: [string, number[][], ReturnType<typeof newFlowKey>, string][] = [
   ['set mpls on IP', [set(K.MPLS, be32(0x140))], TCP4, 'EINVAL'],
   ['drop', [drop(0)], TCP4, 'EINVAL'],
 ];
+
+describe('actions that only the userspace datapath takes', () => {
+  const cases: [string, number[][], typeof TCP4][] = [
+    ['labels behind a tag', [pushMpls(0x140)], TAGGED],
+    ['labels behind a tag that was pushed', [pushVlan(0x8100, 0x1005), pushMpls(0x140), popMpls(0x800)], TCP4],
+    ['labels before any protocol', [pushMpls(0x140)], keyOf(eth(0x1234, []))],
+    ['the symmetric hash', [hash(0, 1)], TCP4],
+  ];
+  test.each(cases)('%s', (_name, list, key) => {
+    expect(outcome(list, key)).toBe('EINVAL');
+    expect(outcome(list, key, USERSPACE_DATAPATH)).toBe('ok');
+  });
+});
 
 describe('compileActions', () => {
   test.each(CASES)('%s', (_, list, key, want) => {

@@ -3,10 +3,11 @@
  * get the number in their name ("p7" is port 7, "br1" is port 101) and types as their devices have them.
  * Source: lib/dpif-netdev.c (choose_port, dpif_dummy_register).
  */
-import type { Dpif, DpifProvider } from '../../dpif/dpif.ts';
+import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
+import { DummyFlows } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
-import { withoutPids, withPids } from './dummy-pids.ts';
+import { withPids } from './dummy-pids.ts';
 
 export const DUMMY_DPIF_TYPE = 'dummy';
 const MAX_PORT = 0xffff;
@@ -19,17 +20,29 @@ export function wantedPortNo(name: string): number | undefined {
   return wanted > 0 && wanted <= MAX_PORT ? wanted : undefined;
 }
 
-/** A provider of type "dummy" over `provider`, whose datapaths it gives out. */
-export function dummyProvider(provider: DpifProvider, netdevs: DummyNetdevs): DpifProvider {
+/**
+ * A provider of type "dummy" over `provider`, whose datapaths it gives out.  `flows`: by the names of datapaths, what all providers of these
+ * datapaths share.
+ */
+export function dummyProvider(
+  provider: DpifProvider,
+  netdevs: DummyNetdevs,
+  flows: Map<string, DummyFlows>,
+): DpifProvider {
   return {
     type: DUMMY_DPIF_TYPE,
     enumerate: () => provider.enumerate(),
-    open: async (name, create) => dummyDpif(await provider.open(name, create), netdevs),
+    open: async (name, create) => {
+      const dpif = await provider.open(name, create);
+      const known = flows.get(dpif.name) ?? new DummyFlows();
+      flows.set(dpif.name, known);
+      return dummyDpif(dpif, netdevs, known);
+    },
     close: () => provider.close(),
   };
 }
 
-function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
+function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
   const typed = (port: DpifPort): DpifPort => ({ ...port, type: netdevs.find(port.name)?.type ?? port.type });
   const changed = {
     type: DUMMY_DPIF_TYPE,
@@ -42,9 +55,20 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
       return port === undefined ? undefined : typed(port);
     },
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
-    operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, ops),
+    operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, known, ops),
     flowDump: (terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> =>
-      dpif.flowDump(terse, (flows) => visit(flows.map(shown))),
+      dpif.flowDump(terse, (flows) => visit(flows.map((flow) => known.shown(flow)))),
+    async flowFlush(): Promise<void> {
+      await dpif.flowFlush();
+      known.flushed();
+    },
+    setUpcallHandler(handler: UpcallHandler | null): Promise<void> {
+      if (handler === null) return dpif.setUpcallHandler(null);
+      return dpif.setUpcallHandler((upcalls) => {
+        known.heard(upcalls, dpif.name);
+        return handler(upcalls);
+      });
+    },
     upcallPid: (): number => 0,
     queuePriority: (queue: number): number => queue,
   };
@@ -57,11 +81,8 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs): Dpif {
   });
 }
 
-const shown = (flow: DpifFlow): DpifFlow =>
-  flow.actions === undefined ? flow : { ...flow, actions: withoutPids(flow.actions) };
-
 /** Carries out `ops` with the port ids that the datapath takes. */
-async function operate(dpif: Dpif, ops: readonly DpifOp[]): Promise<void> {
+async function operate(dpif: Dpif, known: DummyFlows, ops: readonly DpifOp[]): Promise<void> {
   const inner = ops.map((op): DpifOp => {
     return 'actions' in op && op.actions !== undefined ? { ...op, actions: withPids(op.actions) } : { ...op };
   });
@@ -69,7 +90,8 @@ async function operate(dpif: Dpif, ops: readonly DpifOp[]): Promise<void> {
   for (const [i, op] of ops.entries()) {
     const done = inner[i] as DpifOp;
     Object.assign(op, done, 'actions' in op ? { actions: op.actions } : {});
-    if (op.type === 'get' && op.flow !== undefined) op.flow = shown(op.flow);
+    if (op.type === 'get' && op.flow !== undefined) op.flow = known.shown(op.flow);
+    if (op.result === 0) known.done(op);
   }
 }
 
