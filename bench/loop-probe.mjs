@@ -1,10 +1,12 @@
 /**
- * Loaded into a switch that is measured (NODE_OPTIONS=--import=FILE): how long its event loop was blocked, and its heap.
+ * Loaded into a switch that is measured (NODE_OPTIONS=--import=FILE): how long its event loop was blocked, its heap, and where time goes.
  *
  * On SIGUSR2 a line goes to the file that LOOP_PROBE names: milliseconds of the longest blocking since the line before, bytes in use
- * on the heap after a collection (with --expose-gc) and outside of it.
+ * on the heap after a collection (with --expose-gc) and outside of it.  With LOOP_PROFILE=DIR, what was done since the line before goes
+ * to DIR/N.cpuprofile.
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
 import { performance } from 'node:perf_hooks';
 
 // A timer each millisecond, rather than monitorEventLoopDelay(): that one does not see a first long block.
@@ -17,11 +19,27 @@ const timer = setInterval(() => {
 }, 1);
 timer.unref();
 
+const { LOOP_PROBE, LOOP_PROFILE } = process.env;
+const session = new Session();
+let n = 0;
+if (LOOP_PROFILE) {
+  mkdirSync(LOOP_PROFILE, { recursive: true });
+  session.connect();
+  session.post('Profiler.enable');
+  session.post('Profiler.start');
+}
+
 process.on('SIGUSR2', () => {
   const blocked = Math.max(longest, performance.now() - last);
+  if (LOOP_PROFILE) {
+    session.post('Profiler.stop', (_error, { profile }) => {
+      writeFileSync(`${LOOP_PROFILE}/${n++}.cpuprofile`, JSON.stringify(profile));
+    });
+    session.post('Profiler.start');
+  }
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
-  appendFileSync(process.env.LOOP_PROBE, `${blocked.toFixed(0)} ${heapUsed} ${arrayBuffers}\n`);
+  appendFileSync(LOOP_PROBE, `${blocked.toFixed(0)} ${heapUsed} ${arrayBuffers}\n`);
   longest = 0;
   last = performance.now();
 });

@@ -144,7 +144,8 @@ class ActionBinder {
   }
 
   list(actions: readonly Ofpact[]): readonly Ofpact[] {
-    return actions.map((a) => this.action(a));
+    const bound = actions.map((a) => this.action(a));
+    return bound.every((a, i) => a === actions[i]) ? actions : bound;
   }
 }
 

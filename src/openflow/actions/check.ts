@@ -7,6 +7,7 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD, type Field } from '../../flow/fields.ts';
+import { newFlow } from '../../flow/flow-key.ts';
 import { type Match, matchSetField, newMatch } from '../match/match.ts';
 import type { MfField, Subfield } from '../mf-field.ts';
 import { MF } from '../mf-fields.ts';
@@ -31,7 +32,7 @@ export interface CheckOptions {
 
 export interface CheckedActions {
   /** With what a later encoding needs to know of the match filled in: `flowHasVlan`, `ipProto`. */
-  readonly actions: Ofpact[];
+  readonly actions: readonly Ofpact[];
   /** OFPUTIL_P bits of the protocols for which they are consistent with the match. */
   readonly usableProtocols: number;
 }
@@ -102,11 +103,17 @@ class Checker {
   }
 
   /** Checks a list, and forgets after it what it did to the packet. */
-  list(actions: readonly Ofpact[]): Ofpact[] {
+  list(actions: readonly Ofpact[]): readonly Ofpact[] {
     const flow = this.match.flow.slice();
-    const checked = actions.map((a) => this.one(a));
+    const checked = this.all(actions);
     this.match.flow.set(flow);
     return checked;
+  }
+
+  /** Checks a list; the same one comes back if nothing had to be changed. */
+  all(actions: readonly Ofpact[]): readonly Ofpact[] {
+    const checked = actions.map((a) => this.one(a));
+    return checked.every((a, i) => a === actions[i]) ? actions : checked;
   }
 
   private learn(a: OfpactLearn): void {
@@ -300,10 +307,15 @@ class Checker {
   }
 }
 
+// A check never waits, so that one flow serves all of them.
+const scratch = newFlow();
+
 /** Checks actions and instructions against the match of their flow, which it leaves as it is.  Throws OfpError. */
 export function checkActions(actions: readonly Ofpact[], o: CheckOptions): CheckedActions {
-  const checker = new Checker(o, { flow: o.match.flow.slice(), mask: o.match.mask });
-  const checked = checker.list(actions);
+  scratch.fill(0);
+  scratch.set(o.match.flow);
+  const checker = new Checker(o, { flow: scratch, mask: o.match.mask });
+  const checked = checker.all(actions);
   return { actions: checked, usableProtocols: checker.usable };
 }
 

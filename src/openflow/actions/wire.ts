@@ -197,15 +197,19 @@ export interface FormRow<T> {
   readonly row: T;
 }
 
+const VENDORS: readonly number[] = [VENDOR.OF, VENDOR.NX, VENDOR.ONF];
+const formKey = (version: number, vendor: number, type: number): number =>
+  (version << 24) | (VENDORS.indexOf(vendor) << 16) | type;
+
 /** Finds forms by their codes. */
 export class FormIndex<T> {
-  private readonly byCode = new Map<string, FormRow<T>>();
+  private readonly byCode = new Map<number, FormRow<T>>();
 
   add(form: ActionForm, row: T): void {
     form.codes.forEach((code, version) => {
       if (code === undefined) return;
-      const key = `${version} ${code.vendor} ${code.type}`;
-      if (this.byCode.has(key)) throw new Error(`${form.name}: two forms for ${key}`);
+      const key = formKey(version, code.vendor, code.type);
+      if (this.byCode.has(key)) throw new Error(`${form.name}: two forms for ${version} ${code.vendor} ${code.type}`);
       this.byCode.set(key, { form, row });
     });
   }
@@ -222,7 +226,7 @@ export class FormIndex<T> {
       if (left < 16) throw new OfpError(OFPERR.OFPBAC_BAD_LEN);
       type = dv.getUint16(at + 8);
     }
-    const found = this.byCode.get(`${version} ${vendor} ${type}`);
+    const found = this.byCode.get(formKey(version, vendor, type));
     if (found === undefined) {
       throw new OfpError(vendor === 0 ? OFPERR.OFPBAC_BAD_TYPE : OFPERR.OFPBAC_BAD_VENDOR_TYPE);
     }

@@ -47,12 +47,18 @@ const isMatched = (match: Match, field: MfField): boolean =>
   field.isVariable ? hasTunMetadata(match, field) : !mfIsAllWild(field, match.mask);
 
 /** Values may be shorter than the field.  Throws OfpError (OFPBMC_BAD_VALUE) if there is no room. */
-function setTunMetadata(match: Match, field: MfField, value: MfValue, mask: MfValue | undefined, where: string): void {
+function setTunMetadata(
+  match: Match,
+  field: MfField,
+  value: MfValue,
+  mask: MfValue | undefined,
+  where: () => string,
+): void {
   try {
     matchSetField(match, field, value.subarray(0, field.bytes), mask?.subarray(0, field.bytes));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    fail('OFPBMC_BAD_VALUE', `${where}: ${error.message}`);
+    fail('OFPBMC_BAD_VALUE', `${where()}: ${error.message}`);
   }
 }
 
@@ -65,26 +71,27 @@ export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}):
   for (let at = 0; at < bytes.length; ) {
     const entry = readOxmEntry(bytes, at);
     const { header, field, value, mask } = entry;
-    const where = describeEntry(at, entry);
+    const start = at;
+    const where = (): string => describeEntry(start, entry);
     const isCookie = allowCookie && (header === COOKIE || header === COOKIE_MASKED);
     checkOxmMask(at, entry);
     at = entry.end;
     if (field === undefined && !isCookie && isLoose) continue;
     if (isCookie) {
-      if (cookieMask !== 0n) fail('OFPBMC_DUP_FIELD', `${where}: a second cookie`);
+      if (cookieMask !== 0n) fail('OFPBMC_DUP_FIELD', `${where()}: a second cookie`);
       cookie = bigOf(value);
       cookieMask = mask === undefined ? (1n << 64n) - 1n : bigOf(mask);
       continue;
     }
-    if (field === undefined) return fail('OFPBMC_BAD_FIELD', `${where}: not a known field`);
-    if (mask !== undefined && !mfIsMaskOk(field, mask)) fail('OFPBMC_BAD_MASK', `${where}: mask of ${field.name}`);
-    if (!field.isVariable && !mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where}: value of ${field.name}`);
+    if (field === undefined) return fail('OFPBMC_BAD_FIELD', `${where()}: not a known field`);
+    if (mask !== undefined && !mfIsMaskOk(field, mask)) fail('OFPBMC_BAD_MASK', `${where()}: mask of ${field.name}`);
+    if (!field.isVariable && !mfIsValueOk(field, value)) fail('OFPBMC_BAD_VALUE', `${where()}: value of ${field.name}`);
     if (!isLoose && !mfPrereqsOk(field, match.flow, match.mask)) {
-      fail('OFPBMC_BAD_PREREQ', `${where}: ${field.name} without ${field.prereq}`);
+      fail('OFPBMC_BAD_PREREQ', `${where()}: ${field.name} without ${field.prereq}`);
     }
-    if (isMatched(match, field)) fail('OFPBMC_DUP_FIELD', `${where}: ${field.name} again`);
+    if (isMatched(match, field)) fail('OFPBMC_DUP_FIELD', `${where()}: ${field.name} again`);
     if (pipelineOnly && !PIPELINE.test(field.name)) {
-      fail('OFPBRC_PIPELINE_FIELDS_ONLY', `${where}: ${field.name} is of the packet`);
+      fail('OFPBRC_PIPELINE_FIELDS_ONLY', `${where()}: ${field.name} is of the packet`);
     }
     if (field.isVariable) setTunMetadata(match, field, value, mask, where);
     else matchSetField(match, field, value, mask);

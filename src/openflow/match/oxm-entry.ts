@@ -8,7 +8,7 @@
  * Source: lib/nx-match.c (nx_pull_entry, nx_pull_header), OpenFlow 1.3.5 7.2.3.2.
  */
 import type { MfField, MfValue } from '../mf-field.ts';
-import { mfByHeader } from '../mf-fields.ts';
+import { type MfLookup, mfByHeader } from '../mf-fields.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 
 export interface OxmHeader {
@@ -39,13 +39,34 @@ export function readOxmHeader(bytes: Uint8Array, at: number): OxmHeader {
   const isExperimenter = bytes[at] === 0xff && bytes[at + 1] === 0xff;
   const end = at + (isExperimenter ? 8 : 4);
   if (end > bytes.length) fail('OFPBMC_BAD_LEN', `partial field header at byte ${at}`);
-  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const low = BigInt(dv.getUint32(at));
-  const header = isExperimenter ? (BigInt(dv.getUint32(at + 4)) << 32n) | low : low;
   const size = (bytes[at + 3] as number) - (isExperimenter ? 4 : 0);
   if (size < 0) fail('OFPBMC_BAD_LEN', `field header at byte ${at}: length ${size + 4}, want at least 4`);
   const hasMask = ((bytes[at + 2] as number) & 1) !== 0;
-  return { ...mfByHeader(header), header, hasMask, size, end };
+  const { header, field, isBadLength } = lookUp(word(bytes, at), isExperimenter ? word(bytes, at + 4) : 0);
+  return { field, isBadLength, header, hasMask, size, end };
+}
+
+const word = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) << 24) |
+  ((bytes[at + 1] as number) << 16) |
+  ((bytes[at + 2] as number) << 8) |
+  (bytes[at + 3] as number);
+
+interface KnownHeader extends MfLookup {
+  readonly header: bigint;
+}
+
+/** Headers without experimenter that name a field, by their 32 bits: their number is that of the table's. */
+const known = new Map<number, KnownHeader>();
+
+function lookUp(low: number, experimenter: number): KnownHeader {
+  const found = experimenter === 0 ? known.get(low) : undefined;
+  if (found !== undefined) return found;
+  const header = (BigInt(experimenter >>> 0) << 32n) | BigInt(low >>> 0);
+  const { field, isBadLength } = mfByHeader(header);
+  const made = { header, field, isBadLength };
+  if (field !== undefined && !field.isVariable && experimenter === 0) known.set(low, made);
+  return made;
 }
 
 /** Reads the entry at `at`: `end` is then where the whole entry ends.  Throws OfpError. */
@@ -56,7 +77,8 @@ export function readOxmEntry(bytes: Uint8Array, at: number): OxmEntry {
   const width = header.hasMask ? header.size >> 1 : header.size;
   const value = bytes.slice(header.end, header.end + width);
   const mask = header.hasMask ? bytes.slice(header.end + width, header.end + 2 * width) : undefined;
-  return { ...header, value, mask, end };
+  const { header: code, field, isBadLength, hasMask, size } = header;
+  return { header: code, field, isBadLength, hasMask, size, value, mask, end };
 }
 
 /** Where an entry stands, for messages. */
@@ -65,8 +87,12 @@ export const describeEntry = (at: number, { header }: OxmHeader): string =>
 
 /** Throws OfpError (OFPBMC_BAD_WILDCARDS) if the value has bits that its mask has not. */
 export function checkOxmMask(at: number, entry: OxmEntry): void {
-  if (entry.mask?.some((m, i) => ((entry.value[i] as number) & ~m) !== 0)) {
-    fail('OFPBMC_BAD_WILDCARDS', `${describeEntry(at, entry)}: value beyond mask`);
+  const { mask, value } = entry;
+  if (mask === undefined) return;
+  for (let i = 0; i < mask.length; i++) {
+    if (((value[i] as number) & ~(mask[i] as number)) !== 0) {
+      fail('OFPBMC_BAD_WILDCARDS', `${describeEntry(at, entry)}: value beyond mask`);
+    }
   }
 }
 

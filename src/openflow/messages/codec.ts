@@ -120,12 +120,19 @@ function choose<K extends OfKind>(m: OfMessageOut<K>, context: MessageContext): 
  */
 export function encodeMessage<K extends OfKind>(m: OfMessageOut<K>, context: MessageContext = {}): Uint8Array {
   const { codec, raw } = choose(m, context);
-  const out = new OfpWriter();
+  // A message may have another one in it: that one gets a writer of its own.
+  const out = spare ?? new OfpWriter();
+  spare = undefined;
   out.begin(raw, m.version, m.xid);
   codec.encode(m.body, { raw, version: m.version, out, context });
   if (m.more === true && raw.multipart !== undefined) out.dv.setUint16(10, OFPMPF_MORE);
-  return out.finish();
+  const bytes = out.finish();
+  spare = out;
+  return bytes;
 }
+
+/** Most messages are small and follow each other: one buffer serves them. */
+let spare: OfpWriter | undefined;
 
 /** As `encodeMessage`, for a list: `send` gets as many parts as it takes, at least one.  An entry too long for any message is left out. */
 export function encodeReplies<K extends OfKind>(
@@ -135,13 +142,13 @@ export function encodeReplies<K extends OfKind>(
 ): void {
   const { codec, raw } = choose(m, context);
   if (!('encodeEntry' in codec) || !Array.isArray(m.body)) throw new RangeError(`${m.kind}: not a list`);
-  const { encodeEntry } = codec as ListCodec<unknown>;
+  const list = codec as ListCodec<unknown>;
   const writer = new MultipartWriter(send);
   writer.begin(raw, m.version, m.xid);
   const to = { raw, version: m.version, out: writer.out, context };
   for (const entry of m.body as readonly unknown[]) {
-    encodeEntry(entry, to);
-    writer.endEntry();
+    list.encodeEntry(entry, to);
+    if (!writer.endEntry()) list.leftOut?.();
   }
   writer.end();
 }
