@@ -40,7 +40,8 @@ export function isUserspaceSet(action: NestAttr): boolean {
 
 /** `packet` after `action`, one of isUserspaceSet(): a copy. */
 export function setInUserspace(packet: Uint8Array, action: NestAttr): Uint8Array {
-  const out = packet.slice();
+  // Not slice(), which copies nothing of a Buffer.
+  const out = new Uint8Array(packet);
   for (const { type, payload } of attrsOf(action.payload)) {
     const isMasked = action.type === OVS_ACTION_ATTR.SET_MASKED;
     const size = isMasked ? payload.length >> 1 : payload.length;

@@ -92,6 +92,12 @@ describe('sets in userspace', () => {
     executeParts(packet, new OdpActionsBuilder().set(attr, value).output(1).finish(), true, 32_000)[0]?.packet ??
     new Uint8Array(0);
 
+  it('leaves the packet that it was given as it is', () => {
+    const packet = Buffer.from(ARP);
+    expect(text(set(packet, K.ARP, new Uint8Array(24)))).not.toBe(text(ARP));
+    expect(text(packet)).toBe(text(ARP));
+  });
+
   it('sets all of ARP, behind tags, too', () => {
     const value = hex('01010101 02020202 0002 404444444441 505555555551');
     const want = '0002 404444444441 01010101 505555555551 02020202';

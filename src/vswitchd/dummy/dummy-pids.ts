@@ -10,7 +10,7 @@ import {
   OVS_SAMPLE_ATTR as S,
   OVS_USERSPACE_ATTR as U,
 } from '../../odp/action-attrs.ts';
-import { attrsOf } from '../../ofproto/nest.ts';
+import { attrsOf, u32Of } from '../../ofproto/nest.ts';
 
 /** Finds the port ids of userspace actions in `actions`, nested ones too. */
 function* pidsOf(actions: Uint8Array): Generator<Uint8Array> {
@@ -29,9 +29,10 @@ function* pidsOf(actions: Uint8Array): Generator<Uint8Array> {
 
 function replaced(actions: Uint8Array, from: number, to: number): Uint8Array {
   let isFound = false;
-  for (const pid of pidsOf(actions)) isFound ||= new Uint32Array(pid.slice().buffer)[0] === from;
+  for (const pid of pidsOf(actions)) isFound ||= u32Of(pid) === from;
   if (!isFound) return actions;
-  const copy = actions.slice();
+  // Not slice(), which copies nothing of a Buffer.
+  const copy = new Uint8Array(actions);
   for (const pid of pidsOf(copy)) pid.set(new Uint8Array(Uint32Array.of(to).buffer));
   return copy;
 }
