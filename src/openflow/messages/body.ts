@@ -44,6 +44,8 @@ export interface BodyCodec<B> {
 /** Of multipart messages that are lists: each entry by itself, so that a reply can be cut anywhere between two. */
 export interface ListCodec<E> extends BodyCodec<readonly E[]> {
   encodeEntry(entry: E, m: BodyOut): void;
+  /** Is called when an entry is left out, as it is too long for any message. */
+  leftOut?(): void;
 }
 
 /** Codecs by kind. */

@@ -10,14 +10,26 @@
  * Instructions, or actions, end each.  Flags are there from 1.3 on, importance from 1.4 on; ages are one more than they are, 0 is unknown.
  * Source: OpenFlow 1.0.2 5.3.5, 1.4.1 A.3.5.2, 1.5.1 7.3.5.2, nicira-ext.h (nx_flow_stats), lib/ofp-flow.c.
  */
+import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
 import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../match/match-codec.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFPRAW } from '../ofp-msgs.ts';
-import { type BodyCodec, type BodyIn, type BodyOut, type Codecs, listCodec, needBytes } from './body.ts';
+import {
+  type BodyCodec,
+  type BodyIn,
+  type BodyOut,
+  type Codecs,
+  type ListCodec,
+  listCodec,
+  needBytes,
+} from './body.ts';
 import { decodeFlowFlags, encodeFlowFlags } from './flow-mod.ts';
 import { type AggregateStats, type FlowStats, UNKNOWN32, UNKNOWN64 } from './flow-types.ts';
 import { decodeOxsStats, encodeOxsStats, NO_OXS_STATS } from './oxs-stats.ts';
+
+const log = vlog('ofp_flow');
+const limit = new RateLimit(1, 5);
 
 const SIZE10 = 88;
 const SIZE11 = 48;
@@ -214,7 +226,14 @@ const aggregateReply: BodyCodec<AggregateStats> = {
   },
 };
 
+const flowStats: ListCodec<FlowStats> = {
+  ...listCodec(decodeFlowStats, encodeFlowStats),
+  leftOut() {
+    log.warn('Flow exceeded the maximum flow statistics reply size and was excluded from the response set', limit);
+  },
+};
+
 export const FLOW_STATS_CODECS = {
-  flow_stats_reply: listCodec(decodeFlowStats, encodeFlowStats),
+  flow_stats_reply: flowStats,
   aggregate_stats_reply: aggregateReply,
 } satisfies Partial<Codecs>;
