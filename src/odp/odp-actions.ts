@@ -269,6 +269,10 @@ export class OdpActionsBuilder {
     this.w.attrBytes(type, payload);
     return this;
   }
+  u32(type: number, value: number): this {
+    this.w.attrU32(type, value);
+    return this;
+  }
   u16(type: number, value: number): this {
     this.w.attrU16(type, value);
     return this;

@@ -14,6 +14,8 @@ import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { ODPP_NONE } from './bundle.ts';
+import { probeDpSupport } from './dp-probe.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
@@ -42,6 +44,8 @@ interface Owner {
 export class DpifBacker implements OfprotoBacker, SwitchBacker {
   readonly dpif: Dpif;
   readonly meterIds: MeterIds;
+  /** What the datapath can do, whatever is made use of. */
+  probedSupport: DpSupport = KERNEL_DP_SUPPORT;
   private readonly switches = new Map<string, OfprotoSwitch>();
   private readonly owners = new Map<number, Owner>();
   private readonly udpif: Udpif;
@@ -79,9 +83,23 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     return this.switches;
   }
 
+  /** What translation may use of the datapath, and what that can. */
+  get support(): DpSupport {
+    return this.udpif.state.support;
+  }
+
+  /** Has flows made with `support`; those there are are made anew. */
+  async setSupport(support: DpSupport): Promise<void> {
+    this.udpif.state.support = support;
+    this.revalidate();
+    await this.udpif.flush();
+  }
+
   /** Starts handling; `isFresh`: the datapath was made a moment ago and has no flows. */
   async start(isFresh: boolean): Promise<void> {
     await this.meterIds.start();
+    this.probedSupport = await probeDpSupport(this.dpif);
+    this.udpif.state.support = this.probedSupport;
     await this.udpif.start();
     this.stopPolling = this.dpif.portPoll((event) => this.portEvent(event));
     this.tick();

@@ -68,6 +68,8 @@ const MPLS_UNICAST = 0x8847;
 const NSH = 0x894f;
 
 const scratchMask = newFlow();
+/** Whether the datapath sets single bits: of the commit that is under way. */
+let setsMasked = true;
 const bytes = new Uint8Array(16);
 
 function isSame(a: FlowKey, b: FlowKey, f: Field): boolean {
@@ -101,7 +103,12 @@ function commitSet(row: SetRow, flow: FlowKey, base: FlowKey, wc: FlowMask, out:
   if ((row === ROW.ipv4 || row === ROW.ipv6) && getField(base, F.tunPresent) !== 0 && keepsEcn) {
     setField(scratchMask, F.nwTos, getField(scratchMask, F.nwTos) & ~ECN);
   }
-  putSet(row.attr, flow, scratchMask, out);
+  if (setsMasked) putSet(row.attr, flow, scratchMask, out);
+  else {
+    out.set(row.attr, attrBytes(row.attr, flow));
+    // All of the header is written, and so all of it has to be as it is here.
+    unwildcard(wc, bitsOf(...row.fields, ...(row === ROW.ipv4 || row === ROW.ipv6 ? [F.nwProto, F.nwFrag] : [])));
+  }
   for (const f of row.fields) copyField(base, flow, f);
   return true;
 }
@@ -281,7 +288,8 @@ function commitHeader(flow: FlowKey, base: FlowKey, wc: FlowMask, out: OdpAction
 
 /**
  * Adds to `out` the actions that make `flow` of `base`, which then is like it.  Set(tunnel) is not among them: `commitTunnel`.
- * Returns SLOW_PATH bits: why userspace must carry these actions out.
+ * Returns SLOW_PATH bits: why userspace must carry these actions out.  `isMasked`: the datapath knows how to set
+ * single bits of a header.
  */
 export function commitActions(
   flow: FlowKey,
@@ -289,7 +297,9 @@ export function commitActions(
   wc: FlowMask,
   out: OdpActionsBuilder,
   pending: PendingHeader,
+  isMasked = true,
 ): number {
+  setsMasked = isMasked;
   commitHeader(flow, base, wc, out, pending);
   pending.encap = pending.decap = false;
   pending.md2 = undefined;

@@ -10,6 +10,7 @@
 import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
+import type { DpSupport } from './dp-support.ts';
 
 export interface BackerOptions {
   /** other_config: max-idle (ms), flow-limit (flows), max-revalidator (ms), min-revalidate-pps. */
@@ -35,6 +36,11 @@ export interface FlowControl {
 export interface OfprotoBacker {
   readonly dpif: Dpif;
   readonly flows: FlowControl;
+  /** What the datapath can do, and what is made use of. */
+  readonly probedSupport: DpSupport;
+  readonly support: DpSupport;
+  /** Has all flows made anew, with no more than `support`. */
+  setSupport(support: DpSupport): Promise<void>;
   readonly ofprotos: ReadonlyMap<string, Ofproto>;
   setOptions(options: Partial<BackerOptions>): void;
   /** Makes a switch for bridge `name`; its LOCAL port must be added by `portAdd` with type "internal". */

@@ -16,6 +16,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, ODPP_NONE, type XPort } from './bundle.ts';
 import { Control } from './connmgr/control.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { TableLearnedFlow } from './learn.ts';
@@ -39,6 +40,8 @@ const limit = new RateLimit(60, 5);
 /** What a switch needs of the datapath that it shares. */
 export interface SwitchBacker {
   readonly dpif?: Dpif;
+  /** What translation may make use of; what openvswitch.ko can, if undefined. */
+  readonly support?: DpSupport;
   /** The datapath's meters. */
   readonly meterIds: MeterIds;
   /** Has all flows checked again. */
@@ -111,6 +114,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.control.conns.start();
   }
 
+  get support(): DpSupport {
+    return this.backer.support ?? KERNEL_DP_SUPPORT;
+  }
   get ports(): ReadonlyMap<string, Ofport> {
     return this.byName;
   }

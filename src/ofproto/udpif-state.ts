@@ -6,8 +6,11 @@ import { DPIF_PER_CPU_PID, type Dpif } from '../dpif/dpif.ts';
 import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
+import { DEFAULT_VLAN_LIMIT } from '../odp/odp-key.ts';
+import { KERNEL_SUPPORT, type OdpSupport } from '../odp/odp-key-build.ts';
 import { encodeCookie } from '../odp/user-action-cookie.ts';
 import { monotonicMs } from '../util/clock.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { BackerOptions } from './ofproto-provider.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey.ts';
@@ -43,6 +46,8 @@ export class UdpifState {
   readonly scheduler: Scheduler;
   readonly ukeys = new UkeyMap();
   options: BackerOptions;
+  /** What the datapath's flows may be made of. */
+  support: DpSupport = KERNEL_DP_SUPPORT;
   /** Changes whenever a translation might come out otherwise than before. */
   revalSeq = 1;
   /** Changes with every dump. */
@@ -53,6 +58,8 @@ export class UdpifState {
   avgFlows = 0;
   /** All flows are being deleted: no new ones are installed. */
   isFlushing = false;
+  private maskSupportOf: DpSupport = KERNEL_DP_SUPPORT;
+  private masks: OdpSupport = KERNEL_SUPPORT;
   private count = 0;
   private countedMs = Number.NEGATIVE_INFINITY;
 
@@ -66,7 +73,17 @@ export class UdpifState {
 
   /** Whether dumps leave out what the UFID stands for. */
   get usesUfid(): boolean {
-    return flowModes.ufid;
+    return flowModes.ufid && this.support.ufid;
+  }
+
+  /** What goes into masks of flows. */
+  get maskSupport(): OdpSupport {
+    if (this.maskSupportOf !== this.support) {
+      this.maskSupportOf = this.support;
+      const maxVlanHeaders = Math.min(this.support.maxVlanHeaders, DEFAULT_VLAN_LIMIT);
+      this.masks = { ...this.support, maxVlanHeaders };
+    }
+    return this.masks;
   }
 
   /** Flows in the datapath, as far as known. */

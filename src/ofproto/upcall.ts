@@ -11,7 +11,7 @@ import { FIELD } from '../flow/fields.ts';
 import { getField, newFlowKey } from '../flow/flow-key.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ODP_FIT, odpKeyToFlow } from '../odp/odp-key.ts';
-import { KERNEL_SUPPORT, odpKeyFromMask } from '../odp/odp-key-build.ts';
+import { odpKeyFromMask } from '../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import { decodeCookie } from '../odp/user-action-cookie.ts';
 import { monotonicMs } from '../util/clock.ts';
@@ -186,6 +186,7 @@ export class UpcallHandling {
       frozen: from.frozen,
       hasSideEffects: true,
       hasPacket: true,
+      packetSize: upcall.packet.length,
       stats: statsOf(upcall, tcpFlags),
       cache,
     });
@@ -196,7 +197,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key.slice(),
-        mask: flowModes.megaflows ? odpKeyFromMask(xout.wc, flow, KERNEL_SUPPORT) : undefined,
+        mask: flowModes.megaflows ? odpKeyFromMask(xout.wc, flow, state.maskSupport) : undefined,
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         cache,
@@ -234,6 +235,7 @@ export class UpcallHandling {
       ofpInPort: cookie.ofpInPort,
       hasSideEffects: true,
       hasPacket: true,
+      packetSize: upcall.packet.length,
       stats: undefined,
       cache: undefined,
     });

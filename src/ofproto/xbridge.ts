@@ -5,6 +5,7 @@ import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, PacketIn, PacketInPrivate } from '../openflow/messages/flow-types.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import type { Bundle, XPort } from './bundle.ts';
+import type { DpSupport } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import type { MacTable } from './mac-learning.ts';
 import type { Rule } from './tables/rule.ts';
@@ -32,8 +33,8 @@ export interface XBridge {
   readonly tlvTable?: TlvTable;
   /** Whether a controller is connected. */
   isControlled?(): boolean;
-  /** The highest of OVS_HASH_ALG that the datapath knows; L4 if undefined. */
-  readonly maxHashAlgorithm?: number | undefined;
+  /** What the datapath can do; what openvswitch.ko of Linux 6.1 can, if undefined. */
+  readonly support?: DpSupport;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
   /** The skb_priority of a queue, where it is not that of the kernel's traffic classes; undefined if it has none. */

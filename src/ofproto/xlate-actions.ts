@@ -157,8 +157,8 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
         xlateSample(ctx, action);
         break;
       case 'check_pkt_larger':
-        xlateCheckPktLarger(ctx, action, actions.slice(i + 1), RUNNER);
-        return;
+        if (xlateCheckPktLarger(ctx, action, actions.slice(i + 1), RUNNER)) return;
+        break;
       case 'note':
         break;
       case 'conjunction':

@@ -4,7 +4,7 @@
  */
 import { FIELD } from '../flow/fields.ts';
 import { setField } from '../flow/flow-key.ts';
-import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
+import { OVS_ACTION_ATTR, OVS_SAMPLE_ATTR } from '../odp/action-attrs.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactKind } from '../openflow/ofpact.ts';
 import type { XPort } from './bundle.ts';
@@ -13,6 +13,7 @@ import type { XBridge } from './xbridge.ts';
 import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { finishFreezing } from './xlate-freeze.ts';
+import { reportError } from './xlate-report.ts';
 import { OFT } from './xlate-trace.ts';
 
 /** What a datapath action does that can not be taken back by another: those in a clone need the datapath's clone. */
@@ -20,6 +21,11 @@ import { OFT } from './xlate-trace.ts';
 const IRREVERSIBLE: ReadonlySet<OfpactKind> = new Set<OfpactKind>([
   'ct', 'meter', 'nat', 'output_trunc', 'encap', 'decap', 'dec_nsh_ttl',
 ]);
+
+/** Samples nested deeper than a datapath surely takes: only then are samples made for clones. */
+const MIN_SAMPLE_NESTING = 3;
+/** Probability of a sample of all packets. */
+const ALWAYS = 0xffffffff;
 
 /** Carries out actions, then the action set, and finishes what froze: what `xlate-actions.ts` has. */
 export interface Runner {
@@ -55,11 +61,21 @@ export function xlateClone(ctx: XlateCtx, actions: readonly Ofpact[], isLast: bo
     const base = ctx.base.slice();
     const { wasMpls, conntracked, out } = ctx;
     const before = out.size;
-    const nest = out.begin(OVS_ACTION_ATTR.CLONE);
-    const empty = out.size;
-    run(ctx, actions, true, runner);
-    if (out.size === empty) out.truncate(before);
-    else out.end(nest);
+    if (ctx.support.clone) {
+      const nest = out.begin(OVS_ACTION_ATTR.CLONE);
+      const empty = out.size;
+      run(ctx, actions, true, runner);
+      if (out.size === empty) out.truncate(before);
+      else out.end(nest);
+    } else if (ctx.support.sampleNesting > MIN_SAMPLE_NESTING) {
+      // A sample of all packets is a clone, too.
+      const sample = out.begin(OVS_ACTION_ATTR.SAMPLE);
+      const list = out.begin(OVS_SAMPLE_ATTR.ACTIONS);
+      const empty = out.size;
+      run(ctx, actions, true, runner);
+      if (out.size === empty) out.truncate(before);
+      else out.end(list).u32(OVS_SAMPLE_ATTR.PROBABILITY, ALWAYS).end(sample);
+    } else reportError(ctx, 'Failed to compose clone action');
     ctx.conntracked = conntracked;
     ctx.wasMpls = wasMpls;
     ctx.base.set(base);

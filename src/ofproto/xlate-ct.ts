@@ -109,7 +109,7 @@ function optionsOf(ctx: XlateCtx, ct: OfpactCt, zone: number, nat: OfpactNat | u
     commit,
     force: (ct.flags & CT_F.FORCE) !== 0,
     zone,
-    ...(commit ? { eventMask: EVENT_MASK } : {}),
+    ...(commit && ctx.support.ctEventmask ? { eventMask: EVENT_MASK } : {}),
     ...(markMask === 0 ? {} : { mark: { value: (getField(flow, F.ctMark) & markMask) >>> 0, mask: markMask } }),
     ...(labels === undefined ? {} : { labels }),
     ...(helper === undefined ? {} : { helper }),
@@ -121,7 +121,7 @@ function optionsOf(ctx: XlateCtx, ct: OfpactCt, zone: number, nat: OfpactNat | u
 export function xlateCtClear(ctx: XlateCtx): void {
   if (!ctx.conntracked) return;
   ctx.clearConntrack();
-  ctx.out.ctClear();
+  if (ctx.support.ctClear) ctx.out.ctClear();
 }
 
 function swapBits(flow: Int32Array, a: number, b: number, bits: number): void {

@@ -13,6 +13,7 @@ import { OFPP, OFPPC } from '../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactNat } from '../openflow/ofpact.ts';
 import { newXvlan, ODPP_NONE, type XPort } from './bundle.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { Rule } from './tables/rule.ts';
 import type { LearnedFlow, PushStats, XBridge } from './xbridge.ts';
@@ -52,6 +53,8 @@ export interface XlateIn {
   readonly hasSideEffects: boolean;
   /** A packet is at hand, not only its flow: what goes wrong with it is logged. */
   readonly hasPacket?: boolean;
+  /** Bytes of the packet that is at hand. */
+  readonly packetSize?: number;
   /** Packets to credit to the rules; undefined credits none. */
   readonly stats: PushStats | undefined;
   /** Takes note of what to credit and learn later on. */
@@ -76,6 +79,8 @@ export class XlateCtx {
 
   readonly isPacketOut: boolean;
   readonly hasPacket: boolean;
+  /** 0 if there is no packet at hand. */
+  readonly packetSize: number;
   /** Of the packet, if it is of TCP. */
   readonly tcpFlags: number;
   /** What was learned: it goes into the tables at the end. */
@@ -151,6 +156,7 @@ export class XlateCtx {
     this.tcpFlags = getField(xin.flow, FIELD.tcpFlags);
     this.isPacketOut = xin.isPacketOut ?? false;
     this.hasPacket = xin.hasPacket ?? false;
+    this.packetSize = xin.packetSize ?? 0;
     this.trace = xin.trace;
     this.base = scratchBase;
     this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;
@@ -165,6 +171,10 @@ export class XlateCtx {
   /** OpenFlow number of the input port, as look-ups see it. */
   get ofpInPort(): number {
     return getField(this.flow, FIELD.inPort);
+  }
+  /** What the datapath can do. */
+  get support(): DpSupport {
+    return this.bridge.support ?? KERNEL_DP_SUPPORT;
   }
   /** The input port; undefined if the packet did not come through one. */
   get inPort(): XPort | undefined {
@@ -238,6 +248,6 @@ export class XlateCtx {
 
   /** Makes the packet in the datapath what `flow` says, by actions. */
   commit(): void {
-    this.slow |= commitActions(this.flow, this.base, this.wc, this.out, this.pending);
+    this.slow |= commitActions(this.flow, this.base, this.wc, this.out, this.pending, this.support.maskedSetAction);
   }
 }

@@ -110,7 +110,7 @@ function pickByDpHash(
   // Hashes of datapaths are never 0: 0 says that there is none yet.
   const hash = getField(ctx.flow, FIELD.dpHash);
   if (hash === 0) {
-    const isKnown = how.algorithm <= (ctx.bridge.maxHashAlgorithm ?? OVS_HASH_ALG.L4);
+    const isKnown = how.algorithm <= ctx.support.maxHashAlg;
     ctx.freezeHash = { algorithm: isKnown ? how.algorithm : OVS_HASH_ALG.L4, basis: how.basis };
     triggerFreeze(ctx);
     return undefined;

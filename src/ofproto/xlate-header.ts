@@ -6,6 +6,7 @@
  */
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
+import { SLOW_PATH } from '../odp/slow-path.ts';
 import type { Ofpact, OfpactDecap, OfpactEncap } from '../openflow/ofpact.ts';
 import { countMplsLabels, isMplsType, MAX_MPLS_LABELS, popMpls, pushMpls } from './flow-mpls.ts';
 import { nVlans } from './wildcards.ts';
@@ -49,7 +50,7 @@ export function xlatePushMpls(ctx: XlateCtx, ethType: number): void {
 export function xlatePopMpls(ctx: XlateCtx, ethType: number): void {
   const n = countMplsLabels(ctx.flow, ctx.wc);
   if (popMpls(ctx.flow, n, ethType, ctx.wc)) {
-    if (!isMplsType(ethType)) ctx.wasMpls = true;
+    if (!isMplsType(ethType) && ctx.support.recirc) ctx.wasMpls = true;
   } else if (n >= MAX_MPLS_LABELS) tooManyLabels(ctx, 'an MPLS pop action', 'it has');
 }
 
@@ -123,6 +124,7 @@ function encapMpls(ctx: XlateCtx, type: number): void {
   setField(flow, F.packetType, type);
   pushMpls(flow, n, type, wc, true);
   clearMacs(ctx);
+  if (!ctx.support.addMpls) ctx.slow |= SLOW_PATH.ACTION;
 }
 
 /** Metadata type, and the context headers of type 2 as they stand in the packet, each padded to words. */
@@ -201,6 +203,7 @@ function decapMpls(ctx: XlateCtx, a: OfpactDecap): void {
   setField(flow, F.packetType, inner);
   const n = countMplsLabels(flow, wc);
   if (popMpls(flow, n, inner || TEB, wc)) {
+    if (!ctx.support.addMpls) ctx.slow |= SLOW_PATH.ACTION;
     ctx.pending.decap = true;
     if (n === 1) triggerFreeze(ctx);
   } else if (n >= MAX_MPLS_LABELS) tooManyLabels(ctx, 'an MPLS decap', 'it has');

@@ -3,6 +3,7 @@
  * up, for IPFIX.
  * Source: ofproto/ofproto-dpif-xlate.c (xlate_check_pkt_larger, xlate_sample_action, compose_sample_action).
  */
+import { SLOW_PATH } from '../odp/slow-path.ts';
 import { encodeCookie, SAMPLE_DIRECTION } from '../odp/user-action-cookie.ts';
 import { setSubfield } from '../openflow/mf-subfield.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
@@ -11,13 +12,21 @@ import { finishClone, type Runner } from './xlate-clone.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { reportError } from './xlate-report.ts';
 
-/** Carries out `rest`, the actions after this one, for both outcomes: nothing of the list is left then. */
+/**
+ * Carries out `rest`, the actions after this one, for both outcomes, and returns true: nothing of the list is left then.  Where the datapath cannot
+ * tell, the packet at hand decides, each one in userspace, and the list goes on.
+ */
 export function xlateCheckPktLarger(
   ctx: XlateCtx,
   a: OfpactCheckPktLarger,
   rest: readonly Ofpact[],
   runner: Runner,
-): void {
+): boolean {
+  if (!ctx.support.checkPktLen) {
+    setSubfield(a.dst, ctx.packetSize > a.length ? 1 : 0, ctx.flow);
+    ctx.slow |= SLOW_PATH.ACTION;
+    return false;
+  }
   ctx.commit();
   const { stack, actionSet, wasMpls, conntracked, exit } = ctx;
   const flow = ctx.flow.slice();
@@ -39,6 +48,7 @@ export function xlateCheckPktLarger(
     () => branch(false),
   );
   Object.assign(ctx, { stack, actionSet, exit });
+  return true;
 }
 
 const ALL = 0xffffffff;

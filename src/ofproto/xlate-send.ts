@@ -5,6 +5,7 @@
  */
 import { FIELD } from '../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../flow/flow-key.ts';
+import { SLOW_PATH } from '../odp/slow-path.ts';
 import { getSubfield, maskSubfield } from '../openflow/mf-subfield.ts';
 import { formatPort } from '../openflow/ofp-names.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
@@ -66,6 +67,7 @@ function outputTrunc(ctx: XlateCtx, a: OfpactOutputTrunc, output: Output): void 
   const cut = ctx.out.size;
   output(a.port, 0);
   if (ctx.out.size === cut) ctx.out.truncate(size);
+  if (!ctx.support.trunc) ctx.slow |= SLOW_PATH.ACTION;
 }
 
 function outputReg(ctx: XlateCtx, a: OfpactOutputReg, output: Output): void {

@@ -24,6 +24,7 @@ import {
   setRateLimits,
   showLevels,
 } from '../util/vlog.ts';
+import { featureCommands } from './feature-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
 
 /** What the commands act on. */
@@ -63,6 +64,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('vlog/disable-rate-limit', '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, false))),
     command('vlog/reopen',             '',                 0, 0,        () => reopen()),
     command('vlog/close',              '',                 0, 0,        () => { closeLogFile(); return ''; }),
+    ...featureCommands(target),
     ...upcallCommands(target),
     ...dpctl.map(({ name, usage, minArgs, maxArgs, handler }) =>
       command(name, usage, minArgs, maxArgs, async (args) => {

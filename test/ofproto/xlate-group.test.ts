@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { Group } from '../../src/ofproto/groups/group.ts';
 import { MacTable } from '../../src/ofproto/mac-learning.ts';
 import { recircIds } from '../../src/ofproto/recirc.ts';
@@ -68,7 +69,7 @@ function translate(actions: readonly Ofpact[], w: World = {}) {
     group: (id) => groups.get(id),
     meter: (n) => w.meters?.get(n),
     isControlled: () => w.isControlled ?? false,
-    maxHashAlgorithm: w.maxHashAlgorithm,
+    support: { ...KERNEL_DP_SUPPORT, maxHashAlg: w.maxHashAlgorithm ?? 0 },
   };
   const cache = new XlateCache();
   const trace = new XlateTrace();

@@ -4,6 +4,7 @@ import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
 import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import type {
   BackerOptions,
   BundleConfig,
@@ -133,6 +134,8 @@ export class FakeBacker implements OfprotoBacker {
     setFlowLimit: (flows) => void this.world.journal.push(`flow limit ${flows}`),
   };
   options: BackerOptions;
+  readonly probedSupport: DpSupport = { ...KERNEL_DP_SUPPORT, addMpls: false };
+  support: DpSupport = this.probedSupport;
   private vanished: PortVanishedHandler | undefined;
 
   constructor(world: FakeWorld, options: BackerOptions) {
@@ -157,6 +160,9 @@ export class FakeBacker implements OfprotoBacker {
 
   setOptions(options: Partial<BackerOptions>): void {
     this.options = { ...this.options, ...options };
+  }
+  async setSupport(support: DpSupport): Promise<void> {
+    this.support = support;
   }
   createOfproto(name: string): Ofproto {
     this.world.journal.push(`create ${name}`);
