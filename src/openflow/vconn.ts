@@ -62,7 +62,8 @@ export class Vconn {
     this.name = options.name;
     this.versions = options.versions;
     this.stream = stream;
-    stream.on('data', (chunk: Uint8Array) => this.receive(chunk));
+    // Buffers' `slice` is no copy: messages are, so that what is kept of one does not keep all that came with it.
+    stream.on('data', (chunk: Uint8Array) => this.receive(plain(chunk)));
     stream.on('error', (e: Error) => this.fail(e.message));
     stream.on('close', () => this.fail(undefined));
     stream.on('end', () => this.fail(undefined));
@@ -144,7 +145,7 @@ export class Vconn {
     this.pendingSize += chunk.length;
     // One message in many chunks is put together once.
     if (this.pendingSize < this.wanted()) return;
-    const bytes = this.pending.length === 1 ? chunk : Buffer.concat(this.pending);
+    const bytes = this.pending.length === 1 ? chunk : plain(Buffer.concat(this.pending));
     let at = 0;
     while (this.current !== 'closed' && bytes.length - at >= HEADER_SIZE) {
       const size = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
@@ -219,6 +220,8 @@ export class Vconn {
     }
   }
 }
+
+const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const hex2 = (n: number): string => n.toString(16).padStart(2, '0');
 

@@ -72,7 +72,8 @@ function putGroups(out: OfpWriter, actions: readonly Ofpact[], version: OfVersio
 
 /** A UUID stands there as four words in the byte order of the hosts that we know (little endian). */
 function swapWords(uuid: Uint8Array): Uint8Array {
-  const swapped = uuid.slice();
+  // Not `slice`: that of a Buffer is no copy.
+  const swapped = new Uint8Array(uuid);
   const dv = new DataView(swapped.buffer);
   for (let at = 0; at + 4 <= swapped.length; at += 4) dv.setUint32(at, dv.getUint32(at, true));
   return swapped;

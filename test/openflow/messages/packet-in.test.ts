@@ -131,6 +131,14 @@ const empty: PacketInPrivate = {
 };
 
 describe('continuations', () => {
+  test('the bridge of a Buffer stays as it is', () => {
+    const bridge = Buffer.from(state.bridge);
+    const first = encodeContinuation({ ...state, bridge }, 1);
+    expect(encodeContinuation({ ...state, bridge }, 1)).toEqual(first);
+    expect(decodeContinuation(first, 1).bridge).toEqual(new Uint8Array(bridge));
+    expect(decodeContinuation(Buffer.from(first), 1).bridge).toEqual(state.bridge);
+  });
+
   test.each(VERSIONS)('there and back in version %i', (version) => {
     expect(decodeContinuation(encodeContinuation(state, version), version)).toEqual(state);
     expect(encodeContinuation(empty, version)).toHaveLength(0);
