@@ -44,6 +44,8 @@ function setExact(flow: FlowKey, { key, value }: KeyValues, text: string, names:
   const field = mfByName(key);
   if (field === undefined) throw new OfpTextError(`${text}: unknown field ${key}`);
   if (!mfPrereqsOk(field, flow)) fail(`prerequisites not met for setting ${key}`);
+  // Where an option of a tunnel stands is only known with a table of them.
+  if (field.special === 'tun-metadata') fail(`bad value for ${key} (no TLV table)`);
   if (!mfIsZero(field, flow)) fail(`field ${key} set multiple times`);
   try {
     mfSet(field, parseMfValue(field, value, names.ports), flow);

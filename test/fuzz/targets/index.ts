@@ -3,6 +3,15 @@ import type { FuzzTarget } from '../case.ts';
 import { actionsTarget } from './actions.ts';
 import { conntrackTarget } from './conntrack.ts';
 import { extractTarget } from './extract.ts';
+import { ofpMessageTarget } from './ofp-message.ts';
+import { ofpTextTarget } from './ofp-text.ts';
 import { tunnelTarget } from './tunnel.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [extractTarget, tunnelTarget, conntrackTarget, actionsTarget];
+export const TARGETS: readonly FuzzTarget[] = [
+  extractTarget,
+  tunnelTarget,
+  conntrackTarget,
+  actionsTarget,
+  ofpMessageTarget,
+  ofpTextTarget,
+];
