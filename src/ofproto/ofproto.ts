@@ -221,6 +221,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   async portDel(name: string): Promise<void> {
     const port = this.forget(name);
+    this.numbers.forget(name);
     if (port !== undefined && port.type !== PATCH) await this.backer.detach(port.odpPort);
   }
 

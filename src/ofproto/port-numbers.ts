@@ -12,7 +12,7 @@ const AUTO_LIMIT = 0x8000;
 /** A number is not given to another port before it was free for so long: flows may still mean the old port. */
 const QUARANTINE_MS = 60 * 60 * 1000;
 
-/** Gives OpenFlow numbers to ports: the one asked for, the one that a port of that name had before, or the lowest free. */
+/** Gives OpenFlow numbers to ports: the one asked for, the one that a port of that name had before it vanished, or the lowest free. */
 export class PortNumbers {
   /** Number -> when it became free; Infinity while in use. */
   private readonly usage = new Map<number, number>();
@@ -29,6 +29,11 @@ export class PortNumbers {
 
   release(n: number): void {
     this.usage.set(n, monotonicMs());
+  }
+
+  /** Port `name` does not come back: the next one of that name is another. */
+  forget(name: string): void {
+    this.lastOf.delete(name);
   }
 
   private isUsed(n: number): boolean {

@@ -104,9 +104,16 @@ export class ConnMgr implements Connections, ServiceOwner {
     }
   }
 
-  broadcast<K extends OfKind>(type: AsyncType, reason: number, kind: K, body: BodyOf[K], except?: OfConn): void {
+  /** Sends to those who want to know, but for those of whom `except` is true. */
+  broadcast<K extends OfKind>(
+    type: AsyncType,
+    reason: number,
+    kind: K,
+    body: BodyOf[K],
+    except?: (conn: OfConn) => boolean,
+  ): void {
     for (const conn of this.conns) {
-      if (conn !== except && conn.wants(type, reason)) conn.send(kind, body);
+      if (conn.wants(type, reason) && except?.(conn) !== true) conn.send(kind, body);
     }
   }
 
@@ -240,6 +247,11 @@ export class ConnMgr implements Connections, ServiceOwner {
       isAnyAdmitted: primaries.some((s) => s.isAdmitted(nowMs)),
     };
     this.failOpen.run(health, this.sw.tables, () => this.flush());
+    this.failOpen.tempt(
+      primaries.some((s) => s.isConnected),
+      nowMs,
+      (event) => this.packetIn(event),
+    );
   }
 
   /** Whether a controller is connected. */

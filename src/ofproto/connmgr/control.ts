@@ -5,6 +5,7 @@
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
 import type { Resume } from '../../openflow/messages/flow-types.ts';
+import { isSameIn } from '../../openflow/messages/phy-port.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
 import { TlvTable } from '../../openflow/tlv-table.ts';
@@ -164,18 +165,24 @@ export class Control implements OfSwitch {
     }
     for (const [ofport, desc] of now) {
       const old = before.get(ofport);
-      if (old?.name !== desc.name) this.tell(OFPPR.ADD, desc);
-      else if (!isSame(old, desc)) this.tell(OFPPR.MODIFY, desc);
+      if (old?.name !== desc.name) {
+        // That it can be used is news of its own.
+        const fresh = { ...desc, state: desc.state & ~OFPPS.LIVE };
+        this.tell(OFPPR.ADD, fresh);
+        if (fresh.state !== desc.state) this.tell(OFPPR.MODIFY, desc, fresh);
+      } else if (!isSame(old, desc)) this.tell(OFPPR.MODIFY, desc, old);
     }
     const names = new Set(Array.from(this.target.xports, (port) => port.name));
     for (const name of this.devices.keys()) if (!names.has(name)) this.devices.delete(name);
   }
 
-  private tell(reason: number, desc: PhyPort): void {
-    // Before 1.5 who changed a port is not told what it knows.
+  private tell(reason: number, desc: PhyPort, old?: PhyPort): void {
     const acting = this.conns.acting?.conn;
-    const except = acting !== undefined && acting.version < 6 ? acting : undefined;
-    this.conns.broadcast('portStatus', reason, 'port_status', { reason, desc }, except);
+    this.conns.broadcast('portStatus', reason, 'port_status', { reason, desc }, (conn) => {
+      // Before 1.5 who changed a port is not told what it knows.
+      if (conn === acting && conn.version < 6) return true;
+      return old !== undefined && isSameIn(conn.version, old, desc);
+    });
   }
 
   preparePacket(packet: PacketToSend): PreparedPacket {

@@ -66,5 +66,11 @@ export interface Connections extends Iterable<OfConn> {
    * Sends a message that nobody asked for to every connection that wants those of `type` for `reason`, and whose version has it;
    * `except` does not get it.
    */
-  broadcast<K extends OfKind>(type: AsyncType, reason: number, kind: K, body: BodyOf[K], except?: OfConn): void;
+  broadcast<K extends OfKind>(
+    type: AsyncType,
+    reason: number,
+    kind: K,
+    body: BodyOf[K],
+    except?: (conn: OfConn) => boolean,
+  ): void;
 }

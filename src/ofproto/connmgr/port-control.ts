@@ -110,14 +110,21 @@ export class PortControl {
       const port = this.owner.xport(ofport);
       const now = this.devices.get(name);
       if (port?.name !== name) return;
-      if (hasCarrier !== undefined && now !== undefined) {
-        this.devices.set(name, { ...now, isUp, hasCarrier });
-        this.owner.setPortLive?.(name, isUp && hasCarrier);
-      }
+      if (hasCarrier !== undefined && now !== undefined) this.devices.set(name, { ...now, isUp });
       const others = mask & ~OFPPC.PORT_DOWN;
       this.owner.setPortConfig?.(name, (port.config & ~others) | (config & others));
       this.changed();
     });
+    if (hasCarrier !== undefined) this.setCarrier(name, hasCarrier);
+  }
+
+  /** The link follows the device: nobody asked for that in so many words. */
+  private setCarrier(name: string, hasCarrier: boolean): void {
+    const device = this.devices.get(name);
+    if (device === undefined) return;
+    this.devices.set(name, { ...device, hasCarrier });
+    this.owner.setPortLive?.(name, device.isUp && hasCarrier);
+    this.changed();
   }
 
   /** Whether the link is up then; undefined: the device is as it was. */

@@ -8,7 +8,7 @@
  * ```
  * Source: OpenFlow 1.0.2 5.2.1, 1.1.0 A.2.1, 1.4.1 A.2.1, lib/ofp-port.c, lib/netdev.c (netdev_features_to_bps).
  */
-import { OFPERR, OfpError } from '../ofp-errors.ts';
+import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { portFromOfp11, portToOfp11 } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
 import {
@@ -38,6 +38,13 @@ export const CONFIG11 = 0x65;
 // And of state.
 const STATE10 = 0x301;
 const STATE11 = 0x7;
+
+/** Whether a version of OpenFlow tells no difference between two states of a port. */
+export function isSameIn(version: OfVersion, a: PhyPort, b: PhyPort): boolean {
+  const [config, state] = version === 1 ? [CONFIG10, STATE10] : [CONFIG11, STATE11];
+  const isSameText = a.name === b.name && a.hwAddr.every((byte, i) => byte === b.hwAddr[i]);
+  return isSameText && ((a.config ^ b.config) & config) === 0 && ((a.state ^ b.state) & state) === 0;
+}
 
 /** OpenFlow 1.0 has no bits for 40 Gb/s to "other": the five above those are four places lower. */
 export const featuresFrom10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf80) << 4);

@@ -1,9 +1,9 @@
 /** Requests about ports, queues, the TLV table and tracked connections, from bytes to bytes. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Dpif } from '../../../src/dpif/dpif.ts';
 import type { CtTuple } from '../../../src/dpif/dpif-ct.ts';
 import type { Controlled } from '../../../src/ofproto/connmgr/control.ts';
-import { Control, OFPPS } from '../../../src/ofproto/connmgr/control.ts';
+import { Control, OFPPR, OFPPS } from '../../../src/ofproto/connmgr/control.ts';
 import type { DeviceControl } from '../../../src/ofproto/connmgr/device-control.ts';
 import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
@@ -11,7 +11,8 @@ import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import { BUNDLE_CTRL, BUNDLE_FLAG, ROLE, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
-import { OFPQ_ALL } from '../../../src/openflow/messages/switch-types.ts';
+import { isSameIn } from '../../../src/openflow/messages/phy-port.ts';
+import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
 import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';
@@ -214,4 +215,31 @@ describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
     expect(errorOf(await ask('ipfix_bridge_stats_request', undefined))).toBe('NXST_NOT_CONFIGURED');
     expect(errorOf(await ask('ipfix_flow_stats_request', undefined))).toBe('NXST_NOT_CONFIGURED');
   });
+});
+
+test('a new port is told of twice, and one that is set down: first what was asked, then what comes of it', async () => {
+  const { control, ports } = new Rig();
+  const told: (readonly [reason: number, config: number, state: number])[] = [];
+  vi.spyOn(control.conns, 'broadcast').mockImplementation((_type, reason, _kind, body) => {
+    const { desc } = body as BodyOf['port_status'];
+    told.push([reason, desc.config, desc.state]);
+  });
+  const device = new Device();
+  ports.push({ name: 'p2', ofport: 2, config: 0 });
+  control.setPortDevice('p2', { hwAddr: MAC, isUp: true, hasCarrier: true, control: device });
+  await control.ports.configure(2, OFPPC.PORT_DOWN, OFPPC.PORT_DOWN, (apply) => apply());
+  expect(told).toEqual([
+    [OFPPR.ADD, 0, 0],
+    [OFPPR.MODIFY, 0, OFPPS.LIVE],
+    [OFPPR.MODIFY, OFPPC.PORT_DOWN, 0],
+    [OFPPR.MODIFY, OFPPC.PORT_DOWN, OFPPS.LINK_DOWN],
+  ]);
+});
+
+test('OpenFlow 1.0 has no state LIVE, later versions have no NO_FLOOD', () => {
+  const port = new Rig().control.phyPort(1) as PhyPort;
+  const dead = { ...port, state: 0 };
+  const dry = { ...port, config: OFPPC.NO_FLOOD };
+  expect([1, 2, 6].map((v) => isSameIn(v as OfVersion, port, dead))).toEqual([true, false, false]);
+  expect([1, 2, 6].map((v) => isSameIn(v as OfVersion, port, dry))).toEqual([false, true, true]);
 });
