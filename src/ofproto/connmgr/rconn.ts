@@ -25,7 +25,7 @@ export type RconnState = 'VOID' | 'BACKOFF' | 'CONNECTING' | 'ACTIVE' | 'IDLE';
 
 const MIN_BACKOFF_MS = 1000;
 /** Probes do not come faster than this. */
-const MIN_PROBE_SEC = 5;
+export const MIN_PROBE_SEC = 5;
 /** After this long a controller counts as one that has admitted the switch, whatever it said. */
 const ADMITTED_MS = 30_000;
 

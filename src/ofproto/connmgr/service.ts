@@ -12,7 +12,7 @@ import { Listener } from './listener.ts';
 import type { OfSwitch } from './of-switch.ts';
 import { OfConn, type OfConnKind } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, OpenflowSettings } from './openflow-settings.ts';
-import { Rconn } from './rconn.ts';
+import { MIN_PROBE_SEC, Rconn } from './rconn.ts';
 import { parseTarget, type Target } from './target.ts';
 
 const log = vlog('connmgr');
@@ -20,6 +20,8 @@ const rconnLog = vlog('rconn');
 
 /** Who may listen to one connection. */
 const MAX_MONITORS = 8;
+/** What waits for a listener that does not read; the rest it misses. */
+const MAX_MONITOR_BACKLOG = 256 * 1024;
 
 const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
   [ROLE.EQUAL]: 'other',
@@ -29,8 +31,8 @@ const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
 
 /** Settings that a service is made with; if one of them changes, it is made anew. */
 type Base = Pick<OpenflowSettings, 'versions' | 'tls' | 'runDir'>;
-const keyOf = ({ versions, tls, runDir }: Base, { kind, enableAsync }: ControllerSettings): string =>
-  JSON.stringify([versions, tls, runDir, kind, enableAsync]);
+const keyOf = ({ versions, tls, runDir }: Base, { target, kind, enableAsync }: ControllerSettings): string =>
+  JSON.stringify([versions, /^p?ssl:/.test(target) ? tls : undefined, runDir, kind, enableAsync]);
 
 export interface ServiceOwner {
   readonly sw: OfSwitch;
@@ -87,7 +89,7 @@ export class Service {
       onOpen: (vconn) => {
         rconn.activity = this.open(vconn);
         vconn.onCopy = (bytes) => {
-          for (const monitor of this.monitors) monitor.send(bytes);
+          for (const monitor of this.monitors) if (monitor.backlog < MAX_MONITOR_BACKLOG) monitor.send(bytes);
         };
       },
       onClose: () => this.forgetAll(),
@@ -102,7 +104,7 @@ export class Service {
     for (const conn of this.own.values()) conn?.packetIns.configure(this.settings);
     if (this.rconn === undefined) return;
     this.rconn.maxBackoffMs = Math.max(1, this.settings.maxBackoffSec) * 1000;
-    this.rconn.probeSec = this.settings.probeIntervalSec;
+    this.rconn.probeSec = this.probeSec;
   }
 
   /** Takes over settings; false if that takes a new service. */
@@ -162,8 +164,10 @@ export class Service {
   isAdmitted(now: number): boolean {
     return this.rconn?.isAdmitted(now) ?? this.own.size > 0;
   }
+  /** 0: never; nobody is probed more often than every five seconds. */
   get probeSec(): number {
-    return this.settings.probeIntervalSec;
+    const { probeIntervalSec } = this.settings;
+    return probeIntervalSec === 0 ? 0 : Math.max(probeIntervalSec, MIN_PROBE_SEC);
   }
 
   private get role(): number | undefined {
