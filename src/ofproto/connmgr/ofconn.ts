@@ -5,7 +5,7 @@
  * controller's.  Both may be asked the same; only controllers get messages that they did not ask for from the start.
  * Source: ofproto/connmgr.c (struct ofconn).
  */
-import { encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
+import { beginReplies, encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
 import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import { OFPERR, type OfpErr, OfpError, type OfVersion, VENDOR } from '../../openflow/ofp-errors.ts';
@@ -23,6 +23,14 @@ import { PACKET_IN_FORMAT, type PacketInLimits, PacketIns } from './packet-ins.t
 
 const log = vlog('connmgr');
 const errorLimit = new RateLimit(10, 10);
+
+/** How long a long answer is written at a time. */
+const SLICE_MS = 8;
+/** What the peer may be behind with reading before a long answer waits for it. */
+const MAX_BACKLOG = 256 * 1024;
+
+/** What a list is of. */
+type EntryOf<K extends OfKind> = BodyOf[K] extends readonly (infer E)[] ? E : never;
 
 export type OfConnKind = 'primary' | 'service';
 
@@ -98,6 +106,31 @@ export class OfConn {
   /** Sends a list as an answer, in as many parts as it takes. */
   replyList<K extends OfKind>(kind: K, body: BodyOf[K], request: RequestId): void {
     encodeReplies({ kind, body, ...this.answerTo(kind, request) }, (part) => this.vconn.send(part));
+  }
+
+  /**
+   * Sends a long list as an answer, in slices: others get their turn in between, and it waits for a peer that does not read.  `entryOf` is
+   * asked for an entry when it is written, which it may reuse for the next one.
+   */
+  async replyEach<K extends OfKind, T>(
+    kind: K,
+    items: readonly T[],
+    entryOf: (item: T) => EntryOf<K>,
+    request: RequestId,
+  ): Promise<void> {
+    const { vconn } = this;
+    const empty = [] as unknown as BodyOf[K];
+    const replies = beginReplies({ kind, body: empty, ...this.answerTo(kind, request) }, (part) => vconn.send(part));
+    let until = monotonicMs() + SLICE_MS;
+    for (let i = 0; i < items.length; i++) {
+      replies.put(entryOf(items[i] as T));
+      if ((i & 63) !== 63 || (monotonicMs() < until && vconn.backlog < MAX_BACKLOG)) continue;
+      if (vconn.backlog >= MAX_BACKLOG) await new Promise<void>((resolve) => vconn.onceDrained(resolve));
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (!this.isOpen) return;
+      until = monotonicMs() + SLICE_MS;
+    }
+    replies.end();
   }
 
   private answerTo(kind: OfKind, { raw, version, xid }: RequestId) {

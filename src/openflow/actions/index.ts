@@ -154,21 +154,33 @@ export function decodeInstructions(version: OfVersion, bytes: Uint8Array, o: Dec
 }
 
 function encoder(version: OfVersion): EncodeCtx {
+  // Whatever is encoded within an encoding gets a writer of its own.
   const ctx: EncodeCtx = {
     version,
-    out: new ActionWriter(),
+    out: spare ?? new ActionWriter(),
     nested(actions) {
       for (const a of actions) rowOf(a).encode(a, ctx);
     },
   };
+  spare = undefined;
   return ctx;
+}
+
+let spare: ActionWriter | undefined;
+
+/** What was written; the writer is used again. */
+function taken(out: ActionWriter): Uint8Array {
+  const bytes = out.take();
+  out.truncate(0);
+  spare = out;
+  return bytes;
 }
 
 /** Actions in their wire form of `version`. */
 export function encodeActions(actions: readonly Ofpact[], version: OfVersion): Uint8Array {
   const c = encoder(version);
   c.nested(actions);
-  return c.out.take();
+  return taken(c.out);
 }
 
 /** Instructions (in OpenFlow 1.0: actions) in their wire form. */
@@ -193,7 +205,7 @@ export function encodeInstructions(actions: readonly Ofpact[], version: OfVersio
     if (c.out.size === empty) c.out.truncate(at);
     else c.out.finish(at);
   }
-  return c.out.take();
+  return taken(c.out);
 }
 
 /** As ovs-ofctl prints them after "actions=": "drop" if there are none. */

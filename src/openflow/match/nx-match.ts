@@ -7,13 +7,15 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import type { MfField, MfValue } from '../mf-field.ts';
 import { MF, mfHeader } from '../mf-fields.ts';
 import { mfPrereqsOk } from '../mf-prereqs.ts';
 import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
+import { OfpWriter } from '../ofp-writer.ts';
 import { hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
-import { checkOxmMask, describeEntry, putOxmEntry, readOxmEntry } from './oxm-entry.ts';
+import { checkOxmMask, describeEntry, putOxmEntry, putOxmHeader, readOxmEntry } from './oxm-entry.ts';
 
 export interface NxMatch {
   readonly match: Match;
@@ -122,57 +124,127 @@ const NXM_ORDER = orderOf('in_port', 'vlan_tci', 'nw_tos', range('reg', 16));
 const OXM_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('reg', 16));
 const OXM15_ORDER = orderOf('in_port_oxm', 'vlan_vid vlan_pcp', 'ip_dscp', range('xreg', 8));
 
+/** A field as entries of a version have it, with room for its value. */
+interface Entry {
+  readonly field: MfField;
+  readonly exact: Uint8Array;
+  readonly masked: Uint8Array;
+  readonly value: Uint8Array;
+  readonly bits: Uint8Array;
+  /** Without a mask if so many of its lowest bits are matched. */
+  readonly fullBits: number;
+  readonly isCtPort: boolean;
+}
+
+function entryOf(field: MfField, version: number): Entry {
+  const header = (hasMask: boolean): Uint8Array => {
+    const out: number[] = [];
+    putOxmHeader(out, mfHeader(field, version)?.header ?? 0n, field.bytes, hasMask);
+    return Uint8Array.from(out);
+  };
+  return {
+    field,
+    exact: header(false),
+    masked: header(true),
+    value: new Uint8Array(field.bytes),
+    bits: new Uint8Array(field.bytes),
+    fullBits: FULL_BITS[field.name] ?? field.bits,
+    isCtPort: CT_PORTS.has(field.name),
+  };
+}
+
+/** Made once for each version. */
+const entries: Entry[][] = [];
+function entriesOf(version: number): readonly Entry[] {
+  const order = version === 0 ? NXM_ORDER : version < 6 ? OXM_ORDER : OXM15_ORDER;
+  entries[version] ??= order.map((field) => entryOf(field, version));
+  return entries[version] as readonly Entry[];
+}
+
+/** Whether the number in `bytes` is 2^n - 1 or more. */
+function isFull(bytes: Uint8Array, n: number): boolean {
+  let isAllOnes = true;
+  for (let i = bytes.length - 1, left = n; i >= 0; i--, left -= 8) {
+    const ones = left >= 8 ? 0xff : left > 0 ? (1 << left) - 1 : 0;
+    const byte = bytes[i] as number;
+    if ((byte & ~ones) !== 0) return true;
+    if ((byte & ones) !== ones) isAllOnes = false;
+  }
+  return isAllOnes;
+}
+
 /** Fields of which the stock switch writes a mask although all bits that there are count, or whose bits are more than their width. */
 const FULL_BITS: Readonly<Record<string, number>> = { vlan_vid: 13, tun_flags: 16 };
 
 const CT_PORTS = new Set(['ct_nw_proto', 'ct_tp_src', 'ct_tp_dst']);
 
+/** Appends what `put` writes. */
+function putOthers(put: (out: number[]) => void): void {
+  const out: number[] = [];
+  put(out);
+  written.put(Uint8Array.from(out));
+}
+
 /** In the place of tun_metadata0, all of them. */
-function putTunMetadata(out: number[], match: Match, version: number): void {
+function putTunMetadata(match: Match, version: number): void {
   for (const { index, value, mask, isMasked } of match.tunMetadata ?? []) {
     const header = mfHeader(MF[`tun_metadata${index}`] as MfField, version)?.header ?? 0n;
-    putOxmEntry(out, header, value, isMasked ? mask : undefined);
+    putOthers((out) => putOxmEntry(out, header, value, isMasked ? mask : undefined));
+  }
+}
+
+/** Room before all entries for the packet type. */
+const PACKET_TYPE_SIZE = 8;
+const written = new OfpWriter();
+
+function putEntry(entry: Entry, flow: FlowKey, mask: FlowMask): void {
+  const { field, value, bits } = entry;
+  mfGet(field, flow, value);
+  mfGetMask(field, mask, bits);
+  if (isFull(bits, entry.fullBits) || !field.isMaskable) {
+    written.put(entry.exact);
+    written.put(value);
+  } else {
+    written.put(entry.masked);
+    written.put(value);
+    written.put(bits);
   }
 }
 
 /** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
 export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
   const { flow, mask } = match;
-  const out: number[] = [];
-  const order = version === 0 ? NXM_ORDER : version < 6 ? OXM_ORDER : OXM15_ORDER;
-  const put = (field: MfField) => {
-    const bits = mfGetMask(field, mask);
-    const full = BigInt.asUintN(FULL_BITS[field.name] ?? field.bits, -1n);
-    const isExact = bigOf(bits) >= full || !field.isMaskable;
-    putOxmEntry(out, mfHeader(field, version)?.header ?? 0n, mfGet(field, flow), isExact ? undefined : bits);
-  };
-
+  written.size = 0;
+  written.room(PACKET_TYPE_SIZE);
   let impliesEthernet = false;
   const packetType = MF['packet_type'] as MfField;
   const hasType = getBits(mask, FIELD.packetType.at, 16) !== 0;
   const isEthernet = getBits(flow, FIELD.packetType.at, 16) === 0;
-  if (hasType && !isEthernet) put(packetType);
-  for (const field of order) {
+  if (hasType && !isEthernet) putEntry(entryOf(packetType, version), flow, mask);
+  const list = entriesOf(version);
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i] as Entry;
+    const { field } = entry;
     if (field.isVariable) {
-      putTunMetadata(out, match, version);
+      if (match.tunMetadata !== undefined) putTunMetadata(match, version);
       continue;
     }
     if (mfIsAllWild(field, mask)) continue;
     if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, mask)) continue;
     // Ports, and the protocol that they are of.
-    if (CT_PORTS.has(field.name) && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
-    put(field);
+    if (entry.isCtPort && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
+    putEntry(entry, flow, mask);
     impliesEthernet ||= field.prereq !== 'none';
   }
   if (cookieMask !== 0n) {
     const bytesOf = (n: bigint) => Uint8Array.from({ length: 8 }, (_, i) => Number((n >> BigInt(56 - 8 * i)) & 0xffn));
     const isExact = cookieMask === (1n << 64n) - 1n;
-    putOxmEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask));
+    putOthers((out) =>
+      putOxmEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask)),
+    );
   }
-  if (hasType && isEthernet && !impliesEthernet) {
-    const front: number[] = [];
-    putOxmEntry(front, mfHeader(packetType, version)?.header ?? 0n, new Uint8Array(4), undefined);
-    out.unshift(...front);
-  }
-  return Uint8Array.from(out);
+  if (!hasType || !isEthernet || impliesEthernet) return written.bytes.slice(PACKET_TYPE_SIZE, written.size);
+  // Four bytes of 0, in front.
+  written.bytes.set(entryOf(packetType, version).exact);
+  return written.bytes.slice(0, written.size);
 }

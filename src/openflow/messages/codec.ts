@@ -140,15 +140,35 @@ export function encodeReplies<K extends OfKind>(
   send: (part: Uint8Array) => void,
   context: MessageContext = {},
 ): void {
+  if (!Array.isArray(m.body)) throw new RangeError(`${m.kind}: not a list`);
+  const replies = beginReplies(m, send, context);
+  for (const entry of m.body as readonly unknown[]) replies.put(entry as never);
+  replies.end();
+}
+
+/** A list that is written bit by bit. */
+export interface Replies<E> {
+  put(entry: E): void;
+  end(): void;
+}
+
+/** As `encodeReplies`, but for the entries, which are put one after the other; the body does not count. */
+export function beginReplies<K extends OfKind>(
+  m: OfMessageOut<K>,
+  send: (part: Uint8Array) => void,
+  context: MessageContext = {},
+): Replies<BodyOf[K] extends readonly (infer E)[] ? E : never> {
   const { codec, raw } = choose(m, context);
-  if (!('encodeEntry' in codec) || !Array.isArray(m.body)) throw new RangeError(`${m.kind}: not a list`);
+  if (!('encodeEntry' in codec)) throw new RangeError(`${m.kind}: not a list`);
   const list = codec as ListCodec<unknown>;
   const writer = new MultipartWriter(send);
   writer.begin(raw, m.version, m.xid);
   const to = { raw, version: m.version, out: writer.out, context };
-  for (const entry of m.body as readonly unknown[]) {
-    list.encodeEntry(entry, to);
-    if (!writer.endEntry()) list.leftOut?.();
-  }
-  writer.end();
+  return {
+    put(entry) {
+      list.encodeEntry(entry, to);
+      if (!writer.endEntry()) list.leftOut?.();
+    },
+    end: () => writer.end(),
+  };
 }

@@ -2,8 +2,8 @@
  * Requests of statistics of flows: each of them, or their sum.
  * Source: ofproto/ofproto.c (handle_flow_stats_request, handle_aggregate_stats_request).
  */
-import { newFlow } from '../../../flow/flow-key.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
+import { newMatch } from '../../../openflow/match/match.ts';
 import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { bindMatch, unbindMatch } from '../../../openflow/tlv-bind.ts';
@@ -31,9 +31,8 @@ function selectRules(sw: OfSwitch, r: FlowStatsRequest): Iterable<Rule> {
 
 const ageSec = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
 
-/** A rule's statistics at `now`. */
-export function flowStatsOf(rule: Rule, now: number, tlvTable: TlvTable): FlowStats {
-  const match = { flow: newFlow(), mask: newFlow() };
+/** A rule's statistics at `now`; `match` is overwritten, and is in what is returned. */
+export function flowStatsOf(rule: Rule, now: number, tlvTable: TlvTable, match = newMatch()): FlowStats {
   expandTo(rule.match, match.flow, match.mask);
   const ageMs = Math.max(0, now - rule.createdMs);
   return {
@@ -57,11 +56,9 @@ export function flowStatsOf(rule: Rule, now: number, tlvTable: TlvTable): FlowSt
 
 const flowStats: Handler<'flow_stats_request'> = (conn, msg, sw) => {
   const now = monotonicMs();
-  conn.replyList(
-    'flow_stats_reply',
-    Array.from(selectRules(sw, msg.body), (rule) => flowStatsOf(rule, now, sw.tlvTable)),
-    msg,
-  );
+  const rules = [...selectRules(sw, msg.body)];
+  const match = newMatch();
+  return conn.replyEach('flow_stats_reply', rules, (rule) => flowStatsOf(rule, now, sw.tlvTable, match), msg);
 };
 
 const aggregateStats: Handler<'aggregate_stats_request'> = (conn, msg, sw) => {
