@@ -54,6 +54,8 @@ export interface DatapathOptions {
   readonly psample?: PsampleWriter;
   /** Numbers in [0, 1), for SAMPLE and hash seeds. */
   readonly random?: () => number;
+  /** Whether it behaves as the datapath in userspace, where that differs from the kernel's. */
+  readonly isUserspace?: boolean;
 }
 
 export interface ExecuteOptions {
@@ -93,6 +95,7 @@ export class Datapath implements ActionHost {
   private readonly tracking: CtExecutor;
   private readonly upcaller: Upcaller;
   private readonly samples: PsampleWriter | undefined;
+  private readonly isUserspace: boolean;
   private readonly rx: Packet;
   private readonly rxKey = newFlowKey();
   /** Of extractForExecute(), until execute(). */
@@ -119,6 +122,7 @@ export class Datapath implements ActionHost {
     });
     this.upcaller = new Upcaller(this, this.slots, options.upcallSink);
     this.samples = options.psample;
+    this.isUserspace = options.isUserspace ?? false;
     this.rx = this.slots.newPacket();
     this.pending = this.slots.newPacket();
   }
@@ -251,6 +255,8 @@ export class Datapath implements ActionHost {
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void {
     const egress = program.code[arg + 3]!;
     const egressTunKey = egress === -1 ? undefined : this.egressTunKey(pkt, key, egress);
+    // Kernels send the key up as it was before the headers were pushed or popped.
+    if (this.isUserspace && pkt.isKeyStale) extractHeaders(pkt, key);
     this.upcaller.action(pkt, key, this.ports[pkt.inPort], program, arg, egressTunKey);
   }
 

@@ -13,7 +13,7 @@ import type { Arena } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { Conntrack } from './conntrack/conntrack.ts';
 import { Datapath } from './datapath.ts';
-import { DEFAULT_KERNEL } from './kernel-compat.ts';
+import { DEFAULT_KERNEL, USERSPACE_DATAPATH } from './kernel-compat.ts';
 import type { PortBackend } from './port-backend.ts';
 import type { AttrRange, PortFactory } from './port-factory.ts';
 import type { PsampleWriter } from './psample.ts';
@@ -96,6 +96,7 @@ export class Datapaths {
     const { arena, clock, upcallSink, psample, portFactory, random } = this.options;
     const dp = new Datapath({
       ...{ name, arena, clock, upcallSink, conntrack: this.conntrack },
+      isUserspace: this.kernelCompat === USERSPACE_DATAPATH,
       ...(psample && { psample }),
       ...(random && { random }),
     });

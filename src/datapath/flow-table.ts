@@ -158,7 +158,8 @@ export class FlowTable {
     this.removeSlot(index);
     this.flows[index] = undefined;
     this.freeIndexes.push(index);
-    this.nFlows--;
+    // An empty table is as a new one: dumps show its flows in the order in which they come.
+    if (--this.nFlows === 0) this.flows.length = this.freeIndexes.length = 0;
     flow.index = -1;
     if (flow.ufid !== undefined) this.byUfid.delete(ufidName(flow.ufid));
 

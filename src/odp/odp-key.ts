@@ -19,6 +19,7 @@ import { exactMaskOf } from './odp-exact-mask.ts';
 import { loadNsh, loadTunnel } from './odp-key-nests.ts';
 import { keyAttrName } from './odp-key-text.ts';
 import { ETH_P, isMpls, isNd, isVlan, l3Attr, l4Attr } from './odp-layers.ts';
+import { vlanLimit } from './vlan-limit.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up; this saves a third of the time here.
 // biome-ignore format: table
@@ -49,8 +50,6 @@ export interface OdpKeyReport {
 const N_ATTRS = 32;
 const ETH_TYPE_MIN = 0x600;
 const MAX_VLANS = 2;
-/** other_config:vlan-limit of a vswitchd that was not told. */
-export const DEFAULT_VLAN_LIMIT = 1;
 const MAX_MPLS = 3;
 const MPLS_BOS = 0x100;
 
@@ -147,13 +146,8 @@ function putMac(key: FlowKey, f: Field, at: number): void {
  * there is one more, its TPID is the Ethertype, and the fitness TOO_MUCH.
  * After ERROR, and after TOO_LITTLE, `flow` is not to be used.  `why` gets the reason of an ERROR.
  */
-export function odpKeyToFlow(
-  nest: Uint8Array,
-  flow: FlowKey,
-  vlanLimit = DEFAULT_VLAN_LIMIT,
-  why?: OdpKeyReport,
-): OdpFit {
-  return translate(nest, flow, flow, vlanLimit, why);
+export function odpKeyToFlow(nest: Uint8Array, flow: FlowKey, maxVlans = vlanLimit(), why?: OdpKeyReport): OdpFit {
+  return translate(nest, flow, flow, maxVlans, why);
 }
 
 /**
@@ -164,10 +158,10 @@ export function odpMaskToFlow(
   nest: Uint8Array,
   mask: FlowMask,
   flow: FlowKey,
-  vlanLimit = DEFAULT_VLAN_LIMIT,
+  maxVlans = vlanLimit(),
   why?: OdpKeyReport,
 ): OdpFit {
-  if (nest.length > 0) return translate(nest, mask, flow, vlanLimit, why);
+  if (nest.length > 0) return translate(nest, mask, flow, maxVlans, why);
   exactMaskOf(flow, mask);
   return ODP_FIT.PERFECT;
 }

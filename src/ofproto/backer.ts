@@ -194,6 +194,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     return [...this.switches.values()].find((s) => equalBytes(s.uuid, uuid));
   }
 
+  forgetMac(mac: number, vlan: number): void {
+    for (const bridge of this.switches.values()) bridge.macs.forget(mac, vlan);
+  }
+
   patchPort(name: string, peer: string): { readonly bridge: OfprotoSwitch; readonly port: SwitchPort } | undefined {
     for (const bridge of this.switches.values()) {
       const port = bridge.patchPort(name, peer);

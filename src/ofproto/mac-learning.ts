@@ -122,9 +122,17 @@ export class MacTable<P> {
     for (const e of [...this.lru]) if (!e.isStatic) this.expire(e);
   }
 
-  /** Forgets all entries of `port`, static ones too. */
-  flushPort(port: P): void {
-    for (const e of [...(this.byPort.get(port) ?? [])]) this.expire(e);
+  /** Forgets all entries of `port`, static ones too, and returns them. */
+  flushPort(port: P): MacEntry<P>[] {
+    const entries = [...(this.byPort.get(port) ?? [])];
+    for (const e of entries) this.expire(e);
+    return entries;
+  }
+
+  /** Forgets where `mac` is in `vlan`. */
+  forget(mac: number, vlan: number): void {
+    const e = this.byVlan.get(vlan)?.get(mac);
+    if (e !== undefined) this.expire(e);
   }
 
   /** Expires what is too old or too many; the entries are in order of age, so this stops at the first that stays. */

@@ -59,6 +59,8 @@ export interface SwitchBacker {
   upcallPid(odpPort: number | undefined): number;
   /** The switch's ports or bundles changed; `gone` if the switch itself did. */
   changed(ofproto: OfprotoSwitch, gone: boolean): void;
+  /** Has all switches forget where `mac` is in `vlan`. */
+  forgetMac?(mac: number, vlan: number): void;
   /** Soon after this the MAC table's changes have flows revalidated. */
   macsChanged(): void;
 }
@@ -336,8 +338,16 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.byBundle.delete(name);
     for (const m of bundle.members) m.bundle = undefined;
     bundle.members = [];
-    this.macs.flushPort(bundle);
+    this.flushEverywhere(bundle);
     this.changed();
+  }
+
+  /**
+   * Forgets what was learned on `bundle`, which goes, here and on all bridges: who was behind it may be behind another bridge's port now, and
+   * patch ports may have told of it.
+   */
+  private flushEverywhere(bundle: Bundle): void {
+    for (const { mac, vlan } of this.macs.flushPort(bundle)) this.backer.forgetMac?.(mac, vlan);
   }
 
   private join(bundle: Bundle, port: SwitchPort): void {
@@ -352,7 +362,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     port.bundle = undefined;
     bundle.members = bundle.members.filter((m) => m !== port);
     // With other members left, the addresses are still there.
-    if (bundle.members.length === 0) this.macs.flushPort(bundle);
+    if (bundle.members.length === 0) this.flushEverywhere(bundle);
   }
 
   setMacTable(agingSec: number, maxEntries: number): void {

@@ -5,6 +5,7 @@
 import { extractStrictly } from '../flow/extract-strict.ts';
 import { FIELD as F } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
+import { vlanLimit } from '../odp/vlan-limit.ts';
 import { Arena, HEADROOM, Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { clearConntrack } from './recirc.ts';
 
@@ -15,7 +16,7 @@ const METADATA = [F.recircId, F.inPort, F.skbPriority, F.skbMark, F.dpHash] as c
 
 /**
  * The flow of `packet`, an Ethernet frame, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation;
- * not registers.  Of two VLAN tags the second is the Ethernet type.  What is no frame has metadata alone.
+ * not registers.  A VLAN tag beyond the limit is the Ethernet type.  What is no frame has metadata alone.
  */
 export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
   scratch ??= new Packet(new Arena(new ArrayBuffer(SLOT_SIZE)));
@@ -27,7 +28,7 @@ export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
   const flow = newFlow();
   for (const f of METADATA) setField(flow, f, getField(from, f));
   extractStrictly(pkt, flow);
-  if (getField(flow, F.cvlanTci) !== 0) {
+  if (vlanLimit() < 2 && getField(flow, F.cvlanTci) !== 0) {
     const inner = getField(flow, F.cvlanTpid);
     flow.fill(0, F.cvlanTpid.word, F.ctState.word);
     flow.fill(0, F.mplsLse0.word, F.tunId.word);

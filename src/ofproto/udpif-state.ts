@@ -6,9 +6,9 @@ import { DPIF_PER_CPU_PID, type Dpif } from '../dpif/dpif.ts';
 import { FIELD } from '../flow/fields.ts';
 import { type FlowKey, getField } from '../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../odp/odp-actions.ts';
-import { DEFAULT_VLAN_LIMIT } from '../odp/odp-key.ts';
 import { KERNEL_SUPPORT, type OdpSupport } from '../odp/odp-key-build.ts';
 import { encodeCookie } from '../odp/user-action-cookie.ts';
+import { vlanLimit } from '../odp/vlan-limit.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { BackerOptions } from './ofproto-provider.ts';
@@ -78,9 +78,9 @@ export class UdpifState {
 
   /** What goes into masks of flows. */
   get maskSupport(): OdpSupport {
-    if (this.maskSupportOf !== this.support) {
+    const maxVlanHeaders = Math.min(this.support.maxVlanHeaders, vlanLimit());
+    if (this.maskSupportOf !== this.support || this.masks.maxVlanHeaders !== maxVlanHeaders) {
       this.maskSupportOf = this.support;
-      const maxVlanHeaders = Math.min(this.support.maxVlanHeaders, DEFAULT_VLAN_LIMIT);
       this.masks = { ...this.support, maxVlanHeaders };
     }
     return this.masks;

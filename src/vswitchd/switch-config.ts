@@ -3,6 +3,8 @@
  * left out.  bridge.ts and vswitchd.ts make it so.  Pure: nothing here waits or changes anything.
  * Source: vswitchd/vswitch.xml, vswitchd/bridge.c.
  */
+
+import { DEFAULT_VLAN_LIMIT } from '../odp/vlan-limit.ts';
 import type { BackerOptions, VlanMode } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import {
@@ -76,6 +78,8 @@ export interface SwitchConfig {
   readonly nextCfg: number;
   readonly backer: BackerOptions;
   readonly statsIntervalMs: number;
+  /** other_config:vlan-limit; 0: as many as a flow can hold. */
+  readonly vlanLimit: number;
   readonly bridges: readonly BridgeConfig[];
 }
 
@@ -101,6 +105,7 @@ export function readConfig(db: RowSource): SwitchConfig {
       maxRevalidatorMs: smapInt(config, 'max-revalidator', 500),
       minRevalidatePps: smapInt(config, 'min-revalidate-pps', 5),
     },
+    vlanLimit: smapInt(config, 'vlan-limit', DEFAULT_VLAN_LIMIT),
     statsIntervalMs: Math.max(
       DEFAULT_STATS_INTERVAL_MS,
       smapInt(config, 'stats-update-interval', DEFAULT_STATS_INTERVAL_MS),

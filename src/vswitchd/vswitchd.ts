@@ -13,6 +13,7 @@
  */
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { NetlinkError } from '../netlink/errors.ts';
+import { setVlanLimit } from '../odp/vlan-limit.ts';
 import type { OfprotoBacker, OpenBacker } from '../ofproto/ofproto-provider.ts';
 import { Idl, type Txn } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
@@ -215,6 +216,7 @@ export class Vswitchd {
     reconfigured.n++;
     const config = readConfig(idl);
     this.config = config;
+    setVlanLimit(config.vlanLimit);
     try {
       await this.apply(config);
     } catch (error) {

@@ -136,6 +136,18 @@ describe('MPLS', () => {
       FRAME,
     ]);
   });
+  test('what is sent up has labels as the kernel knows them, or as they are in userspace', () => {
+    const labels = (isUserspace: boolean) => {
+      const lab = new Lab(isUserspace);
+      const a = lab.port(1);
+      const frame = labelled([0, 0, 0x20, 0x40], LABEL);
+      lab.flow(frame, 1, [popMpls(0x8847), userspace(9)]);
+      a.inject([frame]);
+      return lab.upcalls.map((u) => [...u.key.subarray(FIELD.mplsLse0.word, FIELD.mplsLse0.word + 2)]);
+    };
+    expect(labels(false)).toEqual([[0x2040, 0x1140]]);
+    expect(labels(true)).toEqual([[0x1140, 0]]);
+  });
   test('set', () => {
     const list = [setMasked(K.MPLS, be32(0x55), be32(0xff)), output(2)];
     expect(run(labelled(LABEL), list)).toEqual([labelled([0, 0, 0x11, 0x55])]);

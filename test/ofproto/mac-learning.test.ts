@@ -48,6 +48,23 @@ describe('MacTable', () => {
     expect(table.needRevalidate).toBe(true);
   });
 
+  it('forgets an address, and tells what a port had', () => {
+    table.update(1, 0, 'p1');
+    table.update(2, 5, 'p1');
+    table.update(3, 0, 'p2');
+    expect(table.flushPort('p1').map((e) => [e.mac, e.vlan])).toEqual([
+      [1, 0],
+      [2, 5],
+    ]);
+    expect(table.flushPort('p1')).toEqual([]);
+    table.forget(3, 1);
+    expect(portOf(3)).toBe('p2');
+    table.needRevalidate = false;
+    table.forget(3, 0);
+    expect(portOf(3)).toBeUndefined();
+    expect(table.needRevalidate).toBe(true);
+  });
+
   it('brings settings inside their bounds', () => {
     table.configure(1, 1);
     for (let i = 1; i <= 20; i++) table.update(i, 0, 'p1');

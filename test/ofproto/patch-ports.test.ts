@@ -47,6 +47,14 @@ describe('patch ports', () => {
     expect(br1.fdb().map((e) => [e.mac, e.ofport])).toEqual([[MAC_A, 2], [MAC_B, 1]]); // biome-ignore format: pairs
   });
 
+  it('tell of addresses, which all bridges forget with the port behind which they were', async () => {
+    await rig.forward(udp(2, MAC_A, BROADCAST), udp(3, MAC_B, BROADCAST));
+    expect(br1.fdb().map((e) => e.mac)).toEqual([MAC_A, MAC_B]);
+    await rig.br.portDel('v1');
+    expect(rig.br.fdb().map((e) => e.mac)).toEqual([MAC_B]);
+    expect(br1.fdb().map((e) => e.mac)).toEqual([MAC_B]);
+  });
+
   it('leave the VLAN of a flood alone', async () => {
     rig.br.bundleSet(bundle('v2', { vlanMode: 'access', tag: 7 }));
     rig.br.bundleRemove('v3');

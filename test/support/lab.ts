@@ -37,8 +37,9 @@ export class Lab implements UpcallSink {
   /** What random() gives. */
   dice = 0.5;
 
-  constructor() {
+  constructor(isUserspace = false) {
     this.dp = new Datapath({
+      isUserspace,
       name: 'dp0',
       arena: this.arena,
       clock: () => this.nowMs,

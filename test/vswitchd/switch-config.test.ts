@@ -47,6 +47,7 @@ test('no row, no bridges', () => {
     root: undefined,
     nextCfg: 0,
     backer: { maxIdleMs: 10_000, flowLimit: 200_000, maxRevalidatorMs: 500, minRevalidatePps: 5 },
+    vlanLimit: 1,
     statsIntervalMs: 5000,
     bridges: [],
   });
