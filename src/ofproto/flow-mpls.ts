@@ -12,6 +12,8 @@ export const MAX_MPLS_LABELS = 3;
 const LSE = FIELD.mplsLse0.word;
 const BOS = 0x100;
 const TYPE = FIELD.ethType;
+/** Name space of packet types that are Ethernet types. */
+const OFPHTN_ETHERTYPE = 1;
 
 export const isMplsType = (ethType: number): boolean => ethType === 0x8847 || ethType === 0x8848;
 
@@ -35,12 +37,20 @@ export function countCommonLabels(a: FlowKey, na: number, b: FlowKey, nb: number
   return n;
 }
 
+/** Type of the packet by its packet_type: encap(mpls) has set that already when it pushes the label, so its label takes nothing from IP. */
+function typeOf(flow: FlowKey): number {
+  const packetType = getField(flow, FIELD.packetType);
+  if (packetType === 0) return getField(flow, TYPE);
+  return packetType >>> 16 === OFPHTN_ETHERTYPE ? packetType & 0xffff : 0;
+}
+
 /** What a first label says of the packet that it is pushed onto: explicit null, its DSCP's class, its TTL. */
 function firstLse(flow: FlowKey, wc: FlowMask | undefined): number {
   const type = getField(flow, TYPE);
+  const ipType = typeOf(flow);
   let tc = 0;
   let ttl = 64;
-  if (type === 0x0800 || type === 0x86dd) {
+  if (ipType === 0x0800 || ipType === 0x86dd) {
     tc = (getField(flow, FIELD.nwTos) & 0xfc) >>> 2;
     if (wc !== undefined) {
       setField(wc, FIELD.nwTos, getField(wc, FIELD.nwTos) | 0xfc);
