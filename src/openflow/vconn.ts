@@ -11,6 +11,7 @@
  * Source: lib/vconn.c, lib/vconn-stream.c.
  */
 import type { Duplex } from 'node:stream';
+import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import type { OfVersion } from './ofp-errors.ts';
 import { decodeHello, encodeHello, formatVersions, highestVersion, negotiate } from './ofp-version.ts';
@@ -32,14 +33,19 @@ export interface VconnOptions {
   readonly name: string;
   /** Set of versions that may be agreed on. */
   readonly versions: number;
+  /** Bytes that may wait for the peer to read them; beyond them the connection ends. */
+  readonly maxUnread?: number;
 }
 
 export type VconnState = 'hello' | 'connected' | 'closed';
 
 export class Vconn {
   readonly name: string;
+  /** monotonicMs() */
+  readonly createdMs = monotonicMs();
   private readonly stream: Duplex;
   private readonly versions: number;
+  private readonly maxUnread: number;
   private current: VconnState = 'hello';
   private agreed: OfVersion | undefined;
   private nextXid = 1;
@@ -61,6 +67,7 @@ export class Vconn {
   constructor(stream: Duplex, options: VconnOptions) {
     this.name = options.name;
     this.versions = options.versions;
+    this.maxUnread = options.maxUnread ?? MAX_UNREAD;
     this.stream = stream;
     // Buffers' `slice` is no copy: messages are, so that what is kept of one does not keep all that came with it.
     stream.on('data', (chunk: Uint8Array) => this.receive(plain(chunk)));
@@ -97,6 +104,11 @@ export class Vconn {
   /** Sends a whole message, or several; what is sent after the end is lost. */
   send(bytes: Uint8Array): void {
     if (this.current !== 'connected') return;
+    if (this.stream.writableLength > this.maxUnread) {
+      log.warn(`${this.name}: the peer does not read what it is sent`, limit);
+      this.fail('no room to send');
+      return;
+    }
     this.onCopy?.(bytes);
     this.stream.write(bytes);
   }
@@ -128,9 +140,21 @@ export class Vconn {
 
   /** Closes the connection after what was sent; `onClose` is not called. */
   close(): void {
-    if (this.current === 'closed') return;
+    if (this.current !== 'closed') this.end();
+  }
+
+  /** A peer that neither reads nor ends is not waited for forever. */
+  private end(): void {
     this.current = 'closed';
-    this.stream.end();
+    this.waiting.length = 0;
+    this.pending = [];
+    const { stream } = this;
+    const timer = setTimeout(() => stream.destroy(), LINGER_MS);
+    timer.unref();
+    stream.once('close', () => clearTimeout(timer));
+    stream.end();
+    // What it still says is read over.
+    stream.resume();
   }
 
   private fail(reason: string | undefined): void {
@@ -141,6 +165,7 @@ export class Vconn {
   }
 
   private receive(chunk: Uint8Array): void {
+    if (this.current === 'closed') return;
     this.pending.push(chunk);
     this.pendingSize += chunk.length;
     // One message in many chunks is put together once.
@@ -181,6 +206,10 @@ export class Vconn {
         limit,
       );
       this.stream.write(errorMessage(version, message, OFPET.BAD_REQUEST, message.subarray(0, MAX_ERROR_DATA)));
+      if (this.backlog >= MAX_BACKLOG && !this.isPaused) {
+        this.pause();
+        this.onceDrained(() => this.resume());
+      }
       return;
     }
     if (type === OFPT.HELLO) return;
@@ -209,8 +238,7 @@ export class Vconn {
     log.warn(`${this.name}: version negotiation failed (we support ${ours}, peer supports ${theirs})`, limit);
     const text = `We support ${ours}, you support ${theirs}, no common versions.`;
     this.stream.write(errorMessage(highestVersion(versions), message, OFPET.HELLO_FAILED, Buffer.from(text)));
-    this.current = 'closed';
-    this.stream.end();
+    this.end();
     this.onClose?.('no common OpenFlow version');
   }
 

@@ -212,7 +212,19 @@ export class Service {
   run(now: number): void {
     this.rconn?.run(now);
     if (this.rconn !== undefined) return;
-    for (const [vconn, conn] of this.own) if (conn !== undefined) this.probe(vconn, conn, now);
+    for (const [vconn, conn] of this.own) {
+      if (conn !== undefined) this.probe(vconn, conn, now);
+      else this.waitForHello(vconn, now);
+    }
+  }
+
+  /** A connection whose peer does not even say hello ends when one that fell silent would. */
+  private waitForHello(vconn: Vconn, now: number): void {
+    const ms = 2 * this.probeSec * 1000;
+    if (ms === 0 || now - vconn.createdMs < ms) return;
+    rconnLog.err(`${vconn.name}: no hello after ${ms / 1000} seconds, disconnecting`);
+    vconn.close();
+    this.forget(vconn);
   }
 
   /** Asks a connection that came in whether its peer is still there, and ends it if no answer comes. */
