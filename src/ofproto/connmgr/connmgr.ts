@@ -223,6 +223,7 @@ export class ConnMgr implements Connections, ServiceOwner {
     const happenings = happeningsOf(changes);
     for (const conn of watching) {
       const { current } = this;
+      conn.monitors.tlvTable = this.sw.tlvTable;
       conn.monitors.report(conn, happenings, current?.conn === conn ? current.xid : undefined);
     }
   }

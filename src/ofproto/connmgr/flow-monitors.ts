@@ -19,6 +19,8 @@ import {
 } from '../../openflow/messages/flow-types.ts';
 import type { OfVersion } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
+import { unbindMatch } from '../../openflow/tlv-bind.ts';
+import { TlvTable } from '../../openflow/tlv-table.ts';
 import type { Vconn } from '../../openflow/vconn.ts';
 import { coverage } from '../../util/coverage.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
@@ -73,9 +75,10 @@ function happeningOf(change: RuleChange): Happening | undefined {
 export const happeningsOf = (changes: readonly RuleChange[]): Happening[] =>
   changes.map(happeningOf).filter((h) => h !== undefined);
 
-function updateOf(event: Event, rule: Rule, reason: number, withActions: boolean): FlowUpdate {
-  const match = { flow: newFlow(), mask: newFlow() };
-  expandTo(rule.match, match.flow, match.mask);
+function updateOf(event: Event, rule: Rule, reason: number, withActions: boolean, tlvTable: TlvTable): FlowUpdate {
+  const whole = { flow: newFlow(), mask: newFlow() };
+  expandTo(rule.match, whole.flow, whole.mask);
+  const match = unbindMatch(whole, tlvTable);
   const { idleTimeout, hardTimeout, table, priority, cookie } = rule;
   const ofpacts = withActions ? rule.actions : [];
   return { event, reason, idleTimeout, hardTimeout, tableId: table, priority, cookie, match, ofpacts };
@@ -97,6 +100,8 @@ interface Pause {
 export class FlowMonitors {
   private readonly byId = new Map<number, FlowMonitorRequest>();
   private pause: Pause | undefined;
+  /** The switch's: what tunnel metadata in matches is called.  Whoever asks or reports sets it. */
+  tlvTable = new TlvTable();
 
   get size(): number {
     return this.byId.size;
@@ -127,7 +132,7 @@ export class FlowMonitors {
       }
     }
     return Array.from(found, ([rule, flags]) =>
-      updateOf('initial', rule, 0, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0),
+      updateOf('initial', rule, 0, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0, this.tlvTable),
     );
   }
 
@@ -141,7 +146,8 @@ export class FlowMonitors {
       const flags = this.flagsFor(h);
       if (flags === 0) continue;
       const isFull = (flags & MONITOR_FLAG.ONLY_OWN) !== 0 || ownXid === undefined || this.pause !== undefined;
-      if (isFull) updates.push(updateOf(h.event, h.rule, h.reason, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0));
+      if (isFull)
+        updates.push(updateOf(h.event, h.rule, h.reason, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0, this.tlvTable));
       else if (!isAbbreviated) {
         updates.push({ event: 'abbrev', xid: ownXid });
         isAbbreviated = true;
@@ -192,7 +198,8 @@ export class FlowMonitors {
         let flags = 0;
         for (const m of this.byId.values())
           if ((m.flags & wanted) !== 0 && isAbout(m, rule) && sendsTo(h, m)) flags |= m.flags;
-        if (flags !== 0) updates.push(updateOf(event, rule, 0, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0));
+        if (flags !== 0)
+          updates.push(updateOf(event, rule, 0, (flags & MONITOR_FLAG.INSTRUCTIONS) !== 0, this.tlvTable));
       }
     }
     if (updates.length > 0) send(conn, updates);

@@ -136,6 +136,7 @@ export const CONNECTION_CODECS = {
   echo_request: echo,
   echo_reply: echo,
   barrier_request: NO_BODY,
+  get_async_request: NO_BODY,
   barrier_reply: NO_BODY,
   role_request: role,
   role_reply: role,

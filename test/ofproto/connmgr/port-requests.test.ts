@@ -8,8 +8,18 @@ import type { DeviceControl } from '../../../src/ofproto/connmgr/device-control.
 import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import { newMatch } from '../../../src/openflow/match/match.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { BUNDLE_CTRL, BUNDLE_FLAG, ROLE, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import {
+  BUNDLE_CTRL,
+  BUNDLE_FLAG,
+  MONITOR_FLAG,
+  OFPG,
+  OFPTT_ALL,
+  ROLE,
+  UNKNOWN64,
+} from '../../../src/openflow/messages/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
 import { isSameIn } from '../../../src/openflow/messages/phy-port.ts';
 import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch-types.ts';
@@ -172,6 +182,28 @@ describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
     ]);
     await ask('nxt_tlv_table_mod', { command: NXTTMC.CLEAR, mappings: [] });
     expect(await ask('nxt_tlv_table_request', undefined)).toMatchObject([{ body: { mappings: [] } }]);
+  });
+
+  test('a flow monitor tells of tunnel metadata by its field', async () => {
+    // The matches of 1.0 and 1.1 have no tunnel.
+    if (version < 3) return;
+    const { ask } = rig.connect(version);
+    const mappings = [{ optionClass: 0xffff, optionType: 0, optionLen: 4, index: 0 }];
+    await ask('nxt_tlv_table_mod', { command: NXTTMC.ADD, mappings });
+    const value = Uint8Array.of(0, 0, 0, 1);
+    const option = { index: 0, isPresent: true, value, mask: value.map(() => 0xff), isMasked: false };
+    const match = { ...newMatch(), tunMetadata: [option] };
+    expect(await ask('flow_mod', newFlowMod('ADD', { match, priority: 1 }))).toEqual([]);
+    const flags = MONITOR_FLAG.INITIAL | MONITOR_FLAG.ADD;
+    const any = { outPort: OFPP.NONE, outGroup: OFPG.ANY, tableId: OFPTT_ALL, match: newMatch() };
+    const [m] = await ask('flow_monitor_stats_request', [{ id: 1, command: 0, flags, ...any }]);
+    expect(m?.body).toMatchObject([{ match: { tunMetadata: [{ index: 0 }] } }]);
+  });
+
+  test('the masks of asynchronous messages', async () => {
+    if (version < 4) return;
+    const [m] = await rig.connect(version).ask('get_async_request', undefined);
+    expect(m).toMatchObject({ kind: 'get_async_reply', body: { secondary: { portStatus: 7 } } });
   });
 
   test('flushing connections', async () => {

@@ -4,6 +4,7 @@
  */
 import { type FlowMonitorRequest, MONITOR_COMMAND, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { bindMatch } from '../../../openflow/tlv-bind.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfConn } from '../ofconn.ts';
@@ -25,8 +26,12 @@ function carryOut({ monitors }: OfConn, rq: FlowMonitorRequest): boolean {
 
 const flowMonitorRequest: Handler<'flow_monitor_stats_request'> = (conn, msg, sw) => {
   const made: FlowMonitorRequest[] = [];
+  conn.monitors.tlvTable = sw.tlvTable;
   try {
-    for (const rq of msg.body) if (carryOut(conn, rq)) made.push(rq);
+    for (const asked of msg.body) {
+      const rq = { ...asked, match: bindMatch(asked.match, sw.tlvTable) };
+      if (carryOut(conn, rq)) made.push(rq);
+    }
   } catch (e) {
     for (const { id } of made) conn.monitors.delete(id);
     throw e;
