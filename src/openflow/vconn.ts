@@ -28,6 +28,13 @@ const CODE = 0;
 /** How much of a message that was wrong fits into an error. */
 const MAX_ERROR_DATA = 0xffff - 12;
 
+/** What errors about versions may wait to be sent before nothing more is read; other answers are up to who takes the messages. */
+const MAX_BACKLOG = 256 * 1024;
+/** What a peer may leave unread before it is given up. */
+const MAX_UNREAD = 128 * 1024 * 1024;
+/** How long the peer has to take what was sent before the end, and to end its side.  ms */
+const LINGER_MS = 5000;
+
 export interface VconnOptions {
   /** For logs: "unix#3". */
   readonly name: string;
@@ -164,15 +171,19 @@ export class Vconn {
     this.onClose?.(reason);
   }
 
+  private get isClosed(): boolean {
+    return this.current === 'closed';
+  }
+
   private receive(chunk: Uint8Array): void {
-    if (this.current === 'closed') return;
+    if (this.isClosed) return;
     this.pending.push(chunk);
     this.pendingSize += chunk.length;
     // One message in many chunks is put together once.
     if (this.pendingSize < this.wanted()) return;
     const bytes = this.pending.length === 1 ? chunk : plain(Buffer.concat(this.pending));
     let at = 0;
-    while (this.current !== 'closed' && bytes.length - at >= HEADER_SIZE) {
+    while (!this.isClosed && bytes.length - at >= HEADER_SIZE) {
       const size = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
       if (size < HEADER_SIZE) {
         log.err(`${this.name}: received too-short ofp_header (${size} bytes)`, limit);
