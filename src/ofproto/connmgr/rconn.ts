@@ -9,7 +9,8 @@
  * Time is that of `run`, which is called once a second.
  * Source: lib/rconn.c.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
@@ -41,6 +42,8 @@ export interface RconnOptions {
   onClose(): void;
   /** What `pairs` tells has changed. */
   onChange(): void;
+  /** Makes the stream to the target; throws if that is out of the question.  A socket if left out. */
+  openStream?(target: Target): Duplex;
 }
 
 /** When a connection's peer was last heard of. */
@@ -136,12 +139,11 @@ export class Rconn {
   private connect(now: number): void {
     const { name, target, versions } = this.options;
     if (this.isLogging) log.info(`${name}: connecting...`);
-    let stream: Socket;
+    let stream: Duplex;
     try {
-      stream = this.open(target);
+      stream = this.options.openStream?.(target) ?? this.open(target);
     } catch (error) {
-      log.warn(`${name}: connection failed (${(error as Error).message})`);
-      this.disconnect((error as Error).message);
+      this.fail((error as Error).message);
       return;
     }
     this.deadlineMs = Math.max(this.deadlineMs, now + this.backoffMs);
@@ -157,6 +159,12 @@ export class Rconn {
     vconn.onClose = (reason) => {
       if (this.vconn !== vconn) return;
       const text = reason === undefined ? undefined : reasonText(reason);
+      if (this.current === 'CONNECTING' && target.kind === 'unix') {
+        // There is no way that could be slow: nobody is there.
+        this.current = 'BACKOFF';
+        this.fail(text ?? 'Connection reset by peer');
+        return;
+      }
       if (this.current === 'CONNECTING') {
         if (this.isLogging) log.info(`${name}: connection failed (${text ?? 'Connection reset by peer'})`);
       } else if (text === undefined) log.info(`${name}: connection closed by peer`);
@@ -165,7 +173,15 @@ export class Rconn {
     };
   }
 
-  private open(target: Target): Socket {
+  /** An attempt that could not even begin. */
+  private fail(reason: string): void {
+    log.warn(`${this.options.name}: connection failed (${reason})`);
+    // The next one is not to come soon because this took no time.
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.disconnect(reason);
+  }
+
+  private open(target: Target): Duplex {
     if (target.kind === 'unix') return connectTcp({ path: target.path });
     const where = { host: target.host ?? '127.0.0.1', port: target.port };
     if (target.kind === 'tcp') return connectTcp({ ...where, noDelay: true });
