@@ -31,7 +31,7 @@ import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
 import { hasKeptParts, keptActions } from './kept-actions.ts';
 import { DEFAULT_KERNEL, KERNEL_WITH_DROP, KERNEL_WITH_PSAMPLE, USERSPACE_DATAPATH } from './kernel-compat.ts';
-import { ethTypeOf, nextProtocolOf, readPushNsh } from './nsh.ts';
+import { ethTypeOf, nextProtocolOf, readPushNsh, TUN_P } from './nsh.ts';
 import { readPsample } from './psample.ts';
 import { readSetTunnel, SET_TUNNEL_SIZE } from './tunnel/set-tunnel.ts';
 import type { TunnelInfo } from './tunnel/tunnel-info.ts';
@@ -82,6 +82,7 @@ function compileList(
   const shape: PacketShape = {
     ethType: getField(key, FIELD.ethType),
     vlanTci: getField(key, FIELD.vlanTci),
+    nshNp: getField(key, FIELD.nshNp),
     nMpls: isMplsType(getField(key, FIELD.ethType)) ? mplsLabels(key) : 0,
     hasEthernet: getField(key, FIELD.packetType) === 0,
   };
@@ -249,15 +250,19 @@ class Compiler {
         return;
       }
       case A.PUSH_NSH: {
-        if (!shape.hasEthernet && nextProtocolOf(shape.ethType) === 0) refuse('push_nsh on an unknown protocol');
+        const np = shape.hasEthernet ? TUN_P.ETHERNET : nextProtocolOf(shape.ethType);
+        if (np === 0) refuse('push_nsh on an unknown protocol');
         shape.hasEthernet = false;
+        // Kernels go on as if the header were not there.
+        if (this.isUserspace) [shape.ethType, shape.nshNp] = [ETH_TYPE.NSH, np];
         this.emit(A.PUSH_NSH, ...(readPushNsh(dv, it.at, it.size) ?? refuse('push_nsh of no valid header')));
         break;
       }
       case A.POP_NSH: {
-        const inner = shape.ethType === ETH_TYPE.NSH ? ethTypeOf(getField(this.key, FIELD.nshNp)) : 0;
+        const inner = shape.ethType === ETH_TYPE.NSH ? ethTypeOf(shape.nshNp) : 0;
         if (inner === 0) refuse('pop_nsh');
         shape.hasEthernet = inner === ETH_TYPE.TEB;
+        if (this.isUserspace) shape.ethType = shape.hasEthernet ? 0 : inner;
         this.emit(A.POP_NSH);
         break;
       }

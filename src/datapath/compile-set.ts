@@ -19,6 +19,8 @@ export interface PacketShape {
   vlanTci: number;
   nMpls: number;
   hasEthernet: boolean;
+  /** TUN_P.* of what is in the NSH header, if there is one. */
+  nshNp: number;
 }
 
 /** Offset and size in struct ovs_key_ipv4 and ovs_key_ipv6 of what cannot be set. */

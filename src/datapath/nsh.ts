@@ -27,7 +27,7 @@ const MD_TYPE = { ONE: 1, TWO: 2 } as const;
 /** Offset of the next protocol. */
 const NP = 3;
 /** TUN_P_*: what next protocol says. */
-const TUN_P = { IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4, MPLS_UC: 5 } as const;
+export const TUN_P = { IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4, MPLS_UC: 5 } as const;
 
 /** The next protocol that stands for an ethertype (TEB: Ethernet); 0 if none does. */
 export function nextProtocolOf(ethType: number): number {

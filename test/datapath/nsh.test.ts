@@ -1,6 +1,7 @@
 /** NSH: what may be pushed and popped, and what becomes of packets. */
 import { describe, expect, test } from 'vitest';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
+import { USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
@@ -46,6 +47,15 @@ describe('packets', () => {
     expect(run(FRAME, pushNsh(BASE1, md1(7)), OUTER, output(2))).toEqual([outerOf([...NSH1(3), ...FRAME])]);
     const nsh = outerOf([...NSH1(3), ...FRAME]);
     expect(run(nsh, popEth(), popNsh(), output(2))).toEqual([FRAME]);
+  });
+  test('what was pushed can be popped at once in userspace, but not with a kernel', () => {
+    const list = [pushNsh(BASE1, md1(7)), OUTER, popEth(), popNsh(), output(2)];
+    const lab = new Lab(true);
+    const [a, b] = [lab.port(1), lab.port(2)];
+    lab.flow(FRAME, 1, list, { kernel: USERSPACE_DATAPATH });
+    a.inject([FRAME]);
+    expect(takeSent(b)).toEqual([FRAME]);
+    expect(() => run(FRAME, ...list)).toThrow(NetlinkError);
   });
   test('push onto a packet without Ethernet header tells its protocol', () => {
     expect(run(FRAME, popEth(), pushNsh(BASE1, md1(7)), OUTER, output(2))).toEqual([outerOf([...NSH1(1), ...IP])]);
