@@ -10,7 +10,7 @@ import { NetlinkFormatError } from '../netlink/errors.ts';
 import { OVS_FLOW_ATTR, OVS_UFID_F } from '../netlink/families/ovs-flow.ts';
 import type { MessageView, MessageWriter } from '../netlink/message.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
-import { UFID_SIZE, ufidBytes, ufidOf } from '../odp/odp-ufid.ts';
+import { putUfid, UFID_SIZE, ufidOf } from '../odp/odp-ufid.ts';
 
 const A = OVS_FLOW_ATTR.type;
 
@@ -28,7 +28,10 @@ export interface FlowRequest {
 
 /** Appends the attributes of a request. */
 export function writeFlow(w: MessageWriter, f: FlowRequest): void {
-  if (f.ufid !== undefined) w.attrBytes(A.ufid, ufidBytes(f.ufid));
+  if (f.ufid !== undefined) {
+    const at = w.attrHeader(A.ufid, UFID_SIZE);
+    putUfid(f.ufid, w.bytes, at);
+  }
   if (f.terse) w.attrU32(A.ufidFlags, OVS_UFID_F.OMIT_KEY | OVS_UFID_F.OMIT_MASK | OVS_UFID_F.OMIT_ACTIONS);
   if (!f.terse || f.ufid === undefined) {
     if (f.key !== undefined && f.key.length > 0) writeKey(w, A.key, f.key);
@@ -106,7 +109,7 @@ export function decodeFlow(msg: MessageView): DpifFlow {
     const end = at + length;
     switch (dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK) {
       case A.ufid:
-        if (length === NLA_HDRLEN + UFID_SIZE) ufid = ufidOf(copy.subarray(data, end));
+        if (length === NLA_HDRLEN + UFID_SIZE) ufid = ufidOf(copy, data);
         break;
       case A.key:
         key = copy.subarray(data, end);

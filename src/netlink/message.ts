@@ -204,7 +204,9 @@ export class MessageWriter {
   }
   attrBytes(type: number, from: Uint8Array, offset = 0, size = from.length): void {
     const at = this.attrHeader(type, size);
-    this.bytes.set(from.subarray(offset, offset + size), at);
+    // Up to some length a loop costs less than a view.
+    if (size <= 64) for (let i = 0; i < size; i++) this.bytes[at + i] = from[offset + i] as number;
+    else this.bytes.set(from.subarray(offset, offset + size), at);
   }
   /** A NUL-terminated string. */
   attrString(type: number, value: string): void {

@@ -78,16 +78,21 @@ function putBe16(w: MessageWriter, type: number, value: number): void {
   w.dv.setUint16(w.attrHeader(type, 2), value);
 }
 
+// Writing never waits, so that one buffer serves all nests.
+const scratch = new MessageWriter(1024);
+
 /** The nest of a key. */
 export function odpKeyFromFlow(flow: FlowKey, support: OdpSupport): Uint8Array {
-  const w = new MessageWriter(1024);
+  const w = scratch;
+  w.reset();
   putOdpKey(w, flow, support);
   return w.bytes.slice(0, w.size);
 }
 
 /** The nest of a mask; `flow` is its key. */
 export function odpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
-  const w = new MessageWriter(1024);
+  const w = scratch;
+  w.reset();
   putOdpMask(w, mask, flow, support);
   return w.bytes.slice(0, w.size);
 }

@@ -6,7 +6,8 @@
  * Ufid: the wire's bytes as 32 hexadecimal digits, which can be the key of a Map.
  * Source: lib/odp-util.c (odp_ufid_from_string, odp_format_ufid), lib/uuid.c.
  */
-import { hexBytes, hostUint, hostUintToBytes } from './odp-attr-list.ts';
+import { LITTLE_ENDIAN } from '../netlink/constants.ts';
+import { hostUint, hostUintToBytes } from './odp-attr-list.ts';
 
 export const UFID_SIZE = 16;
 const PREFIX = 'ufid:';
@@ -40,10 +41,30 @@ export function parseUfidPrefix(text: string): Uint8Array | 'bad' | undefined {
   return out;
 }
 
-/** The 32 digits of a UFID's bytes. */
-export const ufidOf = (bytes: Uint8Array): string => hexBytes(bytes);
+const scratch = Buffer.alloc(UFID_SIZE);
+
+/** The 32 digits of a UFID's bytes, which begin at `at`.  Once an upcall, and once a flow of a dump. */
+export function ufidOf(bytes: Uint8Array, at = 0): string {
+  for (let i = 0; i < UFID_SIZE; i++) scratch[i] = bytes[at + i] as number;
+  return scratch.toString('hex');
+}
+
+/** The value of a hexadecimal digit, lower case or upper. */
+const digit = (code: number): number => (code & 0xf) + (code > 0x39 ? 9 : 0);
+
+/** Writes the bytes of a UFID's 32 digits to `out`, where they begin at `at`.  Once a flow that is installed. */
+export function putUfid(ufid: string, out: Uint8Array, at: number): void {
+  for (let i = 0; i < UFID_SIZE; i++) {
+    out[at + i] = (digit(ufid.charCodeAt(2 * i)) << 4) | digit(ufid.charCodeAt(2 * i + 1));
+  }
+}
+
 /** The bytes of a UFID's 32 digits. */
-export const ufidBytes = (ufid: string): Uint8Array => Uint8Array.from(Buffer.from(ufid, 'hex'));
+export function ufidBytes(ufid: string): Uint8Array {
+  const bytes = new Uint8Array(UFID_SIZE);
+  putUfid(ufid, bytes, 0);
+  return bytes;
+}
 
 const MULTIPLIERS = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93] as const;
 const rotl = (x: number, n: number): number => (x << n) | (x >>> (32 - n));
@@ -99,5 +120,5 @@ export function hashToUfid(key: Uint8Array, seed: number, out: Uint8Array = new 
 }
 
 function putWord(out: Uint8Array, at: number, word: number): void {
-  hostUintToBytes(BigInt(word >>> 0), out, at, 4);
+  for (let i = 0; i < 4; i++) out[at + (LITTLE_ENDIAN ? i : 3 - i)] = word >>> (8 * i);
 }
