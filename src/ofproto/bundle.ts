@@ -14,7 +14,7 @@
 import { VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
-import type { BundleConfig, Ofport, VlanMode } from './ofproto-provider.ts';
+import type { BundleConfig, Ofport, PriorityTags, VlanMode } from './ofproto-provider.ts';
 import { VLAN_WORDS } from './wildcards.ts';
 
 /** What a port without a device has counted. */
@@ -97,14 +97,14 @@ export function xvlanExtract(key: FlowKey, x: Xvlan): void {
   if ((inner & VLAN_CFI) !== 0) setInner(x, inner >>> 16, inner & VID_MASK, inner & PCP_MASK);
 }
 
-/** A header's word; 0, which is no header, if both VID and priority are 0. */
-const headerWord = (tpid: number, vid: number, pcp: number): number =>
-  (vid | pcp) === 0 ? 0 : ((tpid === 0 ? TPID_8021Q : tpid) << 16) | pcp | VLAN_CFI | vid;
+/** A header's word; 0, which is no header, if both VID and priority are 0 and it does not stay all the same. */
+const headerWord = (tpid: number, vid: number, pcp: number, keeps: boolean): number =>
+  (vid | pcp) === 0 && !(keeps && tpid !== 0) ? 0 : ((tpid === 0 ? TPID_8021Q : tpid) << 16) | pcp | VLAN_CFI | vid;
 
-/** Makes the headers of `key` those of `x`. */
-export function xvlanPut(key: FlowKey, x: Xvlan): void {
-  key[VLAN_WORDS[0]] = headerWord(x.tpid0, x.vid0, x.pcp0);
-  key[VLAN_WORDS[1]] = headerWord(x.tpid1, x.vid1, x.pcp1);
+/** Makes the headers of `key` those of `x`.  `keepsTags`: a tag that says nothing stays, if there was one. */
+export function xvlanPut(key: FlowKey, x: Xvlan, keepsTags: boolean): void {
+  key[VLAN_WORDS[0]] = headerWord(x.tpid0, x.vid0, x.pcp0, keepsTags);
+  key[VLAN_WORDS[1]] = headerWord(x.tpid1, x.vid1, x.pcp1, keepsTags);
 }
 
 export class Bundle {
@@ -115,6 +115,10 @@ export class Bundle {
   vlanMode: VlanMode = 'trunk';
   vlan = 0;
   isProtected = false;
+  priorityTags: PriorityTags = 'never';
+  private qinqEthtype = TPID_8021AD;
+  /** The customers' VLANs that a dot1q-tunnel port carries; undefined is all. */
+  private cvlans: ReadonlySet<number> | undefined;
   /** VLANs that pass when tagged; undefined is all. */
   private trunks: ReadonlySet<number> | undefined;
   private settings = '';
@@ -137,13 +141,18 @@ export class Bundle {
       trunks.add(vlan);
       trunks.delete(0);
     }
-    const settings = JSON.stringify([config.vlanMode, vlan, config.isProtected, trunks && [...trunks].sort()]);
+    const { cvlans = [], qinqEthtype = TPID_8021AD, priorityTags = 'never' } = config;
+    const kinds = [config.vlanMode, config.isProtected, priorityTags, qinqEthtype];
+    const settings = JSON.stringify([kinds, vlan, trunks && [...trunks].sort(), [...cvlans].sort()]);
     if (settings === this.settings) return false;
     this.settings = settings;
     this.vlanMode = config.vlanMode;
     this.vlan = vlan;
     this.isProtected = config.isProtected;
     this.trunks = trunks;
+    this.priorityTags = priorityTags;
+    this.qinqEthtype = qinqEthtype;
+    this.cvlans = config.vlanMode === 'dot1q-tunnel' && cvlans.length > 0 ? new Set(cvlans) : undefined;
     return true;
   }
 
@@ -157,6 +166,11 @@ export class Bundle {
   get isFloodable(): boolean {
     for (const m of this.members) if ((m.config & OFPPC.NO_FLOOD) !== 0) return false;
     return true;
+  }
+
+  /** Whether customers' VLANs decide what it carries. */
+  get asksForCvlan(): boolean {
+    return this.cvlans !== undefined;
   }
 
   private trunksVlan(vid: number): boolean {
@@ -174,7 +188,7 @@ export class Bundle {
       case 'trunk':
         return this.trunksVlan(vid);
       case 'dot1q-tunnel':
-        return true;
+        return this.cvlans?.has(vid) ?? true;
     }
   }
 
@@ -184,7 +198,7 @@ export class Bundle {
       case 'access':
         return x.vid0 === this.vlan && x.vid1 === 0;
       case 'dot1q-tunnel':
-        return x.vid0 === this.vlan;
+        return x.vid0 === this.vlan && (this.cvlans?.has(x.vid1) ?? true);
       default:
         return this.trunksVlan(x.vid0);
     }
@@ -204,7 +218,7 @@ export class Bundle {
         return;
       case 'dot1q-tunnel':
         setInner(to, from.tpid0, from.vid0, from.pcp0);
-        setOuter(to, TPID_8021AD, this.vlan, 0);
+        setOuter(to, this.qinqEthtype, this.vlan, 0);
         return;
       case 'trunk':
         return;

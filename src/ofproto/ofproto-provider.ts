@@ -98,6 +98,9 @@ export interface Ofport {
 /** Port.vlan_mode. */
 export type VlanMode = 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel';
 
+/** Port.other_config:priority-tags. */
+export type PriorityTags = 'never' | 'if-nonzero' | 'always';
+
 export interface BundleConfig {
   /** Port.name. */
   readonly name: string;
@@ -110,6 +113,12 @@ export interface BundleConfig {
   readonly trunks: readonly number[];
   /** Port.protected. */
   readonly isProtected: boolean;
+  /** Port.cvlans, the customers' VLANs that a dot1q-tunnel port carries; empty or left out is all. */
+  readonly cvlans?: readonly number[];
+  /** TPID of the tag that a dot1q-tunnel port adds; 802.1ad's if left out. */
+  readonly qinqEthtype?: number;
+  /** Whether packets that go out untagged get a tag of VLAN 0 for their priority; 'never' if left out. */
+  readonly priorityTags?: PriorityTags;
 }
 
 export interface FdbEntry {

@@ -18,6 +18,8 @@ const ETH_DST = bitsOf(FIELD.ethDst);
 const ARP_OPCODE = bitsOf(FIELD.nwProto);
 const ARP_ADDRESSES = bitsOf(FIELD.nwSrc, FIELD.nwDst);
 const VID_AND_CFI = { words: [VLAN_WORDS[0]], bits: [0x1fff] };
+const CVLAN = { words: [VLAN_WORDS[1]], bits: [0xffff] };
+const PCP_MASK = 0xe000;
 const PRIORITY_BITS = { words: [VLAN_WORDS[0]], bits: [0xe000] };
 
 const ETH_TYPE_ARP = 0x0806;
@@ -65,11 +67,13 @@ type Send = (ofport: number) => void;
 function outputNormal(ctx: XlateCtx, bundle: Bundle, send: Send): void {
   const port = bundle.active;
   if (port === undefined) return;
+  if (bundle.asksForCvlan) unwildcard(ctx.wc, CVLAN);
   bundle.translateOut(ctx.vlan, ctx.outVlan);
   const { flow } = ctx;
   const outer = flow[VLAN_WORDS[0]] as number;
+  if (bundle.priorityTags !== 'never') ctx.outVlan.pcp0 = outer & PCP_MASK;
   const inner = flow[VLAN_WORDS[1]] as number;
-  xvlanPut(flow, ctx.outVlan);
+  xvlanPut(flow, ctx.outVlan, bundle.priorityTags === 'always');
   send(port.ofport);
   flow[VLAN_WORDS[0]] = outer;
   flow[VLAN_WORDS[1]] = inner;

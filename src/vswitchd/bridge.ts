@@ -335,10 +335,10 @@ export class Bridge {
   }
 
   private configureBundle(port: PortConfig): void {
-    const { name, vlanMode, tag, trunks, isProtected } = port;
+    const { name, vlanMode, tag, trunks, isProtected, tagging } = port;
     const members = port.interfaces.map((iface) => iface.name).filter((member) => this.ofproto.ports.has(member));
     if (members.length === 0) return;
-    const bundle: BundleConfig = { name, members, vlanMode, tag, trunks, isProtected };
+    const bundle: BundleConfig = { name, members, vlanMode, tag, trunks, isProtected, ...tagging };
     const numbers = members.map((member) => this.ofproto.ports.get(member)?.ofport);
     this.ifChanged(`bundle ${name}`, [bundle, numbers], () => this.ofproto.bundleSet(bundle));
   }

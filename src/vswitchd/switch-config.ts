@@ -5,7 +5,7 @@
  */
 
 import { DEFAULT_VLAN_LIMIT } from '../odp/vlan-limit.ts';
-import type { BackerOptions, VlanMode } from '../ofproto/ofproto-provider.ts';
+import type { BackerOptions, BundleConfig, PriorityTags, VlanMode } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import {
   Bridge,
@@ -44,6 +44,9 @@ export interface InterfaceConfig {
   readonly options: ReadonlyMap<string, string>;
 }
 
+/** Port.cvlans, and other_config:qinq-ethtype and priority-tags. */
+export type Tagging = Pick<BundleConfig, 'cvlans' | 'qinqEthtype' | 'priorityTags'>;
+
 export interface PortConfig {
   readonly uuid: Uuid | undefined;
   readonly name: string;
@@ -53,6 +56,8 @@ export interface PortConfig {
   readonly tag: number | undefined;
   readonly trunks: readonly number[];
   readonly isProtected: boolean;
+  /** What else there is to tags; undefined where all is as usual. */
+  readonly tagging?: Tagging;
   /** Whether a mirror sends to it; such a port does not lend the bridge its MAC address. */
   readonly isMirrorOutput: boolean;
 }
@@ -181,7 +186,25 @@ function readPort(
     isMirrorOutput,
     isProtected: row.protected,
     ...vlanConfig(row),
+    ...taggingOf(row),
   };
+}
+
+const PRIORITY_TAGS: Readonly<Record<string, PriorityTags>> = {
+  'if-nonzero': 'if-nonzero',
+  true: 'if-nonzero',
+  always: 'always',
+};
+const TPID_8021Q = 0x8100;
+
+function taggingOf({ cvlans, other_config: config }: PortRow): Pick<PortConfig, 'tagging'> {
+  const priorityTags = PRIORITY_TAGS[config.get('priority-tags') ?? ''];
+  const tagging: Tagging = {
+    ...(cvlans.length > 0 && { cvlans }),
+    ...(config.get('qinq-ethtype') === '802.1q' && { qinqEthtype: TPID_8021Q }),
+    ...(priorityTags !== undefined && { priorityTags }),
+  };
+  return Object.keys(tagging).length === 0 ? {} : { tagging };
 }
 
 const portNumber = (n: number | undefined): number | undefined =>

@@ -5,7 +5,7 @@ import { FIELD, type FieldName, FLOW_WORDS, VLAN_CFI } from '../../src/flow/fiel
 import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { MeterIds } from '../../src/ofproto/meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
-import type { VlanMode } from '../../src/ofproto/ofproto-provider.ts';
+import type { BundleConfig, VlanMode } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/packet-fields.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate.ts';
@@ -46,6 +46,7 @@ interface PortSpec {
   readonly tag: number;
   readonly trunks: readonly number[];
   readonly config: number;
+  readonly more?: Pick<BundleConfig, 'cvlans' | 'qinqEthtype' | 'priorityTags'>;
 }
 const PLAIN: PortSpec = { mode: 'trunk', tag: 0, trunks: [], config: 0 };
 
@@ -56,7 +57,7 @@ async function makeSwitch(specs: readonly PortSpec[]): Promise<OfprotoSwitch> {
     const name = i === 0 ? 'br0' : `p${i}`;
     await sw.portAdd({ name, type: 'internal', ofport: undefined, isLocal: i === 0 });
     const { mode: vlanMode, tag: vlan, trunks } = spec;
-    sw.bundleSet({ name, members: [name], vlanMode, tag: vlan, trunks, isProtected: false });
+    sw.bundleSet({ name, members: [name], vlanMode, tag: vlan, trunks, isProtected: false, ...spec.more });
     sw.setPortConfig(name, spec.config);
   }
   return sw;
@@ -336,5 +337,33 @@ describe('megaflows', () => {
       ),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('tags of ports', () => {
+  const access = (more: PortSpec['more'] = {}): PortSpec => ({ ...PLAIN, mode: 'access', tag: 12, more });
+  const tunnel = (more: PortSpec['more'] = {}): PortSpec => ({ ...PLAIN, mode: 'dot1q-tunnel', tag: 12, more });
+  // Port 1 of the datapath is LOCAL, a trunk; p1, where packets come in, is its port 2.
+  const flood = async (specs: readonly PortSpec[], flow = udp(2, MAC_A, BROADCAST)): Promise<string> => {
+    const sw = await makeSwitch(specs);
+    addFlow(sw.tables, { priority: 9, match: matchOn({}), actions: [output(OFPP.NORMAL)] });
+    return translate(sw, flow).text;
+  };
+  const tagged = (vid: number, pcp: number) =>
+    udp(2, MAC_A, BROADCAST, { vlanTpid: 0x8100, vlanTci: VLAN_CFI | (pcp << 13) | vid });
+
+  it('of VLAN 0 tell the priority of packets that are to have no other', async () => {
+    const ports = (priorityTags: 'never' | 'if-nonzero' | 'always') => [PLAIN, access({ priorityTags })];
+    expect(await flood(ports('never'), tagged(12, 3))).toBe('1,pop_vlan,3');
+    expect(await flood(ports('if-nonzero'), tagged(12, 3))).toBe('1,pop_vlan,push_vlan(8100,7000),3');
+    expect(await flood(ports('if-nonzero'), tagged(12, 0))).toBe('1,pop_vlan,3');
+  });
+
+  it('of customers decide whether a tunnel takes their packets', async () => {
+    const more = { cvlans: [10, 11], qinqEthtype: 0x8100 };
+    expect(await flood([tunnel(more), tunnel()], tagged(9, 0))).toBe('drop');
+    expect(await flood([tunnel(more), tunnel()], tagged(10, 0))).toBe('push_vlan(8100,100c),1,pop_vlan,3');
+    expect(await flood([tunnel(), tunnel(more)], tagged(10, 0))).toBe('push_vlan(88a8,100c),1,pop_vlan,3');
+    expect(await flood([tunnel(), tunnel(more)], tagged(9, 0))).toBe('push_vlan(88a8,100c),1');
   });
 });

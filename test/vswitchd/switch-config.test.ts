@@ -102,6 +102,10 @@ test.each<[string, RowValues<typeof Port>, object, string]>([
   ['native-tagged',            { vlan_mode: 'native-tagged', tag: 5, trunks: [1] }, { vlanMode: 'native-tagged', tag: 5, trunks: [1] }, ''],
   ['a mode that is none',      { vlan_mode: 'fancy', tag: 5 },              { vlanMode: 'trunk',  tag: 5, trunks: [] },             'unknown VLAN mode fancy, falling back to trunk mode'],
   ['protected',                { protected: true },                         { isProtected: true },                                  ''],
+  ['customers',                { vlan_mode: 'dot1q-tunnel', tag: 5, cvlans: [1] }, { tagging: { cvlans: [1] } },                    ''],
+  ['802.1q in 802.1q',         { other_config: new Map([['qinq-ethtype', '802.1q']]) }, { tagging: { qinqEthtype: 0x8100 } },       ''],
+  ['tags for priorities',      { other_config: new Map([['priority-tags', 'true']]) }, { tagging: { priorityTags: 'if-nonzero' } }, ''],
+  ['tags for all',             { other_config: new Map([['priority-tags', 'always']]) }, { tagging: { priorityTags: 'always' } },   ''],
 ])('VLANs: %s', (_name, values, want, warning) => {
   const port = readConfig(withPort(values)).bridges[0]?.ports[1];
   expect(port).toMatchObject(want);
