@@ -73,6 +73,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       scheduler,
       options,
     );
+    // When the statistics are fresh: a packet that was forwarded before is not taken for one of the next rule.
+    this.udpif.revalidator.onDumped = () => {
+      for (const s of this.switches.values()) s.expireRules();
+    };
   }
 
   get flows(): FlowControl {

@@ -396,11 +396,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.run();
   }
 
-  /** Removes rules whose time is up, ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
+  /** Removes rules whose time is up. */
+  expireRules(): void {
+    this.tables.expire(monotonicMs());
+  }
+
+  /** Ages the MAC table, and has flows revalidated if that, or what was learned lately, may change any. */
   run(): void {
-    const now = monotonicMs();
-    this.tables.expire(now);
-    this.control.conns.run(now);
+    this.control.conns.run(monotonicMs());
     this.macs.run();
     if (!this.macs.needRevalidate) return;
     this.macs.needRevalidate = false;

@@ -62,6 +62,8 @@ export class Revalidator {
   private wakeUp: (() => void) | undefined;
   /** Rounds begun, and who waits for one to end that began after they asked. */
   private rounds = 0;
+  /** Is called after each round: what flows have counted is credited. */
+  onDumped: (() => void) | undefined;
   private isPaused = false;
   /** What is done with the flows is done one after the other: rounds, and purges. */
   private turn: Promise<void> = Promise.resolve();
@@ -199,6 +201,7 @@ export class Revalidator {
     });
     if (this.isStopping) return;
     await this.sweep(dumpSeq, revalSeq);
+    this.onDumped?.();
     this.adaptLimit(Math.max(1, monotonicMs() - startMs), nFlows);
   }
 
