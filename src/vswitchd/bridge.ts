@@ -8,6 +8,7 @@
  * Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
 import { NetlinkError } from '../netlink/errors.ts';
+import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
 import type { BundleConfig, Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import { Bridge as BridgeTable, Controller, Interface } from '../ovsdb/vswitch-schema.ts';
@@ -16,7 +17,7 @@ import { MAC_SIZE, parseMac } from '../util/inet.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { NetdevControl } from './device-control.ts';
-import { deviceColumns, failedColumns, patchColumns, statisticsColumn } from './iface-status.ts';
+import { deviceColumns, failedColumns, linkColumns, patchColumns, statisticsColumn } from './iface-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, patchMac, peerError } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './switch-config.ts';
@@ -127,13 +128,19 @@ export class Bridge {
 
   /** Says what the ports' devices are like. */
   private configureDevices(config: BridgeConfig): void {
-    for (const { name } of interfacesOf(config)) {
+    for (const { name, type } of interfacesOf(config)) {
       const netdev = this.netdevs.get(name);
       if (netdev === undefined || !this.ofproto.ports.has(name)) continue;
       const hwAddr = parseMac(netdev.mac ?? '') ?? new Uint8Array(MAC_SIZE);
       const control = new NetdevControl(this.netdevs, name);
-      this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier, control });
+      const features = this.featuresOf(name, type);
+      this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier, features, control });
     }
+  }
+
+  /** An internal port has no link, whatever its device says. */
+  private featuresOf(name: string, type: string): LinkFeatures | undefined {
+    return type === 'internal' ? undefined : this.netdevs.features?.(name);
   }
 
   /** Writes what the bridge and its interfaces are. */
@@ -148,7 +155,12 @@ export class Bridge {
           ? { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.name, iface.name)) }
           : port === undefined
             ? failedColumns(this.errors.get(iface.name) ?? `${iface.name} is not a port of the datapath`)
-            : { ofport: port.ofport, error: undefined, ...deviceColumns(this.netdevs.get(iface.name), iface.type) };
+            : {
+                ofport: port.ofport,
+                error: undefined,
+                ...deviceColumns(this.netdevs.get(iface.name), iface.type),
+                ...linkColumns(this.featuresOf(iface.name, iface.type)?.curr ?? 0),
+              };
       txn.update(Interface, iface.uuid, values);
     }
   }

@@ -3,6 +3,7 @@
  * what it has counted.  bridge.ts writes them.  Source: vswitchd/vswitch.xml (Interface), vswitchd/bridge.c.
  */
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import { speedOf } from '../openflow/messages/phy-port.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
 import type { Interface } from '../ovsdb/vswitch-schema.ts';
 import { formatMac } from '../util/inet.ts';
@@ -23,6 +24,16 @@ export function deviceColumns(netdev: Netdev | undefined, type: string): Interfa
     ifindex: netdev.ifindex,
     status: new Map(driver === undefined ? [] : [['driver_name', driver]]),
   };
+}
+
+/** OFPPF_* of links that send and receive at once. */
+const FULL_DUPLEX = 0x3ea;
+
+/** Columns of what the link of a device does (OFPPF_* bits); empty ones if its speed is not known. */
+export function linkColumns(curr: number): InterfaceColumns {
+  const kbps = speedOf(curr);
+  if (kbps === 0) return { duplex: undefined, link_speed: undefined };
+  return { duplex: (curr & FULL_DUPLEX) === 0 ? 'half' : 'full', link_speed: kbps * 1000 };
 }
 
 /** Columns of a patch port, which is always up. */

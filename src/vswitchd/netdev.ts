@@ -16,9 +16,11 @@ import { forEachMessage } from '../netlink/message.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { DeviceCounters } from '../ofproto/connmgr/device-control.ts';
+import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatMac, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
+import { LinkModes } from './link-modes.ts';
 
 const log = vlog('netdev_linux');
 
@@ -68,6 +70,8 @@ export interface NetdevTable {
   configure?(name: string, type: string, options: ReadonlyMap<string, string>): void;
   /** All that OpenFlow is told of a device's counters, where that is not what the datapath and `stats` have. */
   counters?(name: string): DeviceCounters | undefined;
+  /** What the link of a device can do and does; undefined: not known, or not yet. */
+  features?(name: string): LinkFeatures | undefined;
   /** Numbers of a device's queues; none if left out. */
   queues?(name: string): readonly number[];
   /** The interface is gone: so is a device that `configure` made. */
@@ -84,6 +88,7 @@ export class RtnetlinkTable implements NetdevTable {
   private readonly byIndex = new Map<number, Netdev>();
   private readonly byName = new Map<string, Netdev>();
   private readonly watchers = new Set<(name: string) => void>();
+  private readonly links = new LinkModes({ open: () => openSocketTransport(), peer: 0 }, (name) => this.tell(name));
   private resyncing: Promise<void> | undefined;
   private closed = false;
 
@@ -118,6 +123,11 @@ export class RtnetlinkTable implements NetdevTable {
 
   get(name: string): Netdev | undefined {
     return this.byName.get(name);
+  }
+
+  features(name: string): LinkFeatures | undefined {
+    const netdev = this.byName.get(name);
+    return netdev === undefined || this.closed ? undefined : this.links.get(netdev);
   }
 
   async refresh(name: string): Promise<Netdev | undefined> {
@@ -166,6 +176,7 @@ export class RtnetlinkTable implements NetdevTable {
     if (this.closed) return;
     this.closed = true;
     this.watchers.clear();
+    this.links.close();
     this.requests.socket.close();
     this.notifications.close();
   }
@@ -245,7 +256,10 @@ export class RtnetlinkTable implements NetdevTable {
     if (old === undefined) return;
     this.byIndex.delete(ifindex);
     // The name may belong to another device by now: a device is renamed, or made anew, before we hear of the deletion.
-    if (this.byName.get(old.name) === old) this.byName.delete(old.name);
+    if (this.byName.get(old.name) === old) {
+      this.byName.delete(old.name);
+      this.links.forget(old.name);
+    }
     this.tell(old.name);
   }
 

@@ -5,7 +5,7 @@
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
 import type { Resume } from '../../openflow/messages/flow-types.ts';
-import { isSameIn } from '../../openflow/messages/phy-port.ts';
+import { isSameIn, speedOf } from '../../openflow/messages/phy-port.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
 import { TlvTable } from '../../openflow/tlv-table.ts';
@@ -16,7 +16,7 @@ import type { FlowTables } from '../tables/flow-tables.ts';
 import { configureTables } from './configure-tables.ts';
 import { ConnMgr } from './connmgr.ts';
 import type { OfSwitch, SwitchIdentity } from './of-switch.ts';
-import type { OpenflowSettings, PortDevice, TableSettings } from './openflow-settings.ts';
+import type { LinkFeatures, OpenflowSettings, PortDevice, TableSettings } from './openflow-settings.ts';
 import { PortControl } from './port-control.ts';
 
 /** OFPPS_*: the state of a port.  LIVE is of 1.1 and later. */
@@ -51,6 +51,7 @@ export interface Controlled {
   prepareResumption(resume: Resume): PreparedPacket;
 }
 
+const NO_FEATURES: LinkFeatures = { curr: 0, advertised: 0, supported: 0 };
 const NO_DEVICE: PortDevice = { hwAddr: new Uint8Array(6), isUp: false, hasCarrier: false };
 const DEFAULT_DESC: DescStats = {
   mfrDesc: 'Nicira, Inc.',
@@ -61,6 +62,7 @@ const DEFAULT_DESC: DescStats = {
 };
 
 function describe(port: ControlledPort, device: PortDevice): PhyPort {
+  const { features = NO_FEATURES } = device;
   const live = device.isUp ? OFPPS.LIVE : 0;
   return {
     portNo: port.ofport,
@@ -68,12 +70,10 @@ function describe(port: ControlledPort, device: PortDevice): PhyPort {
     name: port.name,
     config: (port.config & ~OFPPC.PORT_DOWN) | (device.isUp ? 0 : OFPPC.PORT_DOWN),
     state: device.hasCarrier ? live : OFPPS.LINK_DOWN,
-    curr: 0,
-    advertised: 0,
-    supported: 0,
+    ...features,
     peer: 0,
-    currSpeed: 0,
-    maxSpeed: 0,
+    currSpeed: speedOf(features.curr),
+    maxSpeed: speedOf(features.supported),
   };
 }
 

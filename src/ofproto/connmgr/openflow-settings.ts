@@ -76,12 +76,21 @@ export interface ControllerStatus {
   readonly pairs: ReadonlyMap<string, string>;
 }
 
+/** What a link does, what it offers, and what it could do: OFPPF_* bits. */
+export interface LinkFeatures {
+  readonly curr: number;
+  readonly advertised: number;
+  readonly supported: number;
+}
+
 /** A port's device, as far as OpenFlow tells of it. */
 export interface PortDevice {
   /** 6 bytes. */
   readonly hwAddr: Uint8Array;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** Undefined: not known. */
+  readonly features?: LinkFeatures | undefined;
   /** Undefined: it cannot be asked or told anything. */
   readonly control?: DeviceControl | undefined;
 }

@@ -54,7 +54,8 @@ export const featuresTo10 = (bits: number): number => (bits & 0x7f) | ((bits & 0
 const SPEEDS: readonly (readonly [bits: number, kbps: number])[] = [
   [0x200, 1e9], [0x100, 1e8], [0x80, 4e7], [0x40, 1e7], [0x30, 1e6], [0xc, 1e5], [0x3, 1e4],
 ];
-const speedOf = (features: number): number => SPEEDS.find(([bits]) => (features & bits) !== 0)?.[1] ?? 0;
+/** Kilobits a second of the fastest of some features (OFPPF_*); 0: it has none with a speed. */
+export const speedOf = (features: number): number => SPEEDS.find(([bits]) => (features & bits) !== 0)?.[1] ?? 0;
 
 function decode10({ bytes, dv }: BodyIn, at: number): PhyPort {
   const curr = featuresFrom10(dv.getUint32(at + 32));
