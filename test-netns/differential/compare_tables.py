@@ -1,6 +1,8 @@
 """Compares what two vswitchds made of scenarios of random_tables.py and prints each difference; the status is 1 if there is one.
 
-  compare_tables.py MOST SCENARIO.json STOCK.json OURS.json [...]     MOST: differences of a scenario that are printed
+  compare_tables.py MOST LIST SCENARIO.json STOCK.json OURS.json [...]     MOST: differences of a scenario that are printed
+
+LIST becomes a file with the seeds of the scenarios that differ.
 
 Left out is what cannot be the same: ages, the numbers of recirculations, and the order of flows of one priority.
 """
@@ -35,13 +37,13 @@ def differences(scenario, a, b):
         yield f'trace {number}', lines(x, True), lines(y, True)
 
 
-def main(most, files):
-    total, clean = 0, 0
+def main(most, listed, files):
+    total, different = 0, []
     for names in zip(files[::3], files[1::3], files[2::3]):
         scenario, a, b = (json.load(open(name)) for name in names)
         found = [d for d in differences(scenario, a, b) if d[1] != d[2]]
         total += len(found)
-        clean += not found
+        different += [scenario['seed']] if found else []
         for what, x, y in found[:most]:
             print(f"scenario {scenario['seed']}: {what}")
             for line in x:
@@ -54,9 +56,11 @@ def main(most, files):
                 print('  another order')
         if len(found) > most:
             print(f"scenario {scenario['seed']}: {len(found) - most} more differences")
-    print(f'{len(files) // 3} scenarios, {clean} of them the same, {total} differences')
+    with open(listed, 'w') as f:
+        f.writelines(f'{seed}\n' for seed in different)
+    print(f'{len(files) // 3} scenarios, {len(files) // 3 - len(different)} of them the same, {total} differences')
     return 1 if total else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -1,9 +1,10 @@
 """Plays scenarios of random_tables.py on the bridge br0 of a vswitchd and writes what came of them: what ovs-ofctl says to every flow
 and group, the frames out of every port, the counters, the datapath's flows, and what ofproto/trace says of the frames.
 
-  play_tables.py GAP-MS IN.json OUT.json [IN.json OUT.json]...     OVS_RUNDIR names the vswitchd
+  play_tables.py GAP-MS PATIENCE IN.json OUT.json [IN.json OUT.json]...     OVS_RUNDIR names the vswitchd
 
-Frames enter at the far ends of the four veth pairs, one at a time; the next one follows when nothing has come out for GAP-MS.
+Frames enter at the far ends of the four veth pairs, one at a time; the next one follows when nothing has come out for GAP-MS, and,
+with a PATIENCE of 1, when revalidators have gone round: what they learn from flows that were hit in the meantime, they learn in any order.
 """
 import json, os, select, socket, subprocess, sys, time
 
@@ -56,7 +57,7 @@ def exchange(sockets, gap, port, frame):
     return sorted(found, key=lambda line: line.split()[0])
 
 
-def play(scenario, sockets, gap):
+def play(scenario, sockets, gap, is_patient):
     for command in (['del-flows', 'br0'], ['del-groups', 'br0']):
         ofctl(*command)
     for command in ('revalidator/purge', 'fdb/flush', 'dpctl/flush-conntrack'):
@@ -64,7 +65,11 @@ def play(scenario, sockets, gap):
     result = {'groups': [ofctl('add-group', 'br0', g) for g in scenario['groups']],
               'flows': [ofctl('add-flow', 'br0', f) for f in scenario['flows']]}
     exchange(sockets, gap, 1, '02fefefefefe02fefefefefe88b5' + '00' * 46)
-    result['frames'] = [exchange(sockets, gap, *step) for step in scenario['frames']]
+    result['frames'] = []
+    for step in scenario['frames']:
+        result['frames'].append(exchange(sockets, gap, *step))
+        if is_patient:
+            appctl('revalidator/wait')
     appctl('revalidator/wait')
     result['dump-flows'] = ofctl('dump-flows', 'br0')
     result['dump-aggregate'] = ofctl('dump-aggregate', 'br0')
@@ -81,13 +86,13 @@ def play(scenario, sockets, gap):
 
 
 if __name__ == '__main__':
-    wait, files = float(sys.argv[1]) / 1000, sys.argv[2:]
+    wait, patience, files = float(sys.argv[1]) / 1000, sys.argv[2] == '1', sys.argv[3:]
     devices = {port: open_device(f'far{port}') for port in PORTS}
     for source, target in zip(files[::2], files[1::2]):
         with open(source) as f:
             chosen = json.load(f)
         began = time.monotonic()
-        outcome = play(chosen, devices, wait)
+        outcome = play(chosen, devices, wait, patience)
         outcome['seconds'] = round(time.monotonic() - began, 2)
         with open(target, 'w') as f:
             json.dump(outcome, f, indent=1)
