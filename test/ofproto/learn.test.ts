@@ -113,6 +113,20 @@ describe('learn', () => {
     expect(rig.dpif.flows.size).toBe(0);
   });
 
+  it('a packet forwarded just before a rule expires counts for that rule', async () => {
+    add('hard_timeout=4,actions=output:3');
+    await rig.forward(packet);
+    const rule = only(0);
+    rig.dpif.hit(rig.dpif.only);
+    // No round has seen this packet when the time is up.
+    rig.scheduler.clock.advance(4500);
+    rig.br.run();
+    expect(only(0)).toBe(rule);
+    await rig.scheduler.advance(600);
+    expect(flows(0)).toEqual([]);
+    expect(rule.nPackets).toBe(2n);
+  });
+
   it('delete_learned takes the flows along with the last that learns them', async () => {
     add('in_port=1,actions=learn(table=1,cookie=0x7,delete_learned,NXM_OF_ETH_SRC[]),output:3');
     add('in_port=2,actions=learn(table=1,cookie=0x7,delete_learned,NXM_OF_ETH_SRC[]),output:3');
