@@ -163,9 +163,9 @@ export class Revalidator {
     const { options } = this.state;
     const isDue = () => this.isStopping || this.isPaused || this.state.revalSeq !== seq || this.waiters.length > 0;
     const until = startMs + Math.min(options.maxIdleMs, options.maxRevalidatorMs);
-    while (!isDue() && monotonicMs() < until) await this.sleep(until - monotonicMs());
+    if (!isDue() && monotonicMs() < until) await this.sleep(until - monotonicMs());
     const least = startMs + MIN_ROUND_MS;
-    while (!this.isStopping && monotonicMs() < least) await this.sleep(least - monotonicMs());
+    if (!this.isStopping && monotonicMs() < least) await this.sleep(least - monotonicMs());
     await this.state.scheduler.yield();
   }
 
@@ -174,9 +174,13 @@ export class Revalidator {
       const wake = () => {
         this.wakeUp = undefined;
         cancel();
+        cancelReal?.();
         resolve();
       };
-      const cancel = this.state.scheduler.after(ms, wake);
+      const { scheduler } = this.state;
+      const cancel = scheduler.after(ms, wake);
+      // Rounds go on while a clock stands still.
+      const cancelReal = scheduler.afterReal?.(ms, wake);
       this.wakeUp = wake;
     });
   }

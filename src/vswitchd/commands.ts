@@ -5,7 +5,7 @@
  */
 import type { DpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import type { DpifFlow } from '../dpif/dpif-types.ts';
-import { formatFlowStats, MAIN_THREAD } from '../dpif/flow-stats.ts';
+import { formatFlowStats } from '../dpif/flow-stats.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { findAttr, hostUint, readAttrs } from '../odp/odp-attr-list.ts';
 import { formatOdpActions } from '../odp/odp-format-actions.ts';
@@ -159,11 +159,7 @@ async function dumpFlows(
   const own = new Set([...ofproto.ports.values()].map((p) => p.odpPort));
   const lines: string[] = [];
   await backer.dpif.flowDump(false, (flows) => {
-    for (const flow of flows) {
-      if (!own.has(inPort(flow))) continue;
-      if (flow.isOfMainThread && lines.length === 0) lines.push(MAIN_THREAD);
-      lines.push(formatFlow(flow, verbose, portNames));
-    }
+    for (const flow of flows) if (own.has(inPort(flow))) lines.push(formatFlow(flow, verbose, portNames));
   });
   return lines.join('');
 }

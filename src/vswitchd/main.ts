@@ -126,7 +126,11 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
     );
   const dpctlProvider = () => dummyProvider(netlink(), devices, flows);
   const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
-  const scheduler = { ...systemScheduler, after: (ms: number, fn: () => void) => clock.after(ms, fn) };
+  const scheduler = {
+    ...systemScheduler,
+    after: (ms: number, fn: () => void) => clock.after(ms, fn),
+    afterReal: systemScheduler.after,
+  };
   return {
     switch: {
       datapath: { name: 'ovs-dummy', types: [DUMMY_DPIF_TYPE, ...replaced] },

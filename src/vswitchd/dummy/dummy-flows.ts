@@ -14,7 +14,8 @@ import {
   type Nest,
   type Ufid,
 } from '../../dpif/dpif-types.ts';
-import { newFlow } from '../../flow/flow-key.ts';
+import { FIELD } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../../flow/flow-key.ts';
 import { formatOdpActions } from '../../odp/odp-format-actions.ts';
 import { formatOdpFlow } from '../../odp/odp-format-key.ts';
 import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
@@ -36,11 +37,24 @@ interface KeyAndMask {
 const flow = newFlow();
 const wc = newFlow();
 
+/** All bits of a packet's fields: the mask of a flow without one. */
+function setExact(mask: FlowMask, of: FlowKey): void {
+  mask.fill(-1);
+  // The states that userspace knows of.
+  setField(mask, FIELD.ctState, 0xff);
+  if (getField(of, FIELD.tunPresent) === 0) mask.fill(0, FIELD.tunId.word, FIELD.reg0.word);
+  // Types and codes of ICMP have a byte of their own.
+  const proto = getField(of, FIELD.nwProto);
+  if (proto === 1 || proto === 58) mask[FIELD.tpSrc.word] = (mask[FIELD.tpSrc.word] as number) & 0x00ff00ff;
+}
+
 /** As userspace writes them; as they are if they make no sense to it. */
-function inUserspace(key: Nest, mask: Nest | undefined): KeyAndMask {
+function inUserspace(key: Nest, mask: Nest | undefined, isFlow = true): KeyAndMask {
   if (odpKeyToFlow(key, flow, MAX_VLANS) === ODP_FIT.ERROR) return { key, mask };
   const shown = odpKeyFromFlow(flow, NETDEV_SUPPORT);
-  if (mask === undefined || odpMaskToFlow(mask, wc, flow, MAX_VLANS) === ODP_FIT.ERROR) return { key: shown, mask };
+  if (!isFlow) return { key: shown, mask: undefined };
+  if (mask === undefined) setExact(wc, flow);
+  else if (odpMaskToFlow(mask, wc, flow, MAX_VLANS) === ODP_FIT.ERROR) return { key: shown, mask };
   return { key: shown, mask: odpKeyFromMask(wc, flow, NETDEV_SUPPORT) };
 }
 
@@ -86,7 +100,7 @@ export class DummyFlows {
     for (const { type, key, packet } of upcalls) {
       log.dbg(() => {
         const what = type === DPIF_UC.MISS ? 'miss' : 'action';
-        const whole = formatOdpFlow(inUserspace(key, undefined).key);
+        const whole = formatOdpFlow(inUserspace(key, undefined, false).key);
         return `${name}: ${what} upcall:\n${whole}\n${Buffer.from(packet).toString('hex')}`;
       }, limit);
     }
