@@ -199,7 +199,7 @@ export interface OfpRaw {
 function parseRow(name: OfpRawName): OfpRaw {
   const [cls, versions, number, minBody, multiple, kind] = ROWS[name];
   const m = /^1\.(\d)(?:-1\.(\d)|(\+))?$/.exec(versions);
-  const minVersion = m === null ? 1 : Number(m[1]) + 1;
+  const minVersion = m === null ? 0 : Number(m[1]) + 1;
   const maxVersion = m === null ? 255 : m[3] !== undefined ? 6 : m[2] !== undefined ? Number(m[2]) + 1 : minVersion;
   const isStat = cls === 'OFPST' || cls === 'NXST' || cls === 'ONFST';
   return Object.freeze({

@@ -21,7 +21,7 @@ async function failureOf(target: FuzzTarget, records: Case): Promise<unknown> {
 }
 
 describe.each(TARGETS.map((target) => ({ name: target.name, target })))('$name', ({ name, target }) => {
-  test('kept cases', async () => {
+  test('kept cases', { timeout: 120_000 }, async () => {
     const kept = readCorpus(name);
     expect(kept.length).toBeGreaterThan(0);
     for (const records of kept) {
@@ -37,7 +37,7 @@ describe.each(TARGETS.map((target) => ({ name: target.name, target })))('$name',
     expect(report.features).toBeGreaterThan(50);
   });
 
-  test('any case at all is taken, and its text stands for it', async () => {
+  test('any case at all is taken, and its text stands for it', { timeout: 120_000 }, async () => {
     const random = new Random(SEED);
     for (let i = 0; i < 200; i++) {
       const records = random.list(4, () => Uint8Array.from(random.bytes(1 + random.below(60))));

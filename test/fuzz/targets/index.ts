@@ -3,6 +3,7 @@ import type { FuzzTarget } from '../case.ts';
 import { actionsTarget } from './actions.ts';
 import { conntrackTarget } from './conntrack.ts';
 import { extractTarget } from './extract.ts';
+import { ofpConnectionTarget } from './ofp-connection.ts';
 import { ofpMessageTarget } from './ofp-message.ts';
 import { ofpTextTarget } from './ofp-text.ts';
 import { tunnelTarget } from './tunnel.ts';
@@ -14,4 +15,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   actionsTarget,
   ofpMessageTarget,
   ofpTextTarget,
+  ofpConnectionTarget,
 ];

@@ -53,7 +53,7 @@ const losses = (version: number): readonly RegExp[] => [
   /^\.body\.(packetIn\.)?reason: /,
   /^\.body\.packetIn\.continuation/,
   /\.ofpacts(\.\d+)+\.(kind|mac|field|value|mask|isLoad|ip|port|tos|vlanVid|vlanPcp)\b/,
-  /^\.body\.cookie: /,
+  /^\.body\.(cookie|flags): /,
   /\.(evictionFlags|vacancy(Down|Up)?): /,
 ];
 
