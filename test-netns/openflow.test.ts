@@ -113,6 +113,11 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await of('show br0')).toMatch(
       /n_tables:254, n_buffers:0\n[\s\S]* 1\(p1\): addr:[\s\S]* LOCAL\(br0\): addr:/,
     );
+    await eventually('the speed of a veth is known', async () =>
+      / 1\(p1\): .*\n.*\n.*\n\s+current:\s+10GB-FD COPPER\n\s+speed: 10000 Mbps now, 0 Mbps max/.test(
+        await of('show br0'),
+      ),
+    );
     expect(await of('dump-desc br0')).toContain('Manufacturer: Nicira, Inc.');
     await of('add-flow br0 priority=1,actions=drop');
     expect(await of('dump-tables br0')).toMatch(/table 0:\n\s+active=1, lookup=\d+, matched=\d+/);
