@@ -66,6 +66,8 @@ export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Pr
   received.n++;
   conn.request = bytes;
   conn.receivedMs = monotonicMs();
+  // Another connection's bundle may be half done.
+  sw.tables.settle();
   try {
     const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
     if (!NOT_ADMITTING.has(decoded.kind)) conn.admittedMs = conn.receivedMs;

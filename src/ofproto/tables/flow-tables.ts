@@ -28,6 +28,8 @@ export class FlowTables {
   private readonly index = new RuleIndex();
   private current: FlowTransaction | undefined;
   private waiting: (() => void)[] = [];
+  /** Carries the transaction under way to its end: one that takes several turns of the event loop. */
+  private finish: (() => void) | undefined;
   private readonly onChange: (changes: readonly RuleChange[]) => void;
 
   /** `onChange` is called after each commit that changed something. */
@@ -65,11 +67,24 @@ export class FlowTables {
     return this.tables[n]?.lookup(flow, this.version, wc);
   }
 
-  /** Begins a transaction; an Error if another is under way. */
+  /** Begins a transaction; an Error if another is under way that cannot be carried to its end at once. */
   begin(): FlowTransaction {
+    this.settle();
     if (this.current !== undefined) throw new Error('flow tables: a transaction is under way');
     this.current = new FlowTransaction(this, this.index, (changes) => this.end(changes));
     return this.current;
+  }
+
+  /** `finish` carries the transaction that was begun to its end whenever somebody else wants to change or to show the tables. */
+  mayTakeTurns(finish: () => void): void {
+    this.finish = finish;
+  }
+
+  /** Ends a transaction that takes several turns: what follows sees all of it, or nothing. */
+  settle(): void {
+    const { finish } = this;
+    this.finish = undefined;
+    finish?.();
   }
 
   /** Calls `change` now; if a transaction is under way, when it has ended. */
@@ -162,6 +177,7 @@ export class FlowTables {
   private end(changes: readonly RuleChange[]): void {
     const version = this.current?.version ?? this.version;
     this.current = undefined;
+    this.finish = undefined;
     if (changes.length > 0) {
       this.version = version;
       this.onChange(changes);

@@ -5,6 +5,8 @@
  * all of it back.  Then the transaction is committed, and what cannot be taken back is done.
  * Source: ofproto/ofproto.c (handle_bundle_control, handle_bundle_add, do_bundle_commit).
  */
+import { expandTo, miniFromFlow } from '../../../flow/minimatch.ts';
+import { newMatch } from '../../../openflow/match/match.ts';
 import { decodeMessage } from '../../../openflow/messages/codec.ts';
 import { BUNDLE_CTRL, BUNDLE_FLAG } from '../../../openflow/messages/flow-types.ts';
 import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
@@ -27,6 +29,19 @@ interface Bundled<K extends OfKind> {
   prepare(conn: OfConn, msg: OfMessageOf<K>, sw: OfSwitch): (tx: FlowTransaction, flags: number) => BundleStep;
 }
 
+/** Match of the flow_mod that is being carried out. */
+const scratch = newMatch();
+
+/** How long the entries of a bundle are begun at a time. */
+const SLICE_MS = 8;
+
+const flowModSteps: BundleStep[] = [];
+/** What is left of a flow_mod: it is counted. */
+function stepOf(command: number): BundleStep {
+  flowModSteps[command] ??= { flowMod: command };
+  return flowModSteps[command] as BundleStep;
+}
+
 /** Calls `fn` with look-ups that see what the transaction has done so far. */
 function seeing<R>(tx: FlowTransaction, sw: OfSwitch, fn: () => R): R {
   const { tables } = sw;
@@ -45,9 +60,14 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
     prepare(conn, msg, sw) {
       const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
       FlowTransaction.check(sw.tables, fm);
+      const { match, ...rest } = fm;
+      // Kept as tables keep it: a bundle may have 100,000 of them.
+      const mini = miniFromFlow(match.flow, match.mask);
+      const step = stepOf(fm.command);
       return (tx) => {
-        tx.apply(fm);
-        return { flowMod: fm.command };
+        expandTo(mini, scratch.flow, scratch.mask);
+        tx.apply({ ...rest, match: scratch });
+        return step;
       };
     },
   },
@@ -90,21 +110,68 @@ const bundleAdd: Handler<'bundle_add_message'> = (conn, msg, sw) => {
   conn.bundles.add(bundleId, flags, { begin, bytes: conn.request }, monotonicMs());
 };
 
-/** Begins all entries; if one fails, takes everything back, tells what was wrong with it, and throws OFPBFC_MSG_FAILED. */
-function beginAll(conn: OfConn, entries: readonly BundleEntry[], flags: number, tx: FlowTransaction): BundleStep[] {
-  const steps: BundleStep[] = [];
-  for (const entry of entries) {
-    try {
-      steps.push(entry.begin(tx, flags));
-    } catch (error) {
-      for (const step of steps.toReversed()) step.revert?.();
-      tx.revert();
-      if (!(error instanceof OfpError)) throw error;
-      conn.error(error.err, entry.bytes);
-      throw new OfpError(OFPERR.OFPBFC_MSG_FAILED, error.message);
-    }
+/** A bundle that is being committed, a part at a time. */
+class Commit {
+  private readonly conn: OfConn;
+  private readonly entries: readonly BundleEntry[];
+  private readonly flags: number;
+  private readonly tx: FlowTransaction;
+  private readonly steps: BundleStep[] = [];
+
+  constructor(conn: OfConn, entries: readonly BundleEntry[], flags: number, tx: FlowTransaction) {
+    this.conn = conn;
+    this.entries = entries;
+    this.flags = flags;
+    this.tx = tx;
   }
-  return steps;
+
+  /**
+   * Begins entries until the clock says `untilMs`; false: there are more.  After the last one all are committed.  If one fails, takes
+   * everything back, tells what was wrong with it, and throws OFPBFC_MSG_FAILED.
+   */
+  run(untilMs: number): boolean {
+    const { conn, entries, steps, tx } = this;
+    while (steps.length < entries.length) {
+      const entry = entries[steps.length] as BundleEntry;
+      try {
+        steps.push(entry.begin(tx, this.flags));
+      } catch (error) {
+        for (const step of steps.toReversed()) step.revert?.();
+        tx.revert();
+        if (!(error instanceof OfpError)) throw error;
+        conn.error(error.err, entry.bytes);
+        throw new OfpError(OFPERR.OFPBFC_MSG_FAILED, error.message);
+      }
+      if (steps.length % 32 === 0 && monotonicMs() >= untilMs) return false;
+    }
+    tx.commit();
+    for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod);
+    return true;
+  }
+
+  /** What cannot be taken back, after the commit. */
+  get finishes(): readonly BundleStep[] {
+    return this.steps.filter((step) => step.finish !== undefined);
+  }
+}
+
+/** Goes on with a commit in turns of the event loop, unless somebody needs the tables before. */
+async function commitInTurns(run: (untilMs: number) => boolean, sw: OfSwitch): Promise<void> {
+  let failure: unknown;
+  let isOver = false;
+  sw.tables.mayTakeTurns(() => {
+    isOver = true;
+    try {
+      run(Number.POSITIVE_INFINITY);
+    } catch (error) {
+      failure = error;
+    }
+  });
+  while (!isOver) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (!isOver) isOver = run(monotonicMs() + SLICE_MS);
+  }
+  if (failure !== undefined) throw failure;
 }
 
 async function finishAll(steps: readonly BundleStep[], done: () => void): Promise<void> {
@@ -127,10 +194,12 @@ const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
     case BUNDLE_CTRL.COMMIT_REQUEST: {
       const { entries } = conn.bundles.take(bundleId, flags);
       const tx = sw.tables.begin();
-      const steps = beginAll(conn, entries, flags, tx);
-      tx.commit();
-      for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod);
-      const rest = steps.filter((step) => step.finish !== undefined);
+      const commit = new Commit(conn, entries, flags, tx);
+      if (!commit.run(now + SLICE_MS)) {
+        const run = (untilMs: number): boolean => sw.conns.act(conn, msg.xid, () => commit.run(untilMs));
+        return commitInTurns(run, sw).then(() => finishAll(commit.finishes, reply));
+      }
+      const rest = commit.finishes;
       if (rest.length > 0) return finishAll(rest, reply);
       break;
     }
