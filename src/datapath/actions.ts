@@ -396,10 +396,10 @@ function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: nu
     case A.POP_VLAN:
       return popVlan(pkt, key);
     case A.PUSH_MPLS:
-      pushMpls(pkt, code[arg]!, code[arg + 1]!);
+      pushMpls(pkt, code[arg]!, code[arg + 1]!, code[arg + 2] === 1);
       return true;
     case A.ADD_MPLS:
-      if (code[arg + 2] === 1) pushMpls(pkt, code[arg]!, code[arg + 1]!);
+      if (code[arg + 2] === 1) pushMpls(pkt, code[arg]!, code[arg + 1]!, false);
       else pushMplsFirst(pkt, code[arg]!, code[arg + 1]!);
       return noteEthernet(pkt, key);
     case A.POP_MPLS:

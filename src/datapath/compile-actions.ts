@@ -351,7 +351,7 @@ class Compiler {
       shape.nMpls++;
     }
     shape.ethType = type;
-    if (isPush) this.emit(A.PUSH_MPLS, dv.getInt32(it.at), type);
+    if (isPush) this.emit(A.PUSH_MPLS, dv.getInt32(it.at), type, this.isUserspace ? 1 : 0);
     else this.emit(A.ADD_MPLS, dv.getInt32(it.at), type, behindEthernet ? 1 : 0);
   }
 

@@ -130,12 +130,14 @@ export function popEthernet(pkt: Packet): boolean {
 
 /**
  * Puts a label between the Ethernet header, if there is one, and the rest.  The type goes behind the first tag: where a SNAP
- * header had it, in the place of the length.
+ * header had it, in the place of the length.  `isBehindAll`: behind the second, if there is one, as in userspace.
  */
-export function pushMpls(pkt: Packet, lse: number, type: number): void {
+export function pushMpls(pkt: Packet, lse: number, type: number, isBehindAll: boolean): void {
   const { view } = pkt.arena;
   const { l3 } = pkt;
-  const typeAt = hasVlan(pkt) ? ETH_ADDRS + VLAN_HLEN : ETH_ADDRS;
+  const behindOne = hasVlan(pkt) ? ETH_ADDRS + VLAN_HLEN : ETH_ADDRS;
+  const hasSecond = isBehindAll && l3 >= behindOne + VLAN_HLEN + 2 && isVlanType(view.getUint16(pkt.start + behindOne));
+  const typeAt = hasSecond ? behindOne + VLAN_HLEN : behindOne;
   grow(pkt, MPLS_HLEN);
   pkt.l3 = l3;
   moveBytes(pkt, pkt.start + MPLS_HLEN, pkt.start, l3);

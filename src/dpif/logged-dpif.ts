@@ -86,6 +86,11 @@ export class LoggedDpif implements Dpif {
     this.meters = inner.meters && new LoggedMeters(inner.meters, this.fullName);
   }
 
+  /** What this stands before. */
+  get unlogged(): Dpif {
+    return this.inner;
+  }
+
   destroy(): Promise<void> {
     counters.destroy.n++;
     return this.operation('delete', this.inner.destroy());
@@ -152,7 +157,11 @@ export class LoggedDpif implements Dpif {
     return this.operation('flow_flush', this.inner.flowFlush());
   }
   flowDump(terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> {
-    return this.operation('flow_dump_destroy', this.inner.flowDump(terse, visit));
+    const logged = (flows: readonly DpifFlow[]): void | Promise<void> => {
+      for (const flow of flows) this.logFlow('flow_dump', 0, flow);
+      return visit(flows);
+    };
+    return this.operation('flow_dump_destroy', this.inner.flowDump(terse, log.isEnabled('dbg') ? logged : visit));
   }
 
   async operate(ops: readonly DpifOp[]): Promise<void> {

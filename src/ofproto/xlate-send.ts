@@ -11,6 +11,7 @@ import { formatPort } from '../openflow/ofp-names.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import { formatHex } from '../openflow/ofp-text.ts';
 import type { Ofpact, OfpactEnqueue, OfpactOutputReg, OfpactOutputTrunc } from '../openflow/ofpact.ts';
+import { ODPP_NONE } from './bundle.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { xlateBundle, xlateMultipath } from './xlate-hash.ts';
 import { reportError, reportInfo } from './xlate-report.ts';
@@ -58,7 +59,8 @@ function outputTrunc(ctx: XlateCtx, a: OfpactOutputTrunc, output: Output): void 
     return;
   }
   const port = ctx.bridge.xport(a.port === OFPP.IN_PORT ? ctx.ofpInPort : a.port);
-  if (a.port !== OFPP.IN_PORT && port === undefined) {
+  // Patch ports have no number in the datapath: what would be cut is some later output.
+  if (a.port !== OFPP.IN_PORT && (port === undefined || port.odpPort === ODPP_NONE)) {
     reportError(ctx, `output_trunc does not support patch port ${formatPort(a.port)}`);
     return;
   }

@@ -68,6 +68,8 @@ const LONG: Readonly<Record<string, Option>> = {
   // With --enable-dummy there are no system datapaths and no system routes anyway.
   'disable-system':    { value: 'none',     apply: () => undefined },
   'disable-system-route': { value: 'none',  apply: () => undefined },
+  // No thread here belongs to a processor.
+  'dummy-numa':        { value: 'required', apply: () => undefined },
   help:                { value: 'none',     apply: (o) => { o.showHelp = true; } },
   version:             { value: 'none',     apply: (o) => { o.showVersion = true; } },
 };

@@ -1,7 +1,7 @@
 /** What each action does to packets, as the ports behind a datapath see it. */
 import { describe, expect, test } from 'vitest';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
-import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
+import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
@@ -135,6 +135,20 @@ describe('MPLS', () => {
       labelled(LABEL),
       FRAME,
     ]);
+  });
+  test('push behind tags, as in userspace', () => {
+    const kernel = USERSPACE_DATAPATH;
+    for (const tags of [
+      [[0x8100, 5]],
+      [
+        [0x8100, 6],
+        [0x8100, 5],
+      ],
+    ] as [number, number][][]) {
+      expect(run(eth(0x0800, IP, tags), [pushMpls(0x1140), output(2)], { kernel })).toEqual([
+        eth(0x8847, [...LABEL, ...IP], tags),
+      ]);
+    }
   });
   test('what is sent up has labels as the kernel knows them, or as they are in userspace', () => {
     const labels = (isUserspace: boolean) => {

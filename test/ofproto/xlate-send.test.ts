@@ -25,15 +25,18 @@ const load = (value: number): Ofpact => ({
 const output = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
 
 /** Translates a packet of port 1 of a bridge with ports 1 to 4, 4 of them down; OpenFlow and datapath numbers are the same. */
+/** A port that the datapath does not know. */
+const PATCH = 5;
+
 function translate(...actions: Ofpact[]) {
   const flow = newFlow();
   setField(flow, FIELD.inPort, 1);
   setField(flow, FIELD.ethType, 0x1234);
-  const ports = [1, 2, 3, 4].map((n) => ({
+  const ports = [1, 2, 3, 4, 5].map((n) => ({
     name: `p${n}`,
     type: '',
     ofport: n,
-    odpPort: n,
+    odpPort: n === PATCH ? 0xffffffff : n,
     config: n === 4 ? 1 : 0,
     bundle: undefined,
   }));
@@ -91,6 +94,7 @@ describe('actions that send', () => {
     ['shortened',                 [{ kind: 'output_trunc', port: 2, maxLen: 100 }, output(3)], 'trunc(100),2,3'],
     ['shortened, no such port',   [{ kind: 'output_trunc', port: 9, maxLen: 100 }],    'drop'],
     ['shortened, to a port down', [{ kind: 'output_trunc', port: 4, maxLen: 100 }, output(3)], '3'],
+    ['shortened, to a patch port', [{ kind: 'output_trunc', port: PATCH, maxLen: 100 }, output(3)], '3'],
     ['shortened, to FLOOD',       [{ kind: 'output_trunc', port: OFPP.FLOOD, maxLen: 100 }], 'drop'],
     ['to the port of a register', [load(3), { kind: 'output_reg', src: reg0, maxLen: 0 }], '3'],
     ['to the first that is up',   [bundle('active_backup', [4, 3, 2])],                '3'],

@@ -5,6 +5,7 @@
  */
 import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
+import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { DummyFlows } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
@@ -36,7 +37,9 @@ export function dummyProvider(
       const dpif = await provider.open(name, create);
       const known = flows.get(dpif.name) ?? new DummyFlows();
       flows.set(dpif.name, known);
-      return dummyDpif(dpif, netdevs, known);
+      // What is logged is what comes and goes here, under the type of this provider.
+      const inner = dpif instanceof LoggedDpif ? dpif.unlogged : dpif;
+      return new LoggedDpif(dummyDpif(inner, netdevs, known));
     },
     close: () => provider.close(),
   };
