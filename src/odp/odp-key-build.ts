@@ -143,6 +143,13 @@ const TAGS: readonly { tpid: Field; tci: Field }[] = [
   { tpid: CVLAN_TPID, tci: CVLAN_TCI },
 ];
 
+const VID_MASK = 0xfff;
+/**
+ * The mask of a tag that is there.  That it is there must be matched; a flow that does not look at the tag matches its VID as well, as
+ * dpif-netdev has it (dp_netdev_flow_put).
+ */
+const tagMask = (tci: number): number => (tci === 0 ? VLAN_CFI | VID_MASK : tci | VLAN_CFI);
+
 function putLayers(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpSupport): void {
   const isMask = data !== flow;
   const nests: number[] = [];
@@ -155,7 +162,7 @@ function putLayers(w: MessageWriter, data: FlowKey, flow: FlowKey, support: OdpS
       // A frame that ends within its tag has the tag's TPID for an Ethertype.
       if (!hasTag && !isVlan(ethType)) break;
       putBe16(w, K.ETHERTYPE, isMask ? 0xffff : hasTag ? getField(flow, tag.tpid) : ethType);
-      putBe16(w, K.VLAN, getField(data, tag.tci));
+      putBe16(w, K.VLAN, isMask && hasTag ? tagMask(getField(data, tag.tci)) : getField(data, tag.tci));
       nests.push(w.nest(K.ENCAP));
       if (!hasTag) {
         isTruncated = true;

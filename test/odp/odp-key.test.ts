@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FIELD as F, TUN_F } from '../../src/flow/fields.ts';
-import { getField, newFlowKey } from '../../src/flow/flow-key.ts';
+import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { readAttrs } from '../../src/odp/odp-attr-list.ts';
 import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
@@ -142,6 +142,19 @@ describe('masks', () => {
     expect([getField(mask, F.recircId), getField(mask, F.vlanTci), getField(mask, F.tpSrc)]).toEqual([
       0xffffffff, 0xffff, 0,
     ]);
+  });
+
+  test('of a tag nobody looked at, its presence and its VID are matched', () => {
+    const { flow } = flowOf(
+      `${ETH},eth_type(0x8100),vlan(vid=5,pcp=3),encap(${IPV4})`,
+    );
+    const told = (tci: number) => {
+      const mask = newFlowKey();
+      setField(mask, F.vlanTci, tci);
+      return formatOdpFlow(odpKeyFromFlow(flow, KERNEL_SUPPORT), odpKeyFromMask(mask, flow, KERNEL_SUPPORT));
+    };
+    expect(told(0)).toContain('vlan(vid=5,pcp=3/0x0),');
+    expect(told(0xe000)).toContain('vlan(vid=5/0x0,pcp=3),');
   });
 
   test('an empty mask matches all that the key says', () => {
