@@ -16,7 +16,8 @@ import { FIELD } from '../flow/fields.ts';
 import { extractHeaders } from '../flow/flow-extract.ts';
 import { hashAdd, hashFinish, hashFlow } from '../flow/flow-hash.ts';
 import { type FlowKey, newFlowKey } from '../flow/flow-key.ts';
-import { OVS_ACTION_ATTR as A } from '../odp/action-attrs.ts';
+import { hashFlowFields } from '../flow/hash-fields.ts';
+import { OVS_ACTION_ATTR as A, OVS_HASH_ALG } from '../odp/action-attrs.ts';
 import { hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
 import type { Packet } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
@@ -71,6 +72,8 @@ export interface ActionHost {
   drop(reason: DropReason): void;
   /** In [0, 1). */
   random(): number;
+  /** Whether it behaves as the datapath in userspace, where that differs from the kernel's. */
+  readonly isUserspace: boolean;
 }
 
 export class ActionExecutor {
@@ -135,7 +138,11 @@ export class ActionExecutor {
           break;
         case A.HASH:
           if (pkt.hash === 0) pkt.hash = hashFlow(key);
-          key[W_DP_HASH] = hashFinish(hashAdd(pkt.hash, code[arg]!)) || 1;
+          key[W_DP_HASH] =
+            code[arg + 1] === OVS_HASH_ALG.SYM_L4
+              ? // Of the userspace datapath only, which is not in a hurry.
+                hashFlowFields(key, 'symmetric_l3l4', code[arg]!)
+              : hashFinish(hashAdd(pkt.hash, code[arg]!)) || 1;
           break;
         case A.RECIRC: {
           if (pkt.isKeyStale && !extractHeaders(pkt, key)) {
@@ -227,7 +234,8 @@ export class ActionExecutor {
         default:
           // All others change bytes.
           if (!this.makeWritable(pkt, pushRoom(op, code[arg - 1]!))) return -ERRNO.ENOMEM;
-          isGood = change(pkt, key, code, op, arg);
+          // In userspace a packet that has not got the whole header keeps what it has.
+          isGood = change(pkt, key, code, op, arg) || (host.isUserspace && op < 0 && op !== SET_OP.CT);
       }
       if (!isGood) {
         host.drop(DROP.ACTION_ERROR);

@@ -168,7 +168,7 @@ class Compiler {
       }
       case A.HASH:
         if (!this.knowsHash(this.u32(it.at))) refuse(`hash algorithm ${this.u32(it.at)}`);
-        this.emit(A.HASH, this.u32(it.at + 4) | 0);
+        this.emit(A.HASH, this.u32(it.at + 4) | 0, this.u32(it.at));
         break;
       case A.POP_VLAN:
         if (!shape.hasEthernet) refuse('pop_vlan without Ethernet header');
@@ -286,7 +286,6 @@ class Compiler {
     return this.kernelCompat === USERSPACE_DATAPATH;
   }
 
-  /** The packet hash is symmetric anyway. */
   private knowsHash(algorithm: number): boolean {
     return algorithm === OVS_HASH_ALG.L4 || (algorithm === OVS_HASH_ALG.SYM_L4 && this.isUserspace);
   }

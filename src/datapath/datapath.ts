@@ -95,7 +95,7 @@ export class Datapath implements ActionHost {
   private readonly tracking: CtExecutor;
   private readonly upcaller: Upcaller;
   private readonly samples: PsampleWriter | undefined;
-  private readonly isUserspace: boolean;
+  readonly isUserspace: boolean;
   private readonly rx: Packet;
   private readonly rxKey = newFlowKey();
   /** Of extractForExecute(), until execute(). */

@@ -124,7 +124,7 @@ export class Vconn {
   sendEcho(): void {
     const bytes = new Uint8Array(HEADER_SIZE);
     bytes.set([this.agreed ?? 1, OFPT.ECHO_REQUEST, 0, HEADER_SIZE]);
-    new DataView(bytes.buffer).setUint32(4, this.xid());
+    // Its xid is 0, as in stock: nobody waits for this answer in particular.
     this.send(bytes);
   }
 

@@ -4,6 +4,7 @@ import { DROP } from '../../src/datapath/drop-reasons.ts';
 import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
+import { hashFlowFields } from '../../src/flow/hash-fields.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
 import {
@@ -135,6 +136,28 @@ describe('MPLS', () => {
       labelled(LABEL),
       FRAME,
     ]);
+  });
+  test('a set of what is not there drops, but not in userspace', () => {
+    const short = FRAME.slice(0, FRAME.length - 6);
+    for (const isUserspace of [false, true]) {
+      const lab = new Lab(isUserspace);
+      const [a, b] = [lab.port(1), lab.port(2)];
+      lab.flow(short, 1, [set2(7), output(2)]);
+      a.inject([short]);
+      expect(takeSent(b)).toEqual(isUserspace ? [short] : []);
+    }
+  });
+  test('the symmetric hash is that of addresses and ports in either direction', () => {
+    const hashOf = (frame: number[], alg: number) => {
+      const lab = new Lab();
+      const a = lab.port(1);
+      lab.flow(frame, 1, [hash(3, alg), recirc(1)], { kernel: USERSPACE_DATAPATH });
+      a.inject([frame]);
+      return lab.upcalls.map((u) => getField(u.key, FIELD.dpHash));
+    };
+    const [one] = hashOf(FRAME, 1);
+    expect(one).toBe(hashFlowFields(new Lab().keyOf(FRAME, 1), 'symmetric_l3l4', 3) >>> 0);
+    expect(hashOf(FRAME, 0)).not.toEqual([one]);
   });
   test('push behind tags, as in userspace', () => {
     const kernel = USERSPACE_DATAPATH;
