@@ -14,19 +14,15 @@ let scratch: Packet | undefined;
 const MAX_SIZE = SLOT_SIZE - HEADROOM;
 const METADATA = [F.recircId, F.inPort, F.skbPriority, F.skbMark, F.dpHash] as const;
 
-/**
- * The flow of `packet`, an Ethernet frame, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation;
- * not registers.  A VLAN tag beyond the limit is the Ethernet type.  What is no frame has metadata alone.
- */
-export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
+/** Writes what the headers of `packet` say to `flow`, and leaves its metadata.  A VLAN tag beyond the limit is the Ethernet type. */
+export function extractPacket(packet: Uint8Array, flow: FlowKey): void {
   scratch ??= new Packet(new Arena(new ArrayBuffer(SLOT_SIZE)));
   const pkt = scratch;
   pkt.reset(0);
+  pkt.packetType = getField(flow, F.packetType);
   const size = Math.min(packet.length, MAX_SIZE);
   pkt.arena.bytes.set(packet.subarray(0, size), pkt.start);
   pkt.end = pkt.start + size;
-  const flow = newFlow();
-  for (const f of METADATA) setField(flow, f, getField(from, f));
   extractStrictly(pkt, flow);
   if (vlanLimit() < 2 && getField(flow, F.cvlanTci) !== 0) {
     const inner = getField(flow, F.cvlanTpid);
@@ -34,6 +30,16 @@ export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
     flow.fill(0, F.mplsLse0.word, F.tunId.word);
     setField(flow, F.ethType, inner);
   }
+}
+
+/**
+ * The flow of `packet`, an Ethernet frame, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation;
+ * not registers.  What is no frame has metadata alone.
+ */
+export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
+  const flow = newFlow();
+  for (const f of METADATA) setField(flow, f, getField(from, f));
+  extractPacket(packet, flow);
   flow.set(from.subarray(F.ctState.word, F.mplsLse0.word), F.ctState.word);
   if (getField(flow, F.ctState) === 0) clearConntrack(flow);
   flow.set(from.subarray(F.tunId.word, F.reg0.word), F.tunId.word);

@@ -20,6 +20,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { executeParts } from './execute-parts.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { filterAttrs } from './nest.ts';
+import { extractPacket } from './packet-flow.ts';
 import { packetInOf } from './packet-in.ts';
 import { frozenOf, originOf } from './packet-origin.ts';
 import { recircIds } from './recirc.ts';
@@ -176,6 +177,8 @@ export class UpcallHandling {
       log.info(`received packet on unassociated datapath port ${getField(flow, FIELD.inPort)} (${from})`, limit);
       return undefined;
     }
+    // What the datapath made of a damaged header may be more than is believed here.
+    extractPacket(upcall.packet, flow);
     const revalSeq = state.revalSeq;
     const cache = new XlateCache();
     const tcpFlags = getField(flow, FIELD.tcpFlags);
@@ -228,6 +231,7 @@ export class UpcallHandling {
     if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
     const frozen = frozenOf(this.state.bridges, this.flow);
     if (frozen === 'lost') return undefined;
+    extractPacket(upcall.packet, this.flow);
     const xout = xlateActions({
       bridge,
       frozen,

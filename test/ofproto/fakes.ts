@@ -15,6 +15,7 @@ import {
   type PortEvent,
 } from '../../src/dpif/dpif-types.ts';
 import { FIELD, type FieldName, VLAN_CFI } from '../../src/flow/fields.ts';
+import { composeFlow } from '../../src/flow/flow-compose.ts';
 import { type FlowKey, newFlowKey, setField, setFieldBytes } from '../../src/flow/flow-key.ts';
 import type { Scheduler } from '../../src/ofproto/scheduler.ts';
 import { FakeClock, setClock } from '../../src/util/clock.ts';
@@ -305,10 +306,14 @@ export const tag = (vid: number, pcp = 0): Fields => ({ vlanTpid: 0x8100, vlanTc
 export const arpRequest = (inPort: number, src: string, nwSrc: number, nwDst: number): FlowKey =>
   keyOf({ inPort, ethSrc: src, ethDst: BROADCAST, ethType: 0x0806, nwProto: 1, nwSrc, nwDst, arpSha: src });
 
+/** Of `size` bytes, or of as many as its headers take. */
+const frameOf = (key: FlowKey, size: number): Uint8Array =>
+  composeFlow(key, { size }) ?? (composeFlow(key, {}) as Uint8Array);
+
 /** A packet that missed. */
 export const missOf = (key: FlowKey, size = 60): DpifUpcall => ({
   type: DPIF_UC.MISS,
-  packet: new Uint8Array(size),
+  packet: frameOf(key, size),
   key: keyNest(key),
   userdata: undefined,
   egressTunKey: undefined,
