@@ -129,17 +129,16 @@ export class ConnMgr implements Connections, ServiceOwner {
     if (settings.runDir !== undefined) {
       for (const c of [mgmtOf(this.sw.name, settings.runDir), ...settings.controllers]) wanted.set(c.target, c);
     }
+    for (const [target, c] of wanted) if (!this.services.has(target)) this.addService(c, settings);
     for (const [target, service] of this.services) {
       const c = wanted.get(target);
-      if (c !== undefined && service.reconfigure(c, settings)) continue;
-      if (c === undefined) log.info(`${this.sw.name}: removed ${service.kind} controller "${target}"`);
+      if (c?.kind === service.kind && service.reconfigure(c, settings)) continue;
+      const { name } = this.sw;
+      if (c === undefined) log.info(`${name}: removed ${service.kind} controller "${target}"`);
+      else log.info(`${name}: Changes to controller "${target}" expects re-initialization: Re-initializing now.`);
       service.close();
       this.services.delete(target);
-    }
-    for (const [target, c] of wanted) {
-      if (this.services.has(target)) continue;
-      log.info(`${this.sw.name}: added ${c.kind} controller "${target}"`);
-      this.services.set(target, new Service(c, settings, this));
+      if (c !== undefined) this.addService(c, settings);
     }
     this.listenForSnoopers(settings);
     this.bundleIdleMs = settings.bundleIdleMs ?? BUNDLE_IDLE_MS;
@@ -147,6 +146,11 @@ export class ConnMgr implements Connections, ServiceOwner {
     this.failMode = settings.failMode;
     if (!this.hasControllers || this.failMode === 'secure') this.failOpen.end(this.sw.tables);
     if (had !== this.hasControllers || (modeChanged && !this.hasControllers)) this.flush();
+  }
+
+  private addService(c: ControllerSettings, settings: OpenflowSettings): void {
+    log.info(`${this.sw.name}: added ${c.kind} controller "${c.target}"`);
+    this.services.set(c.target, new Service(c, settings, this));
   }
 
   changed(): void {

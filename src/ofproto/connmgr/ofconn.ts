@@ -90,7 +90,7 @@ export class OfConn {
     this.kind = options.kind;
     this.missSendLen = options.kind === 'primary' ? DEFAULT_MISS_SEND_LEN : 0;
     this.flowMods = new FlowModLog(options.name);
-    this.packetIns = new PacketIns(vconn, options.limits ?? NO_LIMITS);
+    this.packetIns = new PacketIns(vconn, options.name, options.limits ?? NO_LIMITS);
     this.async = options.enableAsync === false ? NO_ASYNC : defaultAsync(this.version);
   }
 

@@ -44,14 +44,17 @@ export function encodePacketIn(event: PacketInEvent, version: OfVersion, format:
 
 export class PacketIns {
   private readonly vconn: Vconn;
+  /** The connection's. */
+  private readonly name: string;
   private limits: PacketInLimits;
   /** For actions and for misses. */
   private scheds: readonly Pinsched[] = [];
   /** Sent since the peer had read all. */
   private nUnread = 0;
 
-  constructor(vconn: Vconn, limits: PacketInLimits) {
+  constructor(vconn: Vconn, name: string, limits: PacketInLimits) {
     this.vconn = vconn;
+    this.name = name;
     this.limits = limits;
     this.configure(limits);
   }
@@ -76,7 +79,7 @@ export class PacketIns {
   private transmit(message: Uint8Array): void {
     if (this.vconn.backlog === 0) this.nUnread = 0;
     if (this.nUnread >= this.limits.maxQueue) {
-      log.info(() => `${this.vconn.name}: dropping packet-in due to queue overflow`, limit);
+      log.info(() => `${this.name}: dropping packet-in due to queue overflow`, limit);
       return;
     }
     this.nUnread++;

@@ -33,6 +33,8 @@ const ADMITTED_MS = 30_000;
 export interface RconnOptions {
   /** "br0<->tcp:127.0.0.1:6653". */
   readonly name: string;
+  /** "tcp:127.0.0.1:6653". */
+  readonly peer: string;
   readonly target: Target;
   readonly versions: number;
   readonly tls: TlsFiles | undefined;
@@ -55,10 +57,15 @@ export interface Activity {
 
 /** What an error of a socket is called. */
 export function reasonText(reason: string): string {
+  if (/^(protocol error|no common)/.test(reason)) return errnoText(ERRNO.EPROTO);
   const name = /\b(E[A-Z]+)\b/.exec(reason)?.[1];
   const errno = name === undefined ? undefined : (ERRNO as Readonly<Record<string, number>>)[name];
   return errno === undefined ? reason : errnoText(errno);
 }
+
+/** Whether a target is on this machine, so that an attempt to connect succeeds or fails at once. */
+const isNear = (target: Target): boolean =>
+  target.kind === 'unix' || /^(127\.|::1$|localhost$)/.test(target.host ?? '');
 
 export class Rconn {
   maxBackoffMs = 8000;
@@ -148,7 +155,7 @@ export class Rconn {
     }
     this.deadlineMs = Math.max(this.deadlineMs, now + this.backoffMs);
     this.enter('CONNECTING');
-    const vconn = new Vconn(stream, { name, versions });
+    const vconn = new Vconn(stream, { name: this.options.peer, versions });
     this.vconn = vconn;
     vconn.onOpen = () => {
       log.info(`${name}: connected`);
@@ -159,7 +166,7 @@ export class Rconn {
     vconn.onClose = (reason) => {
       if (this.vconn !== vconn) return;
       const text = reason === undefined ? undefined : reasonText(reason);
-      if (this.current === 'CONNECTING' && target.kind === 'unix') {
+      if (this.current === 'CONNECTING' && isNear(target) && reason?.startsWith('connect ') === true) {
         // There is no way that could be slow: nobody is there.
         this.current = 'BACKOFF';
         this.fail(text ?? 'Connection reset by peer');

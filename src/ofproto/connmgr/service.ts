@@ -12,7 +12,7 @@ import { Listener } from './listener.ts';
 import type { OfSwitch } from './of-switch.ts';
 import { OfConn, type OfConnKind } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, OpenflowSettings } from './openflow-settings.ts';
-import { MIN_PROBE_SEC, Rconn } from './rconn.ts';
+import { MIN_PROBE_SEC, Rconn, reasonText } from './rconn.ts';
 import { parseTarget, type Target } from './target.ts';
 
 const log = vlog('connmgr');
@@ -75,14 +75,15 @@ export class Service {
     this.listener = new Listener({
       target,
       tls: this.base.tls,
-      onConnection: (stream, peer) => this.accept(stream, `${name}<->${peer}`),
+      onConnection: (stream, peer) => this.accept(stream, peer),
       onError: (error) => log.err(`${name}: failed to listen on ${this.settings.target}: ${error.message}`),
     });
   }
 
   private connect(target: Target): void {
     const rconn = new Rconn({
-      name: `${this.owner.sw.name}<->${this.settings.target}`,
+      name: this.nameOf(this.settings.target),
+      peer: this.settings.target,
       target,
       versions: this.base.versions,
       tls: this.base.tls,
@@ -115,20 +116,28 @@ export class Service {
     return true;
   }
 
-  private accept(stream: Duplex, name: string): void {
-    const vconn = new Vconn(stream, { name, versions: this.base.versions });
+  /** `peer`: "unix#3". */
+  private accept(stream: Duplex, peer: string): void {
+    const name = this.nameOf(peer);
+    const vconn = new Vconn(stream, { name: peer, versions: this.base.versions });
     this.own.set(vconn, undefined);
     vconn.onOpen = () => this.open(vconn);
     vconn.onClose = (reason) => {
-      rconnLog.dbg(`${name}: connection closed${reason === undefined ? ' by peer' : ` (${reason})`}`);
+      if (reason === undefined) rconnLog.dbg(`${name}: connection closed by peer`);
+      else rconnLog.warn(`${name}: connection dropped (${reasonText(reason)})`);
       this.forget(vconn);
     };
+  }
+
+  /** "br0<->unix#3". */
+  private nameOf(peer: string): string {
+    return `${this.owner.sw.name}<->${peer}`;
   }
 
   private open(vconn: Vconn): OfConn {
     const { kind, settings } = this;
     const conn = new OfConn(vconn, {
-      name: vconn.name,
+      name: this.nameOf(vconn.name),
       kind,
       enableAsync: settings.enableAsync,
       limits: settings,
@@ -222,7 +231,7 @@ export class Service {
   private waitForHello(vconn: Vconn, now: number): void {
     const ms = 2 * this.probeSec * 1000;
     if (ms === 0 || now - vconn.createdMs < ms) return;
-    rconnLog.err(`${vconn.name}: no hello after ${ms / 1000} seconds, disconnecting`);
+    rconnLog.err(`${this.nameOf(vconn.name)}: no hello after ${ms / 1000} seconds, disconnecting`);
     vconn.close();
     this.forget(vconn);
   }

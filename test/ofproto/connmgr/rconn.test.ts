@@ -21,9 +21,13 @@ class Rig {
     receivedMs: 0,
     admittedMs: Number.NEGATIVE_INFINITY,
   };
+  host = 'c';
   readonly rconn = new Rconn({
     name: 'br0<->tcp:c',
-    target: { isPassive: false, kind: 'tcp', host: 'c', port: 1 },
+    peer: 'tcp:c',
+    target: Object.defineProperty({ isPassive: false, kind: 'tcp', host: 'c', port: 1 } as const, 'host', {
+      get: () => this.host,
+    }),
     versions: ALL,
     tls: undefined,
     onOpen: (vconn) => {
@@ -102,6 +106,19 @@ describe('a controller that does not answer', () => {
     // At 0, 1, 3, 7 and every 8 seconds.
     expect(rig.attempts).toBe(4 + 4);
     expect(rig.rconn.failureSec(monotonicMs())).toBe(40);
+  });
+
+  test('on this machine is known to be away at once', async () => {
+    rig.host = '127.0.0.1';
+    rig.answer = 'refusal';
+    rig.rconn.start();
+    await settle();
+    expect(lines).toEqual([
+      'br0<->tcp:c: connecting...',
+      'br0<->tcp:c: connection failed (Connection refused)',
+      'br0<->tcp:c: waiting 1 seconds before reconnect',
+    ]);
+    expect(rig.status()).toEqual({ last_error: 'Connection refused', state: 'BACKOFF' });
   });
 
   test('is given up when it does not say hello', async () => {
@@ -204,7 +221,8 @@ describe('a connection', () => {
 test.each([
   ['connect ECONNREFUSED 127.0.0.1:6653', 'Connection refused'],
   ['read ECONNRESET', 'Connection reset by peer'],
-  ['protocol error', 'protocol error'],
+  ['protocol error', 'Protocol error'],
+  ['no common OpenFlow version', 'Protocol error'],
 ])('%s is told as: %s', (reason, text) => expect(reasonText(reason)).toBe(text));
 
 test('nothing but a hello is sent before the version is agreed on', async () => {
