@@ -144,8 +144,8 @@ export class Bridge {
   }
 
   /** Writes what the bridge and its interfaces are. */
-  write(txn: Txn, config: BridgeConfig): void {
-    txn.update(BridgeTable, config.uuid, { datapath_id: this.datapathId, datapath_version: '<unknown>' });
+  write(txn: Txn, config: BridgeConfig, version: string): void {
+    txn.update(BridgeTable, config.uuid, { datapath_id: this.datapathId, datapath_version: version });
     this.writeControllers(txn, config);
     for (const iface of interfacesOf(config)) {
       if (iface.uuid === undefined) continue;

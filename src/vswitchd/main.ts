@@ -6,7 +6,7 @@
  * End: `ovs-appctl exit` and SIGTERM leave the datapath and its flows, which go on forwarding; `exit --cleanup` does not.
  * Source: vswitchd/ovs-vswitchd.c.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import { HostNetdevs } from '../dpctl/netdevs.ts';
@@ -42,6 +42,7 @@ import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
 const log = vlog('vswitchd');
+const MODULE_VERSION = '/sys/module/openvswitch/version';
 /** OpenFlow connections: -vvconn names it, whether or not there are any. */
 vlog('vconn');
 
@@ -49,8 +50,12 @@ const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
   new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport));
 
 /** A provider whose datapath is there.  Rejects with ENOENT otherwise, without a word in the log: this is tried every second. */
-async function readyProvider(choice: DatapathChoice): Promise<DpifNetlinkProvider> {
+async function readyProvider(
+  choice: DatapathChoice,
+  onFound: (endpoint: GenlEndpoint) => void,
+): Promise<DpifNetlinkProvider> {
   const endpoint = await resolveEndpoint(choice, openSocketTransport);
+  onFound(endpoint);
   if (!(await hasDatapathFamily(endpoint))) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
   return new DpifNetlinkProvider(async () => endpoint);
 }
@@ -96,15 +101,31 @@ interface Parts {
   readonly commands: readonly UnixctlCommand[];
 }
 
-const systemParts = (choice: DatapathChoice): Parts => ({
-  switch: {
-    openProvider: () => readyProvider(choice),
-    openBacker,
-    openNetdevs: () => RtnetlinkTable.open(),
-  },
-  dpctlProvider: () => provider(choice),
-  commands: [],
-});
+function systemParts(choice: DatapathChoice): Parts {
+  let isModule = false;
+  const onFound = ({ peer }: GenlEndpoint): void => {
+    isModule = peer === 0;
+  };
+  return {
+    switch: {
+      openProvider: () => readyProvider(choice, onFound),
+      openBacker,
+      openNetdevs: () => RtnetlinkTable.open(),
+      datapathVersion: () => (isModule ? moduleVersion() : undefined),
+    },
+    dpctlProvider: () => provider(choice),
+    commands: [],
+  };
+}
+
+/** Only modules that were built outside of the kernel have one. */
+function moduleVersion(): string | undefined {
+  try {
+    return readFileSync(MODULE_VERSION, 'utf8').split('\n')[0];
+  } catch {
+    return undefined;
+  }
+}
 
 /** Devices and a datapath in this process, which the switch reaches over a wire in memory, and a clock that can be stopped. */
 async function dummyParts(level: DummyLevel): Promise<Parts> {
@@ -137,6 +158,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
       openProvider: async () => dpctlProvider(),
       openBacker: (from, name, options) => openBackerWith(from, name, options, scheduler),
       openNetdevs: async () => devices,
+      datapathVersion: () => '<built-in>',
     },
     dpctlProvider,
     commands: dummyCommands(devices, clock),

@@ -14,6 +14,7 @@
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { setVlanLimit } from '../odp/vlan-limit.ts';
+import { dpCapabilities } from '../ofproto/dp-support.ts';
 import type { OfprotoBacker, OpenBacker } from '../ofproto/ofproto-provider.ts';
 import { Idl, type Txn } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
@@ -55,6 +56,8 @@ export interface VswitchdOptions {
   openProvider(): Promise<DpifProvider>;
   readonly openBacker: OpenBacker;
   openNetdevs(): Promise<NetdevTable>;
+  /** What the column "datapath_version" of bridges says; undefined: nothing is known. */
+  datapathVersion?(): string | undefined;
   readonly session?: SessionOptions;
   /** Where the bridges' OpenFlow sockets are; without it there are none. */
   readonly runDir?: string;
@@ -85,6 +88,7 @@ const REPLICATED = [
   },
   { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
   { table: schema.Flow_Table, omit: ['external_ids'], quiet: [] },
+  { table: schema.Datapath, omit: ['external_ids', 'ct_zones', 'datapath_version'], quiet: ['capabilities'] },
   { table: schema.SSL, omit: ['external_ids'], quiet: [] },
   { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
 ];
@@ -298,7 +302,7 @@ export class Vswitchd {
     for (const config_ of config.bridges) {
       const bridge = this.bridges.get(config_.name);
       if (bridge !== undefined) {
-        bridge.write(txn, config_);
+        bridge.write(txn, config_, this.options.datapathVersion?.() ?? '<unknown>');
         continue;
       }
       const why = this.datapath.types.includes(config_.datapathType)
@@ -310,6 +314,11 @@ export class Vswitchd {
     }
     const root = config.root === undefined ? undefined : this.idl.row(schema.Open_vSwitch, config.root);
     if (root === undefined) return;
+    const support = this.currentBacker?.probedSupport;
+    for (const [type, uuid] of root.datapaths) {
+      if (support === undefined || !this.datapath.types.includes(type)) continue;
+      txn.update(schema.Datapath, uuid, { capabilities: dpCapabilities(support) });
+    }
     txn.update(schema.Open_vSwitch, root._uuid, {
       cur_cfg: config.nextCfg,
       iface_types: [...(this.netdevs.types ?? IFACE_TYPES), PATCH].sort(),

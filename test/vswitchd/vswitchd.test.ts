@@ -65,6 +65,10 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     ]);
     const bridge = (await vsctl('get', 'bridge', 'br0', 'datapath_id', 'datapath_version')).out;
     expect(bridge).toBe(`"0000${mac.replaceAll(':', '')}"\n"<unknown>"\n`);
+    await vsctl('--id=@d', 'create', 'Datapath', 'datapath_version=0', '--', 'set', 'open', '.', 'datapaths:system=@d');
+    const caps = (await vsctl('list-dp-cap', 'system')).out;
+    expect(caps).toContain('add_mpls=false');
+    expect(caps).toContain('max_vlan_headers=2 ');
     const uuid = (await vsctl('get', 'bridge', 'br0', '_uuid')).out.trim();
     // The first four bytes of the UUID backwards, then two more backwards, the first with its local bit set.
     expect(mac.slice(3, 11)).toBe([uuid.slice(4, 6), uuid.slice(2, 4), uuid.slice(0, 2)].join(':'));
