@@ -100,7 +100,7 @@ export class DummyFlows {
     for (const { type, key, packet } of upcalls) {
       log.dbg(() => {
         const what = type === DPIF_UC.MISS ? 'miss' : 'action';
-        const whole = formatOdpFlow(inUserspace(key, undefined, false).key);
+        const whole = formatOdpFlow(inUserspace(key, undefined, false).key, undefined, { verbose: true });
         return `${name}: ${what} upcall:\n${whole}\n${Buffer.from(packet).toString('hex')}`;
       }, limit);
     }
