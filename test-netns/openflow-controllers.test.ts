@@ -55,6 +55,11 @@ test('a controller is told of packets, answers them, and is listened to; the dat
   expect(await column('br0', 'role')).toBe('other');
   expect(await column('br0', 'status')).toMatch(/^\{sec_since_connect="\d+", state=ACTIVE\}$/);
 
+  await eventually(
+    'the seconds go on',
+    async () => Number(/sec_since_connect="(\d+)"/.exec(await column('br0', 'status'))?.[1]) >= 1,
+  );
+
   const snoop = sw.daemon('snoop', ['ovs-ofctl', 'snoop', 'br0']);
   await eventually('the snooper is heard of', () => main.vswitchd.output().includes('new monitor connection from'));
   const body = newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.CONTROLLER, maxLen: 0xffff }] });

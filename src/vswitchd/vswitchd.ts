@@ -389,6 +389,8 @@ export class Vswitchd {
       if (writers.length > 0 && this.idl.hasLock) {
         await this.idl.transact((txn) => {
           for (const writer of writers) writer(txn);
+          // Seconds since this and that go by without being told.
+          for (const bridge of this.config?.bridges ?? []) this.bridges.get(bridge.name)?.writeControllers(txn, bridge);
         });
       }
     } catch (error) {
