@@ -14,6 +14,9 @@ import type { FlowTransaction } from '../tables/flow-transaction.ts';
 /** How long a bundle may lie idle unless the database says otherwise. */
 export const BUNDLE_IDLE_MS = 10_000;
 
+/** Of one connection at a time. */
+const MAX_BUNDLES = 1024;
+
 /** What is left of a message of a bundle that was begun. */
 export interface BundleStep {
   /** Does what cannot be taken back. */
@@ -59,7 +62,9 @@ export class Bundles {
     throw new OfpError(err, `bundle ${bundle.id}`);
   }
 
+  /** Throws OFPBFC_OUT_OF_BUNDLES. */
   private create(id: number, flags: number, opening: Uint8Array, nowMs: number): Bundle {
+    if (this.byId.size >= MAX_BUNDLES) throw new OfpError(OFPERR.OFPBFC_OUT_OF_BUNDLES, `more than ${MAX_BUNDLES}`);
     const bundle: Bundle = { id, flags, entries: [], opening, isClosed: false, usedMs: nowMs };
     this.byId.set(id, bundle);
     return bundle;

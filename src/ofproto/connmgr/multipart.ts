@@ -6,6 +6,7 @@ import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
 
+/** Of all requests together that a connection has begun.  Bytes; in memory it is many times as much. */
 const MAX_SIZE = 4 * 1024 * 1024;
 const TIMEOUT_MS = 1000;
 /** Only these may have more than one part with a body: their bodies are lists. */
@@ -22,6 +23,7 @@ interface Partial {
 
 export class MultipartRequests {
   private readonly byXid = new Map<number, Partial>();
+  private total = 0;
 
   /** A request as a whole, once `msg` has completed it; undefined while parts are missing.  Throws OfpError. */
   take(msg: OfMessage, bytes: Uint8Array, nowMs: number): OfMessage | undefined {
@@ -34,22 +36,28 @@ export class MultipartRequests {
     partial.deadlineMs = nowMs + TIMEOUT_MS;
     partial.bytes = bytes;
     partial.size += bytes.length;
+    this.total += bytes.length;
     const isWrong = partial.kind !== msg.kind || !LISTS.has(msg.kind);
-    if (isWrong || partial.size > MAX_SIZE) {
-      this.byXid.delete(msg.xid);
+    if (isWrong || this.total > MAX_SIZE) {
+      this.forget(msg.xid, partial);
       throw new OfpError(isWrong ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_MULTIPART_BUFFER_OVERFLOW);
     }
     partial.entries.push(...(msg.body as readonly unknown[]));
     if (more) return undefined;
-    this.byXid.delete(msg.xid);
+    this.forget(msg.xid, partial);
     return { ...msg, body: partial.entries } as OfMessage;
+  }
+
+  private forget(xid: number, partial: Partial): void {
+    this.byXid.delete(xid);
+    this.total -= partial.size;
   }
 
   /** Gives up requests whose next part does not come: `fail` is told the last part of each. */
   expire(nowMs: number, fail: (bytes: Uint8Array) => void): void {
     for (const [xid, partial] of this.byXid) {
       if (nowMs < partial.deadlineMs) continue;
-      this.byXid.delete(xid);
+      this.forget(xid, partial);
       fail(partial.bytes);
     }
   }
