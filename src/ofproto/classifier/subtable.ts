@@ -118,6 +118,15 @@ export class Subtable<R extends ClassifierRule> {
     }
   }
 
+  /** Calls `visit` for each rule, in the order of the iterator. */
+  forEach(visit: (rule: R) => void): void {
+    this.heads.forEach((head) => {
+      for (let list: Node<R> | undefined = head; list !== undefined; list = list.chain) {
+        for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) visit(n.rule);
+      }
+    });
+  }
+
   /** Adds a rule, before others of its match and priority. */
   insert(rule: R): void {
     const hash = this.hashOf(rule.match.values, true);
