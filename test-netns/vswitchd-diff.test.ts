@@ -1,0 +1,27 @@
+/**
+ * Stock ovs-vswitchd and ours with the same flow tables, groups and frames: `scripts/vswitchd-diff` finds no difference in what
+ * ovs-ofctl says, what comes out of the ports, counters, flows of the datapath and traces.
+ */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ROOT, requireNetns, run } from './harness.ts';
+
+const SCRIPT = join(ROOT, 'scripts/vswitchd-diff');
+/** First seed and number of scenarios: groups, learning, connections; masks of one priority; IGMP and damaged headers. */
+const RUNS = [
+  ['1', '3'],
+  ['12', '1'],
+  ['19', '1'],
+] as const;
+
+test.for(RUNS)('from seed %s, %s scenarios', { timeout: 240_000 }, async ([seed, count], context) => {
+  const reason = requireNetns();
+  if (reason !== undefined) context.skip(reason);
+  if (spawnSync('ovs-vswitchd', ['--version']).status !== 0) {
+    context.skip('there is no ovs-vswitchd (Debian package openvswitch-switch)');
+  }
+  const { stdout, stderr } = await run([SCRIPT, seed, count]);
+  expect(stderr).toBe('');
+  expect(stdout).toMatch(/^\d+ scenarios, \d+ of them the same, 0 differences\n$/);
+});
