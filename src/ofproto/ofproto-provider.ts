@@ -160,6 +160,10 @@ export interface Ofproto {
   setPortDevice(name: string, device: PortDevice): void;
   fdb(): FdbEntry[];
   fdbFlush(): void;
+  /** Adds a static entry of port `name`, for a MAC address as a number; false if it cannot have one. */
+  fdbAdd(name: string, vlan: number, mac: number): boolean;
+  /** Removes a static entry; false if there is none. */
+  fdbDelete(vlan: number, mac: number): boolean;
   /** Text of `bridge/dump-flows`. */
   dumpFlows(hasOffloads: boolean): string;
   /** Removes the switch, its ports from the datapath too. */

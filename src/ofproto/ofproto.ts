@@ -396,6 +396,20 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.run();
   }
 
+  fdbAdd(name: string, vlan: number, mac: number): boolean {
+    const bundle = this.byName.get(name)?.bundle;
+    if (bundle === undefined) return false;
+    this.macs.addStatic(mac, vlan, bundle);
+    this.run();
+    return true;
+  }
+
+  fdbDelete(vlan: number, mac: number): boolean {
+    const isThere = this.macs.delStatic(mac, vlan);
+    this.run();
+    return isThere;
+  }
+
   /** Removes rules whose time is up. */
   expireRules(): void {
     this.tables.expire(monotonicMs());

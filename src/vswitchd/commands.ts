@@ -24,6 +24,7 @@ import {
   setRateLimits,
   showLevels,
 } from '../util/vlog.ts';
+import { fdbCommands } from './fdb-commands.ts';
 import { featureCommands } from './feature-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
 
@@ -65,6 +66,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('vlog/reopen',             '',                 0, 0,        () => reopen()),
     command('vlog/close',              '',                 0, 0,        () => { closeLogFile(); return ''; }),
     ...featureCommands(target),
+    ...fdbCommands(bridge),
     ...upcallCommands(target),
     ...dpctl.map(({ name, usage, minArgs, maxArgs, handler }) =>
       command(name, usage, minArgs, maxArgs, async (args) => {

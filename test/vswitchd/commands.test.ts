@@ -53,6 +53,31 @@ test('fdb/show', async () => {
   expect(await refused('fdb/show', 'br9')).toBe('no such bridge');
 });
 
+test('fdb/add and fdb/del', async () => {
+  await target.backer?.ofprotos.get('br0')?.portAdd({ name: 'p9', type: 'system', ofport: undefined, isLocal: false });
+  const local = 'p9';
+  world.journal.length = 0;
+  expect(await run('fdb/add', 'br0', local, '0', '02:00:00:00:00:99')).toBe('');
+  expect(await run('fdb/add', 'br0', local, '0', '2:0:0:0:0:A')).toBe(
+    'Overriding already existing dynamic entry on 1\n',
+  );
+  const moved = 'Overriding already existing static entry on LOCAL\n';
+  expect(await run('fdb/add', 'br0', local, '10', '02:00:00:00:00:0b')).toBe(moved);
+  expect(await run('fdb/del', 'br0', '10', '02:00:00:00:00:0b')).toBe('');
+  expect(world.journal).toEqual([
+    'fdbAdd br0 p9 0 20000000099',
+    'fdbAdd br0 p9 0 2000000000a',
+    'fdbAdd br0 p9 10 2000000000b',
+    'fdbDelete br0 10 2000000000b',
+  ]);
+  expect(await refused('fdb/add', 'br0', 'nowhere', '0', '02:00:00:00:00:99')).toContain('software error');
+  expect(await refused('fdb/add', 'br0', local, '0', '02:00')).toBe('bad MAC address');
+  expect(await refused('fdb/add', 'br0', local, '0', '0:0:0:0:0:1')).toBe('could not add static mac entry\n');
+  expect(await refused('fdb/del', 'br0', '0', '0:0:0:0:0:1')).toBe('could not find static mac entry\n');
+  expect(await refused('fdb/add', 'br9', local, '0', '02:00:00:00:00:99')).toBe('no such bridge');
+  await target.backer?.ofprotos.get('br0')?.portDel('p9');
+});
+
 test('fdb/flush', async () => {
   world.journal.length = 0;
   expect(await run('fdb/flush', 'br0')).toBe('table successfully flushed');

@@ -304,6 +304,14 @@ export class FakeOfproto implements Ofproto {
       { ofport: 0xfffe, vlan: 10, mac: '02:00:00:00:00:0b', ageSec: -1 },
     ];
   }
+  fdbAdd(name: string, vlan: number, mac: number): boolean {
+    this.world.journal.push(`fdbAdd ${this.name} ${name} ${vlan} ${mac.toString(16)}`);
+    return mac !== 1;
+  }
+  fdbDelete(vlan: number, mac: number): boolean {
+    this.world.journal.push(`fdbDelete ${this.name} ${vlan} ${mac.toString(16)}`);
+    return mac !== 1;
+  }
   fdbFlush(): void {
     this.world.journal.push(`flush ${this.name}`);
   }
