@@ -6,6 +6,7 @@ import { extractTarget } from './extract.ts';
 import { ofpConnectionTarget } from './ofp-connection.ts';
 import { ofpMessageTarget } from './ofp-message.ts';
 import { ofpTextTarget } from './ofp-text.ts';
+import { tablesTarget } from './tables.ts';
 import { tunnelTarget } from './tunnel.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -16,4 +17,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ofpMessageTarget,
   ofpTextTarget,
   ofpConnectionTarget,
+  tablesTarget,
 ];
