@@ -21,7 +21,7 @@ test.for(RUNS)('from seed %s, %s scenarios', { timeout: 240_000 }, async ([seed,
   if (spawnSync('ovs-vswitchd', ['--version']).status !== 0) {
     context.skip('there is no ovs-vswitchd (Debian package openvswitch-switch)');
   }
-  const { stdout, stderr } = await run([SCRIPT, seed, count]);
+  const { stdout, stderr } = await run([SCRIPT, seed, count], { timeoutMs: 230_000 });
   expect(stderr).toBe('');
   expect(stdout).toMatch(/^\d+ scenarios, \d+ of them the same, 0 differences\n$/);
 });
