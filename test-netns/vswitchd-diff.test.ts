@@ -8,12 +8,8 @@ import { expect, test } from 'vitest';
 import { ROOT, requireNetns, run } from './harness.ts';
 
 const SCRIPT = join(ROOT, 'scripts/vswitchd-diff');
-/** First seed and number of scenarios: groups, learning, connections; masks of one priority; IGMP and damaged headers. */
-const RUNS = [
-  ['1', '3'],
-  ['12', '1'],
-  ['19', '1'],
-] as const;
+/** First seed and number of scenarios. */
+const RUNS = [['1', '3']] as const;
 
 test.for(RUNS)('from seed %s, %s scenarios', { timeout: 240_000 }, async ([seed, count], context) => {
   const reason = requireNetns();
