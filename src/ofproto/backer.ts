@@ -19,12 +19,12 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
-import { type Scheduler, systemScheduler } from './scheduler.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
 import { PATCH, type SwitchPort } from './switch-port.ts';
-import { trace, tracePacketOut } from './trace.ts';
-import { Udpif } from './udpif.ts';
-import { equalBytes } from './ukey.ts';
+import { type Scheduler, systemScheduler } from './udpif/scheduler.ts';
+import { Udpif } from './udpif/udpif.ts';
+import { equalBytes } from './udpif/ukey.ts';
+import { trace, tracePacketOut } from './xlate/trace.ts';
 
 const log = vlog('ofproto_dpif');
 

@@ -15,7 +15,7 @@ import { VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
 import type { BundleConfig, Ofport, PriorityTags, VlanMode } from './ofproto-provider.ts';
-import { VLAN_WORDS } from './wildcards.ts';
+import { VLAN_WORDS } from './xlate/wildcards.ts';
 
 /** What a port without a device has counted. */
 export interface PatchCounts {

@@ -16,7 +16,7 @@ import { type OdpSupport, odpKeyFromFlow } from '../odp/odp-key-build.ts';
 import { ERRNO, errnoText } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import type { DpSupport } from './dp-support.ts';
-import { flowUfid } from './flow-ufid.ts';
+import { flowUfid } from './udpif/flow-ufid.ts';
 
 const log = vlog('ofproto_dpif');
 

@@ -6,10 +6,10 @@ import { newMatch } from '../openflow/match/match.ts';
 import { OFPG, UNKNOWN64 } from '../openflow/messages/flow-types.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
-import { LEARN_FLAG } from './learn.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
 import { OFPRR, type RuleChange } from './tables/rule-change.ts';
+import { LEARN_FLAG } from './xlate/learn.ts';
 
 interface Learned {
   readonly table: number;

@@ -19,7 +19,6 @@ import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/o
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
-import { TableLearnedFlow } from './learn.ts';
 import { LearnedCookies } from './learned-cookies.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { MeterIds } from './meters/meter-ids.ts';
@@ -29,10 +28,11 @@ import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumptio
 import { PortNumbers } from './port-numbers.ts';
 import { formatAllFlows } from './show-flows.ts';
 import { PATCH, SwitchPort } from './switch-port.ts';
-import { plainLookup, TableLookup } from './table-lookup.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
-import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xbridge.ts';
+import { TableLearnedFlow } from './xlate/learn.ts';
+import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
+import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);

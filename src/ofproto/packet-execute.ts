@@ -14,13 +14,13 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ODPP_NONE } from './bundle.ts';
-import { executeParts } from './execute-parts.ts';
-import { filterAttrs } from './nest.ts';
-import { flowOfPacket } from './packet-flow.ts';
-import { freezeMetadata, recircIds } from './recirc.ts';
-import type { XBridge } from './xbridge.ts';
-import { type XlateOut, xlateActions } from './xlate.ts';
-import { XLATE_ERROR, xlateErrorText } from './xlate-error.ts';
+import { filterAttrs } from './udpif/nest.ts';
+import { executeParts } from './xlate/execute-parts.ts';
+import { flowOfPacket } from './xlate/packet-flow.ts';
+import { freezeMetadata, recircIds } from './xlate/recirc.ts';
+import type { XBridge } from './xlate/xbridge.ts';
+import { type XlateOut, xlateActions } from './xlate/xlate.ts';
+import { XLATE_ERROR, xlateErrorText } from './xlate/xlate-error.ts';
 
 /** Actions that surely fit a message, with a packet of the largest size. */
 const MAX_ACTIONS_SIZE = 32_000;

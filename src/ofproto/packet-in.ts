@@ -11,9 +11,9 @@ import { type FlowKey, getField, isFieldSet, newFlow, setField } from '../flow/f
 import type { ControllerCookie } from '../odp/user-action-cookie.ts';
 import { type Match, newMatch } from '../openflow/match/match.ts';
 import { UNKNOWN32 } from '../openflow/messages/flow-types.ts';
-import { clearConntrack, type FrozenState, thawMetadata } from './recirc.ts';
-import { bitsOf } from './wildcards.ts';
-import type { PacketInEvent } from './xbridge.ts';
+import { clearConntrack, type FrozenState, thawMetadata } from './xlate/recirc.ts';
+import { bitsOf } from './xlate/wildcards.ts';
+import type { PacketInEvent } from './xlate/xbridge.ts';
 
 /** What is told if it is not 0. */
 // biome-ignore format: table

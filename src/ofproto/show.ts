@@ -7,7 +7,7 @@ import type { DpifDpStats } from '../dpif/dpif-types.ts';
 import { ofpPortName } from '../openflow/ofp-port.ts';
 import { ODPP_NONE } from './bundle.ts';
 import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
-import type { UdpifState } from './udpif-state.ts';
+import type { UdpifState } from './udpif/udpif-state.ts';
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);

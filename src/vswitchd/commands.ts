@@ -13,7 +13,7 @@ import { formatOdpFlow } from '../odp/odp-format-key.ts';
 import { formatUfid } from '../odp/odp-ufid.ts';
 import type { Ofproto, OfprotoBacker } from '../ofproto/ofproto-provider.ts';
 import { formatFdb } from '../ofproto/show.ts';
-import { TraceError, traceNowhere } from '../ofproto/trace.ts';
+import { TraceError, traceNowhere } from '../ofproto/xlate/trace.ts';
 import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
 import { readCoverage, showCoverage } from '../util/coverage.ts';
 import {

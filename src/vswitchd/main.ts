@@ -21,7 +21,7 @@ import { type DatapathChoice, hasDatapathFamily, resolveEndpoint } from '../netl
 import { openSocketTransport } from '../netlink/socket.ts';
 import { MemoryNetlink } from '../netlink/transport.ts';
 import { openBacker, openBackerWith } from '../ofproto/backer.ts';
-import { systemScheduler } from '../ofproto/scheduler.ts';
+import { systemScheduler } from '../ofproto/udpif/scheduler.ts';
 import { allowDebugActions } from '../openflow/actions/index.ts';
 import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts';
 import { setClock } from '../util/clock.ts';

@@ -4,7 +4,7 @@
  * Source: ofproto/ofproto-dpif-upcall.c, lib/memory.c.
  */
 import type { OfprotoBacker } from '../ofproto/ofproto-provider.ts';
-import { flowModes } from '../ofproto/udpif-state.ts';
+import { flowModes } from '../ofproto/udpif/udpif-state.ts';
 import type { UnixctlCommand } from '../unixctl/unixctl-server.ts';
 
 export function upcallCommands(target: { readonly backer: OfprotoBacker | undefined }): UnixctlCommand[] {

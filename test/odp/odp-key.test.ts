@@ -145,9 +145,7 @@ describe('masks', () => {
   });
 
   test('of a tag nobody looked at, its presence and its VID are matched', () => {
-    const { flow } = flowOf(
-      `${ETH},eth_type(0x8100),vlan(vid=5,pcp=3),encap(${IPV4})`,
-    );
+    const { flow } = flowOf(`${ETH},eth_type(0x8100),vlan(vid=5,pcp=3),encap(${IPV4})`);
     const told = (tci: number) => {
       const mask = newFlowKey();
       setField(mask, F.vlanTci, tci);

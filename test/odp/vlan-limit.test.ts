@@ -4,7 +4,7 @@ import { getField, newFlow } from '../../src/flow/flow-key.ts';
 import { ODP_FIT, odpKeyToFlow } from '../../src/odp/odp-key.ts';
 import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
 import { setVlanLimit, vlanLimit } from '../../src/odp/vlan-limit.ts';
-import { flowOfPacket } from '../../src/ofproto/packet-flow.ts';
+import { flowOfPacket } from '../../src/ofproto/xlate/packet-flow.ts';
 
 afterEach(() => {
   setVlanLimit(1);

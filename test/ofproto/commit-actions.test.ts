@@ -4,8 +4,8 @@ import { type FlowKey, newFlow, setField, setFieldOnes } from '../../src/flow/fl
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
-import { commitActions, commitTunnel, noPendingHeader } from '../../src/ofproto/commit-actions.ts';
-import { popMpls, pushMpls } from '../../src/ofproto/flow-mpls.ts';
+import { commitActions, commitTunnel, noPendingHeader } from '../../src/ofproto/xlate/commit-actions.ts';
+import { popMpls, pushMpls } from '../../src/ofproto/xlate/flow-mpls.ts';
 import { keyOf } from './fakes.ts';
 
 type Values = Parameters<typeof keyOf>[0];

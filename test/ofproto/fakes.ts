@@ -17,7 +17,7 @@ import {
 import { FIELD, type FieldName, VLAN_CFI } from '../../src/flow/fields.ts';
 import { composeFlow } from '../../src/flow/flow-compose.ts';
 import { type FlowKey, newFlowKey, setField, setFieldBytes } from '../../src/flow/flow-key.ts';
-import type { Scheduler } from '../../src/ofproto/scheduler.ts';
+import type { Scheduler } from '../../src/ofproto/udpif/scheduler.ts';
 import { FakeClock, setClock } from '../../src/util/clock.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { flowModes } from '../../src/ofproto/udpif-state.ts';
+import { flowModes } from '../../src/ofproto/udpif/udpif-state.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { MAC_A, MAC_B, missOf, udp } from './fakes.ts';
 import { bundle, type Rig, withRig } from './rig.ts';

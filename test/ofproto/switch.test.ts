@@ -3,7 +3,7 @@ import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
 import { encodeCookie } from '../../src/odp/user-action-cookie.ts';
-import { filterAttrs } from '../../src/ofproto/nest.ts';
+import { filterAttrs } from '../../src/ofproto/udpif/nest.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { arpRequest, BROADCAST, MAC_A, MAC_B, missOf, tag, udp } from './fakes.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FLOW_DEL_REASON, UKEY, Ukey, UkeyMap, type UkeyState } from '../../src/ofproto/ukey.ts';
+import { FLOW_DEL_REASON, UKEY, Ukey, UkeyMap, type UkeyState } from '../../src/ofproto/udpif/ukey.ts';
 import './fakes.ts';
 
 const make = (ufid = 'aa', key = Uint8Array.of(1)): Ukey =>

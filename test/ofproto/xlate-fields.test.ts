@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
-import { xlateLoad, xlateMove, xlateSetField } from '../../src/ofproto/xlate-fields.ts';
+import { xlateLoad, xlateMove, xlateSetField } from '../../src/ofproto/xlate/xlate-fields.ts';
 import { actionSetToList } from '../../src/openflow/actions/action-set.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfByName } from '../../src/openflow/mf-fields.ts';

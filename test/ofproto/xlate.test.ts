@@ -6,10 +6,10 @@ import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../.
 import { MeterIds } from '../../src/ofproto/meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { BundleConfig, VlanMode } from '../../src/ofproto/ofproto-provider.ts';
-import { presentBits } from '../../src/ofproto/packet-fields.ts';
-import { hasExtraBits, nVlans } from '../../src/ofproto/wildcards.ts';
-import { xlateActions } from '../../src/ofproto/xlate.ts';
-import { XLATE_ERROR } from '../../src/ofproto/xlate-ctx.ts';
+import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';
+import { hasExtraBits, nVlans } from '../../src/ofproto/xlate/wildcards.ts';
+import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
+import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
 import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';

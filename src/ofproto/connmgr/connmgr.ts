@@ -17,7 +17,7 @@ import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
-import type { PacketInEvent } from '../xbridge.ts';
+import type { PacketInEvent } from '../xlate/xbridge.ts';
 import { BUNDLE_IDLE_MS } from './bundles.ts';
 import { FailOpen } from './fail-open.ts';
 import { happeningsOf } from './flow-monitors.ts';

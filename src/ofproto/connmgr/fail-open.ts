@@ -13,7 +13,7 @@ import { OFPP } from '../../openflow/ofp-port.ts';
 import { vlog } from '../../util/vlog.ts';
 import { metadataMatch } from '../packet-in.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
-import type { PacketInEvent } from '../xbridge.ts';
+import type { PacketInEvent } from '../xlate/xbridge.ts';
 import { OFPR } from './async-masks.ts';
 
 const log = vlog('fail_open');

@@ -10,7 +10,7 @@ import type { OfVersion } from '../../openflow/ofp-errors.ts';
 import { OFPRAW, type OfpRaw } from '../../openflow/ofp-msgs.ts';
 import type { Vconn } from '../../openflow/vconn.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import type { PacketInEvent } from '../xbridge.ts';
+import type { PacketInEvent } from '../xlate/xbridge.ts';
 import { OFPR } from './async-masks.ts';
 import { Pinsched } from './pinsched.ts';
 

@@ -21,7 +21,7 @@ import { formatOdpFlow } from '../../odp/odp-format-key.ts';
 import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
 import { NETDEV_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { formatUfid } from '../../odp/odp-ufid.ts';
-import { flowUfid } from '../../ofproto/flow-ufid.ts';
+import { flowUfid } from '../../ofproto/udpif/flow-ufid.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { withoutPids } from './dummy-pids.ts';
 

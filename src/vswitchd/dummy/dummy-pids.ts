@@ -10,7 +10,7 @@ import {
   OVS_SAMPLE_ATTR as S,
   OVS_USERSPACE_ATTR as U,
 } from '../../odp/action-attrs.ts';
-import { attrsOf, u32Of } from '../../ofproto/nest.ts';
+import { attrsOf, u32Of } from '../../ofproto/udpif/nest.ts';
 
 /** Finds the port ids of userspace actions in `actions`, nested ones too. */
 function* pidsOf(actions: Uint8Array): Generator<Uint8Array> {

@@ -9,7 +9,7 @@ import { OfConn, type OfConnOptions } from '../../../src/ofproto/connmgr/ofconn.
 import { PACKET_IN_FORMAT } from '../../../src/ofproto/connmgr/packet-ins.ts';
 import { metadataMatch } from '../../../src/ofproto/packet-in.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
-import type { PacketInEvent } from '../../../src/ofproto/xbridge.ts';
+import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import { FLOW_FLAG, type PacketInPrivate, ROLE, UNKNOWN32 } from '../../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';

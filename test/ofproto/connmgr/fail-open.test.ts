@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { FailOpen } from '../../../src/ofproto/connmgr/fail-open.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { OFPRR } from '../../../src/ofproto/tables/rule-change.ts';
-import type { PacketInEvent } from '../../../src/ofproto/xbridge.ts';
+import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 

@@ -8,7 +8,7 @@ import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow-types
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { PacketToSend } from '../../packet-execute.ts';
-import { flowOfPacket } from '../../packet-flow.ts';
+import { flowOfPacket } from '../../xlate/packet-flow.ts';
 import type { Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 import type { OfConn } from '../ofconn.ts';

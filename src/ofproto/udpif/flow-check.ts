@@ -1,0 +1,139 @@
+/**
+ * Judges one datapath flow: is what it does still what the tables say, and is it worth asking?  Credits its packets, too.
+ * `revalidator.ts` brings the flows and carries out the verdicts.
+ * Source: ofproto/ofproto-dpif-upcall.c (revalidate_ukey, should_revalidate).
+ */
+import type { DpifFlowStats } from '../../dpif/dpif-types.ts';
+import { newFlowKey } from '../../flow/flow-key.ts';
+import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
+import { SLOW_PATH } from '../../odp/slow-path.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { originOf } from '../xlate/packet-origin.ts';
+import { recircIds } from '../xlate/recirc.ts';
+import { hasExtraBits } from '../xlate/wildcards.ts';
+import type { PushStats } from '../xlate/xbridge.ts';
+import { xlateActions } from '../xlate/xlate.ts';
+import { XlateCache } from '../xlate/xlate-cache.ts';
+import { XLATE_ERROR } from '../xlate/xlate-ctx.ts';
+import type { UdpifState } from './udpif-state.ts';
+import { equalBytes, FLOW_DEL_REASON, type FlowDelReason, type Ukey } from './ukey.ts';
+
+/** What to do with a flow. */
+export type Verdict =
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'modify'; readonly actions: Uint8Array }
+  | { readonly kind: 'delete'; readonly reason: FlowDelReason };
+/** The flow is right as it is. */
+export const KEEP: Verdict = { kind: 'keep' };
+/** The flow has to go. */
+export const del = (reason: FlowDelReason): Verdict => ({ kind: 'delete', reason });
+
+/** Statistics of a flow as this code counts: `usedMs` 0 is never. */
+export interface Seen {
+  readonly nPackets: bigint;
+  readonly nBytes: bigint;
+  readonly usedMs: number;
+  readonly tcpFlags: number;
+}
+
+/** Needs no more of a datapath's state than to translate; never waits. */
+export class FlowChecker {
+  private readonly state: UdpifState;
+  private readonly flow = newFlowKey();
+  private readonly mask = newFlowKey();
+
+  constructor(state: UdpifState) {
+    this.state = state;
+  }
+
+  /** Decides on a flow, and credits its packets if it stays. */
+  check(ukey: Ukey, seen: Seen, revalSeq: number): Verdict {
+    const push: PushStats = {
+      nPackets: seen.nPackets > ukey.stats.nPackets ? seen.nPackets - ukey.stats.nPackets : 0n,
+      nBytes: seen.nBytes > ukey.stats.nBytes ? seen.nBytes - ukey.stats.nBytes : 0n,
+      usedMs: seen.usedMs,
+      tcpFlags: seen.tcpFlags,
+    };
+    let verdict: Verdict = KEEP;
+    if (ukey.revalSeq !== revalSeq) {
+      if (!this.isWorthChecking(Number(push.nPackets), Number(ukey.stats.used))) {
+        return del(FLOW_DEL_REASON.TOO_EXPENSIVE);
+      }
+      ukey.cache = new XlateCache();
+      verdict = this.retranslate(ukey);
+    } else if (push.nPackets > 0n && ukey.cache === undefined) {
+      ukey.cache = new XlateCache();
+      verdict = this.retranslate(ukey);
+    }
+    // The packets of a flow that goes are credited when its last statistics are known.
+    if (verdict.kind === 'delete') return verdict;
+    ukey.cache?.push(push);
+    ukey.stats = { nPackets: seen.nPackets, nBytes: seen.nBytes, used: BigInt(seen.usedMs), tcpFlags: seen.tcpFlags };
+    ukey.revalSeq = revalSeq;
+    return verdict;
+  }
+
+  /**
+   * Whether a flow has enough packets to be worth a translation.  Where dumps are slow, a seldom used flow is cheaper to
+   * delete and to install again.
+   */
+  private isWorthChecking(nPackets: number, usedMs: number): boolean {
+    const { state } = this;
+    if (usedMs === 0 || state.dumpDurationMs < state.options.maxRevalidatorMs / 2) return true;
+    const sinceMs = Math.max(0, monotonicMs() - usedMs);
+    return sinceMs / Math.max(nPackets, 1) < 1000 / Math.max(1, state.options.minRevalidatePps);
+  }
+
+  /** Translates a flow's key again, filling its cache, and compares with what is installed. */
+  private retranslate(ukey: Ukey): Verdict {
+    const { state, flow } = this;
+    const fit = odpKeyToFlow(ukey.key, flow);
+    if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+    const from = originOf(state.bridges, flow);
+    if (typeof from === 'string') return del(FLOW_DEL_REASON.NO_OFPROTO);
+    const xout = xlateActions({
+      bridge: from.bridge,
+      flow,
+      ofpInPort: from.ofport,
+      frozen: from.frozen,
+      hasSideEffects: false,
+      stats: undefined,
+      cache: ukey.cache,
+    });
+    if (xout.error !== XLATE_ERROR.OK || xout.avoidCaching) {
+      recircIds.release(xout.recircs);
+      const isError = xout.error !== XLATE_ERROR.OK;
+      return del(isError ? FLOW_DEL_REASON.XLATION_ERROR : FLOW_DEL_REASON.AVOID_CACHING);
+    }
+    const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
+    const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
+    if (ukey.mask !== undefined && ukey.mask.length > 0) {
+      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) {
+        recircIds.release(xout.recircs);
+        return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+      }
+      // Too wide: it matches packets for which these actions may be wrong.
+      if (hasExtraBits(this.mask, xout.wc)) {
+        recircIds.release(xout.recircs);
+        return del(FLOW_DEL_REASON.FLOW_WILDCARDED);
+      }
+    }
+    ukey.holdRecircs(xout.recircs);
+    return equalBytes(actions, ukey.actions) ? KEEP : { kind: 'modify', actions };
+  }
+
+  /** Credits the packets of a flow that was deleted; `stats` are its last. */
+  creditLast(stats: DpifFlowStats, ukey: Ukey): void {
+    if (stats.nPackets <= ukey.stats.nPackets) return;
+    if (ukey.cache === undefined) {
+      ukey.cache = new XlateCache();
+      this.retranslate(ukey);
+    }
+    ukey.cache.push({
+      nPackets: stats.nPackets - ukey.stats.nPackets,
+      nBytes: stats.nBytes - ukey.stats.nBytes,
+      usedMs: Math.max(Number(stats.used), Number(ukey.stats.used)),
+      tcpFlags: stats.tcpFlags,
+    });
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * A ukey: what userspace knows of one datapath flow that it is responsible for, and how far the flow's life has come.
+ *
+ *     CREATED > VISIBLE > OPERATIONAL > INCONSISTENT > EVICTING > EVICTED > DELETED
+ *
+ * `upcall.ts` makes them, `revalidator.ts` keeps them true and ends them.  All waits (for the datapath's answers) happen
+ * between two states, so that whoever meets a ukey can tell from its state what is under way.
+ * Source: ofproto/ofproto-dpif-upcall.c (struct udpif_key, enum ukey_state).
+ */
+import type { DpifFlowDel, DpifFlowPut, DpifFlowStats, Nest, Ufid } from '../../dpif/dpif-types.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { coverage } from '../../util/coverage.ts';
+import { vlog } from '../../util/vlog.ts';
+import { recircIds } from '../xlate/recirc.ts';
+import type { XlateCache } from '../xlate/xlate-cache.ts';
+
+const log = vlog('ofproto_dpif_upcall');
+const replaceCount = coverage('upcall_ukey_replace');
+const duplicateCount = coverage('handler_duplicate_upcall');
+
+/** States, in the order in which they are passed. */
+// biome-ignore format: table
+export const UKEY = {
+  CREATED: 0,      // known to its maker only
+  VISIBLE: 1,      // in the map; the flow is on its way to the datapath
+  OPERATIONAL: 2,  // in the map, and in the datapath
+  INCONSISTENT: 3, // in the datapath, but with other actions than meant: a change failed
+  EVICTING: 4,     // its deletion is on the way to the datapath
+  EVICTED: 5,      // no longer in the datapath
+  DELETED: 6,      // no longer in the map
+} as const;
+export type UkeyState = (typeof UKEY)[keyof typeof UKEY];
+const STATE_NAMES = Object.keys(UKEY);
+
+/** To which states each state may go. */
+const ALLOWED: Readonly<Record<UkeyState, readonly UkeyState[]>> = {
+  [UKEY.CREATED]: [UKEY.VISIBLE],
+  // The datapath refused the flow (EVICTED), or the flow went before its installation was confirmed (EVICTING).
+  [UKEY.VISIBLE]: [UKEY.OPERATIONAL, UKEY.INCONSISTENT, UKEY.EVICTING, UKEY.EVICTED],
+  [UKEY.OPERATIONAL]: [UKEY.INCONSISTENT, UKEY.EVICTING],
+  [UKEY.INCONSISTENT]: [UKEY.EVICTING],
+  [UKEY.EVICTING]: [UKEY.EVICTED],
+  [UKEY.EVICTED]: [UKEY.DELETED],
+  [UKEY.DELETED]: [],
+};
+
+/** Why a flow is deleted from the datapath. */
+// biome-ignore format: table
+export const FLOW_DEL_REASON = {
+  NONE: 'none',                       AVOID_CACHING: 'avoid_caching',     BAD_ODP_FIT: 'bad_odp_fit',
+  FLOW_IDLE: 'flow_idle',             FLOW_LIMIT: 'flow_limit',           FLOW_WILDCARDED: 'flow_wildcarded',
+  NO_OFPROTO: 'no_ofproto',           PURGE: 'purge',                     TOO_EXPENSIVE: 'too_expensive',
+  UPDATE_FAIL: 'update_fail',         XLATION_ERROR: 'xlation_error',     FLOW_MISSING_DP: 'flow_missing_dp',
+} as const;
+export type FlowDelReason = (typeof FLOW_DEL_REASON)[keyof typeof FLOW_DEL_REASON];
+
+const NO_STATS: DpifFlowStats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
+
+export class Ukey {
+  readonly ufid: Ufid;
+  /** Whether the datapath knows the flow by its UFID; else by its key. */
+  readonly hasUfid: boolean;
+  readonly key: Nest;
+  readonly mask: Nest | undefined;
+  actions: Nest;
+  readonly createdMs = monotonicMs();
+  /** As of the last dump; what came before has been credited. */
+  stats: DpifFlowStats;
+  /** The dump that saw it last, and the state of the configuration that it was last checked against. */
+  dumpSeq = 0;
+  revalSeq: number;
+  /** Dumps in a row that did not see it. */
+  missedDumps = 0;
+  cache: XlateCache | undefined;
+  /** Recirculation ids that its actions have: held until it is DELETED. */
+  private recircs: readonly number[];
+  private current: UkeyState = UKEY.CREATED;
+
+  constructor(init: {
+    ufid: Ufid;
+    hasUfid: boolean;
+    key: Nest;
+    mask: Nest | undefined;
+    actions: Nest;
+    revalSeq: number;
+    usedMs?: bigint;
+    cache?: XlateCache;
+    recircs?: readonly number[];
+  }) {
+    this.ufid = init.ufid;
+    this.hasUfid = init.hasUfid;
+    this.key = init.key;
+    this.mask = init.mask;
+    this.actions = init.actions;
+    this.revalSeq = init.revalSeq;
+    this.stats = { ...NO_STATS, used: init.usedMs ?? 0n };
+    this.cache = init.cache;
+    this.recircs = init.recircs ?? [];
+  }
+
+  get state(): UkeyState {
+    return this.current;
+  }
+  get stateName(): string {
+    return STATE_NAMES[this.current] ?? '?';
+  }
+
+  /** Goes to `next`.  Staying is allowed in OPERATIONAL; a step that is not in the table is a bug and throws. */
+  transition(next: UkeyState): void {
+    if (next === this.current && next === UKEY.OPERATIONAL) return;
+    if (!ALLOWED[this.current].includes(next)) {
+      throw new Error(`ukey ${this.ufid}: invalid transition ${this.stateName} -> ${STATE_NAMES[next]}`);
+    }
+    this.current = next;
+    if (next === UKEY.DELETED) this.holdRecircs([]);
+  }
+
+  /** Takes over `ids`, which are held, in place of those that it had. */
+  holdRecircs(ids: readonly number[]): void {
+    recircIds.release(this.recircs);
+    this.recircs = ids;
+    // One whose place another has taken has no actions any more.
+    if (this.current !== UKEY.DELETED) return;
+    recircIds.release(ids);
+    this.recircs = [];
+  }
+
+  /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*. */
+  putOp(flags: number): DpifFlowPut {
+    return {
+      type: 'put',
+      flags,
+      key: this.key,
+      mask: this.mask,
+      ufid: this.hasUfid ? this.ufid : undefined,
+      actions: this.actions,
+    };
+  }
+
+  /** The operation that deletes it and brings its last statistics. */
+  delOp(): DpifFlowDel {
+    return { type: 'del', key: this.key, ufid: this.hasUfid ? this.ufid : undefined, wantStats: true };
+  }
+}
+
+/** True if both are the same bytes. */
+export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/** All ukeys of a datapath by UFID. */
+export class UkeyMap implements Iterable<Ukey> {
+  private readonly byUfid = new Map<Ufid, Ukey>();
+
+  get size(): number {
+    return this.byUfid.size;
+  }
+  [Symbol.iterator](): Iterator<Ukey> {
+    return this.byUfid.values();
+  }
+  get(ufid: Ufid): Ukey | undefined {
+    return this.byUfid.get(ufid);
+  }
+
+  /**
+   * Makes `ukey` VISIBLE.  False, and nothing changes, if its flow is being handled already; a ukey whose flow has just
+   * been evicted is replaced, so that a busy flow need not wait for the sweep.
+   */
+  install(ukey: Ukey): boolean {
+    const old = this.byUfid.get(ukey.ufid);
+    if (old !== undefined) {
+      if (!equalBytes(old.key, ukey.key)) {
+        log.warn(`Conflicting ukey for flows: ufid ${ukey.ufid} stands for two keys`);
+        return false;
+      }
+      if (old.state !== UKEY.EVICTED) {
+        duplicateCount.n++;
+        return false;
+      }
+      replaceCount.n++;
+      old.transition(UKEY.DELETED);
+      // The dump in progress has seen this UFID: it must not be taken for a missing flow.
+      ukey.dumpSeq = old.dumpSeq;
+    }
+    this.byUfid.set(ukey.ufid, ukey);
+    ukey.transition(UKEY.VISIBLE);
+    return true;
+  }
+
+  /** Takes an EVICTED ukey out. */
+  delete(ukey: Ukey): void {
+    ukey.transition(UKEY.DELETED);
+    if (this.byUfid.get(ukey.ufid) === ukey) this.byUfid.delete(ukey.ufid);
+  }
+
+  clear(): void {
+    for (const ukey of this) ukey.holdRecircs([]);
+    this.byUfid.clear();
+  }
+}

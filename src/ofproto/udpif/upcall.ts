@@ -1,0 +1,304 @@
+/**
+ * Upcalls: a packet that the datapath has no flow for is translated, its megaflow is installed, and the packet is executed.
+ * A batch's work goes to the datapath in one `operate`.
+ *
+ * Packets of one microflow in a batch are translated once: a burst that arrives before its flow is in place costs one
+ * translation and one put.  `revalidator.ts` takes care of the flows from then on.
+ * Source: ofproto/ofproto-dpif-upcall.c (recv_upcalls, process_upcall, handle_upcalls).
+ */
+import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
+import { FIELD } from '../../flow/fields.ts';
+import { getField, newFlowKey } from '../../flow/flow-key.ts';
+import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
+import { odpKeyFromMask } from '../../odp/odp-key-build.ts';
+import { SLOW_PATH } from '../../odp/slow-path.ts';
+import { decodeCookie } from '../../odp/user-action-cookie.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { coverage } from '../../util/coverage.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
+import { packetInOf } from '../packet-in.ts';
+import { executeParts } from '../xlate/execute-parts.ts';
+import { extractPacket } from '../xlate/packet-flow.ts';
+import { frozenOf, originOf } from '../xlate/packet-origin.ts';
+import { recircIds } from '../xlate/recirc.ts';
+import { type XlateOut, xlateActions } from '../xlate/xlate.ts';
+import { XlateCache } from '../xlate/xlate-cache.ts';
+import { flowUfid } from './flow-ufid.ts';
+import { filterAttrs } from './nest.ts';
+import { flowModes, type UdpifState } from './udpif-state.ts';
+import { UKEY, Ukey } from './ukey.ts';
+
+const log = vlog('ofproto_dpif_upcall');
+const limit = new RateLimit(60, 5);
+const limitHitCount = coverage('upcall_flow_limit_hit');
+
+/** Why a packet came up, as far as this switch is concerned. */
+export type UpcallKind = 'bad' | 'miss' | 'slow-path' | 'sflow' | 'flow-sample' | 'ipfix' | 'controller';
+
+/** Tells what an upcall is about by its userdata. */
+export function classifyUpcall(upcall: Pick<DpifUpcall, 'type' | 'userdata'>): UpcallKind {
+  if (upcall.type === DPIF_UC.MISS) return 'miss';
+  if (upcall.userdata === undefined) {
+    log.warn('action upcall missing cookie', limit);
+    return 'bad';
+  }
+  const cookie = decodeCookie(upcall.userdata);
+  if (cookie === undefined) {
+    log.warn(() => `invalid user cookie of size ${upcall.userdata?.length}`, limit);
+    return 'bad';
+  }
+  return KIND_OF_COOKIE[cookie.type];
+}
+
+const KIND_OF_COOKIE = {
+  sflow: 'sflow',
+  slowPath: 'slow-path',
+  flowSample: 'flow-sample',
+  ipfix: 'ipfix',
+  controller: 'controller',
+} as const satisfies Record<string, UpcallKind>;
+
+/** Attributes of a key that go along with a packet to be executed; the rest is parsed from the packet. */
+const METADATA: ReadonlySet<number> = new Set([
+  OVS_KEY_ATTR.PRIORITY,
+  OVS_KEY_ATTR.TUNNEL,
+  OVS_KEY_ATTR.SKB_MARK,
+  OVS_KEY_ATTR.IN_PORT,
+]);
+/** Of a packet that has been recirculated, or hashed. */
+const METADATA_RECIRC: ReadonlySet<number> = new Set([...METADATA, OVS_KEY_ATTR.RECIRC_ID, OVS_KEY_ATTR.DP_HASH]);
+const METADATA_CT: ReadonlySet<number> = new Set([
+  ...METADATA,
+  OVS_KEY_ATTR.RECIRC_ID,
+  OVS_KEY_ATTR.DP_HASH,
+  OVS_KEY_ATTR.CT_STATE,
+  OVS_KEY_ATTR.CT_ZONE,
+  OVS_KEY_ATTR.CT_MARK,
+  OVS_KEY_ATTR.CT_LABELS,
+  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
+  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
+]);
+
+/** Actions of an execution that surely fit a message, with a packet of the largest size. */
+const MAX_ACTIONS_SIZE = 32_000;
+
+/** More ports than these are told apart again and again. */
+const MAX_PLAIN_METADATA = 1024;
+
+/** What the packets of one microflow share. */
+interface Prepared {
+  /** Empty: the packets are dropped. */
+  readonly actions: Uint8Array;
+  /** Key to execute them with. */
+  readonly metadata: Uint8Array;
+  readonly cache: XlateCache;
+  readonly tcpFlags: number;
+  /** Whether there may be actions that the datapath refuses. */
+  readonly needsHelp: boolean;
+}
+
+export class UpcallHandling {
+  private readonly state: UdpifState;
+  /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
+  isSettled = true;
+  private readonly flow = newFlowKey();
+  /** By datapath port. */
+  private readonly plainMetadata = new Map<number, Uint8Array>();
+
+  constructor(state: UdpifState) {
+    this.state = state;
+  }
+
+  /** Handles a batch; resolves when the datapath has been told.  Never rejects. */
+  async handle(upcalls: readonly DpifUpcall[]): Promise<void> {
+    try {
+      await this.handleBatch(upcalls);
+      // For the next batch: this one's views are valid only as long as nothing is waited for.
+      await this.state.countFlows();
+    } catch (e) {
+      log.err(() => `handling of ${upcalls.length} upcalls failed: ${String(e)}`, limit);
+    }
+  }
+
+  /** Everything up to `operate` happens before this returns; what is left for it is copied out of the receive buffer. */
+  private async handleBatch(upcalls: readonly DpifUpcall[]): Promise<void> {
+    const ops: DpifOp[] = [];
+    const installs: { readonly op: DpifFlowPut; readonly ukey: Ukey }[] = [];
+    const misses = new Map<Ufid, Prepared | undefined>();
+    const slow = new Map<Ufid, Prepared | undefined>();
+    for (const upcall of upcalls) {
+      const kind = classifyUpcall(upcall);
+      if (kind === 'controller') this.toController(upcall);
+      if (kind !== 'miss' && kind !== 'slow-path') continue;
+      const ufid = flowUfid(upcall.key);
+      const known = kind === 'miss' ? misses : slow;
+      let prepared = known.get(ufid);
+      if (prepared !== undefined) {
+        if (kind === 'miss') prepared.cache.push(statsOf(upcall, prepared.tcpFlags));
+      } else if (!known.has(ufid)) {
+        prepared = kind === 'miss' ? this.miss(upcall, ufid, ops, installs) : this.slowPath(upcall);
+        known.set(ufid, prepared);
+      }
+      if (prepared === undefined || prepared.actions.length === 0) continue;
+      const packet = upcall.packet.slice();
+      for (const part of executeParts(packet, prepared.actions, prepared.needsHelp, MAX_ACTIONS_SIZE)) {
+        const { mru, hash } = upcall;
+        const op = { type: 'execute', key: prepared.metadata, ...part, mru } as const;
+        ops.push(hash === undefined ? op : { ...op, hash });
+      }
+    }
+    try {
+      if (ops.length > 0) await this.state.dpif.operate(ops);
+    } finally {
+      // A dump may have met the flow meanwhile: then the revalidator has taken it over.
+      for (const { op, ukey } of installs) {
+        if (ukey.state === UKEY.VISIBLE) ukey.transition(op.result === 0 ? UKEY.OPERATIONAL : UKEY.EVICTED);
+      }
+    }
+  }
+
+  /** Translates the first packet of a flow, and has the flow installed; undefined if it cannot be told what to do. */
+  private miss(
+    upcall: DpifUpcall,
+    ufid: Ufid,
+    ops: DpifOp[],
+    installs: { op: DpifFlowPut; ukey: Ukey }[],
+  ): Prepared | undefined {
+    const { state, flow } = this;
+    const fit = odpKeyToFlow(upcall.key, flow);
+    if (fit === ODP_FIT.ERROR) return undefined;
+    const from = originOf(state.bridges, flow);
+    if (typeof from === 'string') {
+      if (!this.isSettled) return undefined;
+      // A port that is being removed: the flow spares us its remaining packets.  The next dump takes it away again.
+      const key = upcall.key.slice();
+      ops.push({ type: 'put', flags: DPIF_FP.CREATE, key, mask: undefined, ufid, actions: new Uint8Array(0) });
+      log.info(`received packet on unassociated datapath port ${getField(flow, FIELD.inPort)} (${from})`, limit);
+      return undefined;
+    }
+    // What the datapath made of a damaged header may be more than is believed here.
+    extractPacket(upcall.packet, flow);
+    const revalSeq = state.revalSeq;
+    const cache = new XlateCache();
+    const tcpFlags = getField(flow, FIELD.tcpFlags);
+    const xout = xlateActions({
+      bridge: from.bridge,
+      flow,
+      ofpInPort: from.ofport,
+      frozen: from.frozen,
+      hasSideEffects: true,
+      hasPacket: true,
+      packetSize: upcall.packet.length,
+      stats: statsOf(upcall, tcpFlags),
+      cache,
+    });
+    const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
+    let isInstalled = false;
+    if (this.mayInstall()) {
+      const ukey = new Ukey({
+        ufid,
+        hasUfid: true,
+        key: upcall.key.slice(),
+        mask: flowModes.megaflows ? odpKeyFromMask(xout.wc, flow, state.maskSupport) : undefined,
+        actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
+        revalSeq,
+        cache,
+        recircs: xout.recircs,
+      });
+      if (state.ukeys.install(ukey)) {
+        const op = ukey.putOp(DPIF_FP.CREATE);
+        ops.push(op);
+        installs.push({ op, ukey });
+        isInstalled = true;
+        state.adjustCount(1);
+      }
+    }
+    // They stay known until this packet has passed.
+    if (!isInstalled) recircIds.release(xout.recircs);
+    const { actions } = xout;
+    return { actions, metadata: this.metadataOf(upcall), cache, tcpFlags, needsHelp: needsHelp(xout) };
+  }
+
+  /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */
+  private slowPath(upcall: DpifUpcall): Prepared | undefined {
+    const cookie = decodeCookie(upcall.userdata as Uint8Array);
+    const bridge = cookie === undefined ? undefined : this.state.bridges.byUuid(cookie.ofprotoUuid);
+    if (cookie === undefined || bridge === undefined) {
+      log.info('upcall could not find ofproto', limit);
+      return undefined;
+    }
+    if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return undefined;
+    const frozen = frozenOf(this.state.bridges, this.flow);
+    if (frozen === 'lost') return undefined;
+    extractPacket(upcall.packet, this.flow);
+    const xout = xlateActions({
+      bridge,
+      frozen,
+      flow: this.flow,
+      ofpInPort: cookie.ofpInPort,
+      hasSideEffects: true,
+      hasPacket: true,
+      packetSize: upcall.packet.length,
+      stats: undefined,
+      cache: undefined,
+    });
+    recircIds.release(xout.recircs);
+    const metadata = this.metadataOf(upcall);
+    return { actions: xout.actions, metadata, cache: new XlateCache(), tcpFlags: 0, needsHelp: needsHelp(xout) };
+  }
+
+  private toController(upcall: DpifUpcall): void {
+    const cookie = decodeCookie(upcall.userdata as Uint8Array);
+    if (cookie?.type !== 'controller' || cookie.dontSend) return;
+    const bridge = this.state.bridges.byUuid(cookie.ofprotoUuid);
+    const state = recircIds.find(cookie.recircId);
+    if (bridge?.packetIn === undefined || state === undefined) return;
+    if (odpKeyToFlow(upcall.key, this.flow) === ODP_FIT.ERROR) return;
+    bridge.packetIn(packetInOf(cookie, state, upcall.packet, this.flow));
+  }
+
+  private mayInstall(): boolean {
+    const { state } = this;
+    if (state.isFlushing) return false;
+    if (state.nFlows < state.flowLimit) return true;
+    limitHitCount.n++;
+    log.warn(`upcall: datapath reached the dynamic limit of ${state.flowLimit} flows.`, limit);
+    return false;
+  }
+
+  /** The part of the key that the packet does not say itself. */
+  private metadataOf(upcall: DpifUpcall): Uint8Array {
+    const { flow, plainMetadata } = this;
+    const hasCt = getField(flow, FIELD.ctState) !== 0;
+    const isPlain =
+      !hasCt &&
+      getField(flow, FIELD.tunPresent) === 0 &&
+      getField(flow, FIELD.skbPriority) === 0 &&
+      getField(flow, FIELD.skbMark) === 0 &&
+      getField(flow, FIELD.recircId) === 0 &&
+      getField(flow, FIELD.dpHash) === 0;
+    if (!isPlain) {
+      const isRecirculated = getField(flow, FIELD.recircId) !== 0 || getField(flow, FIELD.dpHash) !== 0;
+      return filterAttrs(upcall.key, hasCt ? METADATA_CT : isRecirculated ? METADATA_RECIRC : METADATA);
+    }
+    // Nearly all packets have nothing but a port, so that one copy a port serves them.
+    const inPort = getField(flow, FIELD.inPort);
+    let metadata = plainMetadata.get(inPort);
+    if (metadata === undefined) {
+      metadata = filterAttrs(upcall.key, METADATA);
+      if (plainMetadata.size > MAX_PLAIN_METADATA) plainMetadata.clear();
+      plainMetadata.set(inPort, metadata);
+    }
+    return metadata;
+  }
+}
+
+const needsHelp = (xout: XlateOut): boolean => (xout.slow & SLOW_PATH.ACTION) !== 0;
+
+const statsOf = (upcall: DpifUpcall, tcpFlags: number) => ({
+  tcpFlags,
+  nPackets: 1n,
+  nBytes: BigInt(upcall.packet.length),
+  usedMs: monotonicMs(),
+});
