@@ -85,6 +85,6 @@ test('read or refused, and the same again', () => {
       expect(second).toEqual(first);
       expect(encodeMessage({ ...second } as OfMessageOut)).toEqual(out);
     }),
-    { numRuns: 2000 },
+    { seed: 1, numRuns: 2000 },
   );
 });
