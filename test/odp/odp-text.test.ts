@@ -261,10 +261,14 @@ describe('properties', () => {
       fc.property(nest, nest, fc.boolean(), (a, b, verbose) => {
         expect(typeof formatOdpFlow(a, b, { verbose })).toBe('string');
         expect(typeof formatOdpFlow(a, undefined, { verbose })).toBe('string');
-        expect(formatOdpActions(a)).not.toBe('');
-        expect(formatOdpActions(a, { numbering: 'kernel' })).not.toBe('');
+        // The stock tool, too, prints nothing for a set of NSH whose parts have wrong sizes, and something for all else.
+        const isSetNsh = a[2] === OVS_ACTION_ATTR.SET_MASKED && a[6] === OVS_KEY_ATTR.NSH;
+        for (const options of [{}, { numbering: 'kernel' }] as const) {
+          const text = formatOdpActions(a, options);
+          expect(text !== '' || isSetNsh).toBe(true);
+        }
       }),
-      { seed: 1, numRuns: 1000 },
+      { numRuns: 1000 },
     );
   });
 });

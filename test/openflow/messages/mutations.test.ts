@@ -75,6 +75,14 @@ const mutant = fc
     return bytes;
   });
 
+/** Whether actions are in it that later versions than 1.1 say in other words: they are read, and written as set_field. */
+function hasOldActions(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
+  if ('kind' in value && OLD_ACTIONS.test(String(value.kind))) return true;
+  return Object.values(value).some(hasOldActions);
+}
+const OLD_ACTIONS = /^(mod_|set_vlan_|set_tunnel$)/;
+
 test('read or refused, and the same again', () => {
   fc.assert(
     fc.property(mutant, (bytes) => {
@@ -82,9 +90,11 @@ test('read or refused, and the same again', () => {
       if (first === undefined) return;
       const out = encodeMessage({ ...first } as OfMessageOut);
       const second = decodeMessage(out);
-      expect(second).toEqual(first);
-      expect(encodeMessage({ ...second } as OfMessageOut)).toEqual(out);
+      if (!hasOldActions(first.body)) expect(second).toEqual(first);
+      const again = encodeMessage({ ...second } as OfMessageOut);
+      expect(again).toEqual(out);
+      expect(decodeMessage(again)).toEqual(second);
     }),
-    { seed: 1, numRuns: 2000 },
+    { numRuns: 2000 },
   );
 });
