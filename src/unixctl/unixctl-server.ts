@@ -1,7 +1,7 @@
 /**
  * The control socket of a daemon, which `ovs-appctl` talks to: JSON-RPC 1.0 on a Unix socket, where the method is a
  * command's name, the parameters are its arguments, all strings, and the result or the error is text for a person.
- * Commands are rows of tables (vswitchd/commands.ts); "list-commands" and "version" come with the server.
+ * Commands are rows of tables (vswitchd/commands/); "list-commands" and "version" come with the server.
  * The client's side is unixctl-client.ts.  Source: lib/unixctl.c, ovs-appctl(8).
  */
 import { chmodSync, rmSync } from 'node:fs';

@@ -29,7 +29,7 @@ import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
 import { openLogFile, setLevelsFromString, vlog } from '../util/vlog.ts';
 import { WarpClock } from '../util/warp-clock.ts';
-import { vswitchdCommands } from './commands.ts';
+import { vswitchdCommands } from './commands/commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile } from './daemon.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';

@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { UnixctlError } from '../../src/unixctl/unixctl-server.ts';
-import { coverage } from '../../src/util/coverage.ts';
-import { closeLogFile, openLogFile, setConsole, setLevels, vlog } from '../../src/util/vlog.ts';
-import { type CommandTarget, vswitchdCommands } from '../../src/vswitchd/commands.ts';
-import { FakeWorld } from './fakes.ts';
+import { UnixctlError } from '../../../src/unixctl/unixctl-server.ts';
+import { coverage } from '../../../src/util/coverage.ts';
+import { closeLogFile, openLogFile, setConsole, setLevels, vlog } from '../../../src/util/vlog.ts';
+import { type CommandTarget, vswitchdCommands } from '../../../src/vswitchd/commands/commands.ts';
+import { FakeWorld } from '../fakes.ts';
 
 const world = new FakeWorld();
 const exits: boolean[] = [];

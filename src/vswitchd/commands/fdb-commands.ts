@@ -3,10 +3,10 @@
  * commands.ts.
  * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_fdb_add, ofproto_unixctl_fdb_delete).
  */
-import type { Ofproto } from '../ofproto/ofproto-provider.ts';
-import { formatPort } from '../openflow/ofp-names.ts';
-import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
-import { formatMac, parseMac } from '../util/inet.ts';
+import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
+import { formatPort } from '../../openflow/ofp-names.ts';
+import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
+import { formatMac, parseMac } from '../../util/inet.ts';
 
 function macOf(text: string | undefined): { readonly text: string; readonly value: number } {
   const bytes = parseMac(text ?? '');

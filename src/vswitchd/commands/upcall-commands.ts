@@ -3,9 +3,9 @@
  * They act on the one datapath; what it is like without a datapath is remembered for the next.
  * Source: ofproto/ofproto-dpif-upcall.c, lib/memory.c.
  */
-import type { OfprotoBacker } from '../ofproto/ofproto-provider.ts';
-import { flowModes } from '../ofproto/udpif/udpif-state.ts';
-import type { UnixctlCommand } from '../unixctl/unixctl-server.ts';
+import type { OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
+import { flowModes } from '../../ofproto/udpif/udpif-state.ts';
+import type { UnixctlCommand } from '../../unixctl/unixctl-server.ts';
 
 export function upcallCommands(target: { readonly backer: OfprotoBacker | undefined }): UnixctlCommand[] {
   const megaflows = async (isEnabled: boolean): Promise<string> => {

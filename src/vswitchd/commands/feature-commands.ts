@@ -2,9 +2,9 @@
  * Commands of `ovs-appctl` on what the datapath can do: dpif/show-dp-features and dpif/set-dp-features.
  * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_dpif_show_dp_features ...).
  */
-import { formatDpSupport, setDpFeature } from '../ofproto/dp-support.ts';
-import type { OfprotoBacker } from '../ofproto/ofproto-provider.ts';
-import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
+import { formatDpSupport, setDpFeature } from '../../ofproto/dp-support.ts';
+import type { OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
+import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
 
 export function featureCommands(target: { readonly backer: OfprotoBacker | undefined }): UnixctlCommand[] {
   const backerOf = (bridge: string | undefined): OfprotoBacker => {

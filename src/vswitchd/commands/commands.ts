@@ -3,19 +3,19 @@
  * Names, usage and texts are the stock program's.  Source: ovs-vswitchd(8), ovs-appctl(8), ofproto/ofproto-dpif.c,
  * lib/vlog.c, lib/coverage.c.
  */
-import type { DpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
-import type { DpifFlow } from '../dpif/dpif-types.ts';
-import { formatFlowStats } from '../dpif/flow-stats.ts';
-import { OVS_KEY_ATTR } from '../odp/key-table.ts';
-import { findAttr, hostUint, readAttrs } from '../odp/odp-attr-list.ts';
-import { formatOdpActions } from '../odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/odp-format-key.ts';
-import { formatUfid } from '../odp/odp-ufid.ts';
-import type { Ofproto, OfprotoBacker } from '../ofproto/ofproto-provider.ts';
-import { formatFdb } from '../ofproto/show.ts';
-import { TraceError, traceNowhere } from '../ofproto/xlate/trace.ts';
-import { type UnixctlCommand, UnixctlError } from '../unixctl/unixctl-server.ts';
-import { readCoverage, showCoverage } from '../util/coverage.ts';
+import type { DpctlUnixctl } from '../../dpctl/dpctl-unixctl.ts';
+import type { DpifFlow } from '../../dpif/dpif-types.ts';
+import { formatFlowStats } from '../../dpif/flow-stats.ts';
+import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { findAttr, hostUint, readAttrs } from '../../odp/odp-attr-list.ts';
+import { formatOdpActions } from '../../odp/odp-format-actions.ts';
+import { formatOdpFlow } from '../../odp/odp-format-key.ts';
+import { formatUfid } from '../../odp/odp-ufid.ts';
+import type { Ofproto, OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
+import { formatFdb } from '../../ofproto/show.ts';
+import { TraceError, traceNowhere } from '../../ofproto/xlate/trace.ts';
+import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
+import { readCoverage, showCoverage } from '../../util/coverage.ts';
 import {
   closeLogFile,
   reopenLogFile,
@@ -23,7 +23,7 @@ import {
   setLevelsFromString,
   setRateLimits,
   showLevels,
-} from '../util/vlog.ts';
+} from '../../util/vlog.ts';
 import { fdbCommands } from './fdb-commands.ts';
 import { featureCommands } from './feature-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
