@@ -1,0 +1,171 @@
+/**
+ * The ports of one bridge: which have to go, which are missing, and deleting and adding them.
+ *
+ * A device that cannot be opened is no failure of the bridge: the reason is kept for its interface's "error" column, and
+ * the next reconfiguration tries again.  bridge.ts calls `doomed`, `remove` and `add`; bridge-status.ts asks `errorOf`.
+ * Source: vswitchd/bridge.c (bridge_delete_or_reconfigure_ports, bridge_add_ports).
+ */
+import { NetlinkError } from '../netlink/errors.ts';
+import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
+import { ERRNO } from '../util/errno.ts';
+import { vlog } from '../util/vlog.ts';
+import type { NetdevTable } from './netdev.ts';
+import { PATCH, peerError } from './patch-port.ts';
+import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
+
+const log = vlog('bridge');
+
+/** Interface types that can be ports. */
+export const IFACE_TYPES: readonly string[] = ['internal', 'system', 'tap'];
+/** Names that datapaths have: an interface of that name would be taken for one. */
+const RESERVED_NAMES = new Set(['ovs-system', 'ovs-netdev', 'ovs-dummy']);
+
+/** Nobody answers on the datapath's port id any more. */
+export const isDatapathGone = (error: unknown): boolean =>
+  error instanceof NetlinkError && error.errno === ERRNO.ECONNREFUSED;
+
+/** What went wrong with a device or port, in words for a person. */
+export const reason = (error: unknown): string =>
+  error instanceof NetlinkError ? error.text : (error as Error).message;
+
+/** All interfaces of a bridge, in the order of their ports' names. */
+export const interfacesOf = (config: BridgeConfig): InterfaceConfig[] => config.ports.flatMap((p) => [...p.interfaces]);
+
+interface Iface {
+  readonly ofport: Ofport;
+  /** The device's number when it was added: another number is another device of the same name. */
+  readonly ifindex: number | undefined;
+}
+
+export class BridgePorts {
+  private readonly name: string;
+  private readonly ofproto: Ofproto;
+  private readonly netdevs: NetdevTable;
+  private readonly ifaces = new Map<string, Iface>();
+  /** By interface name: why it is not part of the bridge. */
+  private errors = new Map<string, string>();
+
+  constructor(ofproto: Ofproto, netdevs: NetdevTable) {
+    this.name = ofproto.name;
+    this.ofproto = ofproto;
+    this.netdevs = netdevs;
+  }
+
+  /** Why the interface is not a port; undefined if it is one, or nobody tried. */
+  errorOf(name: string): string | undefined {
+    return this.errors.get(name);
+  }
+
+  /** Names of the ports that are not wanted, or not as they are. */
+  doomed(config: BridgeConfig): ReadonlySet<string> {
+    const wanted = new Map(interfacesOf(config).map((iface) => [iface.name, iface]));
+    for (const name of this.ifaces.keys()) if (!this.ofproto.ports.has(name)) this.ifaces.delete(name);
+    const doomed = new Set<string>();
+    for (const port of this.ofproto.ports.values()) {
+      const iface = wanted.get(port.name);
+      if (iface === undefined || port.type !== this.portType(iface.type) || this.isStale(iface)) doomed.add(port.name);
+      else for (const name of this.renumbered(iface, port, wanted)) doomed.add(name);
+    }
+    return doomed;
+  }
+
+  /** Deletes these ports.  Rejects only if the datapath is gone. */
+  async remove(doomed: ReadonlySet<string>): Promise<void> {
+    for (const name of doomed) {
+      const ofport = this.ofproto.ports.get(name)?.ofport;
+      this.ifaces.delete(name);
+      try {
+        await this.ofproto.portDel(name);
+        this.netdevs.release?.(name);
+        log.info(`bridge ${this.name}: deleted interface ${name} on port ${ofport}`);
+      } catch (error) {
+        if (isDatapathGone(error)) throw error;
+        log.warn(`bridge ${this.name}: could not delete interface ${name} (${reason(error)})`);
+      }
+    }
+  }
+
+  /** Adds the ports that are missing: those that want a certain number first.  Rejects only if the datapath is gone. */
+  async add(config: BridgeConfig): Promise<void> {
+    const missing = interfacesOf(config).filter((iface) => !this.ofproto.ports.has(iface.name));
+    const rank = (iface: InterfaceConfig) => (iface.isLocal ? 0 : iface.ofportRequest !== undefined ? 1 : 2);
+    missing.sort((a, b) => rank(a) - rank(b));
+    const errors = new Map<string, string>();
+    for (const iface of missing) {
+      const error = await this.addPort(iface);
+      if (error === undefined) continue;
+      errors.set(iface.name, error);
+      if (this.errors.get(iface.name) !== error) log.warn(error);
+    }
+    this.errors = errors;
+  }
+
+  private portType(type: string): string {
+    return this.netdevs.openType?.(type) ?? type;
+  }
+
+  private isStale(iface: InterfaceConfig): boolean {
+    if (this.portType(iface.type) !== 'system') return false;
+    const known = this.ifaces.get(iface.name);
+    const now = this.netdevs.get(iface.name);
+    return now === undefined || (known?.ifindex !== undefined && known.ifindex !== now.ifindex);
+  }
+
+  /** The ports to delete so that `iface` gets the number that it asks for: itself, and who has that number by chance. */
+  private renumbered(iface: InterfaceConfig, port: Ofport, wanted: ReadonlyMap<string, InterfaceConfig>): string[] {
+    const request = iface.ofportRequest;
+    if (iface.isLocal || request === undefined || request === port.ofport) return [];
+    const holder = [...this.ofproto.ports.values()].find((p) => p.ofport === request);
+    if (holder === undefined) return [iface.name];
+    return wanted.get(holder.name)?.ofportRequest === request ? [] : [iface.name, holder.name];
+  }
+
+  /** Adds one port; gives the text for its "error" column if that cannot be done. */
+  private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
+    const { name, type } = iface;
+    if (RESERVED_NAMES.has(name)) return `could not create interface ${name}, name is reserved`;
+    if (type === PATCH) return this.addPatchPort(iface);
+    if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
+      return `could not open network device ${name} (interfaces of type "${type}" are not supported)`;
+    }
+    this.netdevs.configure?.(name, type, iface.options);
+    try {
+      const before = this.netdevs.get(name) ?? (await this.netdevs.refresh(name));
+      if (type === 'system' && before === undefined) return `could not open network device ${name} (No such device)`;
+    } catch (error) {
+      return `could not open network device ${name} (${reason(error)})`;
+    }
+    try {
+      const ofport = iface.isLocal ? undefined : (iface.ofportRequest ?? iface.ofportHint);
+      const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, isLocal: iface.isLocal });
+      const netdev = await this.netdevs.refresh(name).catch(() => undefined);
+      this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex });
+      log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
+      return undefined;
+    } catch (error) {
+      if (isDatapathGone(error)) throw error;
+      return `could not add network device ${name} to ofproto (${reason(error)})`;
+    }
+  }
+
+  /** The same for a port without device. */
+  private async addPatchPort({
+    name,
+    options,
+    ofportRequest,
+    ofportHint,
+  }: InterfaceConfig): Promise<string | undefined> {
+    const error = peerError(name, options.get('peer'));
+    if (error !== undefined) return error;
+    try {
+      const ofport = ofportRequest ?? ofportHint;
+      const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, isLocal: false });
+      this.ofproto.setPatchPeer(name, options.get('peer'));
+      this.ifaces.set(name, { ofport: port, ifindex: undefined });
+      log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
+      return undefined;
+    } catch (e) {
+      return `could not add network device ${name} to ofproto (${reason(e)})`;
+    }
+  }
+}
