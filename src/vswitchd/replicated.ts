@@ -1,0 +1,33 @@
+/**
+ * What vswitchd keeps a replica of: the tables, less the columns that it does not read, and the columns whose changes are no
+ * reason to configure anything, since it writes them itself.  Source: vswitchd/bridge.c (bridge_init), vswitch.xml.
+ */
+import type { Replicated } from '../ovsdb/idl.ts';
+import * as schema from '../ovsdb/vswitch-schema.ts';
+
+export const REPLICATED: readonly Replicated[] = [
+  {
+    table: schema.Open_vSwitch,
+    omit: ['external_ids', 'manager_options', 'system_type', 'system_version'],
+    quiet: ['cur_cfg', 'statistics', 'datapath_types', 'iface_types', 'ovs_version', 'db_version'],
+  },
+  {
+    table: schema.Bridge,
+    omit: ['external_ids'],
+    quiet: ['datapath_id', 'datapath_version', 'status', 'rstp_status'],
+  },
+  { table: schema.Port, omit: ['external_ids'], quiet: ['status', 'statistics', 'rstp_status', 'rstp_statistics'] },
+  {
+    table: schema.Interface,
+    omit: ['external_ids'],
+    quiet: [
+      ...['admin_state', 'duplex', 'link_speed', 'link_state', 'link_resets', 'mac_in_use', 'ifindex', 'mtu'],
+      ...['ofport', 'error', 'statistics', 'status', 'lacp_current', 'bfd_status'],
+    ],
+  },
+  { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
+  { table: schema.Flow_Table, omit: ['external_ids'], quiet: [] },
+  { table: schema.Datapath, omit: ['external_ids', 'ct_zones', 'datapath_version'], quiet: ['capabilities'] },
+  { table: schema.SSL, omit: ['external_ids'], quiet: [] },
+  { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
+];

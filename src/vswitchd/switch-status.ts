@@ -1,0 +1,110 @@
+/**
+ * What the switch tells the database: after a reconfiguration what came of it, with cur_cfg, for which ovs-vsctl waits;
+ * soon after they change, how controllers are doing; and at their interval, statistics.
+ * vswitchd.ts says when; bridge-status.ts has what belongs to a bridge.
+ * Source: vswitchd/bridge.c (run_status_update, run_stats_update), vswitchd/vswitch.xml.
+ */
+import { dpCapabilities } from '../ofproto/dp-support.ts';
+import type { Idl, Txn, TxnStatus } from '../ovsdb/idl.ts';
+import * as schema from '../ovsdb/vswitch-schema.ts';
+import { vlog } from '../util/vlog.ts';
+import type { Bridge } from './bridge.ts';
+import { IFACE_TYPES, interfacesOf } from './bridge-ports.ts';
+import { failedColumns } from './iface-status.ts';
+import type { NetdevTable } from './netdev.ts';
+import { PATCH } from './patch-port.ts';
+import type { BridgeConfig, SwitchConfig } from './switch-config.ts';
+import type { SwitchDatapath } from './switch-datapath.ts';
+import { OVS_VERSION } from './version.ts';
+
+const log = vlog('bridge');
+
+export interface SwitchStatusParts {
+  readonly idl: Idl;
+  readonly netdevs: NetdevTable;
+  readonly datapath: SwitchDatapath;
+  /** By name. */
+  readonly bridges: ReadonlyMap<string, Bridge>;
+  /** What the column "datapath_version" of bridges says. */
+  datapathVersion(): string;
+}
+
+export class SwitchStatus {
+  private readonly parts: SwitchStatusParts;
+
+  constructor(parts: SwitchStatusParts) {
+    this.parts = parts;
+  }
+
+  /** Writes what came of `config`. */
+  writeAll(config: SwitchConfig): Promise<TxnStatus> {
+    return this.parts.idl.transact((txn) => {
+      for (const bridge of config.bridges) this.writeBridge(txn, bridge);
+      this.writeRoot(txn, config);
+    });
+  }
+
+  /** Writes how the controllers are doing. */
+  writeControllers(config: SwitchConfig): Promise<TxnStatus> {
+    return this.parts.idl.transact((txn) => this.putControllers(txn, config));
+  }
+
+  /** Asks what all ports have counted, and writes it.  Never rejects. */
+  async writeStatistics(config: SwitchConfig): Promise<void> {
+    const { idl, bridges } = this.parts;
+    try {
+      const writers: ((txn: Txn) => void)[] = [];
+      for (const bridge of config.bridges) {
+        const writer = await bridges.get(bridge.name)?.readStatistics(bridge);
+        if (writer !== undefined) writers.push(writer);
+      }
+      if (writers.length === 0 || !idl.hasLock) return;
+      await idl.transact((txn) => {
+        for (const writer of writers) writer(txn);
+        // Seconds since this and that go by without being told.
+        this.putControllers(txn, config);
+      });
+    } catch (error) {
+      // The datapath went away; vswitchd.ts says so.
+      log.dbg(`no statistics: ${(error as Error).message}`);
+    }
+  }
+
+  private putControllers(txn: Txn, config: SwitchConfig): void {
+    for (const bridge of config.bridges) this.parts.bridges.get(bridge.name)?.writeControllers(txn, bridge);
+  }
+
+  private writeBridge(txn: Txn, config: BridgeConfig): void {
+    const { datapath, bridges } = this.parts;
+    const bridge = bridges.get(config.name);
+    if (bridge !== undefined) {
+      bridge.write(txn, config, this.parts.datapathVersion());
+      return;
+    }
+    const why = datapath.supports(config.datapathType)
+      ? `datapath ${datapath.kind.name} is not available (${datapath.error})`
+      : `bridge ${config.name}: datapath_type "${config.datapathType}" is not supported`;
+    for (const { uuid } of interfacesOf(config)) {
+      if (uuid !== undefined) txn.update(schema.Interface, uuid, failedColumns(why));
+    }
+  }
+
+  private writeRoot(txn: Txn, config: SwitchConfig): void {
+    const { idl, netdevs, datapath } = this.parts;
+    const root = config.root === undefined ? undefined : idl.row(schema.Open_vSwitch, config.root);
+    if (root === undefined) return;
+    const support = datapath.backer?.probedSupport;
+    for (const [type, uuid] of root.datapaths) {
+      if (support === undefined || !datapath.supports(type)) continue;
+      txn.update(schema.Datapath, uuid, { capabilities: dpCapabilities(support) });
+    }
+    txn.update(schema.Open_vSwitch, root._uuid, {
+      cur_cfg: config.nextCfg,
+      iface_types: [...(netdevs.types ?? IFACE_TYPES), PATCH].sort(),
+      datapath_types: datapath.kind.types,
+      // Whoever started the database may have written these; ovs-ctl does.
+      ovs_version: root.ovs_version ?? OVS_VERSION,
+      db_version: root.db_version ?? schema.SCHEMA_VERSION,
+    });
+  }
+}
