@@ -6,11 +6,12 @@
  * (is_concomitant_vxlan_tunnel_present()).
  */
 import type { DpifPort } from '../dpif/dpif-types.ts';
+import { VXLAN_EXT } from '../dpif/tunnel-settings.ts';
 import { initialTunnelPort, type TunnelConfig, type TunnelType, tunnelType } from '../dpif/tunnel-types.ts';
 import { ERRNO, errnoText } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { failure, type Netdevs } from './netdevs.ts';
-import { checkPatchOptions, optionsOfDevice, readTunnelOptions, VXLAN_EXT } from './tunnel-options.ts';
+import { checkPatchOptions, optionsOfDevice, readTunnelOptions } from './tunnel-options.ts';
 
 const log = vlog('netdev');
 const linuxLog = vlog('netdev_linux');
