@@ -35,16 +35,24 @@ export async function startDatabase(ns: Namespace): Promise<Daemon> {
   return daemon;
 }
 
+/** Whose vswitchd: the stock one runs on our datapath under the preload library. */
+export type VswitchdKind = 'ours' | 'stock';
+
+const PROGRAMS: Readonly<Record<VswitchdKind, readonly string[]>> = {
+  ours: [TAPSWITCH, 'vswitchd'],
+  stock: [TAPSWITCH, 'exec', '--', 'ovs-vswitchd'],
+};
+
 /** Starts vswitchd; resolves when it takes commands. */
-export async function startVswitchd(ns: Namespace): Promise<Daemon> {
+export async function startVswitchd(ns: Namespace, kind: VswitchdKind = 'ours'): Promise<Daemon> {
   const { dir } = ns.lab;
   const pidfile = join(dir, 'ovs-vswitchd.pid');
   const daemon = ns.daemon('vswitchd', [
-    TAPSWITCH,
-    'vswitchd',
+    ...PROGRAMS[kind],
     `unix:${dir}/db.sock`,
     `--pidfile=${pidfile}`,
     '-vconsole:info',
+    ...(kind === 'stock' ? ['-vsyslog:off'] : []),
   ]);
   const answers = async () => {
     if (!existsSync(pidfile) || Number(readFileSync(pidfile, 'utf8')) !== daemon.pid) return false;

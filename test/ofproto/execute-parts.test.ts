@@ -40,6 +40,16 @@ describe('executeParts', () => {
     ]);
   });
 
+  it('tracks a connection once, with the packet as it was at that place', () => {
+    // An echo that a logical router answers: the request is committed, and what goes on is the reply.
+    const b = new OdpActionsBuilder().ct({ commit: true, zone: 2 }).pushVlan(0x8100, 0x1001);
+    setArpOp(b, 2).ct({ zone: 2 }).recirc(7);
+    expect(run(ARP, b)).toEqual([
+      [actionsText(new OdpActionsBuilder().ct({ commit: true, zone: 2 }).pushVlan(0x8100, 0x1001).finish()), text(ARP)],
+      [actionsText(new OdpActionsBuilder().pushVlan(0x8100, 0x1001).ct({ zone: 2 }).recirc(7).finish()), arpWith(2)],
+    ]);
+  });
+
   it('leaves out executions that would send nothing', () => {
     expect(run(ARP, setArpOp(new OdpActionsBuilder(), 2).output(5))).toEqual([['5', arpWith(2)]]);
     expect(run(ARP, setArpOp(new OdpActionsBuilder().output(5), 2))).toEqual([['5', text(ARP)]]);

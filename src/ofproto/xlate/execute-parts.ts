@@ -4,11 +4,12 @@
  *
  * Sets that kernels refuse are made here, in the packet, and each cuts the list: what came before it goes with the packet as it was, what comes
  * after with the packet as it is then.  An execution begins with the packet as userspace has it, and so with everything that the datapath changed
- * in it before.  A list inside an action that has such a set becomes executions of its own.
+ * in it before; a `ct` is not among that: it happens once, to the packet as it was then, and what it made of the packet is lost to what comes
+ * after the cut.  A list inside an action that has such a set becomes executions of its own.
  * Source: lib/dpif.c (dpif_execute_with_help), lib/odp-execute.c.
  */
 import { OVS_ACTION_ATTR as A, OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR } from '../../odp/action-attrs.ts';
-import { attrsOf, type NestAttr, nestAttr, u32Of } from '../udpif/nest.ts';
+import { attrsOf, type NestAttr, nestAttr, typeOf, u32Of } from '../udpif/nest.ts';
 import { isUserspaceSet, setInUserspace } from './set-in-userspace.ts';
 import { changesPacket, splitActions } from './split-actions.ts';
 
@@ -103,7 +104,7 @@ class Execution {
     const list = this.pending;
     this.pending = [];
     if (list.length === 0) return;
-    const changes = list.filter(changesPacket);
+    const changes = list.filter((action) => changesPacket(action) && typeOf(action) !== A.CT);
     // What only changes the packet is no use but to what comes after.
     if (changes.length < list.length) {
       this.parts.push({ packet: this.packet, actions: this.wrap(Buffer.concat([...this.preparation, ...list])) });
