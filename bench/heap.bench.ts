@@ -57,6 +57,9 @@ class BusyDevice implements NativePort {
     this.sent += n;
     return n;
   }
+  awaitFrame(): number {
+    return 0;
+  }
   lost(): number {
     return 0;
   }

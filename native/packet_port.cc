@@ -13,9 +13,11 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "addon.h"
@@ -31,9 +33,27 @@ constexpr int kBatch = 64;
 constexpr int kVnetHdrSize = 10;
 /* Words of a row of `info`: RX_WORDS in src/native/index.ts. */
 constexpr int kRxWords = 4;
+/* Bounds of AwaitFrame(). */
+constexpr uint32_t kMaxSpinUs = 1000;
+constexpr int kLooks = 16;
 
 /* TUN_F_USO4 | TUN_F_USO6, of Linux 6.2: headers of 6.1 lack them. */
 constexpr unsigned kTunUso = 0x20 | 0x40;
+
+uint64_t NowNs() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000000000ull + static_cast<uint64_t>(t.tv_nsec);
+}
+
+/* Tells the processor that it is spinning, so that its other half gets more of it. */
+void CpuRelax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 class Port : public Napi::ObjectWrap<Port> {
  public:
@@ -62,7 +82,7 @@ class Port : public Napi::ObjectWrap<Port> {
   }
 
   /* These two return the name of the call that failed, with errno set, or null. */
-  const char *OpenPacket(int ifindex, bool promisc, int buffer_size) {
+  const char *OpenPacket(int ifindex, bool promisc, int buffer_size, size_t ring_size) {
     ifindex_ = ifindex;
     /* Protocol 0 until it is bound, so that nothing from other devices gets in. */
     fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -85,7 +105,7 @@ class Port : public Napi::ObjectWrap<Port> {
         return "setsockopt PACKET_ADD_MEMBERSHIP";
       }
     }
-    ring_.Open(fd_);
+    ring_.Open(fd_, ring_size);
     sockaddr_ll sa{};
     sa.sll_family = AF_PACKET;
     sa.sll_protocol = htons(ETH_P_ALL);
@@ -160,6 +180,23 @@ class Port : public Napi::ObjectWrap<Port> {
     return Napi::Number::New(info.Env(), static_cast<double>(lost_));
   }
 
+  /* Arguments: microseconds, and another port or nothing. */
+  Napi::Value AwaitFrame(const Napi::CallbackInfo &info) {
+    uint32_t max_us = std::min<uint32_t>(U32(info.Env(), info[0]), kMaxSpinUs);
+    Port *other = info[1].IsObject() ? Port::Unwrap(info[1].As<Napi::Object>()) : nullptr;
+    uint64_t end = NowNs() + max_us * 1000ull;
+    int found = 0;
+    do {
+      /* A look at a ring costs less than one at the clock. */
+      for (int i = 0; i < kLooks && found == 0; i++) {
+        if (HasFrame()) found = 1;
+        else if (other != nullptr && other->HasFrame()) found = 2;
+        else CpuRelax();
+      }
+    } while (found == 0 && NowNs() < end);
+    return Napi::Number::New(info.Env(), found);
+  }
+
   Napi::Value Poll(const Napi::CallbackInfo &info) {
     Napi::Env env = info.Env();
     if (!info[0].IsFunction()) {
@@ -182,6 +219,13 @@ class Port : public Napi::ObjectWrap<Port> {
     ring_.Close();
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
+  }
+
+  bool HasFrame() const {
+    if (fd_ < 0) return false;
+    if (ring_.is_open()) return ring_.has_frame();
+    pollfd p = {fd_, POLLIN, 0};
+    return poll(&p, 1, 0) > 0;
   }
 
   void SetBuffer(int force, int option, int size) {
@@ -301,17 +345,18 @@ Napi::Function PortClass(Napi::Env env) {
                                Port::InstanceMethod<&Port::Receive>("receive"),
                                Port::InstanceMethod<&Port::Send>("send"),
                                Port::InstanceMethod<&Port::Lost>("lost"),
+                               Port::InstanceMethod<&Port::AwaitFrame>("awaitFrame"),
                                Port::InstanceMethod<&Port::Poll>("poll"),
                                Port::InstanceMethod<&Port::Close>("close"),
                            });
 }
 
 Napi::Value OpenPacket(const Napi::CallbackInfo &info) {
-  Napi::Object object = NewPort(info, "openPacket(arena, ifindex, promisc, rcvbuf)");
+  Napi::Object object = NewPort(info, "openPacket(arena, ifindex, promisc, rcvbuf, ring)");
   if (object.IsEmpty()) return info.Env().Undefined();
   int ifindex = info[1].ToNumber().Int32Value();
   const char *failed =
-      Port::Unwrap(object)->OpenPacket(ifindex, info[2].ToBoolean(), info[3].ToNumber().Int32Value());
+      Port::Unwrap(object)->OpenPacket(ifindex, info[2].ToBoolean(), info[3].ToNumber().Int32Value(), U32(info.Env(), info[4]));
   if (failed != nullptr) return ThrowErrno(info.Env(), errno, failed, "device " + std::to_string(ifindex));
   return object;
 }

@@ -24,26 +24,24 @@ constexpr size_t kVnetHdrSize = 10;
  */
 constexpr uint32_t kFrameSize = 25 * 64;
 constexpr uint32_t kBlockSize = 64 << 10;
-constexpr uint32_t kBlocks = 32;
 constexpr uint32_t kFramesPerBlock = kBlockSize / kFrameSize;
-/* 2 MB hold 3 ms at 400,000 frames a second. */
-constexpr uint32_t kFrames = kBlocks * kFramesPerBlock;
 
 }  // namespace
 
-bool PacketRing::Open(int fd) {
+bool PacketRing::Open(int fd, size_t size) {
+  uint32_t n_blocks = static_cast<uint32_t>(size / kBlockSize);
   int version = TPACKET_V2, on = 1;
   tpacket_req req{};
   req.tp_block_size = kBlockSize;
-  req.tp_block_nr = kBlocks;
+  req.tp_block_nr = n_blocks;
   req.tp_frame_size = kFrameSize;
-  req.tp_frame_nr = kFrames;
+  req.tp_frame_nr = n_blocks * kFramesPerBlock;
   if (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0 ||
       setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &on, sizeof on) < 0 ||
       setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) < 0) {
     return false;
   }
-  void *at = mmap(nullptr, kBlocks * kBlockSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void *at = mmap(nullptr, n_blocks * kBlockSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) {
     /* Without its ring the socket is as it was. */
     req = {};
@@ -51,17 +49,24 @@ bool PacketRing::Open(int fd) {
     return false;
   }
   memory_ = static_cast<uint8_t *>(at);
+  size_ = n_blocks * kBlockSize;
+  n_frames_ = req.tp_frame_nr;
   fd_ = fd;
   return true;
 }
 
 void PacketRing::Close() {
-  if (memory_ != nullptr) munmap(memory_, kBlocks * kBlockSize);
+  if (memory_ != nullptr) munmap(memory_, size_);
   memory_ = nullptr;
 }
 
 uint8_t *PacketRing::FrameAt(uint32_t i) const {
   return memory_ + static_cast<size_t>(i / kFramesPerBlock) * kBlockSize + (i % kFramesPerBlock) * kFrameSize;
+}
+
+bool PacketRing::has_frame() const {
+  auto *hdr = reinterpret_cast<tpacket2_hdr *>(FrameAt(next_));
+  return (__atomic_load_n(&hdr->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;
 }
 
 int PacketRing::Receive(const iovec *to, uint32_t max, int32_t *info) {
@@ -71,7 +76,7 @@ int PacketRing::Receive(const iovec *to, uint32_t max, int32_t *info) {
     auto *hdr = reinterpret_cast<tpacket2_hdr *>(frame);
     uint32_t status = __atomic_load_n(&hdr->tp_status, __ATOMIC_ACQUIRE);
     if ((status & TP_STATUS_USER) == 0) break;
-    next_ = next_ + 1 == kFrames ? 0 : next_ + 1;
+    next_ = next_ + 1 == n_frames_ ? 0 : next_ + 1;
     uint8_t *following = FrameAt(next_);
     __builtin_prefetch(following);
     __builtin_prefetch(following + 64);

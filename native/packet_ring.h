@@ -15,9 +15,14 @@ class PacketRing {
  public:
   ~PacketRing() { Close(); }
 
-  /* Makes the ring on socket `fd`, which has PACKET_VNET_HDR and is not bound yet.  False where the kernel has none to give. */
-  bool Open(int fd);
+  /*
+   * Makes a ring of `size` bytes, rounded down to blocks, on socket `fd`, which has PACKET_VNET_HDR and is not bound yet.
+   * False where the kernel has none to give.
+   */
+  bool Open(int fd, size_t size);
   bool is_open() const { return memory_ != nullptr; }
+  /* Whether there is something to receive; of an open ring. */
+  bool has_frame() const;
 
   /*
    * Copies up to `max` frames, each behind its virtio_net_hdr, to `to`, and gives their places in the ring back.  `info` is
@@ -32,6 +37,8 @@ class PacketRing {
 
   int fd_ = -1;
   uint8_t *memory_ = nullptr;
+  size_t size_ = 0;
+  uint32_t n_frames_ = 0;
   uint32_t next_ = 0;
 };
 

@@ -8,6 +8,7 @@ import { type NativePort, RX_WORDS } from '../native/index.ts';
 import { type Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { DeviceStats, PortEvents } from './port-backend.ts';
+import { type Spinnable, Spinner } from './spinner.ts';
 
 /** Frames of a batch, received or sent. */
 export const BATCH = 64;
@@ -33,6 +34,7 @@ interface ReceiveRun {
   readonly packet: Packet;
   /** RX_WORDS a frame: see NativePort.receive. */
   readonly info: Int32Array;
+  readonly spinner: Spinner;
 }
 
 const runs = new WeakMap<Arena, ReceiveRun>();
@@ -48,14 +50,15 @@ export function receiveRun(arena: Arena): ReceiveRun {
       firstSlot: arena.takeRun(BATCH),
       packet: new Packet(arena),
       info: new Int32Array(BATCH * RX_WORDS),
+      spinner: new Spinner(),
     };
     runs.set(arena, run);
   }
   return run;
 }
 
-export class PortIo {
-  private readonly port: NativePort;
+export class PortIo implements Spinnable {
+  readonly port: NativePort;
   private readonly run: ReceiveRun;
   private events: PortEvents | undefined;
   /** Offset and size of each queued frame with its header: see NativePort.send. */
@@ -97,32 +100,43 @@ export class PortIo {
     const n = this.nQueued;
     if (n === 0) return;
     this.nQueued = 0;
+    this.run.spinner.sent(this);
     const sent = this.closed ? 0 : this.port.send(this.queue, n);
     if (sent < n) this.txDropped += sent < 0 ? n : n - sent;
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
   }
 
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.run.spinner.forget(this);
     this.events = undefined;
     this.nQueued = 0;
     this.port.close();
   }
 
   private poll(): void {
-    for (let i = 0; i < BATCHES_PER_POLL; i++) {
+    if (this.receive() > 0) this.run.spinner.received(this);
+  }
+
+  /** Hands over what has come, up to some batches; returns how many the last one had. */
+  receive(): number {
+    for (let i = 1; ; i++) {
       const { events } = this;
-      if (events === undefined) return;
+      if (events === undefined) return 0;
       const { firstSlot, info } = this.run;
       const base = firstSlot * SLOT_SIZE + HEADROOM - VNET_HDR_SIZE;
       const n = this.port.receive(base, SLOT_SIZE, BATCH, info);
       if (n <= 0) {
         if (n < 0) this.receiveFailed(-n);
-        return;
+        return i > 1 ? BATCH : 0;
       }
       this.nErrors = 0;
       this.deliver(events, n);
-      if (n < BATCH) return;
+      if (n < BATCH || i === BATCHES_PER_POLL) return n;
     }
   }
 

@@ -14,12 +14,21 @@ import { type DeviceInfo, PortIo } from './port-io.ts';
 /** Socket buffers, bytes: some 1,000 large frames, or 60 super-packets, on their way to or from the kernel. */
 const SOCKET_BUFFER = 4 << 20;
 
+/** Receive rings, bytes: at 1600 a place, 8 MB hold what comes in 12 ms at 400,000 frames/s. */
+const [LARGE_RING, MEDIUM_RING, SMALL_RING] = [8 << 20, 2 << 20, 512 << 10];
+
+/** The kernel pins rings in memory; so the many ports of a large switch have small ones. */
+function ringSize(nOpen: number): number {
+  return nOpen < 16 ? LARGE_RING : nOpen < 64 ? MEDIUM_RING : SMALL_RING;
+}
+
 export interface NetdevPortOptions {
   /** Told in words where packets cannot be kept from the host's stack: the port works, but the host answers too. */
   readonly warn?: (message: string) => void;
 }
 
 export class NetdevPort implements PortBackend {
+  private static nOpen = 0;
   readonly ifindex: number;
   /** The kernel segments and completes in software what the device cannot take. */
   readonly takesOffloads = true;
@@ -32,7 +41,8 @@ export class NetdevPort implements PortBackend {
    * such device, EPERM without CAP_NET_RAW.
    */
   constructor(arena: Arena, ifindex: number, devices: DeviceInfo, options: NetdevPortOptions = {}) {
-    const port = native().openPacket(arena, ifindex, true, SOCKET_BUFFER);
+    const port = native().openPacket(arena, ifindex, true, SOCKET_BUFFER, ringSize(NetdevPort.nOpen));
+    NetdevPort.nOpen++;
     this.ifindex = ifindex;
     this.devices = devices;
     this.io = new PortIo(port, arena);
@@ -66,6 +76,7 @@ export class NetdevPort implements PortBackend {
   }
 
   close(): void {
+    if (!this.io.isClosed) NetdevPort.nOpen--;
     this.drop.close();
     this.io.close();
   }

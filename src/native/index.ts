@@ -72,6 +72,11 @@ export interface NativePort {
    * the bytes of both.  Returns how many were taken; for the others `list[2 * i + 1]` becomes -errno.
    */
   send(list: Int32Array, n: number): number;
+  /**
+   * Looks for a frame, here and on `other`, over and over for `us` microseconds (1000 at most), the thread doing nothing else.
+   * Returns 1 if there is one here, 2 on `other`, 0 if there was none.
+   */
+  awaitFrame(us: number, other: NativePort | undefined): number;
   /** Frames that came while the socket's buffer was full, since it was opened; 0 for a TAP, whose device counts them. */
   lost(): number;
   /** As a netlink socket's. */
@@ -115,9 +120,9 @@ export interface NativeAddon {
   createArena(size: number): NativeArena;
   /**
    * AF_PACKET socket bound to `ifindex`: all protocols, PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING,
-   * promiscuous if `promisc`.  `rcvbuf` in bytes.
+   * promiscuous if `promisc`.  `rcvbuf`, and `ring` for frames of usual size, in bytes.
    */
-  openPacket(arena: NativeArena, ifindex: number, promisc: boolean, rcvbuf: number): NativePort;
+  openPacket(arena: NativeArena, ifindex: number, promisc: boolean, rcvbuf: number, ring: number): NativePort;
   /** Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process. */
   openTap(arena: NativeArena, name: string): NativePort;
   /**

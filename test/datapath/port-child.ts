@@ -54,7 +54,7 @@ class Peer {
   private readonly info = new Int32Array(64 * RX_WORDS);
 
   constructor(device: string) {
-    this.port = native().openPacket(arena, ifindexOf(device), true, 4 << 20);
+    this.port = native().openPacket(arena, ifindexOf(device), true, 4 << 20, 2 << 20);
   }
 
   send(frame: Buffer, header: Buffer): number {

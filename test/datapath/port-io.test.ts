@@ -39,6 +39,9 @@ class FakePort implements NativePort {
     this.sent.push(Array.from({ length: n }, (_, i) => ({ offset: list[2 * i]!, size: list[2 * i + 1]! })));
     return Math.min(n, this.takes);
   }
+  awaitFrame(): number {
+    return 0;
+  }
   lost(): number {
     return 100;
   }
