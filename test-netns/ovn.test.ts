@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { eventually, type Namespace, requireNetns, useLab } from './harness.ts';
+import { type Daemon, eventually, type Namespace, requireNetns, useLab } from './harness.ts';
 import { greeter, greeting, type LogicalPort, Ovn, ovnMissing } from './ovn-lab.ts';
 import { startDatabase, startDatapath, startVswitchd, type VswitchdKind, vsctl } from './switch.ts';
 
@@ -26,6 +26,7 @@ const GATEWAYS: Readonly<Record<string, readonly string[]>> = {
 
 let sw: Namespace;
 let ovn: Ovn;
+let vswitchd: Daemon;
 const host = new Map<string, Namespace>();
 const at = (name: string): Namespace => {
   const found = host.get(name);
@@ -40,7 +41,7 @@ if (missing !== undefined) {
     sw = await lab.namespace('switch');
     await startDatapath(sw);
     await startDatabase(sw);
-    await startVswitchd(sw, KIND);
+    vswitchd = await startVswitchd(sw, KIND);
     await vsctl(sw, 'add-br br-ex');
     ovn = new Ovn(sw);
     await ovn.start('physnet:br-ex');
@@ -97,6 +98,29 @@ function logicalNetwork(): string {
     acl-add ls1 to-lport 1001 'outport == "vm4" && tcp' reject
     --log --severity=info --name=no-ping --meter=slow acl-add ls1 to-lport 1000 'outport == "vm4" && (icmp4 || icmp6)' drop
     acl-add ls1 from-lport 1000 'inport == "vm3" && ip' allow-related`;
+}
+
+/** What br-int has, without statistics, sorted. */
+async function openflow(): Promise<{ flows: string[]; groups: string[]; meters: string[] }> {
+  const lines = async (...command: string[]) => {
+    const text = await sw.ok(['ovs-ofctl', '-O', 'OpenFlow15', '--no-stats', ...command, 'br-int']);
+    return text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !/ reply \(OF1.5\)/.test(line))
+      .sort();
+  };
+  return { flows: await lines('dump-flows'), groups: await lines('dump-groups'), meters: await lines('dump-meters') };
+}
+
+/** Whether two answers of `openflow` say the same; numbers of groups and meters may be given anew. */
+function sameFlows(a: Awaited<ReturnType<typeof openflow>>, b: typeof a): boolean {
+  const plain = (list: readonly string[]) =>
+    list.map((line) => line.replace(/(group|group_id|meter|meter_id)[:=]\d+/g, '$1')).sort();
+  return (
+    JSON.stringify([a.flows, a.groups, a.meters].map(plain)) ===
+    JSON.stringify([b.flows, b.groups, b.meters].map(plain))
+  );
 }
 
 async function pinged(from: string, to: string): Promise<string> {
@@ -163,5 +187,27 @@ function tests(): void {
     expect(ovn.warnings()).toEqual([]);
     const log = readFileSync(join(sw.lab.dir, `${sw.name}-vswitchd.log`), 'utf8');
     expect(log.split('\n').filter((line) => /\|(WARN|ERR|EMER)\|/.test(line))).toEqual([]);
+  });
+
+  test('a vswitchd that is killed and started again gets everything back', async () => {
+    const wanted = await openflow();
+    await vswitchd.kill();
+    vswitchd = await startVswitchd(sw, KIND);
+    // Waits until the bridges are there.
+    await vsctl(sw, 'set open_vswitch . external_ids:restarted=yes');
+    await eventually('flows, groups and meters are back', async () => sameFlows(wanted, await openflow()), 30_000);
+    await pinged('vm1', '192.168.20.10');
+    expect(await greeting(at('out'), '172.16.0.50', 8080)).toBe('vm3 172.16.0.100');
+    expect(await greeting(at('vm1'), '30.0.0.1', 80)).toMatch(/^vm[23] 192.168.10.10$/);
+  });
+
+  test('a network that is removed leaves nothing on the switch', async () => {
+    await ovn.nbctl('lr-del lr0\nls-del ls0\nls-del ls1\nls-del outside\nlb-del lb0\nlb-del lb1\nmeter-del slow');
+    await ovn.settle();
+    const { groups, meters, flows } = await openflow();
+    expect([groups, meters]).toEqual([[], []]);
+    expect(flows.filter((flow) => /metadata=0x|reg15=/.test(flow))).toEqual([]);
+    await eventually('the patch port is gone', async () => (await vsctl(sw, 'list-ports br-ex')) === 'out\n', 40_000);
+    expect((await at('vm1').ping('192.168.10.11', 1)).received).toBe(0);
   });
 }
