@@ -1,7 +1,8 @@
 /**
  * The control socket of a daemon, which `ovs-appctl` talks to: JSON-RPC 1.0 on a Unix socket, where the method is a
  * command's name, the parameters are its arguments, all strings, and the result or the error is text for a person.
- * Commands are rows of tables (vswitchd/commands/); "list-commands" and "version" come with the server.
+ * Commands are rows of tables (vswitchd/commands/); "list-commands", "version" and "set-options" come with the server.
+ * A client that asked for JSON with set-options gets JSON from commands that have it, and text in a JSON object from the others.
  * The client's side is unixctl-client.ts.  Source: lib/unixctl.c, ovs-appctl(8).
  */
 import { chmodSync, rmSync } from 'node:fs';
@@ -15,6 +16,7 @@ const commLimit = new RateLimit(5, 5);
 const received = coverage('unixctl_received');
 const replied = coverage('unixctl_replied');
 
+const SET_OPTIONS = 'set-options';
 /** More than any command line has. */
 const MAX_REQUEST_BYTES = 4 << 20;
 
@@ -27,6 +29,17 @@ export interface UnixctlCommand {
   readonly maxArgs: number;
   /** Resolves to the reply.  A UnixctlError is the command's answer "no"; anything else thrown is a bug, and logged. */
   run(args: readonly string[]): string | Promise<string>;
+  /** The reply for who asked for JSON; commands without it have their text wrapped. */
+  runJson?(args: readonly string[]): Json | Promise<Json>;
+}
+
+/** `--format` of ovs-appctl(8). */
+type OutputFormat = 'text' | 'json';
+
+/** One client. */
+interface Connection {
+  readonly socket: Socket;
+  format: OutputFormat;
 }
 
 /** Why a command was not carried out, in words for the person who gave it. */
@@ -44,7 +57,16 @@ export class UnixctlServer {
   constructor(version: string, commands: readonly UnixctlCommand[]) {
     const all = [
       ...commands,
-      { name: 'list-commands', usage: '', minArgs: 0, maxArgs: 0, run: () => this.listCommands() },
+      {
+        name: 'list-commands',
+        usage: '',
+        minArgs: 0,
+        maxArgs: 0,
+        run: () => this.listCommands(),
+        runJson: () => Object.fromEntries(this.shownCommands().map((c) => [c.name, c.usage])),
+      },
+      // Acts on the connection that it comes on, so that `answer` carries it out.
+      { name: SET_OPTIONS, usage: '[--format text|json]', minArgs: 1, maxArgs: 2, run: () => '' },
       { name: 'version', usage: '', minArgs: 0, maxArgs: 0, run: () => version },
     ];
     this.commands = new Map(all.map((c) => [c.name, c]));
@@ -80,14 +102,21 @@ export class UnixctlServer {
     if (this.path !== undefined) rmSync(this.path, { force: true });
   }
 
+  private shownCommands(): { readonly name: string; readonly usage: string }[] {
+    const shown = [...this.commands.values()].flatMap(({ name, usage }) =>
+      usage === undefined ? [] : [{ name, usage }],
+    );
+    return shown.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   private listCommands(): string {
-    const shown = [...this.commands.values()].filter((c) => c.usage !== undefined);
-    shown.sort((a, b) => (a.name < b.name ? -1 : 1));
-    return `The available commands are:\n${shown.map((c) => `  ${c.name.padEnd(23)} ${c.usage}\n`).join('')}`;
+    const lines = this.shownCommands().map((c) => `  ${c.name.padEnd(23)} ${c.usage}\n`);
+    return `The available commands are:\n${lines.join('')}`;
   }
 
   private serve(socket: Socket): void {
     const stream = new JsonStream(MAX_REQUEST_BYTES);
+    const connection: Connection = { socket, format: 'text' };
     let work = Promise.resolve();
     this.sockets.add(socket);
     socket.once('close', () => this.sockets.delete(socket));
@@ -97,7 +126,7 @@ export class UnixctlServer {
         stream.push(chunk, (message) => {
           // One request at a time a connection: replies keep the order of the requests.
           socket.pause();
-          work = work.then(() => this.answer(socket, message)).then(() => void socket.resume());
+          work = work.then(() => this.answer(connection, message)).then(() => void socket.resume());
         });
       } catch (error) {
         log.warn(`error processing request: ${(error as Error).message}`, commLimit);
@@ -106,7 +135,8 @@ export class UnixctlServer {
     });
   }
 
-  private async answer(socket: Socket, message: JsonObject): Promise<void> {
+  private async answer(connection: Connection, message: JsonObject): Promise<void> {
+    const { socket } = connection;
     const { method, params, id = null } = message;
     if (typeof method !== 'string' || !Array.isArray(params)) {
       log.warn('received message that is not a request', commLimit);
@@ -116,16 +146,20 @@ export class UnixctlServer {
     received.n++;
     let reply: { result: Json; error: Json };
     try {
-      reply = { result: withNewline(await this.run(method, params)), error: null };
+      reply = { result: await this.run(connection, method, params), error: null };
     } catch (error) {
       if (!(error instanceof UnixctlError)) log.err(`command "${method}": ${(error as Error).stack}`);
       reply = { result: null, error: withNewline((error as Error).message) };
     }
     replied.n++;
+    log.dbg(
+      () =>
+        `replying with ${reply.error === null ? 'success' : 'error'}, id=${JSON.stringify(id)}: ${JSON.stringify(reply.error ?? reply.result)}`,
+    );
     if (socket.writable) socket.write(JSON.stringify({ id, ...reply }));
   }
 
-  private async run(name: string, params: readonly Json[]): Promise<string> {
+  private async run(connection: Connection, name: string, params: readonly Json[]): Promise<Json> {
     log.dbg(() => `received request ${name}${JSON.stringify(params)}`);
     const command = this.commands.get(name);
     if (command === undefined) {
@@ -136,8 +170,24 @@ export class UnixctlServer {
     if (params.length > maxArgs) throw new UnixctlError(`"${name}" command takes at most ${maxArgs} arguments`);
     const args = params.filter((p) => typeof p === 'string');
     if (args.length !== params.length) throw new UnixctlError(`"${name}" command has non-string argument`);
-    return await command.run(args);
+    if (name === SET_OPTIONS) connection.format = formatOption(args);
+    if (connection.format === 'text') return withNewline(await command.run(args));
+    if (command.runJson !== undefined) return await command.runJson(args);
+    return { 'reply-format': 'plain', reply: withNewline(await command.run(args)) };
   }
+}
+
+/** Reads "--format FORMAT", "--format=FORMAT". */
+function formatOption([option = '', separate, ...rest]: readonly string[]): OutputFormat {
+  const [name, joined] = option.split(/=(.*)/s);
+  if (name !== '--format') throw new UnixctlError(`unrecognized option '${option}'`);
+  const value = joined ?? separate;
+  if (value === undefined) throw new UnixctlError(`option '${option}' requires an argument`);
+  const format = value.toLowerCase();
+  if (rest.length > 0 || (format !== 'text' && format !== 'json')) {
+    throw new UnixctlError(`option format has invalid value ${value}`);
+  }
+  return format;
 }
 
 const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);

@@ -4,29 +4,20 @@
  *
  *     2026-11-21T08:00:00Z|00001|dpif_netlink|INFO|Datapath dispatch mode: per-cpu
  *
- * A module is named once a file, `const log = vlog('dpif_netlink')`; what it logs goes to standard error (CONSOLE) and to
- * a log file (FILE) as far as the module's levels allow, which `-v` and `vlog/set` change.  Messages may be functions,
- * which are called only if the message goes anywhere.  The levels of SYSLOG are kept, set and listed, but this program
- * sends nothing there.
- * Source: lib/vlog.c, lib/token-bucket.c, ovs-appctl(8).
+ * A module is named once a file, `const log = vlog('dpif_netlink')`; what it logs goes to standard error (CONSOLE), to a log
+ * file (FILE, log-file.ts) and to syslog (SYSLOG, where a daemon has said how to reach it), as far as the module's levels
+ * allow.  Messages may be functions, which are called only if the message goes anywhere.
+ * Neighbours: vlog-settings.ts (what `-v` and `vlog/set` change), log-pattern.ts (lines), rate-limit.ts.
+ * Source: lib/vlog.c, ovs-appctl(8).
  */
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { monotonicMs, wallMs } from './clock.ts';
+import { wallMs } from './clock.ts';
+import { closeFile, isLogFileOpen, logFilePath, switchLogFile, writeLogFile } from './log-file.ts';
+import { DESTINATIONS, type LogDestination, type LogLevel, rank, SEVERITY } from './log-levels.ts';
+import { compilePattern, type LogFormatter, type LogRecord, logIdentity } from './log-pattern.ts';
+import type { RateLimit } from './rate-limit.ts';
 
-/** From the least to the most that is logged. */
-const LEVELS = ['off', 'emer', 'err', 'warn', 'info', 'dbg'] as const;
-export type LogLevel = (typeof LEVELS)[number];
-const DESTINATIONS = ['syslog', 'console', 'file'] as const;
-export type LogDestination = (typeof DESTINATIONS)[number];
-const LEVEL_NAME: Record<LogLevel, string> = {
-  off: 'OFF',
-  emer: 'EMER',
-  err: 'ERR',
-  warn: 'WARN',
-  info: 'INFO',
-  dbg: 'DBG',
-};
-const rank = (level: LogLevel): number => LEVELS.indexOf(level);
+export type { LogDestination, LogLevel } from './log-levels.ts';
+export { RateLimit } from './rate-limit.ts';
 
 /** A message, or a function that makes it. */
 export type LogText = string | (() => string);
@@ -46,57 +37,18 @@ export interface Logger {
   isEnabled(level: LogLevel): boolean;
 }
 
-/** Each message costs this many tokens; a bucket gains its rate in tokens every millisecond. */
-const MESSAGE_TOKENS = 60_000;
-
-/** A token bucket for one call site, or for several that are to share it: `perMinute` messages, `burst` at once. */
-export class RateLimit {
-  private readonly perMs: number;
-  private readonly capacity: number;
-  private tokens = 0;
-  private lastFill = Number.NEGATIVE_INFINITY;
-  private nDropped = 0;
-  private firstDropped = 0;
-  private lastDropped = 0;
-
-  constructor(perMinute: number, burst: number) {
-    this.perMs = perMinute;
-    this.capacity = burst * MESSAGE_TOKENS;
-  }
-
-  /** True if the message may go out; else it is counted as dropped. */
-  take(): boolean {
-    const now = monotonicMs();
-    if (this.tokens < MESSAGE_TOKENS && now > this.lastFill) {
-      this.tokens = Math.min(this.capacity, this.tokens + this.perMs * (now - this.lastFill));
-      this.lastFill = now;
-    }
-    if (this.tokens >= MESSAGE_TOKENS) {
-      this.tokens -= MESSAGE_TOKENS;
-      return true;
-    }
-    const seconds = Math.floor(now / 1000);
-    if (this.nDropped++ === 0) this.firstDropped = seconds;
-    this.lastDropped = seconds;
-    return false;
-  }
-
-  /** The line to log about what was dropped since the last call, if anything was. */
-  takeDroppedText(): string | undefined {
-    if (this.nDropped === 0) return undefined;
-    const now = Math.floor(monotonicMs() / 1000);
-    const text =
-      `Dropped ${this.nDropped} log messages in last ${now - this.firstDropped} seconds (most recently, ` +
-      `${now - this.lastDropped} seconds ago) due to excessive rate`;
-    this.nDropped = 0;
-    return text;
-  }
+/** Where lines for syslog go. */
+export interface SyslogSink {
+  /** What comes before each line on its way, as a pattern, for `vlog/list-pattern`. */
+  readonly prefix: string;
+  /** `priority` is facility and severity; facility 0 leaves the choice to the sink. */
+  send(priority: number, line: string): void;
 }
 
 /** Levels of a module that is named for the first time: what was last set for all of them. */
 const initialLevels: Record<LogDestination, LogLevel> = { syslog: 'info', console: 'info', file: 'info' };
 
-class Module implements Logger {
+export class LogModule implements Logger {
   readonly name: string;
   readonly levels: Record<LogDestination, LogLevel> = { ...initialLevels };
   honorRateLimits = true;
@@ -109,8 +61,9 @@ class Module implements Logger {
   }
 
   update(): void {
-    const file = logFile === undefined ? 'off' : this.levels.file;
-    this.max = Math.max(rank(this.levels.console), rank(file), rank(this.levels.syslog));
+    const file = isLogFileOpen() ? this.levels.file : 'off';
+    const toSyslog = syslog === undefined && syslogTarget === undefined ? 'off' : this.levels.syslog;
+    this.max = Math.max(rank(this.levels.console), rank(file), rank(toSyslog));
   }
 
   isEnabled(level: LogLevel): boolean {
@@ -143,41 +96,47 @@ class Module implements Logger {
   }
 
   private put(level: LogLevel, text: LogText): void {
-    messageNumber++;
-    const toConsole = rank(level) <= rank(this.levels.console);
-    const toFile = logFile !== undefined && rank(level) <= rank(this.levels.file);
-    if (!toConsole && !toFile) return;
     const message = (typeof text === 'string' ? text : text()).replace(/\n+$/, '');
-    const time = new Date(wallMs()).toISOString();
-    const rest = `|${String(messageNumber).padStart(5, '0')}|${this.name}|${LEVEL_NAME[level]}|${message}\n`;
-    // The console shows seconds, the file milliseconds, as the stock patterns have it.
-    if (toConsole) consoleWrite(time.replace(/\.\d+Z$/, 'Z') + rest);
-    if (toFile) writeToFile(time + rest);
+    const record: LogRecord = { module: this.name, level, text: message, number: ++messageNumber, wallMs: wallMs() };
+    const goesTo = (destination: LogDestination) => rank(level) <= rank(this.levels[destination]);
+    if (goesTo('console')) consoleWrite(`${patterns.console.format(record)}\n`);
+    if (goesTo('syslog')) putSyslog(record);
+    if (goesTo('file') && isLogFileOpen()) writeLogFile(`${patterns.file.format(record)}\n`);
   }
 }
 
-const modules = new Map<string, Module>();
+const modules = new Map<string, LogModule>();
 let messageNumber = 0;
 let consoleWrite: (line: string) => void = writeToStderr;
-let logFile: { readonly path: string; readonly fd: number } | undefined;
+let syslog: SyslogSink | undefined;
+let syslogTarget: ((datagram: string) => void) | undefined;
+
+const pattern = (text: string): { text: string; format: LogFormatter } => ({ text, format: compilePattern(text) });
+const patterns: Record<LogDestination, { text: string; format: LogFormatter }> = {
+  syslog: pattern('ovs|%05N|%c%T|%p|%m'),
+  console: pattern('%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m'),
+  file: pattern('%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m'),
+};
+/** What goes to `--syslog-target`: RFC 5424, with the byte order mark that says UTF-8. */
+const rfc5424 = compilePattern('<%B>1 %D{%Y-%m-%dT%H:%M:%S.###Z} %E %A %P %c - \ufeff%m');
 
 function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
-function writeToFile(line: string): void {
-  try {
-    if (logFile !== undefined) writeSync(logFile.fd, line);
-  } catch {
-    // A full disk must not stop a switch, and there is nowhere left to say so.
+function putSyslog(record: LogRecord): void {
+  if (syslog !== undefined) {
+    const priority = SEVERITY[record.level] | logIdentity.facility;
+    for (const line of patterns.syslog.format(record).split('\n')) if (line !== '') syslog.send(priority, line);
   }
+  syslogTarget?.(rfc5424(record));
 }
 
 /** The logger of module `name`; the same one each time. */
 export function vlog(name: string): Logger {
   let module = modules.get(name);
   if (module === undefined) {
-    module = new Module(name);
+    module = new LogModule(name);
     modules.set(name, module);
   }
   return module;
@@ -185,9 +144,29 @@ export function vlog(name: string): Logger {
 
 const log = vlog('vlog');
 
+/** All modules that have been named so far. */
+export const logModules = (): Iterable<LogModule> => modules.values();
+
+function updateModules(): void {
+  for (const m of modules.values()) m.update();
+}
+
 /** Where lines for the console go: a test's own list, or standard error again if undefined. */
 export function setConsole(write: ((line: string) => void) | undefined): void {
   consoleWrite = write ?? writeToStderr;
+}
+
+/** Where lines for syslog go; undefined: nowhere. */
+export function setSyslog(sink: SyslogSink | undefined): void {
+  syslog = sink;
+  updateModules();
+}
+
+/** What is sent there in the format of RFC 5424 besides, whatever the pattern; undefined: nothing. */
+export function setSyslogTarget(send: ((datagram: string) => void) | undefined): void {
+  syslogTarget = send;
+  updateModules();
+  if (send !== undefined) log.warn('--syslog-target flag is deprecated, use --syslog-method instead');
 }
 
 /** Sets levels.  Undefined stands for all modules, all destinations. */
@@ -201,93 +180,42 @@ export function setLevels(name: string | undefined, destination: LogDestination 
   }
 }
 
-/**
- * Sets levels as `-v SPEC` and `vlog/set SPEC` do: words separated by colons, commas or blanks, at most one module, one
- * destination and one level in any order, "ANY" for all; no level means dbg.  Returns an error text, and changes
- * nothing, if `spec` makes no sense.
- */
-export function setLevelsFromString(spec: string): string | undefined {
-  const words = spec.split(/[ ,:\t]+/).filter((w) => w !== '');
-  const first = words[0]?.toUpperCase();
-  if (first === 'PATTERN' || first === 'FACILITY') return `${first} is not supported`;
-  let module: string | undefined;
-  let destination: LogDestination | undefined;
-  let level: LogLevel | undefined;
-  for (const word of words) {
-    const w = word.toLowerCase();
-    const asDestination = DESTINATIONS.find((d) => d === w);
-    const asLevel = LEVELS.find((l) => l === w);
-    const asModule = [...modules.keys()].find((m) => m.toLowerCase() === w);
-    if (w === 'any') continue;
-    if (asDestination !== undefined) {
-      if (destination !== undefined) return 'cannot specify multiple destinations';
-      destination = asDestination;
-    } else if (asLevel !== undefined) {
-      if (level !== undefined) return 'cannot specify multiple levels';
-      level = asLevel;
-    } else if (asModule !== undefined) {
-      if (module !== undefined) return 'cannot specify multiple modules';
-      module = asModule;
-    } else {
-      return `no destination, level, or module "${word}"`;
-    }
-  }
-  setLevels(module, destination, level ?? 'dbg');
-  return undefined;
+/** Sets how lines for a destination look; undefined stands for all of them. */
+export function setPattern(destination: LogDestination | undefined, text: string): void {
+  for (const d of destination === undefined ? DESTINATIONS : [destination]) patterns[d] = pattern(text);
 }
 
-/** Text of `vlog/list`. */
-export function showLevels(): string {
-  const lines = [...modules.values()].map((m) => {
-    const name = (d: LogDestination) => LEVEL_NAME[m.levels[d]].padStart(4);
-    const note = m.honorRateLimits ? '' : '    (rate limiting disabled)';
-    return `${m.name.padEnd(16)}  ${name('console')}       ${name('syslog')}       ${name('file')}${note}\n`;
+/** Text of `vlog/list-pattern`. */
+export function showPatterns(): string {
+  const lines = DESTINATIONS.map((d) => {
+    const prefix = d === 'syslog' && syslog !== undefined ? syslog.prefix : 'none';
+    return `${d.toUpperCase().padEnd(7)}  ${prefix.padEnd(32)}  ${patterns[d].text}\n`;
   });
-  const head = '                 console    syslog    file\n                 -------    ------    ------\n';
-  return head + lines.sort().join('');
+  const head = '         prefix                            format\n         ------                            ------\n';
+  return head + lines.join('');
 }
 
-/**
- * Switches rate limits on or off for `names`, or for all modules if there are none or one is "ANY".  Returns "unknown
- * module" for a name that is none.
- */
-export function setRateLimits(names: readonly string[], on: boolean): string | undefined {
-  for (const name of names.length === 0 ? ['any'] : names) {
-    const w = name.toLowerCase();
-    const chosen = [...modules.values()].filter((m) => w === 'any' || m.name.toLowerCase() === w);
-    if (chosen.length === 0) return 'unknown module';
-    for (const m of chosen) m.honorRateLimits = on;
-  }
-  return undefined;
-}
-
-/** Starts logging to `path`, in place of an earlier log file.  Throws the Error of open(2). */
+/** Starts logging to `path`, in place of an earlier log file.  Throws the Error of open(2), which is also logged. */
 export function openLogFile(path: string): void {
-  const fd = openSync(path, 'a', 0o660);
-  if (logFile !== undefined) {
-    const [a, b] = [fstatSync(logFile.fd), fstatSync(fd)];
-    if (a.dev === b.dev && a.ino === b.ino) {
-      closeSync(fd);
-      return;
-    }
-    log.info('closing log file');
-    closeSync(logFile.fd);
+  try {
+    if (!switchLogFile(path, () => log.info('closing log file'))) return;
+  } catch (error) {
+    log.warn(`failed to open ${path} for logging: ${(error as Error).message}`);
+    throw error;
   }
-  logFile = { path, fd };
-  for (const m of modules.values()) m.update();
+  updateModules();
   log.info(`opened log file ${path}`);
 }
 
-/** Opens the log file by its name again, after it was renamed by log rotation.  False if none is open. */
+/** Opens the log file by its name again, after it was renamed by log rotation, or closed.  False if there never was one. */
 export function reopenLogFile(): boolean {
-  if (logFile === undefined) return false;
-  openLogFile(logFile.path);
+  const path = logFilePath();
+  if (path === undefined) return false;
+  openLogFile(path);
   return true;
 }
 
 export function closeLogFile(): void {
-  if (logFile === undefined) return;
-  closeSync(logFile.fd);
-  logFile = undefined;
-  for (const m of modules.values()) m.update();
+  closeFile();
+  updateModules();
 }

@@ -27,7 +27,8 @@ import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts
 import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
-import { openLogFile, setLevelsFromString, vlog } from '../util/vlog.ts';
+import { openLogFile, vlog } from '../util/vlog.ts';
+import { setLevelsFromString } from '../util/vlog-settings.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile } from './daemon.ts';

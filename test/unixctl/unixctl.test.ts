@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { unixctlRequest } from '../../src/unixctl/unixctl-client.ts';
 import { type UnixctlCommand, UnixctlError, UnixctlServer } from '../../src/unixctl/unixctl-server.ts';
+import { JsonStream } from '../../src/util/json-stream.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 
 const NO_APPCTL = spawnSync('ovs-appctl', ['--version']).status !== 0;
@@ -16,6 +17,7 @@ const COMMANDS: readonly UnixctlCommand[] = [
   { name: 'fdb/show', usage: 'bridge',  minArgs: 1, maxArgs: 1,        run: ([br]) => { if (br !== 'br0') throw new UnixctlError('no such bridge'); return ' port\n'; } },
   { name: 'say',      usage: '[word]...', minArgs: 0, maxArgs: Infinity, run: (args) => args.join(' ') },
   { name: 'late',     usage: undefined, minArgs: 0, maxArgs: 0,        run: async () => { await new Promise((r) => setTimeout(r, 20)); return 'late'; } },
+  { name: 'count',    usage: undefined, minArgs: 0, maxArgs: 0,        run: () => '1', runJson: () => ({ n: 1 }) },
   { name: 'broken',   usage: undefined, minArgs: 0, maxArgs: 0,        run: () => { throw new TypeError('a bug'); } },
 ];
 
@@ -44,6 +46,7 @@ const LIST =
   '  fdb/show                bridge\n' +
   '  list-commands           \n' +
   '  say                     [word]...\n' +
+  '  set-options             [--format text|json]\n' +
   '  version                 \n';
 
 test.each([
@@ -96,6 +99,61 @@ test.each([
 ])('%s ends the connection, and the server lives', async (_name, text) => {
   expect(await raw(text, '.')).toBe('');
   expect(await unixctlRequest(path, 'say', ['x'])).toBe('x\n');
+});
+
+/** Sends each request when the one before has its reply; gives the replies without their ids. */
+async function conversation(...requests: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
+  const socket = connect(path);
+  const replies: unknown[] = [];
+  const stream = new JsonStream();
+  await new Promise<void>((resolve, reject) => {
+    const ask = () => {
+      const [method, ...params] = requests[replies.length] ?? [''];
+      if (method === '') resolve();
+      else socket.write(JSON.stringify({ id: replies.length, method, params }));
+    };
+    socket.on('error', reject);
+    socket.on('connect', ask);
+    socket.on('data', (chunk) =>
+      stream.push(chunk, ({ result, error }) => {
+        replies.push(error ?? result);
+        ask();
+      }),
+    );
+  });
+  socket.destroy();
+  return replies;
+}
+
+test('who asks for JSON gets it, or text in JSON; errors stay text', async () => {
+  const got = await conversation(
+    ['say', 'x'],
+    ['set-options', '--format', 'json'],
+    ['say', 'x'],
+    ['count'],
+    ['list-commands'],
+    ['fdb/show', 'br1'],
+    ['set-options', '--format=text'],
+    ['say', 'x'],
+  );
+  expect(got).toEqual([
+    'x\n',
+    { 'reply-format': 'plain', reply: '' },
+    { 'reply-format': 'plain', reply: 'x\n' },
+    { n: 1 },
+    expect.objectContaining({ 'fdb/show': 'bridge', 'list-commands': '' }),
+    'no such bridge\n',
+    '',
+    'x\n',
+  ]);
+});
+
+test.each([
+  [['--format', 'xml'], 'option format has invalid value xml\n'],
+  [['--format'], "option '--format' requires an argument\n"],
+  [['--colour', 'json'], "unrecognized option '--colour'\n"],
+])('set-options %j is refused', async (args, want) => {
+  expect(await conversation(['set-options', ...args])).toEqual([want]);
 });
 
 test('an argument that is no string is refused', async () => {

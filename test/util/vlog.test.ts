@@ -10,11 +10,9 @@ import {
   reopenLogFile,
   setConsole,
   setLevels,
-  setLevelsFromString,
-  setRateLimits,
-  showLevels,
   vlog,
 } from '../../src/util/vlog.ts';
+import { setLevelsFromString, setRateLimits, showLevels } from '../../src/util/vlog-settings.ts';
 
 const log = vlog('unit_a');
 const other = vlog('unit_b');
@@ -88,7 +86,9 @@ const BAD = [
   { spec: 'dbg:info',             error: 'cannot specify multiple levels' },
   { spec: 'console:file:dbg',     error: 'cannot specify multiple destinations' },
   { spec: 'unit_a:unit_b:dbg',    error: 'cannot specify multiple modules' },
-  { spec: 'PATTERN:console:%m',   error: 'PATTERN is not supported' },
+  { spec: 'PATTERN',              error: 'missing destination' },
+  { spec: 'pattern:tty:%m',       error: 'unknown destination "tty"' },
+  { spec: 'FACILITY:nonesuch',    error: 'invalid facility' },
 ];
 test.each(BAD)('levels: "$spec" is refused and changes nothing', ({ spec, error }) => {
   const before = showLevels();

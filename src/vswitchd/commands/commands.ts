@@ -1,7 +1,7 @@
 /**
  * The commands that `ovs-appctl` can give to vswitchd, as one table; unixctl-server.ts adds list-commands and version.
  * Names, usage and texts are the stock program's.  Source: ovs-vswitchd(8), ovs-appctl(8), ofproto/ofproto-dpif.c,
- * lib/vlog.c, lib/coverage.c.
+ * utilities/ovs-appctl.c.
  */
 import type { DpctlUnixctl } from '../../dpctl/dpctl-unixctl.ts';
 import type { DpifFlow } from '../../dpif/dpif-types.ts';
@@ -14,16 +14,9 @@ import { formatUfid } from '../../odp/odp-ufid.ts';
 import type { Ofproto, OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
 import { formatFdb } from '../../ofproto/show.ts';
 import { TraceError, traceNowhere } from '../../ofproto/xlate/trace.ts';
+import { LOG_COMMANDS } from '../../unixctl/log-commands.ts';
+import { processCommands } from '../../unixctl/process-commands.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
-import { readCoverage, showCoverage } from '../../util/coverage.ts';
-import {
-  closeLogFile,
-  reopenLogFile,
-  setLevels,
-  setLevelsFromString,
-  setRateLimits,
-  showLevels,
-} from '../../util/vlog.ts';
 import { fdbCommands } from './fdb-commands.ts';
 import { featureCommands } from './feature-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
@@ -32,6 +25,8 @@ import { upcallCommands } from './upcall-commands.ts';
 export interface CommandTarget {
   /** Undefined while there is no bridge, or no datapath. */
   readonly backer: OfprotoBacker | undefined;
+  /** Numbers for `memory/show`; without it those of the backer. */
+  memory?(): Readonly<Record<string, number>>;
   /** Ends the process soon, after the reply is on its way. */
   exit(cleanup: boolean): void;
 }
@@ -57,14 +52,8 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('bridge/dump-flows',       '[--offload-stats] bridge', 1, 2, (args) => dumpOpenflow(target, args)),
     command('ofproto/trace',           TRACE,              1, Infinity, (args) => trace(target, args, false)),
     command('ofproto/trace-packet-out', TRACE_PACKET_OUT,  2, Infinity, (args) => trace(target, args, true)),
-    command('coverage/show',           '',                 0, 0,        () => showCoverage()),
-    command('coverage/read-counter',   'COUNTER',          1, 1,        ([name]) => readCounter(name)),
-    command('vlog/set',                '{spec | PATTERN:destination:pattern}', 0, Infinity, (specs) => setLogLevels(specs)),
-    command('vlog/list',               '',                 0, 0,        () => showLevels()),
-    command('vlog/enable-rate-limit',  '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, true))),
-    command('vlog/disable-rate-limit', '[module]...',      0, Infinity, (names) => orError(setRateLimits(names, false))),
-    command('vlog/reopen',             '',                 0, 0,        () => reopen()),
-    command('vlog/close',              '',                 0, 0,        () => { closeLogFile(); return ''; }),
+    ...processCommands(() => target.memory?.() ?? target.backer?.memory() ?? {}),
+    ...LOG_COMMANDS,
     ...featureCommands(target),
     ...fdbCommands(bridge),
     ...upcallCommands(target),
@@ -104,11 +93,6 @@ async function trace(target: CommandTarget, args: readonly string[], isPacketOut
   }
 }
 
-function orError(problem: string | undefined): string {
-  if (problem !== undefined) throw new UnixctlError(problem);
-  return '';
-}
-
 function exit(target: CommandTarget, option: string | undefined): string {
   target.exit(option === '--cleanup');
   return '';
@@ -122,28 +106,6 @@ function reconnect(ofprotos: readonly Ofproto[]): string {
 function flush(ofprotos: readonly Ofproto[]): string {
   for (const ofproto of ofprotos) ofproto.fdbFlush();
   return 'table successfully flushed';
-}
-
-function readCounter(name: string | undefined): string {
-  const n = readCoverage(name ?? '');
-  if (n === undefined) throw new UnixctlError('No such counter');
-  return `${n}\n`;
-}
-
-/** Each spec is as after `-v`; none at all means that everything is logged everywhere. */
-function setLogLevels(specs: readonly string[]): string {
-  if (specs.length === 0) setLevels(undefined, undefined, 'dbg');
-  for (const spec of specs) orError(setLevelsFromString(spec));
-  return '';
-}
-
-function reopen(): string {
-  try {
-    if (reopenLogFile()) return '';
-  } catch (error) {
-    throw new UnixctlError((error as Error).message);
-  }
-  throw new UnixctlError('Logging to file not configured');
 }
 
 /** The datapath's flows that packets of one bridge's ports make use of. */

@@ -1,7 +1,7 @@
 /**
- * Commands of `ovs-appctl` that meddle with the life of flows, for debugging: upcall/*, revalidator/* and memory/show.
+ * Commands of `ovs-appctl` that meddle with the life of flows, for debugging: upcall/* and revalidator/*.
  * They act on the one datapath; what it is like without a datapath is remembered for the next.
- * Source: ofproto/ofproto-dpif-upcall.c, lib/memory.c.
+ * Source: ofproto/ofproto-dpif-upcall.c.
  */
 import type { OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
 import { flowModes } from '../../ofproto/udpif/udpif-state.ts';
@@ -29,7 +29,6 @@ export function upcallCommands(target: { readonly backer: OfprotoBacker | undefi
     { name: 'revalidator/purge',        usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.purge(); return ''; } },
     { name: 'revalidator/pause',        usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.pause(); return ''; } },
     { name: 'revalidator/resume',       usage: '', minArgs: 0, maxArgs: 0, run: () => { target.backer?.flows.resume(); return ''; } },
-    { name: 'memory/show',              usage: '', minArgs: 0, maxArgs: 0, run: () => showMemory(target.backer) },
   ];
 }
 
@@ -38,12 +37,4 @@ function setFlowLimit(backer: OfprotoBacker | undefined, text: string | undefine
   const limit = (Number.parseInt(text ?? '', 10) || 0) >>> 0;
   backer?.flows.setFlowLimit(limit);
   return `set flow_limit to ${limit}\n`;
-}
-
-/** "handlers:1 ports:3 ...", by name. */
-function showMemory(backer: OfprotoBacker | undefined): string {
-  return Object.entries(backer?.memory() ?? {})
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, n]) => `${name}:${n}`)
-    .join(' ');
 }

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FlowModLog } from '../../../src/ofproto/connmgr/flow-mod-log.ts';
 import { OFPFC } from '../../../src/openflow/messages/flow-types.ts';
 import { FakeClock, monotonicMs, setClock } from '../../../src/util/clock.ts';
-import { setConsole, setLevelsFromString } from '../../../src/util/vlog.ts';
+import { setConsole } from '../../../src/util/vlog.ts';
+import { setLevelsFromString } from '../../../src/util/vlog-settings.ts';
 
 let clock: FakeClock;
 let lines: string[];

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Activity, Rconn, reasonText } from '../../../src/ofproto/connmgr/rconn.ts';
 import { encodeHello } from '../../../src/openflow/ofp-version.ts';
 import { FakeClock, monotonicMs, setClock } from '../../../src/util/clock.ts';
-import { setConsole, setLevelsFromString } from '../../../src/util/vlog.ts';
+import { setConsole } from '../../../src/util/vlog.ts';
+import { setLevelsFromString } from '../../../src/util/vlog-settings.ts';
 
 const ALL = 0x7e;
 const HELLO = 0;
