@@ -3,13 +3,13 @@
  * bridge.ts calls `configure` once the ports are there.  Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
 import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
-import type { Ofproto } from '../ofproto/ofproto-provider.ts';
+import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import { MAC_SIZE, parseMac } from '../util/inet.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { interfacesOf, reason } from './bridge-ports.ts';
 import { NetdevControl } from './device-control.ts';
-import type { NetdevTable } from './netdev.ts';
+import type { Netdev, NetdevTable } from './netdev.ts';
 import { PATCH, patchMac, peerError } from './patch-port.ts';
 import type { BridgeConfig } from './switch-config.ts';
 
@@ -20,10 +20,18 @@ const limit = new RateLimit(1, 5);
 export const featuresOf = (netdevs: NetdevTable, name: string, type: string): LinkFeatures | undefined =>
   type === 'internal' ? undefined : netdevs.features?.(name);
 
+interface Described {
+  readonly port: Ofport;
+  readonly netdev: Netdev | undefined;
+  readonly features: LinkFeatures | undefined;
+}
+
 export class BridgeDevices {
   private readonly name: string;
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
+  /** By name: what the ofproto was told of, each by its identity. */
+  private readonly described = new Map<string, Described>();
   private mac = '';
   private id = '';
 
@@ -48,26 +56,34 @@ export class BridgeDevices {
     await this.configureMtus(config);
   }
 
-  /** Tells the ofproto what the ports' devices are like. */
+  /** Tells the ofproto what the ports' devices are like: of those that are not as they were. */
   describe(config: BridgeConfig): void {
     for (const { name, type } of interfacesOf(config)) {
       const netdev = this.netdevs.get(name);
-      if (netdev === undefined || !this.ofproto.ports.has(name)) continue;
+      const port = this.ofproto.ports.get(name);
+      if (netdev === undefined || port === undefined || port.type === PATCH) continue;
+      const features = featuresOf(this.netdevs, name, type);
+      const old = this.described.get(name);
+      if (old?.port === port && old.netdev === netdev && old.features === features) continue;
+      this.described.set(name, { port, netdev, features });
       const hwAddr = parseMac(netdev.mac ?? '') ?? new Uint8Array(MAC_SIZE);
       const control = new NetdevControl(this.netdevs, name);
-      const features = featuresOf(this.netdevs, name, type);
       this.ofproto.setPortDevice(name, { hwAddr, isUp: netdev.isUp, hasCarrier: netdev.hasCarrier, features, control });
     }
+    for (const name of this.described.keys()) if (!this.ofproto.ports.has(name)) this.described.delete(name);
   }
 
   /** Tells patch ports their peers, if these have changed. */
   private configurePatchPorts(config: BridgeConfig): void {
     for (const { name, type, options } of interfacesOf(config)) {
-      if (type !== PATCH || !this.ofproto.ports.has(name)) continue;
+      const port = type === PATCH ? this.ofproto.ports.get(name) : undefined;
+      if (port === undefined) continue;
       const peer = options.get('peer');
       const error = peerError(name, peer);
       if (error === undefined) this.ofproto.setPatchPeer(name, peer);
       else log.warn(error, limit);
+      if (this.described.get(name)?.port === port) continue;
+      this.described.set(name, { port, netdev: undefined, features: undefined });
       this.ofproto.setPortDevice(name, { hwAddr: patchMac(this.name, name), isUp: true, hasCarrier: true });
     }
   }

@@ -83,6 +83,13 @@ const isSame = (a: PhyPort, b: PhyPort): boolean =>
   a.name === b.name &&
   a.hwAddr.every((byte, i) => byte === b.hwAddr[i]);
 
+/** What connections know of a port, and what it was made of: as long as that is the same, nothing has changed. */
+interface ToldPort {
+  readonly desc: PhyPort;
+  readonly device: PortDevice;
+  readonly config: number;
+}
+
 export class Control implements OfSwitch {
   readonly conns: ConnMgr;
   readonly identity: SwitchIdentity = { datapathId: 0n, desc: DEFAULT_DESC };
@@ -91,7 +98,7 @@ export class Control implements OfSwitch {
   readonly ports: PortControl;
   tlvTable = new TlvTable();
   /** The ports that connections have been told of, by number. */
-  private told = new Map<number, PhyPort>();
+  private told = new Map<number, ToldPort>();
   private frag = 0;
   private tableSettings: readonly TableSettings[] = [];
 
@@ -148,32 +155,53 @@ export class Control implements OfSwitch {
   /** Says what the device of a port is like. */
   setPortDevice(name: string, device: PortDevice): void {
     this.devices.set(name, device);
-    this.portsChanged();
+    for (const port of this.target.xports) {
+      if (port.name !== name) continue;
+      const old = this.told.get(port.ofport);
+      const now = this.look(port, device);
+      this.told.set(port.ofport, now);
+      if (old !== undefined && old.desc.name !== name) this.tell(OFPPR.DELETE, old.desc);
+      this.tellChange(old, now);
+      return;
+    }
   }
 
   /** Tells connections of ports that came, went or changed.  A port of which nothing is known yet is told of when it is. */
   portsChanged(): void {
-    const now = new Map<number, PhyPort>();
+    const now = new Map<number, ToldPort>();
+    let nPorts = 0;
     for (const port of this.target.xports) {
+      nPorts++;
       const device = this.devices.get(port.name);
-      if (device !== undefined) now.set(port.ofport, describe(port, device));
+      if (device !== undefined) now.set(port.ofport, this.look(port, device));
     }
     const before = this.told;
     this.told = now;
-    for (const [ofport, desc] of before) {
-      if (now.get(ofport)?.name !== desc.name) this.tell(OFPPR.DELETE, desc);
+    for (const [ofport, { desc }] of before) {
+      if (now.get(ofport)?.desc.name !== desc.name) this.tell(OFPPR.DELETE, desc);
     }
-    for (const [ofport, desc] of now) {
-      const old = before.get(ofport);
-      if (old?.name !== desc.name) {
-        // That it can be used is news of its own.
-        const fresh = { ...desc, state: desc.state & ~OFPPS.LIVE };
-        this.tell(OFPPR.ADD, fresh);
-        if (fresh.state !== desc.state) this.tell(OFPPR.MODIFY, desc, fresh);
-      } else if (!isSame(old, desc)) this.tell(OFPPR.MODIFY, desc, old);
-    }
+    for (const [ofport, port] of now) this.tellChange(before.get(ofport), port);
+    if (this.devices.size <= now.size && now.size <= nPorts) return;
     const names = new Set(Array.from(this.target.xports, (port) => port.name));
     for (const name of this.devices.keys()) if (!names.has(name)) this.devices.delete(name);
+  }
+
+  private look(port: ControlledPort, device: PortDevice): ToldPort {
+    const { config, name } = port;
+    const old = this.told.get(port.ofport);
+    if (old !== undefined && old.device === device && old.config === config && old.desc.name === name) return old;
+    return { desc: describe(port, device), device, config };
+  }
+
+  private tellChange(old: ToldPort | undefined, now: ToldPort): void {
+    const { desc } = now;
+    if (old === now) return;
+    if (old === undefined || old.desc.name !== desc.name) {
+      // That it can be used is news of its own.
+      const fresh = { ...desc, state: desc.state & ~OFPPS.LIVE };
+      this.tell(OFPPR.ADD, fresh);
+      if (fresh.state !== desc.state) this.tell(OFPPR.MODIFY, desc, fresh);
+    } else if (!isSame(old.desc, desc)) this.tell(OFPPR.MODIFY, desc, old.desc);
   }
 
   private tell(reason: number, desc: PhyPort, old?: PhyPort): void {
