@@ -36,6 +36,8 @@ export interface XPort extends Ofport {
   readonly config: number;
   /** False: its device is down, or has no link. */
   readonly isUp?: boolean;
+  /** What packets of its queues have in their TOS field, by skb_priority. */
+  readonly queueDscps?: ReadonlyMap<number, number> | undefined;
   /** The bundle that it is in, if any. */
   bundle: Bundle | undefined;
 }

@@ -158,6 +158,8 @@ export interface Ofproto {
   reconnect(): void;
   /** What OpenFlow tells of a port's device. */
   setPortDevice(name: string, device: PortDevice): void;
+  /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */
+  setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void;
   fdb(): FdbEntry[];
   fdbFlush(): void;
   /** Adds a static entry of port `name`, for a MAC address as a number; false if it cannot have one. */

@@ -33,6 +33,8 @@ import type { Rule } from './tables/rule.ts';
 import { TableLearnedFlow } from './xlate/learn.ts';
 import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
 import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
+import { queueDscps } from './xlate/xlate-dscp.ts';
+import { queuePriority } from './xlate/xlate-send.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);
@@ -278,6 +280,16 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     const port = this.byName.get(name);
     if (port === undefined || port.isUp === isLive) return;
     port.isUp = isLive;
+    this.backer.revalidate();
+  }
+
+  setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void {
+    const port = this.byName.get(name);
+    if (port === undefined) return;
+    const before = port.queueDscps ?? new Map<number, number>();
+    const now = queueDscps(dscps, this.queuePriority ?? queuePriority);
+    if (now.size === before.size && [...now].every(([key, value]) => before.get(key) === value)) return;
+    port.queueDscps = now;
     this.backer.revalidate();
   }
 

@@ -18,6 +18,7 @@ export class SwitchPort implements XPort {
   odpPort: number;
   config = 0;
   isUp = true;
+  queueDscps: ReadonlyMap<number, number> | undefined;
   bundle: Bundle | undefined;
   /** Of a patch port: the name of the other one. */
   peer: string | undefined;

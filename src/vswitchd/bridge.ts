@@ -13,6 +13,7 @@ import { BridgePorts } from './bridge-ports.ts';
 import { BridgeStatus } from './bridge-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import type { BridgeConfig, PortConfig } from './switch-config.ts';
+import { BridgeQos } from './qos/bridge-qos.ts';
 import { isTargetPermitted } from './unix-targets.ts';
 
 export class Bridge {
@@ -22,6 +23,7 @@ export class Bridge {
   private readonly ports: BridgePorts;
   private readonly devices: BridgeDevices;
   private readonly status: BridgeStatus;
+  private readonly qos: BridgeQos;
   /** What each setting was last set to, so that only changes reach the ofproto. */
   private readonly applied = new Map<string, string>();
 
@@ -33,6 +35,7 @@ export class Bridge {
     this.ports = new BridgePorts(ofproto, netdevs);
     this.devices = new BridgeDevices(ofproto, netdevs);
     this.status = new BridgeStatus(ofproto, netdevs, this.ports);
+    this.qos = new BridgeQos(ofproto, netdevs);
   }
 
   /** Removes ports that are not wanted, or not as they are.  Rejects only if the datapath is gone. */
@@ -50,6 +53,7 @@ export class Bridge {
   /** Sets addresses, MTUs, VLANs and tables. */
   async configure(config: BridgeConfig): Promise<void> {
     await this.devices.configure(config);
+    this.qos.configure(config);
     for (const port of config.ports) this.configureBundle(port);
     this.ifChanged('mac table', [config.macAgingSec, config.macTableSize], () =>
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),

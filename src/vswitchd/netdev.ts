@@ -21,6 +21,7 @@ import { ERRNO } from '../util/errno.ts';
 import { formatMac, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
 import { LinkModes } from './link-modes.ts';
+import { DeviceQos } from './qos/device-qos.ts';
 
 const log = vlog('netdev_linux');
 
@@ -72,8 +73,10 @@ export interface NetdevTable {
   counters?(name: string): DeviceCounters | undefined;
   /** What the link of a device can do and does; undefined: not known, or not yet. */
   features?(name: string): LinkFeatures | undefined;
-  /** Numbers of a device's queues; none if left out. */
+  /** Numbers of a device's queues; those of `qos` if left out. */
   queues?(name: string): readonly number[];
+  /** Traffic control of devices; undefined: there is none. */
+  readonly qos?: DeviceQos;
   /** The interface is gone: so is a device that `configure` made. */
   release?(name: string): void;
   /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
@@ -83,6 +86,7 @@ export interface NetdevTable {
 
 /** The kernel's table. */
 export class RtnetlinkTable implements NetdevTable {
+  readonly qos = new DeviceQos();
   private readonly requests = createRtNetlink();
   private readonly notifications: NetlinkTransport;
   private readonly byIndex = new Map<number, Netdev>();
@@ -177,6 +181,7 @@ export class RtnetlinkTable implements NetdevTable {
     this.closed = true;
     this.watchers.clear();
     this.links.close();
+    this.qos.close();
     this.requests.socket.close();
     this.notifications.close();
   }

@@ -29,5 +29,7 @@ export const REPLICATED: readonly Replicated[] = [
   { table: schema.Flow_Table, omit: ['external_ids'], quiet: [] },
   { table: schema.Datapath, omit: ['external_ids', 'ct_zones', 'datapath_version'], quiet: ['capabilities'] },
   { table: schema.SSL, omit: ['external_ids'], quiet: [] },
+  { table: schema.QoS, omit: ['external_ids'], quiet: [] },
+  { table: schema.Queue, omit: ['external_ids'], quiet: [] },
   { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
 ];

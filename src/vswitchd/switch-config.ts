@@ -18,6 +18,7 @@ import {
 } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { type OpenflowConfig, readOpenflow } from './openflow-config.ts';
+import { type PolicingConfig, type QosConfig, readPolicing, readQos } from './qos/qos-config.ts';
 import { type RowSource, smapInt } from './row-source.ts';
 
 const log = vlog('bridge');
@@ -42,6 +43,8 @@ export interface InterfaceConfig {
   readonly mac: string | undefined;
   readonly mtuRequest: number | undefined;
   readonly options: ReadonlyMap<string, string>;
+  /** Undefined: it may receive as much as it can. */
+  readonly policing?: PolicingConfig;
 }
 
 /** Port.cvlans, and other_config:qinq-ethtype and priority-tags. */
@@ -58,6 +61,8 @@ export interface PortConfig {
   readonly isProtected: boolean;
   /** What else there is to tags; undefined where all is as usual. */
   readonly tagging?: Tagging;
+  /** Undefined: that of the devices themselves. */
+  readonly qos?: QosConfig | undefined;
   /** Whether a mirror sends to it; such a port does not lend the bridge its MAC address. */
   readonly isMirrorOutput: boolean;
 }
@@ -176,6 +181,7 @@ function readPort(
       mac: iface.mac,
       mtuRequest: iface.mtu_request,
       options: iface.options,
+      policing: readPolicing(iface),
     });
   }
   return {
@@ -185,6 +191,7 @@ function readPort(
     interfaces: interfaces.sort((a, b) => (a.name < b.name ? -1 : 1)),
     isMirrorOutput,
     isProtected: row.protected,
+    qos: readQos(db, row.qos),
     ...vlanConfig(row),
     ...taggingOf(row),
   };

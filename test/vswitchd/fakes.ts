@@ -227,6 +227,7 @@ export class FakeOfproto implements Ofproto {
   openflow: OpenflowSettings | undefined;
   readonly controllers = new Map<string, ControllerStatus>();
   readonly devices = new Map<string, PortDevice>();
+  readonly queues = new Map<string, ReadonlyMap<number, number>>();
   setOpenflow(settings: OpenflowSettings): void {
     this.openflow = settings;
   }
@@ -235,6 +236,9 @@ export class FakeOfproto implements Ofproto {
   }
   setPortDevice(name: string, device: PortDevice): void {
     this.devices.set(name, device);
+  }
+  setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void {
+    this.queues.set(name, dscps);
   }
   reconnect(): void {}
   onControllerStatus: (() => void) | undefined;

@@ -18,6 +18,7 @@ import { commitActions, noPendingHeader, type PendingHeader } from './commit-act
 import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { LearnedFlow, PushStats, XBridge } from './xbridge.ts';
 import type { XlateCache } from './xlate-cache.ts';
+import { setQueueDscp } from './xlate-dscp.ts';
 import { XLATE_ERROR, type XlateError } from './xlate-error.ts';
 import type { XlateTrace } from './xlate-trace.ts';
 
@@ -242,7 +243,9 @@ export class XlateCtx {
     if (port === undefined) return;
     // A patch port that leads nowhere.
     if (port.odpPort === ODPP_NONE) return;
+    const tos = setQueueDscp(port.queueDscps, this.flow, this.wc);
     this.commit();
+    setField(this.flow, FIELD.nwTos, tos);
     this.out.output(port.odpPort);
   }
 

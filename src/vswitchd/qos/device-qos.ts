@@ -1,0 +1,156 @@
+/**
+ * The quality of service of the host's devices: what is installed on each, and making it what the database wants.
+ *
+ * A device's qdisc is asked for when it is first needed; from then on we take it for what we made it.  A new device of the same name
+ * is another device.  bridge-qos.ts configures; device-control.ts and commands/qos-commands.ts ask.
+ * Source: lib/netdev-linux.c (netdev_linux_set_qos and others), vswitchd/bridge.c (iface_configure_qos).
+ */
+import { NetlinkError } from '../../netlink/errors.ts';
+import { TC_H } from '../../netlink/families/tc.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
+import type { Smap } from '../row-source.ts';
+import type { QosConfig } from './qos-config.ts';
+import type { Discipline, Queue, QueueCounters, TcContext, TcDevice } from './qos-kind.ts';
+import { DEFAULT_KIND, kindOfQdisc, NOOP_KIND, qosKind } from './qos-kinds.ts';
+import { TcClient } from './tc-client.ts';
+import { TcTicks } from './tc-ticks.ts';
+
+const log = vlog('netdev_linux');
+const limit = new RateLimit(5, 20);
+const NO_CONFIG: Smap = new Map();
+
+/** What is in force on a device. */
+export interface QosShown {
+  /** QoS.type; "" if there is none. */
+  readonly type: string;
+  readonly details: Smap;
+  readonly queues: ReadonlyMap<number, Queue>;
+}
+
+interface Entry {
+  readonly ifindex: number;
+  /** undefined: not asked for yet. */
+  current: Discipline | undefined;
+  /** The configuration that is in force, as text; undefined: not all of it could be applied. */
+  applied: string | undefined;
+}
+
+export class DeviceQos {
+  private readonly context: TcContext;
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(context: TcContext = { tc: new TcClient(), ticks: TcTicks.ofKernel() }) {
+    this.context = context;
+  }
+
+  /** Makes a device what the database wants; what cannot be done is logged, and tried again by the next call. */
+  configure(device: TcDevice, qos: QosConfig | undefined): void {
+    const entry = this.entry(device);
+    const wanted = JSON.stringify([device, qos], (_, value) => (value instanceof Map ? [...value].sort() : value));
+    if (entry.applied === wanted) return;
+    entry.applied = undefined;
+    let isDone = this.attempt(() => this.install(entry, device, qos));
+    if (qos !== undefined) isDone = this.configureQueues(entry, device, qos) && isDone;
+    if (isDone) entry.applied = wanted;
+  }
+
+  /** The interface is not ours any more; its device keeps what it has. */
+  forget(name: string): void {
+    this.entries.delete(name);
+  }
+
+  /** What is in force on a device.  Throws a NetlinkError if the kernel does not tell. */
+  show(device: TcDevice): QosShown {
+    const { kind, details, queues } = this.discipline(this.entry(device), device);
+    return { type: kind.name, details, queues };
+  }
+
+  /** What queues have sent: all, or that of number `only`.  Throws a NetlinkError. */
+  counters(device: TcDevice, only?: number): ReadonlyMap<number, QueueCounters> {
+    return this.discipline(this.entry(device), device).counters(only);
+  }
+
+  close(): void {
+    this.entries.clear();
+    this.context.tc.close();
+  }
+
+  private entry({ name, ifindex }: TcDevice): Entry {
+    const known = this.entries.get(name);
+    if (known?.ifindex === ifindex) return known;
+    const entry: Entry = { ifindex, current: undefined, applied: undefined };
+    this.entries.set(name, entry);
+    return entry;
+  }
+
+  private discipline(entry: Entry, device: TcDevice): Discipline {
+    if (entry.current === undefined) {
+      const qdisc = this.context.tc.rootQdisc(device.ifindex);
+      // The kernel gives no handle to those that it puts there by itself.
+      const isDefault = qdisc === undefined || qdisc.handle === 0;
+      const kind = isDefault ? DEFAULT_KIND : kindOfQdisc(qdisc.kind);
+      entry.current = kind.load(this.context, device, qdisc);
+    }
+    return entry.current;
+  }
+
+  private install(entry: Entry, device: TcDevice, qos: QosConfig | undefined): void {
+    const { context } = this;
+    const kind = qosKind(qos?.type ?? '');
+    const config = qos?.config ?? NO_CONFIG;
+    if (kind?.install === undefined) {
+      log.warn(`${device.name}: QoS type "${qos?.type}" is not supported`, limit);
+      return;
+    }
+    if (kind === NOOP_KIND) {
+      entry.current = kind.install(context, device, config);
+      return;
+    }
+    const current = this.discipline(entry, device);
+    if (current.kind === kind) {
+      current.configure(config, device);
+      return;
+    }
+    entry.current = undefined;
+    try {
+      context.tc.deleteQdisc({ ifindex: device.ifindex, parent: TC_H.ROOT });
+      entry.current = kind.install(context, device, config);
+    } catch (error) {
+      if (error instanceof NetlinkError) log.warn(`${device.name}: Failed to install new qdisc: ${error.text}`, limit);
+      throw error;
+    }
+  }
+
+  /** Whether all went well. */
+  private configureQueues(entry: Entry, device: TcDevice, qos: QosConfig): boolean {
+    let isDone = true;
+    const attempt = (what: () => void): void => {
+      isDone = this.attempt(what) && isDone;
+    };
+    let discipline: Discipline | undefined;
+    attempt(() => {
+      discipline = this.discipline(entry, device);
+    });
+    if (discipline === undefined) return false;
+    const { queues, kind } = discipline;
+    const wanted = new Map(qos.queues.map((queue) => [queue.id, queue.config]));
+    for (const id of [...queues.keys()]) if (!wanted.has(id)) attempt(() => discipline?.deleteQueue(id));
+    // What no flow sends to a queue goes to this one.
+    if (!wanted.has(0)) wanted.set(0, NO_CONFIG);
+    for (const [id, config] of wanted) {
+      if (id < kind.nQueues) attempt(() => discipline?.setQueue(id, config, device));
+    }
+    return isDone;
+  }
+
+  private attempt(what: () => void): boolean {
+    try {
+      what();
+      return true;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      log.dbg(`QoS: ${error.message}`);
+      return false;
+    }
+  }
+}
