@@ -57,19 +57,13 @@ export class DpifNetlinkProvider implements DpifProvider {
   }
 
   async enumerate(): Promise<string[]> {
-    const fam = await this.ready();
-    const names: string[] = [];
-    await dump(
-      fam.endpoint,
-      { family: fam.datapath, cmd: OVS_DP_CMD.GET, version: OVS_DATAPATH_VERSION, flags: NLM_F.ECHO, dpIfindex: 0 },
-      () => {},
-      (msg) => decodeDp(msg).name,
-      (some) => {
-        names.push(...some);
-      },
-      'ovs_datapath dump',
-    );
-    return [...new Set(names)].sort();
+    return [...new Set((await this.dumpDps()).map((dp) => dp.name))].sort();
+  }
+
+  /** Which socket gets an upcall of each datapath: that of the packet's CPU, or that of its port. */
+  async dispatchModes(): Promise<{ readonly name: string; readonly mode: 'per-cpu' | 'per-vport' }[]> {
+    const dps = await this.dumpDps();
+    return dps.map((dp) => ({ name: dp.name, mode: isPerCpu(dp.userFeatures) ? 'per-cpu' : 'per-vport' }));
   }
 
   async open(name: string, create: boolean): Promise<Dpif> {
@@ -83,6 +77,22 @@ export class DpifNetlinkProvider implements DpifProvider {
       () => {},
     );
     this.families = undefined;
+  }
+
+  private async dumpDps(): Promise<DpReply[]> {
+    const fam = await this.ready();
+    const dps: DpReply[] = [];
+    await dump(
+      fam.endpoint,
+      { family: fam.datapath, cmd: OVS_DP_CMD.GET, version: OVS_DATAPATH_VERSION, flags: NLM_F.ECHO, dpIfindex: 0 },
+      () => {},
+      decodeDp,
+      (some) => {
+        dps.push(...some);
+      },
+      'ovs_datapath dump',
+    );
+    return dps;
   }
 
   private ready(): Promise<OvsFamilies> {

@@ -62,10 +62,10 @@ export function hashBytes(bytes: Uint8Array, basis: number): number {
 /** hash_2words(), and hash_int() of `x` with basis `y`. */
 export const hash2Words = (x: number, y: number): number => hashFinish(hashAdd(hashAdd(x, 0), y) ^ 8) >>> 0;
 
-/** hash_uint64(). */
-export function hashUint64(x: bigint): number {
+/** hash_uint64_basis(). */
+export function hashUint64(x: bigint, basis = 0): number {
   const low = Number(BigInt.asIntN(32, x));
-  return hashFinish(hashAdd(hashAdd(0, low), Number(BigInt.asIntN(32, x >> 32n))) ^ 8) >>> 0;
+  return hashFinish(hashAdd(hashAdd(basis | 0, low), Number(BigInt.asIntN(32, x >> 32n))) ^ 8) >>> 0;
 }
 
 /** hash_boolean(). */

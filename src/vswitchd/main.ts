@@ -31,6 +31,8 @@ import { openLogFile, vlog } from '../util/vlog.ts';
 import { setLevelsFromString } from '../util/vlog-settings.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
+import { dispatchModeCommand } from './commands/datapath-commands.ts';
+import { routeCommands } from './commands/route-commands.ts';
 import { daemonizeComplete, detach, handleExit, isDetached, makePidfile } from './daemon.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
@@ -104,6 +106,7 @@ interface Parts {
 
 function systemParts(choice: DatapathChoice): Parts {
   let isModule = false;
+  const listed = provider(choice);
   const onFound = ({ peer }: GenlEndpoint): void => {
     isModule = peer === 0;
   };
@@ -115,7 +118,7 @@ function systemParts(choice: DatapathChoice): Parts {
       datapathVersion: () => (isModule ? moduleVersion() : undefined),
     },
     dpctlProvider: () => provider(choice),
-    commands: [],
+    commands: [dispatchModeCommand(() => listed.dispatchModes())],
   };
 }
 
@@ -193,10 +196,13 @@ async function runDaemon(options: DaemonOptions, rundir: string): Promise<number
     get backer() {
       return vswitchd.backer;
     },
+    get qos() {
+      return vswitchd.qos;
+    },
     exit,
   };
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
-  const unixctl = new UnixctlServer(VERSION_TEXT, [...commands, ...parts.commands]);
+  const unixctl = new UnixctlServer(VERSION_TEXT, [...commands, ...routeCommands(), ...parts.commands]);
   if (options.unixctl !== 'none') {
     mkdirSync(rundir, { recursive: true });
     const path = options.unixctl ?? join(rundir, `${PROGRAM}.${process.pid}.ctl`);

@@ -17,14 +17,20 @@ import { TraceError, traceNowhere } from '../../ofproto/xlate/trace.ts';
 import { LOG_COMMANDS } from '../../unixctl/log-commands.ts';
 import { processCommands } from '../../unixctl/process-commands.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
+import { DATAPATH_COMMANDS, offloadCommands } from './datapath-commands.ts';
 import { fdbCommands } from './fdb-commands.ts';
+import type { DeviceQos } from '../qos/device-qos.ts';
 import { featureCommands } from './feature-commands.ts';
+import { qosCommands } from './qos-commands.ts';
+import { PROTOCOL_COMMANDS } from './protocol-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
 
 /** What the commands act on. */
 export interface CommandTarget {
   /** Undefined while there is no bridge, or no datapath. */
   readonly backer: OfprotoBacker | undefined;
+  /** Undefined: devices have no traffic control. */
+  readonly qos?: DeviceQos | undefined;
   /** Numbers for `memory/show`; without it those of the backer. */
   memory?(): Readonly<Record<string, number>>;
   /** Ends the process soon, after the reply is on its way. */
@@ -56,7 +62,11 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     ...LOG_COMMANDS,
     ...featureCommands(target),
     ...fdbCommands(bridge),
+    ...PROTOCOL_COMMANDS,
+    ...DATAPATH_COMMANDS,
+    ...offloadCommands(target),
     ...upcallCommands(target),
+    ...qosCommands(target),
     ...dpctl.map(({ name, usage, minArgs, maxArgs, handler }) =>
       command(name, usage, minArgs, maxArgs, async (args) => {
         const { isError, text } = await handler(args);

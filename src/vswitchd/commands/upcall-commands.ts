@@ -27,8 +27,8 @@ export function upcallCommands(target: { readonly backer: OfprotoBacker | undefi
     { name: 'upcall/set-flow-limit',    usage: 'flow-limit-number', minArgs: 1, maxArgs: 1, run: ([n]) => setFlowLimit(target.backer, n) },
     { name: 'revalidator/wait',         usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.revalidated(); return ''; } },
     { name: 'revalidator/purge',        usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.purge(); return ''; } },
-    { name: 'revalidator/pause',        usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.pause(); return ''; } },
-    { name: 'revalidator/resume',       usage: '', minArgs: 0, maxArgs: 0, run: () => { target.backer?.flows.resume(); return ''; } },
+    { name: 'revalidator/pause',        usage: undefined, minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.pause(); return ''; } },
+    { name: 'revalidator/resume',       usage: undefined, minArgs: 0, maxArgs: 0, run: () => { target.backer?.flows.resume(); return ''; } },
   ];
 }
 
