@@ -21,6 +21,8 @@ import { OfprotoSwitch, type SwitchBacker } from './ofproto.ts';
 import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
 import { PATCH, type SwitchPort } from './switch-port.ts';
+import { tunnelDeviceName } from './tunnel/tunnel-devices.ts';
+import { Tunnels } from './tunnel/tunnels.ts';
 import { type Scheduler, systemScheduler } from './udpif/scheduler.ts';
 import { Udpif } from './udpif/udpif.ts';
 import { equalBytes } from './udpif/ukey.ts';
@@ -44,6 +46,7 @@ interface Owner {
 export class DpifBacker implements OfprotoBacker, SwitchBacker {
   readonly dpif: Dpif;
   readonly meterIds: MeterIds;
+  readonly tunnels: Tunnels;
   /** What the datapath can do, whatever is made use of. */
   probedSupport: DpSupport = KERNEL_DP_SUPPORT;
   private readonly switches = new Map<string, OfprotoSwitch>();
@@ -63,11 +66,13 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
     this.dpif = dpif;
     this.meterIds = new MeterIds(dpif);
+    this.tunnels = new Tunnels(dpif);
     this.scheduler = scheduler;
     this.udpif = new Udpif(
       dpif,
       {
         byOdpPort: (odpPort) => this.owners.get(odpPort),
+        byTunnel: (flow) => this.tunnels.find(flow),
         byUuid: (uuid) => this.byUuid(uuid),
       },
       scheduler,
@@ -162,8 +167,8 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     for (const [odpPort, owner] of this.owners) if (owner.bridge === ofproto) this.owners.delete(odpPort);
     if (gone) this.switches.delete(ofproto.name);
     else {
-      for (const { odpPort, ofport } of ofproto.xports) {
-        if (odpPort !== ODPP_NONE) this.owners.set(odpPort, { bridge: ofproto, ofport });
+      for (const { odpPort, ofport, tunnel } of ofproto.xports) {
+        if (odpPort !== ODPP_NONE && tunnel === undefined) this.owners.set(odpPort, { bridge: ofproto, ofport });
       }
     }
     this.revalidate();
@@ -185,6 +190,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   }
 
   async detach(odpPort: number): Promise<void> {
+    if (!this.tunnels.devices.release(odpPort)) return;
     try {
       await this.dpif.portDel(odpPort);
     } catch (e) {
@@ -252,7 +258,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     for (const s of this.switches.values()) {
       for (const port of [...s.ports.values()]) {
         // A port that was added while we asked is not missing.
-        if (port.type === PATCH || !before.get(s.name)?.has(port) || there.get(port.odpPort) === port.name) continue;
+        const device = port.tunnel === undefined ? port.name : tunnelDeviceName(port.tunnel);
+        if (port.type === PATCH || !before.get(s.name)?.has(port) || there.get(port.odpPort) === device) continue;
+        if (port.tunnel !== undefined) this.tunnels.devices.forget(port.odpPort);
         s.portVanished(port.name);
         for (const handler of this.vanishedHandlers) handler(s.name, port.name);
       }
@@ -263,6 +271,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     const ports = await this.dpif.portDump();
     return ports
       .filter((p) => p.portNo !== DP_LOCAL_PORT && !this.owners.has(p.portNo))
+      .filter((p) => this.tunnels.devices.nameOf(p.portNo) === undefined)
       .map(({ name, portNo }) => ({ name, portNo }));
   }
 
@@ -285,6 +294,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       dpPorts: new Map(ports.map(({ name, portNo }) => [name, portNo])),
     };
     return (isPacketOut ? tracePacketOut : trace)(args, world, (op) => this.dpif.operate([op]));
+  }
+
+  listTunnels(): string {
+    return this.tunnels.list();
   }
 
   memory(): Record<string, number> {

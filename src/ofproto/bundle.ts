@@ -11,13 +11,14 @@
  *
  * Source: ovs-vswitchd.conf.db(5) Port vlan_mode, ofproto/ofproto-dpif-xlate.c.
  */
+import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import { VLAN_CFI } from '../flow/fields.ts';
 import type { FlowKey } from '../flow/flow-key.ts';
 import { OFPPC } from '../openflow/ofp-port.ts';
 import type { BundleConfig, Ofport, PriorityTags, VlanMode } from './ofproto-provider.ts';
 import { VLAN_WORDS } from './xlate/wildcards.ts';
 
-/** What a port without a device has counted. */
+/** What a port without a device of its own has counted. */
 export interface PatchCounts {
   rxPackets: bigint;
   rxBytes: bigint;
@@ -30,8 +31,10 @@ export const ODPP_NONE = 0xffffffff;
 
 /** A port as translation sees it. */
 export interface XPort extends Ofport {
-  /** Of patch ports. */
+  /** Of patch ports and tunnels. */
   readonly counts?: PatchCounts | undefined;
+  /** Of a tunnel port: what its packets are told by, and sent with. */
+  readonly tunnel?: TunnelSettings | undefined;
   /** OFPPC_* bits. */
   readonly config: number;
   /** False: its device is down, or has no link. */

@@ -9,6 +9,7 @@
  */
 import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
 
@@ -61,6 +62,8 @@ export interface OfprotoBacker {
   showUpcall(): string;
   /** Numbers for `memory/show`, by what they count. */
   memory(): Record<string, number>;
+  /** Text of `ofproto/list-tunnels`. */
+  listTunnels(): string;
   /** Text of `ofproto/trace`, or of `ofproto/trace-packet-out`.  Rejects with a TraceError. */
   trace(args: readonly string[], isPacketOut: boolean): Promise<string>;
   /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */
@@ -76,12 +79,14 @@ export type OpenBacker = (provider: DpifProvider, name: string, options: BackerO
 /** An interface as the database has it. */
 export interface OfportRequest {
   readonly name: string;
-  /** "system", "internal", "tap", "patch"; others throw a RangeError that says so. */
+  /** "system", "internal", "tap", "patch", and types of tunnels; others throw a RangeError that says so. */
   readonly type: string;
   /** Interface.ofport_request; undefined lets the ofproto choose (the number it had before, or the lowest free one). */
   readonly ofport: number | undefined;
   /** The bridge's own port: number OFPP_LOCAL (65534). */
   readonly isLocal: boolean;
+  /** Of a tunnel, whose `type` it is. */
+  readonly tunnel?: TunnelSettings;
 }
 
 export interface Ofport {
@@ -93,6 +98,8 @@ export interface Ofport {
   readonly odpPort: number;
   /** Interface.options:peer of a patch port. */
   readonly peer?: string | undefined;
+  /** Of a tunnel port; it shares `odpPort` with others. */
+  readonly tunnel?: TunnelSettings | undefined;
 }
 
 /** Port.vlan_mode. */
@@ -138,6 +145,8 @@ export interface Ofproto {
   portDel(name: string): Promise<void>;
   /** Sets Interface.options:peer of a port of type "patch"; a RangeError for others. */
   setPatchPeer(name: string, peer: string | undefined): void;
+  /** Changes the settings of a tunnel port.  Rejects, and the port is gone, if that cannot be done; EEXIST: another port has the same. */
+  setTunnel(name: string, settings: TunnelSettings): Promise<void>;
   portStats(name: string): Promise<DpifPortStats>;
   /** Makes or changes bundle `config.name`; flows that depended on it are revalidated. */
   bundleSet(config: BundleConfig): void;

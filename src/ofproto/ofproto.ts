@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Dpif } from '../dpif/dpif.ts';
 import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
+import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
@@ -30,6 +31,7 @@ import { formatAllFlows } from './show-flows.ts';
 import { PATCH, SwitchPort } from './switch-port.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
+import type { Tunnels } from './tunnel/tunnels.ts';
 import { TableLearnedFlow } from './xlate/learn.ts';
 import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
 import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
@@ -46,6 +48,7 @@ export interface SwitchBacker {
   readonly support?: DpSupport;
   /** The datapath's meters. */
   readonly meterIds: MeterIds;
+  readonly tunnels: Tunnels;
   /** Has all flows checked again. */
   revalidate(): void;
   /** Puts device `name` into the datapath, or finds it there; resolves to its number. */
@@ -197,7 +200,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   async portAdd(request: OfportRequest): Promise<Ofport> {
     const { name } = request;
-    if (!TYPES.has(request.type)) {
+    if (!TYPES.has(request.type) && request.tunnel === undefined) {
       throw new RangeError(`${name}: interface type "${request.type}" is not supported, want system, internal or tap`);
     }
     const type = request.type === '' ? 'system' : request.type;
@@ -207,13 +210,20 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       if (isSameNumber && old.type === type) return old;
       await this.portDel(name);
     }
-    const odpPort = type === PATCH ? ODPP_NONE : await this.backer.attach(name, type);
+    const odpPort = type === PATCH ? ODPP_NONE : await this.attach(request, type);
     const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport);
     if (ofport === undefined) {
       if (type !== PATCH) await this.backer.detach(odpPort);
       throw new RangeError(`${name}: bridge ${this.name} has no free OpenFlow port number`);
     }
-    const port = new SwitchPort(name, type, ofport, odpPort);
+    const port = new SwitchPort(name, type, ofport, odpPort, request.tunnel);
+    try {
+      if (request.tunnel !== undefined) this.backer.tunnels.put(this, port, request.tunnel);
+    } catch (error) {
+      this.numbers.release(ofport);
+      await this.backer.detach(odpPort);
+      throw error;
+    }
     this.byName.set(name, port);
     this.byNumber.set(ofport, port);
     this.byNumber = new Map([...this.byNumber].sort(([a], [b]) => a - b));
@@ -221,6 +231,31 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     log.info(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
     this.changed();
     return port;
+  }
+
+  private attach({ name, tunnel }: OfportRequest, type: string): Promise<number> {
+    return tunnel === undefined ? this.backer.attach(name, type) : this.backer.tunnels.devices.attach(tunnel);
+  }
+
+  async setTunnel(name: string, settings: TunnelSettings): Promise<void> {
+    const port = this.byName.get(name);
+    if (port?.tunnel === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such tunnel`);
+    const { tunnels } = this.backer;
+    tunnels.remove(port);
+    try {
+      if (!tunnels.devices.fits(port.odpPort, settings)) {
+        await this.backer.detach(port.odpPort);
+        port.odpPort = ODPP_NONE;
+        port.odpPort = await tunnels.devices.attach(settings);
+      }
+      tunnels.put(this, port, settings);
+    } catch (error) {
+      if (port.odpPort === ODPP_NONE) this.forget(name);
+      else await this.portDel(name);
+      throw error;
+    }
+    port.tunnel = settings;
+    this.changed();
   }
 
   async portDel(name: string): Promise<void> {
@@ -239,6 +274,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     if (port === undefined) return undefined;
     this.byName.delete(name);
     this.byNumber.delete(port.ofport);
+    if (port.tunnel !== undefined) this.backer.tunnels.remove(port);
     if (port.ofport !== OFPP.LOCAL) this.numbers.release(port.ofport);
     this.leave(port);
     log.info(`bridge ${this.name}: deleted interface ${name} on port ${port.ofport}`);
@@ -322,7 +358,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   async portStats(name: string): Promise<DpifPortStats> {
     const port = this.byName.get(name);
     if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
-    return port.patchStats ?? this.backer.portStats(port.odpPort);
+    return port.ownStats ?? this.backer.portStats(port.odpPort);
   }
 
   bundleSet(config: BundleConfig): void {

@@ -4,6 +4,7 @@
  */
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats } from '../dpif/dpif-types.ts';
+import { tunnelSettingsToOptions } from '../dpif/tunnel-settings-text.ts';
 import { ofpPortName } from '../openflow/ofp-port.ts';
 import { ODPP_NONE } from './bundle.ts';
 import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
@@ -12,10 +13,12 @@ import type { UdpifState } from './udpif/udpif-state.ts';
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);
 
-/** "1/none" and the peer for a patch port. */
+/** "1/none" and the peer for a patch port, settings for a tunnel. */
 function showPort(p: Ofport): string {
   const number = p.odpPort === ODPP_NONE ? 'none' : String(p.odpPort);
-  const what = p.peer === undefined ? p.type : `${p.type}: peer=${p.peer}`;
+  const options = p.tunnel === undefined ? [] : Array.from(tunnelSettingsToOptions(p.tunnel), (kv) => kv.join('='));
+  if (p.peer !== undefined) options.push(`peer=${p.peer}`);
+  const what = options.length === 0 ? p.type : `${p.type}: ${options.join(', ')}`;
   return `    ${p.name} ${p.ofport}/${number}: (${what})\n`;
 }
 

@@ -6,6 +6,7 @@ import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../.
 import { MeterIds } from '../../src/ofproto/meters/meter-ids.ts';
 import { OfprotoSwitch, type SwitchBacker } from '../../src/ofproto/ofproto.ts';
 import type { BundleConfig, VlanMode } from '../../src/ofproto/ofproto-provider.ts';
+import { Tunnels } from '../../src/ofproto/tunnel/tunnels.ts';
 import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/xlate/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
@@ -18,6 +19,7 @@ import { actionsText, throughNest } from './nests.ts';
 import { addFlow, makeMatch, output } from './support/rules.ts';
 
 class Alone implements SwitchBacker {
+  readonly tunnels = new Tunnels({} as Dpif);
   readonly meterIds = new MeterIds({} as Dpif);
   revalidations = 0;
   private next = 1;

@@ -195,6 +195,9 @@ export class FakeBacker implements OfprotoBacker {
   memory(): Record<string, number> {
     return { handlers: 1, revalidators: 1, 'udpif keys': 7, ports: 2 };
   }
+  listTunnels(): string {
+    return '';
+  }
   async showDpif(): Promise<string> {
     return 'system@ovs-system: hit:0 missed:0\n';
   }
@@ -259,6 +262,9 @@ export class FakeOfproto implements Ofproto {
     this.ports.set(name, port);
     world.journal.push(`add ${this.name} ${name} ${number}`);
     return port;
+  }
+  async setTunnel(name: string): Promise<void> {
+    this.world.journal.push(`tunnel ${this.name} ${name}`);
   }
   async portDel(name: string): Promise<void> {
     this.world.check();

@@ -21,6 +21,8 @@ import { UkeyMap } from './ukey.ts';
 export interface BridgeLookup {
   /** The bridge, and its number for the port, that a packet came in by; undefined if nobody has that port. */
   byOdpPort(odpPort: number): { readonly bridge: XBridge; readonly ofport: number } | undefined;
+  /** The same for a packet that came out of a tunnel, by its key. */
+  byTunnel?(flow: FlowKey): { readonly bridge: XBridge; readonly ofport: number } | undefined;
   /** By the uuid in a cookie. */
   byUuid(uuid: Uint8Array): XBridge | undefined;
 }

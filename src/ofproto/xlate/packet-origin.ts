@@ -5,6 +5,7 @@
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField } from '../../flow/flow-key.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
+import { isFromTunnel } from '../tunnel/tunnel-table.ts';
 import type { BridgeLookup } from '../udpif/udpif-state.ts';
 import { type FrozenState, recircIds } from './recirc.ts';
 import type { XBridge } from './xbridge.ts';
@@ -32,6 +33,10 @@ export function originOf(bridges: BridgeLookup, flow: FlowKey): PacketOrigin | s
   // A packet that a controller made came in by no port.
   if (frozen !== undefined && (frozen.inPort === OFPP.NONE || frozen.inPort === OFPP.CONTROLLER)) {
     return { bridge: frozen.bridge, ofport: frozen.inPort, frozen };
+  }
+  if (isFromTunnel(flow)) {
+    const end = bridges.byTunnel?.(flow);
+    return end === undefined ? 'no OpenFlow tunnel port for this packet' : { ...end, frozen };
   }
   const odpPort = getField(flow, FIELD.inPort);
   const from = bridges.byOdpPort(odpPort);

@@ -14,10 +14,12 @@ import type { Ofpact, OfpactController, OfpactNat } from '../../openflow/ofpact.
 import { newXvlan, ODPP_NONE, type XPort } from '../bundle.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
 import type { Rule } from '../tables/rule.ts';
+import { sendIntoTunnel } from '../tunnel/tunnel-send.ts';
+import { tunnelDstOf } from '../tunnel/tunnel-table.ts';
 import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
 import { type FrozenState, thawMetadata } from './recirc.ts';
 import type { LearnedFlow, PushStats, XBridge } from './xbridge.ts';
-import type { XlateCache } from './xlate-cache.ts';
+import { countPatch, type XlateCache } from './xlate-cache.ts';
 import { setQueueDscp } from './xlate-dscp.ts';
 import { XLATE_ERROR, type XlateError } from './xlate-error.ts';
 import type { XlateTrace } from './xlate-trace.ts';
@@ -135,6 +137,8 @@ export class XlateCtx {
   slow = 0;
   /** The packet in the datapath, after the datapath actions so far. */
   readonly base: FlowKey;
+  /** Where the tunnel ends that the packet came out of: an address as text; '' if there was none. */
+  readonly arrivedTunnelDst: string;
   /** Priority that the packet arrived with: what pop_queue goes back to. */
   readonly arrivedPriority: number;
   /** Header that the next commit pushes or pops. */
@@ -160,6 +164,7 @@ export class XlateCtx {
     this.packetSize = xin.packetSize ?? 0;
     this.trace = xin.trace;
     this.base = scratchBase;
+    this.arrivedTunnelDst = tunnelDstOf(xin.flow);
     this.arrivedPriority = xin.flow[FIELD.skbPriority.word] as number;
     this.base.set(this.flow);
     // What a packet was received with is not what it is sent with.
@@ -232,8 +237,13 @@ export class XlateCtx {
       return undefined;
     }
     if ((port.config & OFPPC.PORT_DOWN) !== 0) return undefined;
-    if (!this.inPort?.bundle?.isProtected || !port.bundle?.isProtected) return port;
-    this.trace?.warn('Flow is between protected ports, skipping output.');
+    if (this.inPort?.bundle?.isProtected && port.bundle?.isProtected) {
+      this.trace?.warn('Flow is between protected ports, skipping output.');
+      return undefined;
+    }
+    if (getField(this.flow, FIELD.packetType) === 0 || port.peer !== undefined) return port;
+    if (port.tunnel !== undefined && port.tunnel.packetType !== 'legacy_l2') return port;
+    this.trace?.warn('Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.');
     return undefined;
   }
 
@@ -244,9 +254,21 @@ export class XlateCtx {
     // A patch port that leads nowhere.
     if (port.odpPort === ODPP_NONE) return;
     const tos = setQueueDscp(port.queueDscps, this.flow, this.wc);
-    this.commit();
+    const isSent = this.commitFor(port);
     setField(this.flow, FIELD.nwTos, tos);
-    this.out.output(port.odpPort);
+    if (isSent) this.out.output(port.odpPort);
+  }
+
+  /** Makes the packet in the datapath what leaves by `port`.  False if it is not to be sent after all. */
+  private commitFor(port: XPort): boolean {
+    if (port.tunnel === undefined) {
+      this.commit();
+      return true;
+    }
+    if (!sendIntoTunnel(this, port.tunnel)) return false;
+    if (this.stats !== undefined) countPatch(port.counts, undefined, this.stats);
+    this.cache?.addPatch(port.counts, undefined);
+    return true;
   }
 
   /** Makes the packet in the datapath what `flow` says, by actions. */

@@ -11,12 +11,15 @@ import { type FlowKey, type FlowMask, getField, newFlow } from '../../flow/flow-
 import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { coverage } from '../../util/coverage.ts';
+import type { XPort } from '../bundle.ts';
 import { mayReceive } from '../port-config.ts';
+import { addMissingEthernet, decapsulateEcn, tunnelWildcards } from '../tunnel/tunnel-receive.ts';
 import { clearAbsent, isIp, shownBits } from './packet-fields.ts';
 import { recircIds } from './recirc.ts';
 import { maskOptions, optionsToFields } from './tunnel-options.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
 import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
+import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 import { countDrop } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
@@ -28,14 +31,6 @@ const oversizeCount = coverage('xlate_actions_oversize');
 
 const ALWAYS = bitsOf(FIELD.inPort, FIELD.ethType, FIELD.recircId);
 const FRAGMENT = bitsOf(FIELD.nwFrag);
-const TUNNEL_RECEIVED = bitsOf(
-  FIELD.tunId,
-  FIELD.tunSrc,
-  FIELD.tunDst,
-  FIELD.tunIpv6Src,
-  FIELD.tunIpv6Dst,
-  FIELD.tunFlags,
-);
 
 export interface XlateOut {
   /** Not OK: the actions are empty, that is, drop. */
@@ -83,7 +78,9 @@ export function xlateActions(xin: XlateIn): XlateOut {
   } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
     // Actions that were given, and actions that are left.
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
-  } else if (from === undefined || mayReceive(from, xin.flow, wc)) {
+  } else if (!decapsulateEcn(ctx.flow)) ctx.error = XLATE_ERROR.CONGESTION_DROP;
+  else if (from === undefined || mayReceive(from, xin.flow, wc)) {
+    if (from?.tunnel !== undefined && xin.frozen === undefined) receiveFromTunnel(ctx, from);
     const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
     // A frozen state without actions goes on at its table.
     if (ofpacts === undefined || (xin.frozen !== undefined && ofpacts.length === 0)) {
@@ -135,6 +132,13 @@ export function xlateActions(xin: XlateIn): XlateOut {
   };
 }
 
+/** Counts the packet, and makes it a frame if it is none. */
+function receiveFromTunnel(ctx: XlateCtx, { tunnel, counts }: XPort): void {
+  if (tunnel !== undefined) addMissingEthernet(ctx.flow, tunnel, ctx.pending);
+  if (ctx.stats !== undefined) countPatch(undefined, counts, ctx.stats);
+  ctx.cache?.addPatch(undefined, counts);
+}
+
 /** Makes fields of the options that the packet came with, unless a frozen state has them; false if they make no sense. */
 function tellsOptions({ flow }: XlateCtx, { bridge, frozen }: XlateIn): boolean {
   if (frozen !== undefined || bridge.tlvTable === undefined || getField(flow, FIELD.tunOptsSize) === 0) return true;
@@ -160,5 +164,5 @@ function initWildcards(wc: FlowMask, flow: FlowKey): void {
   wc.fill(0);
   unwildcard(wc, ALWAYS);
   if (isIp(getField(flow, FIELD.ethType))) unwildcard(wc, FRAGMENT);
-  if (getField(flow, FIELD.tunPresent) !== 0) unwildcard(wc, TUNNEL_RECEIVED);
+  tunnelWildcards(flow, wc);
 }
