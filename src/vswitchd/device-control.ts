@@ -4,7 +4,8 @@
  * Source: lib/netdev.h (netdev_get_stats, netdev_turn_flags_on).
  */
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
-import type { DeviceControl, DeviceCounters } from '../ofproto/connmgr/device-control.ts';
+import { NetlinkError } from '../netlink/errors.ts';
+import type { DeviceControl, DeviceCounters, QueueStatistics } from '../ofproto/connmgr/device-control.ts';
 import type { NetdevStats, NetdevTable } from './netdev.ts';
 
 /** Counters that only the device has. */
@@ -23,7 +24,24 @@ export class NetdevControl implements DeviceControl {
   }
 
   get queues(): readonly number[] {
-    return this.netdevs.queues?.(this.name) ?? [];
+    const { netdevs, name } = this;
+    const fixed = netdevs.queues?.(name);
+    if (fixed !== undefined) return fixed;
+    const queues = known(() => netdevs.qos?.show(name)?.queues);
+    return queues === undefined ? [] : [...queues.keys()].sort((a, b) => a - b);
+  }
+
+  get hasQos(): boolean {
+    return this.netdevs.qos !== undefined;
+  }
+
+  queueStatistics(only?: number): ReadonlyMap<number, QueueStatistics> {
+    const { netdevs, name } = this;
+    const counters = known(() => netdevs.qos?.counters(name, only)) ?? new Map<number, never>();
+    const queues = known(() => netdevs.qos?.show(name)?.queues);
+    const stats = new Map<number, QueueStatistics>();
+    for (const [id, counted] of counters) stats.set(id, { ...counted, createdMs: queues?.get(id)?.createdMs });
+    return stats;
   }
 
   async counters(datapath: DpifPortStats | undefined): Promise<DeviceCounters> {
@@ -40,5 +58,15 @@ export class NetdevControl implements DeviceControl {
     await this.netdevs.setUp(this.name, isUp);
     const device = await this.netdevs.refresh(this.name);
     return device?.hasCarrier ?? false;
+  }
+}
+
+/** What the kernel tells, or undefined if it does not: a device may be gone any time. */
+function known<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return undefined;
   }
 }

@@ -24,6 +24,7 @@ import { Bridge } from './bridge.ts';
 import { interfacesOf, isDatapathGone } from './bridge-ports.ts';
 import { LoopLag } from './loop-lag.ts';
 import type { NetdevTable } from './netdev.ts';
+import type { DeviceQos } from './qos/device-qos.ts';
 import { REPLICATED } from './replicated.ts';
 import { readConfig, type SwitchConfig } from './switch-config.ts';
 import { type DatapathKind, SwitchDatapath } from './switch-datapath.ts';
@@ -108,6 +109,11 @@ export class Vswitchd {
   /** Starts to follow the database.  Throws a RangeError if its name is none. */
   static async start(options: VswitchdOptions): Promise<Vswitchd> {
     return new Vswitchd(options, await options.openNetdevs());
+  }
+
+  /** Traffic control of the devices; undefined: they have none. */
+  get qos(): DeviceQos | undefined {
+    return this.netdevs.qos;
   }
 
   /** Undefined while there is no bridge, or no datapath. */

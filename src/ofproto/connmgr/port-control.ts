@@ -7,7 +7,7 @@ import type { PortStats } from '../../openflow/messages/switch-types.ts';
 import { OFPP, OFPPC } from '../../openflow/ofp-port.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
-import type { DeviceCounters } from './device-control.ts';
+import type { DeviceControl, DeviceCounters } from './device-control.ts';
 import type { PortDevice } from './openflow-settings.ts';
 
 const log = vlog('ofproto');
@@ -36,6 +36,8 @@ export interface PortOwner {
 export interface PortQueues {
   readonly ofport: number;
   readonly queues: readonly number[];
+  /** Undefined: there is none. */
+  readonly device: DeviceControl | undefined;
 }
 
 const NOTHING: DeviceCounters = { counters: {}, custom: [] };
@@ -88,10 +90,10 @@ export class PortControl {
 
   /** The queues of a port, or of each (OFPP.NONE). */
   queues(ofport: number): PortQueues[] {
-    return this.select(ofport).map((port) => ({
-      ofport: port.ofport,
-      queues: this.devices.get(port.name)?.control?.queues ?? [],
-    }));
+    return this.select(ofport).map((port) => {
+      const device = this.devices.get(port.name)?.control;
+      return { ofport: port.ofport, queues: device?.queues ?? [], device };
+    });
   }
 
   /**

@@ -28,7 +28,7 @@ export interface QosShown {
 }
 
 interface Entry {
-  readonly ifindex: number;
+  readonly device: TcDevice;
   /** undefined: not asked for yet. */
   current: Discipline | undefined;
   /** The configuration that is in force, as text; undefined: not all of it could be applied. */
@@ -49,8 +49,8 @@ export class DeviceQos {
     const wanted = JSON.stringify([device, qos], (_, value) => (value instanceof Map ? [...value].sort() : value));
     if (entry.applied === wanted) return;
     entry.applied = undefined;
-    let isDone = this.attempt(() => this.install(entry, device, qos));
-    if (qos !== undefined) isDone = this.configureQueues(entry, device, qos) && isDone;
+    let isDone = this.attempt(() => this.install(entry, qos));
+    if (qos !== undefined) isDone = this.configureQueues(entry, qos) && isDone;
     if (isDone) entry.applied = wanted;
   }
 
@@ -59,15 +59,18 @@ export class DeviceQos {
     this.entries.delete(name);
   }
 
-  /** What is in force on a device.  Throws a NetlinkError if the kernel does not tell. */
-  show(device: TcDevice): QosShown {
-    const { kind, details, queues } = this.discipline(this.entry(device), device);
+  /** What is in force on an interface's device; undefined: none of ours.  Throws a NetlinkError if the kernel does not tell. */
+  show(name: string): QosShown | undefined {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return undefined;
+    const { kind, details, queues } = this.discipline(entry);
     return { type: kind.name, details, queues };
   }
 
   /** What queues have sent: all, or that of number `only`.  Throws a NetlinkError. */
-  counters(device: TcDevice, only?: number): ReadonlyMap<number, QueueCounters> {
-    return this.discipline(this.entry(device), device).counters(only);
+  counters(name: string, only?: number): ReadonlyMap<number, QueueCounters> {
+    const entry = this.entries.get(name);
+    return entry === undefined ? new Map() : this.discipline(entry).counters(only);
   }
 
   close(): void {
@@ -75,15 +78,16 @@ export class DeviceQos {
     this.context.tc.close();
   }
 
-  private entry({ name, ifindex }: TcDevice): Entry {
-    const known = this.entries.get(name);
-    if (known?.ifindex === ifindex) return known;
-    const entry: Entry = { ifindex, current: undefined, applied: undefined };
-    this.entries.set(name, entry);
+  private entry(device: TcDevice): Entry {
+    const known = this.entries.get(device.name);
+    const isSame = known?.device.ifindex === device.ifindex;
+    const entry: Entry = { current: undefined, applied: undefined, ...(isSame && known), device };
+    this.entries.set(device.name, entry);
     return entry;
   }
 
-  private discipline(entry: Entry, device: TcDevice): Discipline {
+  private discipline(entry: Entry): Discipline {
+    const { device } = entry;
     if (entry.current === undefined) {
       const qdisc = this.context.tc.rootQdisc(device.ifindex);
       // The kernel gives no handle to those that it puts there by itself.
@@ -94,8 +98,9 @@ export class DeviceQos {
     return entry.current;
   }
 
-  private install(entry: Entry, device: TcDevice, qos: QosConfig | undefined): void {
+  private install(entry: Entry, qos: QosConfig | undefined): void {
     const { context } = this;
+    const { device } = entry;
     const kind = qosKind(qos?.type ?? '');
     const config = qos?.config ?? NO_CONFIG;
     if (kind?.install === undefined) {
@@ -106,7 +111,7 @@ export class DeviceQos {
       entry.current = kind.install(context, device, config);
       return;
     }
-    const current = this.discipline(entry, device);
+    const current = this.discipline(entry);
     if (current.kind === kind) {
       current.configure(config, device);
       return;
@@ -122,14 +127,15 @@ export class DeviceQos {
   }
 
   /** Whether all went well. */
-  private configureQueues(entry: Entry, device: TcDevice, qos: QosConfig): boolean {
+  private configureQueues(entry: Entry, qos: QosConfig): boolean {
+    const { device } = entry;
     let isDone = true;
     const attempt = (what: () => void): void => {
       isDone = this.attempt(what) && isDone;
     };
     let discipline: Discipline | undefined;
     attempt(() => {
-      discipline = this.discipline(entry, device);
+      discipline = this.discipline(entry);
     });
     if (discipline === undefined) return false;
     const { queues, kind } = discipline;
