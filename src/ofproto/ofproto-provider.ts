@@ -12,6 +12,7 @@ import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
+import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 
 export interface BackerOptions {
   /** other_config: max-idle (ms), flow-limit (flows), max-revalidator (ms), min-revalidate-pps. */
@@ -155,6 +156,10 @@ export interface Ofproto {
   setMacTable(agingSec: number, maxEntries: number): void;
   /** other_config flood_vlans. */
   setFloodVlans(vlans: readonly number[]): void;
+  /** Bridge.mirrors: those that there are to be.  They keep their counters. */
+  setMirrors(mirrors: readonly MirrorSettings[]): void;
+  /** What the mirror of that `id` has sent; undefined if there is none. */
+  mirrorStats(id: string): MirrorStats | undefined;
   /** Bridge.other_config hwaddr in effect: the MAC address of the LOCAL port; frames to it are not special. */
   setHwaddr(mac: string): void;
   /** OpenFlow connections, and what forwards without a controller. */

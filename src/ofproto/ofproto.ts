@@ -24,6 +24,8 @@ import { LearnedCookies } from './learned-cookies.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
+import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
+import { MirrorTable } from './mirror/mirror-table.ts';
 import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
@@ -95,6 +97,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   /** Takes packets for controllers. */
   onPacketIn: ((event: PacketInEvent) => void) | undefined;
   readonly macs = new MacTable<Bundle>();
+  readonly mirrors = new MirrorTable();
   private readonly backer: SwitchBacker;
   private readonly byName = new Map<string, SwitchPort>();
   private byNumber = new Map<number, SwitchPort>();
@@ -422,6 +425,15 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     if (this.macs.setFloodVlans(vlans)) this.backer.revalidate();
   }
 
+  setMirrors(mirrors: readonly MirrorSettings[]): void {
+    this.mirrors.configure(mirrors, this.byBundle);
+    this.backer.revalidate();
+  }
+
+  mirrorStats(id: string): MirrorStats | undefined {
+    return this.mirrors.stats(id);
+  }
+
   setHwaddr(mac: string): void {
     this.hwaddr = mac;
   }
@@ -473,6 +485,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   private changed(): void {
+    this.mirrors.bundlesChanged(this.byBundle);
     this.backer.changed(this, false);
     this.control.portsChanged();
   }

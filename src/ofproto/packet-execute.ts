@@ -129,6 +129,7 @@ export function prepareResumption(
       stack: state.stack,
       conntracked: state.isConntracked,
       wasMpls: false,
+      mirrors: state.mirrors | 0,
       // Without actions it would look up in a table; all that is left is the end of the pipeline.
       ofpacts: state.actions.length > 0 ? state.actions : NOTHING,
       actionSet: state.actionSet,

@@ -83,7 +83,7 @@ export function packetInOf(
       ? {
           bridge: state.bridge.uuid,
           stack: state.stack,
-          mirrors: 0,
+          mirrors: state.mirrors,
           isConntracked: state.conntracked,
           actions: state.ofpacts,
           actionSet: state.actionSet,

@@ -5,11 +5,12 @@
 import type { Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
-import { Bridge as BridgeTable, Controller, Interface } from '../ovsdb/vswitch-schema.ts';
+import { Bridge as BridgeTable, Controller, Interface, Mirror } from '../ovsdb/vswitch-schema.ts';
 import { vlog } from '../util/vlog.ts';
 import { featuresOf } from './bridge-devices.ts';
 import { type BridgePorts, interfacesOf, isDatapathGone, reason } from './bridge-ports.ts';
 import { deviceColumns, failedColumns, linkColumns, patchColumns, statisticsColumn } from './iface-status.ts';
+import { mirrorStatistics } from './mirror-config.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, patchMac } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
@@ -63,6 +64,13 @@ export class BridgeStatus {
     }
   }
 
+  private writeMirrors(txn: Txn, config: BridgeConfig): void {
+    for (const { id } of config.mirrors) {
+      const stats = this.ofproto.mirrorStats(id);
+      if (stats !== undefined) txn.update(Mirror, id, { statistics: mirrorStatistics(stats) });
+    }
+  }
+
   /** Asks what the ports have counted; gives the function that writes it.  Ports that went away meanwhile are left out. */
   async readStatistics(config: BridgeConfig): Promise<(txn: Txn) => void> {
     const found: { uuid: string; statistics: ReadonlyMap<string, number> }[] = [];
@@ -79,6 +87,7 @@ export class BridgeStatus {
     }
     return (txn) => {
       for (const { uuid, statistics } of found) txn.update(Interface, uuid, { statistics });
+      this.writeMirrors(txn, config);
     };
   }
 }

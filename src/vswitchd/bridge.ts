@@ -59,6 +59,7 @@ export class Bridge {
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
     );
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
+    this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     this.devices.describe(config);
     this.configureOpenflow(config);
   }

@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_VLAN_LIMIT } from '../odp/vlan-limit.ts';
+import type { MirrorSettings } from '../ofproto/mirror/mirror-settings.ts';
 import type { BackerOptions, BundleConfig, PriorityTags, VlanMode } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import {
@@ -17,6 +18,7 @@ import {
   type PortRow,
 } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { readMirrors } from './mirror-config.ts';
 import { type OpenflowConfig, readOpenflow } from './openflow-config.ts';
 import { type PolicingConfig, type QosConfig, readPolicing, readQos } from './qos/qos-config.ts';
 import { type RowSource, smapInt } from './row-source.ts';
@@ -79,6 +81,7 @@ export interface BridgeConfig {
   readonly macAgingSec: number;
   readonly macTableSize: number;
   readonly floodVlans: readonly number[];
+  readonly mirrors: readonly MirrorSettings[];
   readonly openflow: OpenflowConfig;
 }
 
@@ -150,6 +153,7 @@ function readBridge(db: RowSource, row: BridgeRow): BridgeConfig {
     macAgingSec: smapInt(config, 'mac-aging-time', 300) || 300,
     macTableSize: smapInt(config, 'mac-table-size', 8192) || 8192,
     floodVlans: row.flood_vlans,
+    mirrors: readMirrors(db, row, new Set(ports.keys())),
     openflow: readOpenflow(db, row),
   };
 }

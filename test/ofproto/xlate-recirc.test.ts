@@ -119,6 +119,7 @@ describe('recirculation ids', () => {
     stack: [Uint8Array.of(1)],
     conntracked: false,
     wasMpls: false,
+    mirrors: 0,
     ofpacts: [output(2), reg0(3)],
     actionSet: [],
     userdata: new Uint8Array(0),

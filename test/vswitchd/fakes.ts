@@ -5,6 +5,7 @@ import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
+import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
 import type {
   BackerOptions,
   BundleConfig,
@@ -302,6 +303,11 @@ export class FakeOfproto implements Ofproto {
   setFloodVlans(vlans: readonly number[]): void {
     this.world.journal.push(`flood [${vlans}]`);
   }
+  mirrors: readonly MirrorSettings[] = [];
+  setMirrors(mirrors: readonly MirrorSettings[]): void {
+    this.mirrors = mirrors;
+  }
+  mirrorStats(): undefined {}
   setHwaddr(mac: string): void {
     this.world.journal.push(`hwaddr ${this.name} ${mac}`);
   }

@@ -32,6 +32,8 @@ export interface FrozenState {
   /** Whether the packet has been through connection tracking: else its ct fields do not count. */
   readonly conntracked: boolean;
   readonly wasMpls: boolean;
+  /** MirrorMask: where it has been sent. */
+  readonly mirrors: number;
   readonly ofpacts: readonly Ofpact[];
   readonly actionSet: readonly Ofpact[];
   /** Of the controller action, for its packet-in. */
@@ -97,6 +99,7 @@ function stateText(s: FrozenState): string {
     s.inPort,
     s.conntracked,
     s.wasMpls,
+    s.mirrors,
     words,
     s.stack.map(latin1),
     s.ofpacts.map(actionText),

@@ -8,6 +8,7 @@ import type { Bundle, XPort } from '../bundle.ts';
 import type { DpSupport } from '../dp-support.ts';
 import type { Group } from '../groups/group.ts';
 import type { MacTable } from '../mac-learning.ts';
+import type { MirrorTable } from '../mirror/mirror-table.ts';
 import type { Rule } from '../tables/rule.ts';
 
 /** A bridge as translation sees it. */
@@ -18,6 +19,8 @@ export interface XBridge {
   readonly macs: MacTable<Bundle>;
   /** In the order in which they were made. */
   readonly bundles: Iterable<Bundle>;
+  /** undefined: none. */
+  readonly mirrors?: MirrorTable;
   /** By rising OpenFlow number. */
   readonly xports: Iterable<XPort>;
   xport(ofport: number): XPort | undefined;

@@ -28,6 +28,7 @@ import {
 } from './xlate-header.ts';
 import { xlateFinTimeout, xlateLearn } from './xlate-learn.ts';
 import { xlateMeter } from './xlate-meter.ts';
+import { mirrorEgress, mirrorIngress } from './xlate-mirror.ts';
 import { xlateNormal } from './xlate-normal.ts';
 import { reportError, reportInfo } from './xlate-report.ts';
 import { xlateCheckPktLarger, xlateSample } from './xlate-sample.ts';
@@ -36,6 +37,7 @@ import { xlateSet } from './xlate-set.ts';
 import { xlateDeleteField, xlateStack } from './xlate-stack.ts';
 import { type LookupOptions, lookUp, mayGoOn } from './xlate-table.ts';
 import { OFT } from './xlate-trace.ts';
+import type { Send } from './xlate-vlan.ts';
 
 /** Resubmit to the table that the action stands in. */
 const CURRENT_TABLE = 255;
@@ -179,6 +181,12 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
   }
 }
 
+/** Carries out actions in place of a rule's, from the beginning of a translation. */
+export function xlateGivenActions(actions: readonly Ofpact[], ctx: XlateCtx): void {
+  mirrorIngress(ctx, sendOn);
+  xlateActionList(actions, ctx, true);
+}
+
 /** Looks the packet up in `table` and carries out the rule's actions. */
 export function xlateTable(
   ctx: XlateCtx,
@@ -198,6 +206,7 @@ export function xlateTable(
   ctx.rule = rule;
   ctx.ruleCookie = rule.cookie;
   ctx.inBucket = false;
+  if (how.isFirst) mirrorIngress(ctx, sendOn);
   if (how.asClone) xlateClone(ctx, rule.actions, isLast, RUNNER);
   else xlateActionList(rule.actions, ctx, isLast);
   ctx.depth -= deepens;
@@ -290,7 +299,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       xlateTable(ctx, 0, ctx.ofpInPort, isLast);
       break;
     case OFPP.NORMAL:
-      xlateNormal(ctx, (ofport) => sendTo(ctx, ofport, false));
+      xlateNormal(ctx, sendOn);
       break;
     case OFPP.FLOOD:
       xlateFlood(ctx, OFPPC.NO_FLOOD);
@@ -325,12 +334,16 @@ function xlateFlood(ctx: XlateCtx, unless: number): void {
   }
 }
 
+const sendOn: Send = (ctx, ofport) => sendTo(ctx, ofport, false);
+
 /** Sends the packet out of port `ofport`; through a patch port, into the bridge behind it. */
 function sendTo(ctx: XlateCtx, ofport: number, isLast: boolean): void {
   const port = ctx.bridge.xport(ofport);
   const peer = port === undefined ? undefined : ctx.bridge.peerOf?.(port);
-  if (peer === undefined) ctx.output(ofport);
-  else {
+  if (peer === undefined) {
+    const sent = ctx.output(ofport);
+    if (sent !== undefined) mirrorEgress(ctx, sent, sendOn);
+  } else {
     const from = ctx.mayOutput(ofport);
     if (from !== undefined) xlatePatchPort(ctx, from, peer, isLast, RUNNER);
   }

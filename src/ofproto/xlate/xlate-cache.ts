@@ -5,6 +5,7 @@
  */
 import type { Bundle, PatchCounts } from '../bundle.ts';
 import type { Group, GroupBucket } from '../groups/group.ts';
+import type { MirrorMask, MirrorTable } from '../mirror/mirror-table.ts';
 import type { Rule } from '../tables/rule.ts';
 import type { LearnedFlow, PushStats, TableCounts, XBridge } from './xbridge.ts';
 import { countDrop, type XlateError } from './xlate-error.ts';
@@ -17,6 +18,7 @@ type Entry =
   | { readonly kind: 'table'; readonly table: TableCounts; readonly isMatch: boolean }
   | { readonly kind: 'group'; readonly group: Group; readonly bucket: GroupBucket | undefined }
   | { readonly kind: 'patch'; readonly tx: PatchCounts | undefined; readonly rx: PatchCounts | undefined }
+  | { readonly kind: 'mirrors'; readonly table: MirrorTable; readonly mirrors: MirrorMask }
   | { readonly kind: 'learned'; readonly flow: LearnedFlow }
   | {
       readonly kind: 'fin';
@@ -72,6 +74,10 @@ export class XlateCache {
   addPatch(tx: PatchCounts | undefined, rx: PatchCounts | undefined): void {
     this.entries.push({ kind: 'patch', tx, rx });
   }
+  /** Packets go to mirrors. */
+  addMirrors(table: MirrorTable, mirrors: MirrorMask): void {
+    this.entries.push({ kind: 'mirrors', table, mirrors });
+  }
   addLearned(flow: LearnedFlow): void {
     this.entries.push({ kind: 'learned', flow });
   }
@@ -107,6 +113,9 @@ export class XlateCache {
         break;
       case 'patch':
         countPatch(e.tx, e.rx, stats);
+        break;
+      case 'mirrors':
+        e.table.credit(e.mirrors, stats.nPackets, stats.nBytes);
         break;
       case 'learned':
         e.flow.learn();

@@ -96,7 +96,8 @@ export function xlatePatchPort(
   isLast: boolean,
   runner: Runner,
 ): void {
-  const { flow, wc, bridge, stack, actionSet, wasMpls, conntracked, table, rule, ruleCookie, inActionSet } = ctx;
+  const { flow, wc, bridge, stack, actionSet, wasMpls, conntracked, table, rule, ruleCookie, inActionSet, mirrors } =
+    ctx;
   const oldFlow = flow.slice();
   const tunnelWc = wc.slice(TUN_FROM, TUN_TO);
   ctx.stack = [];
@@ -108,6 +109,9 @@ export function xlatePatchPort(
   wc.fill(0, TUN_FROM, TUN_TO);
   setField(flow, FIELD.actsetOutput, OFPP.UNSET);
   ctx.clearConntrack();
+  // Another bridge has mirrors of its own.
+  const hasOwnMirrors = peer.bridge !== bridge;
+  if (hasOwnMirrors) ctx.mirrors = 0;
   ctx.bridge = peer.bridge;
   const up = ctx.trace?.enter(OFT.BRIDGE, `bridge("${peer.bridge.name}")`);
   const vlans = [ctx.inVlan, ctx.vlan, ctx.outVlan].map((v) => ({ ...v }));
@@ -121,6 +125,7 @@ export function xlatePatchPort(
   flow.set(oldFlow);
   wc.set(tunnelWc, TUN_FROM);
   Object.assign(ctx, { bridge, stack, actionSet, wasMpls, conntracked, table, rule, ruleCookie, inActionSet });
+  if (hasOwnMirrors) ctx.mirrors = mirrors;
   ctx.exit = false;
   if (ctx.error !== XLATE_ERROR.UNSUPPORTED_ACTION) ctx.error = XLATE_ERROR.OK;
   if (ctx.stats !== undefined) countPatch(from.counts, peer.port.counts, ctx.stats);

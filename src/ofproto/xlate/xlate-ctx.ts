@@ -9,6 +9,7 @@
 import { FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../../odp/odp-actions.ts';
+import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { OFPP, OFPPC } from '../../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactNat } from '../../openflow/ofpact.ts';
 import { newXvlan, ODPP_NONE, type XPort } from '../bundle.ts';
@@ -32,6 +33,8 @@ export const MAX_RESUBMITS = 64 * MAX_DEPTH;
 
 /** nwFrag of later fragments in an OpenFlow switch's flow: any fragment, and a later one. */
 const OF_FRAG_LATER = 3;
+/** Mirror.snaplen from here on cuts nothing. */
+const WHOLE_PACKET = 0xffff;
 /** CS_TRACKED of ct_state. */
 const CT_TRACKED = 0x20;
 
@@ -128,6 +131,11 @@ export class XlateCtx {
   /** Address translation of the ct action that is being carried out. */
   ctNat: OfpactNat | undefined;
 
+  /** MirrorMask: where the packet has been sent, for `xlate-mirror.ts`. */
+  mirrors = 0;
+  /** Bytes that a mirror takes of the packet that is sent to it now; 0: no mirror, or all. */
+  mirrorSnaplen = 0;
+
   /** Scratch of `xlate-normal.ts`. */
   readonly inVlan = scratchVlans[0];
   readonly vlan = scratchVlans[1];
@@ -193,6 +201,7 @@ export class XlateCtx {
     this.table = state.table;
     if (!state.conntracked) this.clearConntrack();
     this.conntracked = state.conntracked;
+    this.mirrors = state.mirrors;
     thawMetadata(state, this.flow);
     this.stack = [...state.stack];
     this.writeActions(state.actionSet);
@@ -237,6 +246,10 @@ export class XlateCtx {
       return undefined;
     }
     if ((port.config & OFPPC.PORT_DOWN) !== 0) return undefined;
+    if (this.mirrorSnaplen !== 0 && port.odpPort === ODPP_NONE) {
+      this.trace?.warn('Mirror truncate to ODPP_NONE, skipping output');
+      return undefined;
+    }
     if (this.inPort?.bundle?.isProtected && port.bundle?.isProtected) {
       this.trace?.warn('Flow is between protected ports, skipping output.');
       return undefined;
@@ -247,16 +260,21 @@ export class XlateCtx {
     return undefined;
   }
 
-  /** Sends the packet out of port `ofport` into the datapath, unless that port is missing or does not send. */
-  output(ofport: number): void {
+  /** Sends the packet out of port `ofport` into the datapath, unless that port is missing or does not send: then gives undefined. */
+  output(ofport: number): XPort | undefined {
     const port = this.mayOutput(ofport);
-    if (port === undefined) return;
-    // A patch port that leads nowhere.
-    if (port.odpPort === ODPP_NONE) return;
+    // A patch port that leads nowhere sends nothing.
+    if (port === undefined || port.odpPort === ODPP_NONE) return port;
     const tos = setQueueDscp(port.queueDscps, this.flow, this.wc);
     const isSent = this.commitFor(port);
     setField(this.flow, FIELD.nwTos, tos);
-    if (isSent) this.out.output(port.odpPort);
+    if (!isSent) return undefined;
+    if (this.mirrorSnaplen > 0 && this.mirrorSnaplen < WHOLE_PACKET) {
+      this.out.trunc(this.mirrorSnaplen);
+      if (!this.support.trunc) this.slow |= SLOW_PATH.ACTION;
+    }
+    this.out.output(port.odpPort);
+    return port;
   }
 
   /** Makes the packet in the datapath what leaves by `port`.  False if it is not to be sent after all. */

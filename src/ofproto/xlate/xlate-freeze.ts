@@ -106,6 +106,7 @@ function stateOf(ctx: XlateCtx, table: number, what: Pick<FrozenState, 'ofpacts'
     stack: [...ctx.stack],
     conntracked: ctx.conntracked,
     wasMpls: ctx.wasMpls,
+    mirrors: ctx.mirrors,
   } satisfies FrozenState;
 }
 

@@ -18,13 +18,14 @@ import { clearAbsent, isIp, shownBits } from './packet-fields.ts';
 import { recircIds } from './recirc.ts';
 import { maskOptions, optionsToFields } from './tunnel-options.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
-import { xlateActionList, xlateActionSet, xlateTable } from './xlate-actions.ts';
+import { xlateActionSet, xlateGivenActions, xlateTable } from './xlate-actions.ts';
 import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 import { countDrop } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
 import { reportError } from './xlate-report.ts';
 import { OFT, type XlateTrace } from './xlate-trace.ts';
+import { mirrorRefusal } from './xlate-vlan.ts';
 
 const xlateCount = coverage('xlate_actions');
 const oversizeCount = coverage('xlate_actions_oversize');
@@ -78,6 +79,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
   } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
     // Actions that were given, and actions that are left.
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
+  } else if (from?.bundle !== undefined && xin.bridge.mirrors?.isOutput(from.bundle)) {
+    reportError(ctx, mirrorRefusal(from.bundle));
   } else if (!decapsulateEcn(ctx.flow)) ctx.error = XLATE_ERROR.CONGESTION_DROP;
   else if (from === undefined || mayReceive(from, xin.flow, wc)) {
     if (from?.tunnel !== undefined && xin.frozen === undefined) receiveFromTunnel(ctx, from);
@@ -85,7 +88,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     // A frozen state without actions goes on at its table.
     if (ofpacts === undefined || (xin.frozen !== undefined && ofpacts.length === 0)) {
       xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
-    } else xlateActionList(ofpacts, ctx, true);
+    } else xlateGivenActions(ofpacts, ctx);
     if (!ctx.freezing) xlateActionSet(ctx);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
