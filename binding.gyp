@@ -11,6 +11,7 @@
         'native/packet_ring.cc',
         'native/pidfile.cc',
         'native/poller.cc',
+        'native/process.cc',
         'native/tunnel_socket.cc',
       ],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],

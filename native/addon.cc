@@ -34,6 +34,10 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("loadIngressDrop", Napi::Function::New(env, LoadIngressDrop, "loadIngressDrop"));
   exports.Set("lockPidfile", Napi::Function::New(env, LockPidfile, "lockPidfile"));
   exports.Set("pidfileHolder", Napi::Function::New(env, PidfileHolder, "pidfileHolder"));
+  exports.Set("becomeUser", Napi::Function::New(env, BecomeUser, "becomeUser"));
+  exports.Set("lockMemory", Napi::Function::New(env, LockMemory, "lockMemory"));
+  exports.Set("closeStandardFds", Napi::Function::New(env, CloseStandardFds, "closeStandardFds"));
+  exports.Set("connectDatagram", Napi::Function::New(env, ConnectDatagram, "connectDatagram"));
   exports.Set("closeFd", Napi::Function::New(env, CloseFd, "closeFd"));
   return exports;
 }

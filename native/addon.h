@@ -23,6 +23,10 @@ Napi::Value AttachIngressDrop(const Napi::CallbackInfo &info);
 Napi::Value LoadIngressDrop(const Napi::CallbackInfo &info);
 Napi::Value LockPidfile(const Napi::CallbackInfo &info);
 Napi::Value PidfileHolder(const Napi::CallbackInfo &info);
+Napi::Value BecomeUser(const Napi::CallbackInfo &info);
+Napi::Value LockMemory(const Napi::CallbackInfo &info);
+Napi::Value CloseStandardFds(const Napi::CallbackInfo &info);
+Napi::Value ConnectDatagram(const Napi::CallbackInfo &info);
 
 Napi::Function NetlinkSocketClass(Napi::Env env);
 Napi::Function PortClass(Napi::Env env);

@@ -158,6 +158,20 @@ export interface NativeAddon {
   lockPidfile(path: string, text: string): void;
   /** Pid of the process that holds a POSIX write lock on `path`, 0 if nobody does; throws ENOENT and the like. */
   pidfileHolder(path: string): number;
+  /**
+   * Makes this process one of `uid` and `gid`, without other groups, which keeps `capabilities` (CAP_* numbers) and loses all others for good;
+   * so do programs that it executes.  Of a process's threads only the calling one has them.  Throws EPERM for who may not.
+   */
+  becomeUser(uid: number, gid: number, capabilities: readonly number[]): void;
+  /** Keeps all memory of this process, now and later, from being paged out.  Throws EPERM, or ENOMEM for the limit of RLIMIT_MEMLOCK. */
+  lockMemory(): void;
+  /** Makes standard input, output and error /dev/null. */
+  closeStandardFds(): void;
+  /**
+   * A socket for datagrams to a Unix socket of path `address` (`port` 0), or to an IP address and UDP port.  Writing to the file descriptor
+   * does not block.  Throws ENOENT, ECONNREFUSED and the like.
+   */
+  connectDatagram(address: string, port: number): number;
   closeFd(fd: number): void;
 }
 
