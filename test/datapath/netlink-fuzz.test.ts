@@ -8,7 +8,7 @@
 import { expect, test } from 'vitest';
 import { DatapathServer } from '../../src/datapath/server.ts';
 import { UPCALL_SLOTS } from '../../src/datapath/upcall-writer.ts';
-import { NLM_F, NLMSG } from '../../src/netlink/constants.ts';
+import { NLM_F } from '../../src/netlink/constants.ts';
 import { OVS_DP_ATTR, OVS_DP_CMD } from '../../src/netlink/families/ovs-datapath.ts';
 import { OVS_FLOW_ATTR, OVS_FLOW_CMD } from '../../src/netlink/families/ovs-flow.ts';
 import { type MeterAttrs, OVS_METER_ATTR, OVS_METER_CMD } from '../../src/netlink/families/ovs-meter.ts';
@@ -16,11 +16,11 @@ import { OVS_VPORT_ATTR, OVS_VPORT_CMD, OVS_VPORT_TYPE } from '../../src/netlink
 import { OVS_ACTION_ATTR, OVS_USERSPACE_ATTR } from '../../src/odp/action-attrs.ts';
 import { Arena, SLOT_SIZE } from '../../src/packet/packet.ts';
 import type { Logger } from '../../src/util/vlog.ts';
+import { describeState, errnosOf, isOldClient, isSingle } from '../fuzz/oracles/netlink-answers.ts';
 import * as action from '../support/action-bytes.ts';
 import { FakePorts } from './fake-ports.ts';
 import { hasGolden, readGolden } from './golden.ts';
 import {
-  type Answer,
   CLIENT,
   DirectTransport,
   dpCommand,
@@ -247,49 +247,6 @@ const MUTATIONS: readonly ((bytes: Uint8Array, rnd: Rnd, all: readonly Uint8Arra
   (b) => b,
 ];
 
-/** Everything that a client could find out, as text. */
-function describeState(server: DatapathServer): string {
-  const parts: string[] = [];
-  for (const dp of server.datapaths.all()) {
-    parts.push(dp.name, `${dp.userFeatures}/${dp.table.maskCacheSize}/${dp.perCpuPids.join()}/${dp.table.nMasks}`);
-    for (const v of dp.vports()) parts.push(`${v.portNo}=${v.backend.name}/${v.type}/${v.upcallPids.join()}`);
-    for (let f = dp.table.next(0); f !== undefined; f = dp.table.next(f.index + 1)) {
-      parts.push(`${f.ufid?.join() ?? '-'}:${f.actions.length}:${f.actions.join()}`);
-    }
-  }
-  return parts.join(' ');
-}
-
-const KNOWN_TYPES = new Set<number>([NLMSG.ERROR, NLMSG.DONE, 16, ...Object.values(FAMILY)]);
-
-/** Throws if an answer is not made of whole messages, or one has attributes that do not fit.  Returns errnos. */
-function checkAnswer({ bytes }: Answer): number[] {
-  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const errnos: number[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const len = dv.getUint32(at, true);
-    const type = dv.getUint16(at + 4, true);
-    if (len < 16 || len > bytes.length - at) throw new Error(`answer: nlmsg_len ${len} at ${at} of ${bytes.length}`);
-    if (!KNOWN_TYPES.has(type)) throw new Error(`answer: nlmsg_type ${type}`);
-    if (type === NLMSG.ERROR) errnos.push(-dv.getInt32(at + 16, true));
-    else if (type !== NLMSG.DONE) checkAttrs(dv, at + (type === 16 ? 20 : 24), at + len);
-    at += (len + 3) & ~3;
-  }
-  return errnos;
-}
-
-function checkAttrs(dv: DataView, at: number, end: number): void {
-  while (at < end) {
-    const len = end - at < 4 ? 0 : dv.getUint16(at, true);
-    if (len < 4 || len > end - at) throw new Error(`answer: attribute of ${len} bytes with ${end - at} left`);
-    at += (len + 3) & ~3;
-  }
-}
-
-/** Whether this is NEW from a client that knows no features: one that finds the datapath there takes its features away. */
-const isOldClient = (bytes: Uint8Array): boolean =>
-  bytes[4] === FAMILY.DATAPATH && bytes[16] === OVS_DP_CMD.NEW && (bytes[17] ?? 0) < 2;
-
 /** A server with one datapath of one port, and a few devices besides. */
 function startServer(arena: Arena, log: Logger, clock: () => number) {
   let next = 10;
@@ -334,14 +291,13 @@ test(`${N} mutations of valid requests, seed ${SEED}`, { timeout: 60_000 + N }, 
 
     const before = describeState(server.server);
     const answers = server.transport.ask(bytes);
-    const isSingle = bytes.length < 4 || new DataView(bytes.buffer).getUint32(0, true) >= bytes.length;
-    const errnos = answers.flatMap(checkAnswer);
+    const errnos = answers.flatMap(errnosOf);
     const hasFailed = errnos.some((e) => e !== 0);
     if (errnos.some((e) => e < 0 || e > 133)) problems.push(`errno ${errnos.join()}`);
     const after = describeState(server.server);
     if (hasFailed) nErrors++;
     if (after !== before) nChanges++;
-    if (hasFailed && isSingle && after !== before && !isOldClient(bytes)) {
+    if (hasFailed && isSingle(bytes) && after !== before && !isOldClient(bytes)) {
       problems.push(`changed by a request that failed: ${Buffer.from(bytes).toString('hex')}\n${before}\n${after}`);
     }
     if (problems.length > 0) throw new Error(`mutation ${i}: ${Buffer.from(bytes).toString('hex')}\n${problems[0]}`);

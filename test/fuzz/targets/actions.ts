@@ -245,7 +245,7 @@ function oneAction(random: Random, depth: number): number[] {
   }
 }
 
-const listOf = (random: Random): number[] => {
+export const listOf = (random: Random): number[] => {
   const all = [...random.list(5, () => oneAction(random, 0)), action.output(1 + random.below(3))].flat();
   return all.length > 2500 ? action.output(2) : all;
 };

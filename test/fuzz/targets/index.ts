@@ -3,6 +3,7 @@ import type { FuzzTarget } from '../case.ts';
 import { actionsTarget } from './actions.ts';
 import { conntrackTarget } from './conntrack.ts';
 import { extractTarget } from './extract.ts';
+import { netlinkTarget } from './netlink.ts';
 import { ofpConnectionTarget } from './ofp-connection.ts';
 import { ofpMessageTarget } from './ofp-message.ts';
 import { ofpTextTarget } from './ofp-text.ts';
@@ -14,6 +15,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   tunnelTarget,
   conntrackTarget,
   actionsTarget,
+  netlinkTarget,
   ofpMessageTarget,
   ofpTextTarget,
   ofpConnectionTarget,
