@@ -1,15 +1,17 @@
 /**
- * JSON-RPC 1.0 to a database server, over "unix:FILE" or "tcp:HOST:PORT", with a session that connects again when the
- * connection breaks: after 1 s, and twice as long each time up to 8 s.  A TCP peer that says nothing for a while is
- * sent an "echo", and dropped if it does not answer; a Unix socket needs no such probes, since it breaks by itself.
+ * JSON-RPC 1.0 to a database server (remote.ts), with a session that connects again when the connection breaks: after 1 s,
+ * and twice as long each time up to 8 s.  Of several servers that have the same database the next one is tried, in random
+ * order, each once before there is any wait.  A peer over TCP or TLS that says nothing for a while is sent an
+ * "echo", and dropped if it does not answer; a Unix socket needs no such probes, since it breaks by itself.
  * The log lines are those of Open vSwitch, module "reconnect".  idl.ts is the user of this.
  * Source: RFC 7047 section 4, lib/jsonrpc.c, lib/reconnect.c.
  */
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { errnoText } from '../util/errno.ts';
 import { type Json, type JsonObject, JsonStream } from '../util/json-stream.ts';
 import { vlog } from '../util/vlog.ts';
 import { ovsdbError } from './ovsdb-types.ts';
+import { connectRemote, parseRemotes, type Remote, type TlsSource } from './remote.ts';
 
 const log = vlog('reconnect');
 const jsonrpcLog = vlog('jsonrpc');
@@ -32,22 +34,14 @@ export interface SessionHandler {
 export interface SessionOptions {
   readonly minBackoffMs?: number;
   readonly maxBackoffMs?: number;
-  /** Silence after which to probe, and again after which to give up; 0 is never.  By default 5000 for tcp, 0 for unix. */
+  /** Silence after which to probe, and again after which to give up; 0 is never.  By default 5000, but 0 for unix. */
   readonly probeMs?: number;
   /** How long a connection attempt may take. */
   readonly connectMs?: number;
-}
-
-/** Parses "unix:FILE", "tcp:HOST:PORT", "tcp:[IPV6]:PORT".  Throws a RangeError that says what is wrong. */
-export function parseRemote(remote: string): NetConnectOpts & { readonly isLocal: boolean } {
-  if (remote.startsWith('unix:') && remote.length > 5) return { path: remote.slice(5), isLocal: true };
-  const tcp = /^tcp:(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(remote);
-  const host = tcp?.[1] ?? tcp?.[2];
-  const port = Number(tcp?.[3] ?? 6640);
-  if (host === undefined || port > 65535) {
-    throw new RangeError(`database "${remote}": want unix:FILE or tcp:HOST:PORT`);
-  }
-  return { host, port, isLocal: false };
+  /** For "ssl:" servers. */
+  readonly tls?: TlsSource;
+  /** Whether the order of several servers is random; it is by default. */
+  readonly shuffle?: boolean;
 }
 
 export interface Reply {
@@ -55,34 +49,62 @@ export interface Reply {
   reject(error: Error): void;
 }
 
+const DEFAULT_PROBE_MS = 5000;
+
+/** The same elements in random order. */
+function shuffled<T>(list: readonly T[]): readonly T[] {
+  return list
+    .map((element) => ({ element, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ element }) => element);
+}
+
 export class JsonRpcSession {
-  readonly remote: string;
+  /** Id of the cluster that the remotes' names ask for. */
+  readonly cid: string | undefined;
   private readonly handler: SessionHandler;
-  private readonly target: ReturnType<typeof parseRemote>;
-  private readonly options: Required<SessionOptions>;
+  private readonly remotes: readonly Remote[];
+  private readonly options: Required<Omit<SessionOptions, 'probeMs' | 'shuffle'>> & { probeMs: number | undefined };
+  private current = 0;
   private socket: Socket | undefined;
   private isUp = false;
   private closed = false;
   private backoffMs = 0;
+  /** Attempts that are made at once: there are other servers. */
+  private freeTries: number;
   private connectedAt = 0;
   private lastReceived = 0;
   private timer: NodeJS.Timeout | undefined;
   private nextId = 1;
   private readonly pending = new Map<number, Reply>();
 
-  /** Begins to connect.  Throws a RangeError if `remote` is none. */
+  /** Begins to connect.  Throws a RangeError if `remote`, one or several separated by commas, is none. */
   constructor(remote: string, handler: SessionHandler, options: SessionOptions = {}) {
-    this.remote = remote;
+    const { remotes, cid } = parseRemotes(remote);
+    this.remotes = options.shuffle === false ? remotes : shuffled(remotes);
+    this.cid = cid;
     this.handler = handler;
-    this.target = parseRemote(remote);
+    this.freeTries = remotes.length;
     const minBackoffMs = options.minBackoffMs ?? 1000;
     this.options = {
       minBackoffMs,
       maxBackoffMs: options.maxBackoffMs ?? Math.max(8000, minBackoffMs),
-      probeMs: options.probeMs ?? (this.target.isLocal ? 0 : 5000),
+      probeMs: options.probeMs,
       connectMs: options.connectMs ?? 5000,
+      tls: options.tls ?? (() => undefined),
     };
     this.open();
+  }
+
+  /** The name of the server that it is connected to, or tries. */
+  get remote(): string {
+    return this.target.name;
+  }
+  private get target(): Remote {
+    return this.remotes[this.current] as Remote;
+  }
+  private get probeMs(): number {
+    return this.options.probeMs ?? (this.target.kind === 'unix' ? 0 : DEFAULT_PROBE_MS);
   }
 
   get isConnected(): boolean {
@@ -110,6 +132,11 @@ export class JsonRpcSession {
     if (this.socket !== undefined) this.drop(this.socket, why);
   }
 
+  /** All is well with this server: should it go, the others are tried at once. */
+  resetBackoff(): void {
+    this.freeTries = this.remotes.length > 1 ? this.remotes.length + 1 : 1;
+  }
+
   /** Ends the session for good. */
   close(): void {
     this.closed = true;
@@ -123,20 +150,27 @@ export class JsonRpcSession {
   }
 
   private open(): void {
-    const stream = new JsonStream();
-    const socket = connect(this.target);
-    this.socket = socket;
     const isQuiet = this.backoffMs >= this.options.maxBackoffMs;
-    log.at(isQuiet ? 'dbg' : 'info', `${this.remote}: connecting...`);
+    const { remote } = this;
+    log.at(isQuiet ? 'dbg' : 'info', `${remote}: connecting...`);
+    const stream = new JsonStream();
+    let socket: Socket;
+    try {
+      socket = connectRemote(this.target, this.options.tls, () => {
+        if (this.socket !== socket) return;
+        clearTimeout(this.timer);
+        log.info(`${remote}: connected`);
+        this.isUp = true;
+        this.connectedAt = this.lastReceived = performance.now();
+        this.scheduleProbe(false);
+        this.handler.connected();
+      });
+    } catch (error) {
+      this.failed(`connection attempt failed (${(error as Error).message})`);
+      return;
+    }
+    this.socket = socket;
     this.timer = setTimeout(() => this.drop(socket, 'attempt timed out'), this.options.connectMs);
-    socket.once('connect', () => {
-      clearTimeout(this.timer);
-      log.info(`${this.remote}: connected`);
-      this.isUp = true;
-      this.connectedAt = this.lastReceived = performance.now();
-      this.scheduleProbe(false);
-      this.handler.connected();
-    });
     socket.on('data', (chunk) => {
       this.lastReceived = performance.now();
       try {
@@ -149,7 +183,8 @@ export class JsonRpcSession {
       }
     });
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      const text = errnoText(-(error.errno ?? 0));
+      // TLS has errors of its own.
+      const text = error.errno === undefined ? error.message : errnoText(-error.errno);
       this.drop(socket, this.isUp ? `connection dropped (${text})` : `connection attempt failed (${text})`);
     });
     socket.once('close', () => this.drop(socket, 'connection closed by peer'));
@@ -178,7 +213,7 @@ export class JsonRpcSession {
   }
 
   private scheduleProbe(isProbing: boolean): void {
-    const { probeMs } = this.options;
+    const { probeMs } = this;
     if (probeMs === 0) return;
     const socket = this.socket;
     const waitFor = isProbing ? performance.now() : this.lastReceived;
@@ -202,21 +237,34 @@ export class JsonRpcSession {
 
   private drop(socket: Socket, why: string): void {
     if (socket !== this.socket || this.closed) return;
-    const { minBackoffMs, maxBackoffMs } = this.options;
     this.socket = undefined;
     clearTimeout(this.timer);
     socket.destroy();
+    this.failed(why);
+  }
+
+  /** There is no connection (any more): the next attempt comes after a while. */
+  private failed(why: string): void {
+    const { minBackoffMs, maxBackoffMs } = this.options;
     const wasUp = this.isUp;
     const isQuiet = !wasUp && this.backoffMs >= maxBackoffMs;
     log.at(isQuiet ? 'dbg' : 'info', `${this.remote}: ${why}`);
-    if (wasUp && performance.now() - this.connectedAt >= this.backoffMs) this.backoffMs = minBackoffMs;
-    else this.backoffMs = Math.min(maxBackoffMs, Math.max(minBackoffMs, this.backoffMs * 2));
+    let waitMs = 0;
+    if (this.freeTries > 1) {
+      this.freeTries--;
+      this.backoffMs = 0;
+    } else {
+      if (wasUp && performance.now() - this.connectedAt >= this.backoffMs) this.backoffMs = minBackoffMs;
+      else this.backoffMs = Math.min(maxBackoffMs, Math.max(minBackoffMs, this.backoffMs * 2));
+      waitMs = this.backoffMs;
+    }
     if (this.backoffMs >= maxBackoffMs && !isQuiet) {
       log.info(`${this.remote}: continuing to reconnect in the background but suppressing further logging`);
     } else if (this.backoffMs > minBackoffMs && !isQuiet) {
       log.info(`${this.remote}: waiting ${this.backoffMs / 1000} seconds before reconnect`);
     }
-    this.timer = setTimeout(() => this.open(), this.backoffMs);
+    this.current = (this.current + 1) % this.remotes.length;
+    this.timer = setTimeout(() => this.open(), waitMs);
     this.isUp = false;
     if (wasUp) {
       this.failPending();

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Idl } from '../../src/ovsdb/idl.ts';
-import { JsonRpcDisconnected, JsonRpcSession, parseRemote } from '../../src/ovsdb/jsonrpc.ts';
+import { JsonRpcDisconnected, JsonRpcSession } from '../../src/ovsdb/jsonrpc.ts';
 import { map, OvsdbError, optional, scalar, table } from '../../src/ovsdb/ovsdb-types.ts';
+import { parseRemote, parseRemotes } from '../../src/ovsdb/remote.ts';
 import { type Json, type JsonObject, JsonStream } from '../../src/util/json-stream.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 import { until } from './ovsdb-server.ts';
@@ -123,12 +124,20 @@ test('nobody listens: it backs off, says so once, and connects in the end', asyn
   await until(() => s.isConnected, 'connection');
 });
 
-test.each([['ssl:1.2.3.4'], ['unix:'], ['tcp:host:99999'], ['db.sock']])('%s is no remote', (remote) => {
+test.each([['ssl:'], ['unix:'], ['tcp:host:99999'], ['db.sock']])('%s is no remote', (remote) => {
   expect(() => parseRemote(remote)).toThrow(RangeError);
 });
 test('remotes', () => {
   expect(parseRemote('tcp:[::1]:6640')).toMatchObject({ host: '::1', port: 6640 });
-  expect(parseRemote('tcp:db.example')).toMatchObject({ host: 'db.example', port: 6640 });
+  expect(parseRemote('tcp:db.example')).toMatchObject({ kind: 'tcp', host: 'db.example', port: 6640 });
+  expect(parseRemote('ssl:1.2.3.4:5')).toMatchObject({ kind: 'ssl', host: '1.2.3.4', port: 5 });
+});
+test('several remotes, and the id of a cluster among them', () => {
+  const cid = '550e8400-e29b-41d4-a716-446655440000';
+  const { remotes, cid: found } = parseRemotes(`tcp:[::1]:6640, cid:${cid},unix:/a,b`);
+  expect(found).toBe(cid);
+  expect(remotes.map((r) => r.name)).toEqual(['tcp:[::1]:6640', 'unix:/a,b']);
+  expect(() => parseRemotes(`cid:${cid}`)).toThrow(RangeError);
 });
 
 const T = table('T', { name: scalar('string'), n: optional('integer'), conf: map('string', 'string') });
@@ -162,14 +171,17 @@ test('an old server: the replica falls back to monitor, and leaves out columns t
   expect(idl.row(T, UUID)).toEqual({ _uuid: UUID, name: 'a', n: 2, conf: new Map() });
   expect(seen).toEqual(['T', 'T']);
   const monitors = received.filter((m) => String(m['method']).startsWith('monitor'));
-  expect(monitors.map((m) => m['method'])).toEqual(['monitor_cond_since', 'monitor_cond', 'monitor']);
+  // Without "_Server" there is no monitor_cond_since either.
+  expect(monitors.map((m) => m['method'])).toEqual(['monitor_cond', 'monitor_cond', 'monitor']);
+  expect(monitors.map((m) => (m['params'] as unknown[])[0])).toEqual(['_Server', 'D', 'D']);
   expect(monitors[2]?.['params']).toEqual(['D', 'idl', { T: [{ columns: ['name', 'n'] }] }]);
 });
 
 test('an update that makes no sense breaks the connection; the replica comes back whole', async () => {
   let n = 0;
   onMessage = (socket, { method, id = null }) => {
-    if (method === 'get_schema') say(socket, { id, result: SCHEMA, error: null });
+    const database = { name: 'D', model: 'standalone', connected: true, schema: JSON.stringify(SCHEMA) };
+    if (method === 'monitor_cond') say(socket, { id, result: { Database: { x: { initial: database } } }, error: null });
     if (method !== 'monitor_cond_since') return;
     n++;
     say(socket, {
