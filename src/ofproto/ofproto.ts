@@ -214,7 +214,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       await this.portDel(name);
     }
     const odpPort = type === PATCH ? ODPP_NONE : await this.attach(request, type);
-    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport);
+    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport, request.before);
     if (ofport === undefined) {
       if (type !== PATCH) await this.backer.detach(odpPort);
       throw new RangeError(`${name}: bridge ${this.name} has no free OpenFlow port number`);

@@ -12,15 +12,21 @@ const AUTO_LIMIT = 0x8000;
 /** A number is not given to another port before it was free for so long: flows may still mean the old port. */
 const QUARANTINE_MS = 60 * 60 * 1000;
 
-/** Gives OpenFlow numbers to ports: the one asked for, the one that a port of that name had before it vanished, or the lowest free. */
+/**
+ * Gives OpenFlow numbers to ports: the one asked for, the one that a port of that name had before (it vanished, or another vswitchd gave it), or
+ * the next one that was not used for a while.
+ */
 export class PortNumbers {
   /** Number -> when it became free; Infinity while in use. */
   private readonly usage = new Map<number, number>();
   private readonly lastOf = new Map<string, number>();
+  /** The number that was chosen last, or the highest that a vswitchd before gave: the search goes on from here. */
+  private cursor = 0;
 
-  /** Takes a number for port `name`; undefined if all are in use. */
-  take(name: string, requested: number | undefined): number | undefined {
-    const n = this.choose(name, requested);
+  /** Takes a number for port `name`, which had number `before` with another vswitchd; undefined if all are in use. */
+  take(name: string, requested: number | undefined, before?: number): number | undefined {
+    const n = this.choose(name, requested, before);
+    if (n !== undefined && n === before && n < AUTO_LIMIT) this.cursor = Math.max(this.cursor, n);
     if (n === undefined) return undefined;
     this.usage.set(n, Number.POSITIVE_INFINITY);
     this.lastOf.set(name, n);
@@ -40,16 +46,20 @@ export class PortNumbers {
     return this.usage.get(n) === Number.POSITIVE_INFINITY;
   }
 
-  private choose(name: string, requested: number | undefined): number | undefined {
-    if (requested !== undefined && isRequestable(requested) && !this.isUsed(requested)) return requested;
+  private choose(name: string, requested: number | undefined, before: number | undefined): number | undefined {
+    for (const n of [requested, before]) if (n !== undefined && isRequestable(n) && !this.isUsed(n)) return n;
     const last = this.lastOf.get(name);
     if (last !== undefined && !this.isUsed(last)) return last;
     const now = monotonicMs();
     let oldest: number | undefined;
     let oldestAt = Number.POSITIVE_INFINITY;
-    for (let n = 1; n < AUTO_LIMIT; n++) {
+    for (let i = 1; i < AUTO_LIMIT; i++) {
+      const n = ((this.cursor + i - 1) % (AUTO_LIMIT - 1)) + 1;
       const freed = this.usage.get(n);
-      if (freed === undefined || freed < now - QUARANTINE_MS) return n;
+      if (freed === undefined || freed < now - QUARANTINE_MS) {
+        this.cursor = n;
+        return n;
+      }
       if (freed < oldestAt) {
         oldest = n;
         oldestAt = freed;

@@ -85,10 +85,11 @@ export class BridgePorts {
     }
   }
 
-  /** Adds the ports that are missing: those that want a certain number first.  Rejects only if the datapath is gone. */
+  /** Adds the ports that are missing: those that want a certain number first, then those that had one.  Rejects only if the datapath is gone. */
   async add(config: BridgeConfig): Promise<void> {
     const missing = interfacesOf(config).filter((iface) => !this.ofproto.ports.has(iface.name));
-    const rank = (iface: InterfaceConfig) => (iface.isLocal ? 0 : iface.ofportRequest !== undefined ? 1 : 2);
+    const rank = ({ isLocal, ofportRequest, ofportHint }: InterfaceConfig) =>
+      isLocal ? 0 : ofportRequest !== undefined ? 1 : ofportHint !== undefined ? 2 : 3;
     missing.sort((a, b) => rank(a) - rank(b));
     const errors = new Map<string, string>();
     for (const iface of missing) {
@@ -136,8 +137,8 @@ export class BridgePorts {
       return `could not open network device ${name} (${reason(error)})`;
     }
     try {
-      const ofport = iface.isLocal ? undefined : (iface.ofportRequest ?? iface.ofportHint);
-      const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, isLocal: iface.isLocal });
+      const { ofportRequest: ofport, ofportHint: before, isLocal } = iface;
+      const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
@@ -158,8 +159,8 @@ export class BridgePorts {
     const error = peerError(name, options.get('peer'));
     if (error !== undefined) return error;
     try {
-      const ofport = ofportRequest ?? ofportHint;
-      const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, isLocal: false });
+      const [ofport, before] = [ofportRequest, ofportHint];
+      const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, before, isLocal: false });
       this.ofproto.setPatchPeer(name, options.get('peer'));
       this.ifaces.set(name, { ofport: port, ifindex: undefined });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
