@@ -25,6 +25,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openNetlink", Napi::Function::New(env, OpenNetlink, "openNetlink"));
   exports.Set("createArena", Napi::Function::New(env, CreateArena, "createArena"));
   exports.Set("openPacket", Napi::Function::New(env, OpenPacket, "openPacket"));
+  exports.Set("openPacketSender", Napi::Function::New(env, OpenPacketSender, "openPacketSender"));
   exports.Set("openTap", Napi::Function::New(env, OpenTap, "openTap"));
   exports.Set("openTunnelUdp", Napi::Function::New(env, OpenTunnelUdp, "openTunnelUdp"));
   exports.Set("openTunnelRaw", Napi::Function::New(env, OpenTunnelRaw, "openTunnelRaw"));

@@ -14,6 +14,7 @@ struct InstanceData {
 Napi::Value OpenNetlink(const Napi::CallbackInfo &info);
 Napi::Value CreateArena(const Napi::CallbackInfo &info);
 Napi::Value OpenPacket(const Napi::CallbackInfo &info);
+Napi::Value OpenPacketSender(const Napi::CallbackInfo &info);
 Napi::Value OpenTap(const Napi::CallbackInfo &info);
 Napi::Value OpenTunnelUdp(const Napi::CallbackInfo &info);
 Napi::Value OpenTunnelRaw(const Napi::CallbackInfo &info);

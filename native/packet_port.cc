@@ -81,7 +81,7 @@ class Port : public Napi::ObjectWrap<Port> {
     return true;
   }
 
-  /* These two return the name of the call that failed, with errno set, or null. */
+  /* These three return the name of the call that failed, with errno set, or null. */
   const char *OpenPacket(int ifindex, bool promisc, int buffer_size, size_t ring_size) {
     ifindex_ = ifindex;
     /* Protocol 0 until it is bound, so that nothing from other devices gets in. */
@@ -109,6 +109,21 @@ class Port : public Napi::ObjectWrap<Port> {
     sockaddr_ll sa{};
     sa.sll_family = AF_PACKET;
     sa.sll_protocol = htons(ETH_P_ALL);
+    sa.sll_ifindex = ifindex;
+    return bind(fd_, reinterpret_cast<sockaddr *>(&sa), sizeof sa) < 0 ? "bind" : nullptr;
+  }
+
+  /* Hears nothing. */
+  const char *OpenSender(int ifindex, int priority, int buffer_size) {
+    ifindex_ = ifindex;
+    fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd_ < 0) return "socket";
+    int one = 1;
+    if (setsockopt(fd_, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof one) < 0) return "setsockopt PACKET_VNET_HDR";
+    if (setsockopt(fd_, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) < 0) return "setsockopt SO_PRIORITY";
+    if (buffer_size > 0) SetBuffer(SO_SNDBUFFORCE, SO_SNDBUF, buffer_size);
+    sockaddr_ll sa{};
+    sa.sll_family = AF_PACKET;
     sa.sll_ifindex = ifindex;
     return bind(fd_, reinterpret_cast<sockaddr *>(&sa), sizeof sa) < 0 ? "bind" : nullptr;
   }
@@ -357,6 +372,15 @@ Napi::Value OpenPacket(const Napi::CallbackInfo &info) {
   int ifindex = info[1].ToNumber().Int32Value();
   const char *failed =
       Port::Unwrap(object)->OpenPacket(ifindex, info[2].ToBoolean(), info[3].ToNumber().Int32Value(), U32(info.Env(), info[4]));
+  if (failed != nullptr) return ThrowErrno(info.Env(), errno, failed, "device " + std::to_string(ifindex));
+  return object;
+}
+
+Napi::Value OpenPacketSender(const Napi::CallbackInfo &info) {
+  Napi::Object object = NewPort(info, "openPacketSender(arena, ifindex, priority, sndbuf)");
+  if (object.IsEmpty()) return info.Env().Undefined();
+  int ifindex = info[1].ToNumber().Int32Value();
+  const char *failed = Port::Unwrap(object)->OpenSender(ifindex, info[2].ToNumber().Int32Value(), info[3].ToNumber().Int32Value());
   if (failed != nullptr) return ThrowErrno(info.Env(), errno, failed, "device " + std::to_string(ifindex));
   return object;
 }

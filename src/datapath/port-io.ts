@@ -8,6 +8,7 @@ import { type NativePort, RX_WORDS } from '../native/index.ts';
 import { type Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { DeviceStats, PortEvents } from './port-backend.ts';
+import type { PriorityLanes } from './priority-lanes.ts';
 import { type Spinnable, Spinner } from './spinner.ts';
 
 /** Frames of a batch, received or sent. */
@@ -60,21 +61,29 @@ export function receiveRun(arena: Arena): ReceiveRun {
 export class PortIo implements Spinnable {
   readonly port: NativePort;
   private readonly run: ReceiveRun;
+  private readonly lanes: PriorityLanes | undefined;
   private events: PortEvents | undefined;
   /** Offset and size of each queued frame with its header: see NativePort.send. */
   private readonly queue = new Int32Array(2 * BATCH);
   private nQueued = 0;
+  /** Something may be queued in `lanes`. */
+  private hasPriorities = false;
   private nErrors = 0;
   private closed = false;
-  /** Frames that the device did not take. */
-  txDropped = 0;
+  private nDropped = 0;
   /** Frames that did not fit into a slot. */
   private nTooLarge = 0;
 
-  /** Takes over `port`. */
-  constructor(port: NativePort, arena: Arena) {
+  /** Takes over `port`.  `lanes` sends packets that have a priority; without, they are as all others. */
+  constructor(port: NativePort, arena: Arena, lanes?: PriorityLanes) {
     this.port = port;
+    this.lanes = lanes;
     this.run = receiveRun(arena);
+  }
+
+  /** Frames that the device did not take. */
+  get txDropped(): number {
+    return this.nDropped + (this.lanes?.nDropped ?? 0);
   }
 
   /** Frames that came and were not handed over. */
@@ -89,6 +98,11 @@ export class PortIo implements Spinnable {
 
   /** Hot path. */
   send(pkt: Packet): void {
+    if (pkt.skbPriority !== 0 && this.lanes !== undefined && !this.closed) {
+      this.hasPriorities = true;
+      this.lanes.send(pkt);
+      return;
+    }
     const i = 2 * this.nQueued++;
     this.queue[i] = pkt.writeVnetHdr();
     this.queue[i + 1] = VNET_HDR_SIZE + pkt.end - pkt.start;
@@ -97,12 +111,17 @@ export class PortIo implements Spinnable {
 
   /** Hot path. */
   flush(): void {
+    if (this.hasPriorities) {
+      this.hasPriorities = false;
+      this.run.spinner.sent(this);
+      this.lanes?.flush();
+    }
     const n = this.nQueued;
     if (n === 0) return;
     this.nQueued = 0;
     this.run.spinner.sent(this);
     const sent = this.closed ? 0 : this.port.send(this.queue, n);
-    if (sent < n) this.txDropped += sent < 0 ? n : n - sent;
+    if (sent < n) this.nDropped += sent < 0 ? n : n - sent;
   }
 
   get isClosed(): boolean {
@@ -115,6 +134,8 @@ export class PortIo implements Spinnable {
     this.run.spinner.forget(this);
     this.events = undefined;
     this.nQueued = 0;
+    this.hasPriorities = false;
+    this.lanes?.close();
     this.port.close();
   }
 

@@ -10,6 +10,7 @@ import type { Arena, Packet } from '../packet/packet.ts';
 import { IngressDrop } from './ingress-drop.ts';
 import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 import { type DeviceInfo, PortIo } from './port-io.ts';
+import { PriorityLanes } from './priority-lanes.ts';
 
 /** Socket buffers, bytes: some 1,000 large frames, or 60 super-packets, on their way to or from the kernel. */
 const SOCKET_BUFFER = 4 << 20;
@@ -45,7 +46,8 @@ export class NetdevPort implements PortBackend {
     NetdevPort.nOpen++;
     this.ifindex = ifindex;
     this.devices = devices;
-    this.io = new PortIo(port, arena);
+    const lanes = new PriorityLanes((priority) => native().openPacketSender(arena, ifindex, priority, SOCKET_BUFFER));
+    this.io = new PortIo(port, arena, lanes);
     this.drop = new IngressDrop(ifindex, (reason) =>
       options.warn?.(`${this.name}: the host's stack also gets what this port receives: ${reason}`),
     );

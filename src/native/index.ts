@@ -123,6 +123,11 @@ export interface NativeAddon {
    * promiscuous if `promisc`.  `rcvbuf`, and `ring` for frames of usual size, in bytes.
    */
   openPacket(arena: NativeArena, ifindex: number, promisc: boolean, rcvbuf: number, ring: number): NativePort;
+  /**
+   * AF_PACKET socket that only sends out of `ifindex`, as packets of this priority (skb->priority, by which a queueing discipline may
+   * choose their class).  `sndbuf` in bytes.
+   */
+  openPacketSender(arena: NativeArena, ifindex: number, priority: number, sndbuf: number): NativePort;
   /** Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process. */
   openTap(arena: NativeArena, name: string): NativePort;
   /**
