@@ -80,10 +80,10 @@ async function parseFlow(
   const portNumbers = await portNumbersOf(dpif);
   try {
     const flow = parseOdpFlow(prefix === undefined ? text : text.slice(UFID_TEXT_SIZE), { portNumbers });
-    let ufid = prefix;
+    let ufid = prefix && ufidOf(prefix);
     // Only with a UFID can such a flow be offloaded; ovs-dpctl, being another process each time, could not find it again.
     if (ufid === undefined && ctx.isAppctl) ufid = hashToUfid(flow.key, UFID_SEED);
-    return { ufid: ufid === undefined ? undefined : ufidOf(ufid), key: flow.key, mask: flow.mask };
+    return { ufid, key: flow.key, mask: flow.mask };
   } catch (e) {
     if (!(e instanceof OdpParseError)) throw e;
     printError(ctx, e.errno, describe(e.message));

@@ -10,7 +10,7 @@ import { NetlinkFormatError } from '../netlink/errors.ts';
 import { OVS_FLOW_ATTR, OVS_UFID_F } from '../netlink/families/ovs-flow.ts';
 import type { MessageView, MessageWriter } from '../netlink/message.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
-import { putUfid, UFID_SIZE, ufidOf } from '../odp/odp-ufid.ts';
+import { putUfid, readUfid, UFID_SIZE } from '../odp/odp-ufid.ts';
 
 const A = OVS_FLOW_ATTR.type;
 
@@ -22,15 +22,13 @@ export interface FlowRequest {
   readonly key?: Nest | undefined;
   readonly mask?: Nest | undefined;
   readonly actions?: Nest | undefined;
-  readonly clear?: boolean;
-  readonly probe?: boolean;
 }
 
 /** Appends the attributes of a request. */
 export function writeFlow(w: MessageWriter, f: FlowRequest): void {
   if (f.ufid !== undefined) {
     const at = w.attrHeader(A.ufid, UFID_SIZE);
-    putUfid(f.ufid, w.bytes, at);
+    putUfid(f.ufid, w.dv, at);
   }
   if (f.terse) w.attrU32(A.ufidFlags, OVS_UFID_F.OMIT_KEY | OVS_UFID_F.OMIT_MASK | OVS_UFID_F.OMIT_ACTIONS);
   if (!f.terse || f.ufid === undefined) {
@@ -38,8 +36,6 @@ export function writeFlow(w: MessageWriter, f: FlowRequest): void {
     if (f.mask !== undefined && f.mask.length > 0) writeKey(w, A.mask, f.mask);
     if (f.actions !== undefined) w.attrBytes(A.actions, f.actions);
   }
-  if (f.clear) w.attrFlag(A.clear);
-  if (f.probe) w.attrFlag(A.probe);
 }
 
 /**
@@ -83,54 +79,56 @@ function writeKey(w: MessageWriter, type: number, nest: Nest): void {
 }
 
 /**
- * Reads a flow.  The nests are views of one copy of the message, so they outlive it.  Throws NetlinkFormatError for
- * attributes that do not fit.
+ * Reads a flow.  The nests are views of one copy of the message, so they outlive it; of a terse flow nothing is copied.  Throws
+ * NetlinkFormatError for attributes that do not fit.
  */
 export function decodeFlow(msg: MessageView): DpifFlow {
-  const start = msg.ovsAttrs;
-  const size = msg.end - start;
-  const copy = new Uint8Array(msg.dv.buffer, msg.dv.byteOffset + start, size).slice();
-  const dv = new DataView(copy.buffer);
+  const { dv, ovsAttrs: start, end: size } = msg;
   let ufid: Ufid | undefined;
+  let copy: Uint8Array | undefined;
+  const nest = (from: number, to: number): Nest => {
+    copy ??= new Uint8Array(dv.buffer, dv.byteOffset + start, size - start).slice();
+    return copy.subarray(from - start, to - start);
+  };
   let key: Nest | undefined;
   let mask: Nest | undefined;
   let actions: Nest | undefined;
-  let nPackets = 0n;
-  let nBytes = 0n;
-  let used = 0n;
+  let nPackets = 0;
+  let nBytes = 0;
+  let used = 0;
   let tcpFlags = 0;
-  for (let at = 0; at < size; ) {
+  for (let at = start; at < size; ) {
     const room = size - at;
     const length = room < NLA_HDRLEN ? 0 : dv.getUint16(at, LITTLE_ENDIAN);
     if (length < NLA_HDRLEN || length > room) {
-      throw new NetlinkFormatError(`nla_len ${length} with ${room} bytes left`, OVS_FLOW_ATTR.prefix, at);
+      throw new NetlinkFormatError(`nla_len ${length} with ${room} bytes left`, OVS_FLOW_ATTR.prefix, at - start);
     }
     const data = at + NLA_HDRLEN;
     const end = at + length;
     switch (dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK) {
       case A.ufid:
-        if (length === NLA_HDRLEN + UFID_SIZE) ufid = ufidOf(copy, data);
+        if (length === NLA_HDRLEN + UFID_SIZE) ufid = readUfid(dv, data);
         break;
       case A.key:
-        key = copy.subarray(data, end);
+        key = nest(data, end);
         break;
       case A.mask:
-        mask = copy.subarray(data, end);
+        mask = nest(data, end);
         break;
       case A.actions:
-        actions = copy.subarray(data, end);
+        actions = nest(data, end);
         break;
       case A.stats:
-        want(length, 16, 'OVS_FLOW_ATTR_STATS', at);
-        nPackets = dv.getBigUint64(data, LITTLE_ENDIAN);
-        nBytes = dv.getBigUint64(data + 8, LITTLE_ENDIAN);
+        want(length, 16, 'OVS_FLOW_ATTR_STATS', at - start);
+        nPackets = getU64(dv, data);
+        nBytes = getU64(dv, data + 8);
         break;
       case A.used:
-        want(length, 8, 'OVS_FLOW_ATTR_USED', at);
-        used = dv.getBigUint64(data, LITTLE_ENDIAN);
+        want(length, 8, 'OVS_FLOW_ATTR_USED', at - start);
+        used = getU64(dv, data);
         break;
       case A.tcpFlags:
-        want(length, 1, 'OVS_FLOW_ATTR_TCP_FLAGS', at);
+        want(length, 1, 'OVS_FLOW_ATTR_TCP_FLAGS', at - start);
         tcpFlags = dv.getUint8(data);
         break;
     }
@@ -139,6 +137,11 @@ export function decodeFlow(msg: MessageView): DpifFlow {
   const stats: DpifFlowStats = { nPackets, nBytes, used, tcpFlags };
   return { ufid, key, mask, actions, stats };
 }
+
+/** A u64, exact to 2^53. */
+const getU64 = (dv: DataView, at: number): number =>
+  dv.getUint32(LITTLE_ENDIAN ? at : at + 4, LITTLE_ENDIAN) +
+  dv.getUint32(LITTLE_ENDIAN ? at + 4 : at, LITTLE_ENDIAN) * 0x100000000;
 
 function want(length: number, size: number, path: string, at: number): void {
   if (length !== NLA_HDRLEN + size) {

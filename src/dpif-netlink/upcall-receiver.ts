@@ -1,7 +1,7 @@
 /**
  * The socket that upcalls come to: batches of datagrams in, batches of DpifUpcall out.
  *
- * While the handler's promise is pending nothing more is received: what comes meanwhile waits in the socket's buffer, and
+ * While the handler is busy with a few batches nothing more is received: what comes meanwhile waits in the socket's buffer, and
  * what does not fit there is lost, which the datapath counts.
  * Source: lib/dpif-netlink.c (parse_odp_packet(), dpif_netlink_recv_cpu_dispatch(), report_loss()).
  */
@@ -23,6 +23,10 @@ const received = coverage('netlink_received');
 const A = OVS_PACKET_ATTR.type;
 /** The shortest frame: an Ethernet header. */
 const ETH_HEADER_LEN = 14;
+/** Batches whose handling may be under way: while the datapath works on one, the next is translated. */
+const MAX_PENDING = 4;
+/** Upcalls of so many bytes share a piece of memory. */
+const CHUNK_SIZE = 64 << 10;
 const EMPTY: Uint8Array = new Uint8Array(0);
 
 /** Which datapath's upcalls are taken, and how it is called on the log. */
@@ -37,7 +41,12 @@ export class UpcallReceiver {
   private readonly transport: NetlinkTransport;
   private readonly handler: UpcallHandler;
   private batch: DpifUpcall[] = [];
+  private nPending = 0;
   private closed = false;
+  /** Datagrams are copied to it, so that upcalls outlive the receive buffer: one allocation for many of them. */
+  private chunk = new Uint8Array(0);
+  private chunkView = new DataView(this.chunk.buffer);
+  private chunkUsed = 0;
 
   constructor(source: UpcallSource, handler: UpcallHandler) {
     this.source = source;
@@ -59,9 +68,11 @@ export class UpcallReceiver {
   private resume(): void {
     const { peer } = this.source.fam.endpoint;
     this.transport.receive({
-      datagram: (_bytes, dv, offset, size, from) => {
+      datagram: (bytes, _dv, offset, size, from) => {
         received.n++;
-        if (from === peer) forEachMessage(dv, offset, offset + size, (msg) => this.take(msg));
+        if (from !== peer) return;
+        const at = this.keep(bytes, offset, size);
+        forEachMessage(this.chunkView, at, at + size, this.take);
       },
       batchEnd: () => this.deliver(),
       overflow: () => {
@@ -71,13 +82,26 @@ export class UpcallReceiver {
     });
   }
 
-  private take(msg: MessageView): void {
+  /** Copies a datagram; returns where it is in `chunk`. */
+  private keep(bytes: Uint8Array, offset: number, size: number): number {
+    if (this.chunkUsed + size > this.chunk.length) {
+      this.chunk = new Uint8Array(Math.max(CHUNK_SIZE, size));
+      this.chunkView = new DataView(this.chunk.buffer);
+      this.chunkUsed = 0;
+    }
+    const at = this.chunkUsed;
+    this.chunk.set(bytes.subarray(offset, offset + size), at);
+    this.chunkUsed += nlaAlign(size);
+    return at;
+  }
+
+  private readonly take = (msg: MessageView): void => {
     const { fam, dpIfindex, fullName } = this.source;
     if (msg.type !== fam.packet || !msg.hasOvsHeader || msg.dpIfindex !== dpIfindex) return;
     const upcall = decodeUpcall(msg);
     if (upcall !== undefined) this.batch.push(upcall);
     else log.warn(`${fullName}: ignoring a malformed upcall`, errorLimit);
-  }
+  };
 
   private deliver(): void {
     if (this.batch.length === 0 || this.closed) return;
@@ -91,12 +115,14 @@ export class UpcallReceiver {
       return;
     }
     if (done === undefined) return;
-    this.transport.receive(null);
-    done
-      .catch((e: unknown) => this.failed(e))
-      .finally(() => {
-        if (!this.closed) this.resume();
-      });
+    if (++this.nPending === MAX_PENDING) this.transport.receive(null);
+    const ended = (): void => {
+      if (this.nPending-- === MAX_PENDING && !this.closed) this.resume();
+    };
+    done.then(ended, (e: unknown) => {
+      this.failed(e);
+      ended();
+    });
   }
 
   /** A handler's bug costs one batch, not the switch. */
@@ -107,7 +133,7 @@ export class UpcallReceiver {
 
 /**
  * Reads an OVS_PACKET_CMD_MISS or _ACTION; undefined if it is neither, or does not hold together.  The arrays are views of
- * the receive buffer.
+ * the message.
  */
 export function decodeUpcall(msg: MessageView): DpifUpcall | undefined {
   const { dv, end, cmd } = msg;

@@ -1,7 +1,7 @@
 /** Types of the datapath interface (dpif.ts): what providers take and give.  Source: lib/dpif.h. */
+import type { Ufid } from '../odp/odp-ufid.ts';
 
-/** 128-bit flow id: the bytes of OVS_FLOW_ATTR_UFID as 32 lower-case hexadecimal digits (odp/odp-ufid.ts). */
-export type Ufid = string;
+export type { Ufid };
 
 /** An OVS_KEY_ATTR_* or OVS_ACTION_ATTR_* nest, without the header of the nest itself. */
 export type Nest = Uint8Array;
@@ -41,11 +41,12 @@ export interface DpifDpStats {
   readonly masksCacheSize: number | undefined;
 }
 
+/** Counters are plain numbers, exact to 2^53: dumps of 100,000 flows, again and again, would make as many bigints. */
 export interface DpifFlowStats {
-  readonly nPackets: bigint;
-  readonly nBytes: bigint;
-  /** Monotonic ms (as clock.monotonicMs()) of the last packet; 0n if there was none. */
-  readonly used: bigint;
+  readonly nPackets: number;
+  readonly nBytes: number;
+  /** Monotonic ms (as clock.monotonicMs()) of the last packet; 0 if there was none. */
+  readonly used: number;
   /** Bitwise OR of the TCP flags seen. */
   readonly tcpFlags: number;
 }
@@ -107,7 +108,7 @@ export interface DpifExecute {
   readonly packet: Uint8Array;
   readonly mru?: number;
   /** OVS_PACKET_ATTR_HASH to keep, from the upcall. */
-  readonly hash?: bigint;
+  readonly hash?: bigint | undefined;
   readonly probe?: boolean;
   result?: number;
 }
@@ -116,8 +117,8 @@ export interface DpifExecute {
 export const DPIF_UC = { MISS: 0, ACTION: 1 } as const;
 
 /**
- * A packet that the datapath sent up.  The arrays are views of the provider's receive buffer: valid until the handler's
- * batch callback returns.
+ * A packet that the datapath sent up.  The arrays are the handler's, but several upcalls may share one piece of memory, which lives as long as
+ * any of them is held: copy what is to stay.
  */
 export interface DpifUpcall {
   readonly type: (typeof DPIF_UC)[keyof typeof DPIF_UC];

@@ -36,7 +36,10 @@ export interface DpifProvider {
 /** Stands in a userspace action for "the port id of the CPU that handles the packet". */
 export const DPIF_PER_CPU_PID = 0xffffffff;
 
-/** Takes the upcalls of one batch (64 at most).  Nothing else is received before its promise, if any, resolves. */
+/**
+ * Takes the upcalls of one batch (64 at most).  While the promises of a few batches are pending, the provider receives no more: what comes
+ * then waits in the socket, and is lost when that is full.
+ */
 export type UpcallHandler = (upcalls: readonly DpifUpcall[]) => void | Promise<void>;
 
 export interface Dpif {
@@ -86,7 +89,7 @@ export interface Dpif {
    * `visit`'s promise resolves.  Flows that come or go meanwhile may or may not be seen; none is seen twice knowingly.
    */
   flowDump(terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void>;
-  /** Carries out `ops` in order, 50 at a time; sets each one's `result`, and never rejects for one of them. */
+  /** Carries out `ops` in order; sets each one's `result`, and never rejects for one of them. */
   operate(ops: readonly DpifOp[]): Promise<void>;
 
   /**

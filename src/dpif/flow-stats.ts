@@ -17,9 +17,9 @@ export function formatTcpFlagLetters(flags: number): string {
 
 /** "packets:1, bytes:98, used:0.310s", and the TCP flags seen, if any. */
 export function formatFlowStats(stats: DpifFlowStats): string {
-  const used = stats.used === 0n ? 'never' : `${((monotonicMs() - Number(stats.used)) / 1000).toFixed(3)}s`;
+  const used = stats.used === 0 ? 'never' : `${((monotonicMs() - stats.used) / 1000).toFixed(3)}s`;
   const flags = stats.tcpFlags === 0 ? '' : `, flags:${formatTcpFlagLetters(stats.tcpFlags)}`;
-  return `packets:${stats.nPackets}, bytes:${stats.nBytes}, used:${used}${flags}`;
+  return `packets:${stats.nPackets}, bytes:${BigInt(stats.nBytes)}, used:${used}${flags}`;
 }
 
 /** Stands before the flows of a datapath's main thread in dumps. */

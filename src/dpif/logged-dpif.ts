@@ -52,7 +52,7 @@ const counters = {
   meterDel: coverage('dpif_meter_del'),
 };
 
-const NO_STATS: DpifFlowStats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
+const NO_STATS: DpifFlowStats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 };
 
 class NoSuchCacheError extends Error {
   override readonly name = 'NoSuchCacheError';

@@ -70,7 +70,7 @@ function putAttr(w: MessageWriter, type: number, data: FlowKey): void {
   const row = KEY_ROWS[type];
   if (row === undefined) return;
   const at = w.attrHeader(type, row.size);
-  w.bytes.fill(0, at, at + row.size);
+  for (let i = at; i < at + row.size; i++) w.bytes[i] = 0;
   storeKeyAttr(row, data, w.dv, at);
 }
 
@@ -95,6 +95,14 @@ export function odpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSuppor
   w.reset();
   putOdpMask(w, mask, flow, support);
   return w.bytes.slice(0, w.size);
+}
+
+/** As `odpKeyFromMask`, but the nest is borrowed: it is valid until another key or mask is made. */
+export function borrowOdpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
+  const w = scratch;
+  w.reset();
+  putOdpMask(w, mask, flow, support);
+  return w.bytes.subarray(0, w.size);
 }
 
 /** Appends the attributes of a key to `w`. */

@@ -290,7 +290,7 @@ async function takesUfid(dpif: Dpif): Promise<boolean> {
   if (put.result !== 0) return false;
   const get: DpifFlowGet = { type: 'get', key, ufid };
   await dpif.operate([get]);
-  const isKnown = get.result === 0 && get.flow?.ufid === ufid;
+  const isKnown = get.result === 0 && get.flow?.ufid?.equals(ufid) === true;
   await dpif.operate([{ type: 'del', key, ufid: isKnown ? ufid : undefined, wantStats: false }]);
   return isKnown;
 }

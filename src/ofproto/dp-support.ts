@@ -3,6 +3,7 @@
  * makes only actions that it knows, and `dpif/set-dp-features` takes a feature away, for tests of what happens without.
  * Source: ofproto/ofproto-dpif.h (DPIF_SUPPORT_FIELDS), lib/odp-util.h (ODP_SUPPORT_FIELDS), ofproto/ofproto-dpif.c (dpif_set_support).
  */
+import { KERNEL_SUPPORT } from '../odp/odp-key-build.ts';
 
 interface Feature<K extends 'flag' | 'count'> {
   readonly kind: K;
@@ -55,6 +56,8 @@ const KEYS = Object.keys(DP_FEATURES) as FeatureKey[];
 
 /** What openvswitch.ko of Linux 6.1 can, and our datapath. */
 export const KERNEL_DP_SUPPORT: DpSupport = {
+  ...KERNEL_SUPPORT,
+  maxVlanHeaders: 2,
   maskedSetAction: true,
   tnlPushPop: false,
   ufid: true,
@@ -70,17 +73,7 @@ export const KERNEL_DP_SUPPORT: DpSupport = {
   lbOutputAction: false,
   ctZeroSnat: true,
   addMpls: true,
-  maxVlanHeaders: 2,
-  maxMplsDepth: 3,
-  recirc: true,
-  ctState: true,
-  ctZone: true,
-  ctMark: true,
-  ctLabel: true,
   ctStateNat: true,
-  ctOrigTuple: true,
-  ctOrigTuple6: true,
-  ndExt: false,
 };
 
 /** Text of `dpif/show-dp-features`. */

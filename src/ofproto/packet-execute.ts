@@ -5,8 +5,7 @@
 import type { DpifOp } from '../dpif/dpif-types.ts';
 import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
-import { OVS_KEY_ATTR } from '../odp/key-table.ts';
-import { KERNEL_SUPPORT, odpKeyFromFlow } from '../odp/odp-key-build.ts';
+import { odpKeyFromFlow } from '../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import type { Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
@@ -14,34 +13,13 @@ import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ODPP_NONE } from './bundle.ts';
-import { filterAttrs } from './udpif/nest.ts';
-import { executeParts } from './xlate/execute-parts.ts';
+import { KERNEL_DP_SUPPORT } from './dp-support.ts';
+import { executeParts, metadataNest, onePacket } from './xlate/execute-parts.ts';
 import { flowOfPacket } from './xlate/packet-flow.ts';
 import { freezeMetadata, recircIds } from './xlate/recirc.ts';
 import type { XBridge } from './xlate/xbridge.ts';
 import { type XlateOut, xlateActions } from './xlate/xlate.ts';
 import { XLATE_ERROR, xlateErrorText } from './xlate/xlate-error.ts';
-
-/** Actions that surely fit a message, with a packet of the largest size. */
-const MAX_ACTIONS_SIZE = 32_000;
-/** What the packet does not say itself. */
-const METADATA = [
-  OVS_KEY_ATTR.PRIORITY,
-  OVS_KEY_ATTR.TUNNEL,
-  OVS_KEY_ATTR.SKB_MARK,
-  OVS_KEY_ATTR.IN_PORT,
-  OVS_KEY_ATTR.PACKET_TYPE,
-];
-const PLAIN: ReadonlySet<number> = new Set(METADATA);
-const TRACKED: ReadonlySet<number> = new Set([
-  ...METADATA,
-  OVS_KEY_ATTR.CT_STATE,
-  OVS_KEY_ATTR.CT_ZONE,
-  OVS_KEY_ATTR.CT_MARK,
-  OVS_KEY_ATTR.CT_LABELS,
-  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
-  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
-]);
 
 export interface PacketToSend {
   readonly packet: Uint8Array;
@@ -61,15 +39,20 @@ export interface PreparedPacket {
 type Operate = (ops: DpifOp[]) => Promise<void>;
 
 /** `flow` is the packet's as the datapath has it. */
-function prepared(packet: Uint8Array, flow: FlowKey, xout: XlateOut, operate: Operate): PreparedPacket {
+function prepared(
+  { support = KERNEL_DP_SUPPORT }: XBridge,
+  packet: Uint8Array,
+  flow: FlowKey,
+  xout: XlateOut,
+  operate: Operate,
+): PreparedPacket {
   const { actions, recircs } = xout;
   const drop = (): void => recircIds.release(recircs);
   const send = async (): Promise<void> => {
     try {
       if (actions.length === 0) return;
-      const whole = odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), KERNEL_SUPPORT);
-      const key = filterAttrs(whole, getField(flow, FIELD.ctState) !== 0 ? TRACKED : PLAIN);
-      const parts = executeParts(packet, actions, (xout.slow & SLOW_PATH.ACTION) !== 0, MAX_ACTIONS_SIZE);
+      const key = metadataNest(odpKeyFromFlow(flow.subarray(0, FLOW_WORDS), support), flow);
+      const parts = executeParts(packet, actions, (xout.slow & SLOW_PATH.ACTION) !== 0);
       await operate(parts.map((part) => ({ type: 'execute', key, ...part })));
     } finally {
       drop();
@@ -78,12 +61,8 @@ function prepared(packet: Uint8Array, flow: FlowKey, xout: XlateOut, operate: Op
   return { send, drop };
 }
 
-const statsOf = (packet: Uint8Array, flow: FlowKey) => ({
-  nPackets: 1n,
-  nBytes: BigInt(packet.length),
-  usedMs: monotonicMs(),
-  tcpFlags: getField(flow, FIELD.tcpFlags),
-});
+const statsOf = (packet: Uint8Array, flow: FlowKey) =>
+  onePacket(packet.length, getField(flow, FIELD.tcpFlags), monotonicMs());
 
 /** Translates with the flow tables as they are now; an OfpError if that fails.  What goes nowhere is dropped. */
 export function preparePacket(bridge: XBridge, p: PacketToSend, operate: Operate): PreparedPacket {
@@ -102,7 +81,7 @@ export function preparePacket(bridge: XBridge, p: PacketToSend, operate: Operate
     cache: undefined,
   });
   if (xout.error !== XLATE_ERROR.OK) throw new OfpError(OFPERR.OFPFMFC_UNKNOWN, xlateErrorText(xout.error));
-  return prepared(p.packet, flow, xout, operate);
+  return prepared(bridge, p.packet, flow, xout, operate);
 }
 
 const NOTHING: readonly Ofpact[] = [{ kind: 'note', data: new Uint8Array(0) }];
@@ -139,5 +118,5 @@ export function prepareResumption(
     stats: statsOf(packetIn.packet, flow),
     cache: undefined,
   });
-  return prepared(packetIn.packet, flow, xout, operate);
+  return prepared(bridge, packetIn.packet, flow, xout, operate);
 }

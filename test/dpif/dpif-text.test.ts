@@ -14,10 +14,10 @@ afterEach(() => {
 
 // biome-ignore format: table
 const STATS = [
-  { stats: { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 },              text: 'packets:0, bytes:0, used:never' },
-  { stats: { nPackets: 3n, nBytes: 294n, used: 999_690n, tcpFlags: 0 },      text: 'packets:3, bytes:294, used:0.310s' },
-  { stats: { nPackets: 1n, nBytes: 60n, used: 1_000_000n, tcpFlags: 0x12 },  text: 'packets:1, bytes:60, used:0.000s, flags:S.' },
-  { stats: { nPackets: 1n << 40n, nBytes: 2n ** 63n, used: 1n, tcpFlags: 1 }, text: 'packets:1099511627776, bytes:9223372036854775808, used:999.999s, flags:F' },
+  { stats: { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 },              text: 'packets:0, bytes:0, used:never' },
+  { stats: { nPackets: 3, nBytes: 294, used: 999_690, tcpFlags: 0 },      text: 'packets:3, bytes:294, used:0.310s' },
+  { stats: { nPackets: 1, nBytes: 60, used: 1_000_000, tcpFlags: 0x12 },  text: 'packets:1, bytes:60, used:0.000s, flags:S.' },
+  { stats: { nPackets: 2 ** 40, nBytes: 2 ** 63, used: 1, tcpFlags: 1 }, text: 'packets:1099511627776, bytes:9223372036854775808, used:999.999s, flags:F' },
 ];
 test.each(STATS)('$text', ({ stats, text }) => {
   setClock(new FakeClock(1_000_000));

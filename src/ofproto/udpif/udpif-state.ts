@@ -15,7 +15,7 @@ import type { BackerOptions } from '../ofproto-provider.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
 import { meteredSlowPath } from '../xlate/xlate-meter.ts';
 import type { Scheduler } from './scheduler.ts';
-import { UkeyMap } from './ukey.ts';
+import { UkeyMap } from './ukey-map.ts';
 
 /** How the bridges of a datapath are found. */
 export interface BridgeLookup {

@@ -3,20 +3,13 @@
  *
  *     CREATED > VISIBLE > OPERATIONAL > INCONSISTENT > EVICTING > EVICTED > DELETED
  *
- * `upcall.ts` makes them, `revalidator.ts` keeps them true and ends them.  All waits (for the datapath's answers) happen
+ * `upcall.ts` makes them, `revalidator.ts` keeps them true and ends them; `ukey-map.ts` has all of a datapath.  All waits (for the datapath's answers) happen
  * between two states, so that whoever meets a ukey can tell from its state what is under way.
  * Source: ofproto/ofproto-dpif-upcall.c (struct udpif_key, enum ukey_state).
  */
 import type { DpifFlowDel, DpifFlowPut, DpifFlowStats, Nest, Ufid } from '../../dpif/dpif-types.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { coverage } from '../../util/coverage.ts';
-import { vlog } from '../../util/vlog.ts';
 import { recircIds } from '../xlate/recirc.ts';
 import type { XlateCache } from '../xlate/xlate-cache.ts';
-
-const log = vlog('ofproto_dpif_upcall');
-const replaceCount = coverage('upcall_ukey_replace');
-const duplicateCount = coverage('handler_duplicate_upcall');
 
 /** States, in the order in which they are passed. */
 // biome-ignore format: table
@@ -54,16 +47,19 @@ export const FLOW_DEL_REASON = {
 } as const;
 export type FlowDelReason = (typeof FLOW_DEL_REASON)[keyof typeof FLOW_DEL_REASON];
 
-const NO_STATS: DpifFlowStats = { nPackets: 0n, nBytes: 0n, used: 0n, tcpFlags: 0 };
+const NO_RECIRCS: readonly number[] = [];
+const NO_STATS: DpifFlowStats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 };
 
 export class Ukey {
   readonly ufid: Ufid;
   /** Whether the datapath knows the flow by its UFID; else by its key. */
   readonly hasUfid: boolean;
-  readonly key: Nest;
-  readonly mask: Nest | undefined;
+  /** Key and mask, one after the other: a flow's memory is mostly that of its arrays, and not of what is in them. */
+  private readonly match: Uint8Array;
+  private readonly keySize: number;
+  readonly hasMask: boolean;
   actions: Nest;
-  readonly createdMs = monotonicMs();
+  readonly createdMs: number;
   /** As of the last dump; what came before has been credited. */
   stats: DpifFlowStats;
   /** The dump that saw it last, and the state of the configuration that it was last checked against. */
@@ -76,6 +72,7 @@ export class Ukey {
   private recircs: readonly number[];
   private current: UkeyState = UKEY.CREATED;
 
+  /** Copies key and mask, and takes over the rest. */
   constructor(init: {
     ufid: Ufid;
     hasUfid: boolean;
@@ -83,19 +80,33 @@ export class Ukey {
     mask: Nest | undefined;
     actions: Nest;
     revalSeq: number;
-    usedMs?: bigint;
+    /** The time now. */
+    createdMs: number;
+    usedMs?: number;
     cache?: XlateCache;
     recircs?: readonly number[];
   }) {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
-    this.key = init.key;
-    this.mask = init.mask;
+    const { key, mask } = init;
+    this.match = new Uint8Array(key.length + (mask?.length ?? 0));
+    this.match.set(key);
+    if (mask !== undefined) this.match.set(mask, key.length);
+    this.keySize = key.length;
+    this.hasMask = mask !== undefined;
     this.actions = init.actions;
+    this.createdMs = init.createdMs;
     this.revalSeq = init.revalSeq;
-    this.stats = { ...NO_STATS, used: init.usedMs ?? 0n };
+    this.stats = init.usedMs === undefined ? NO_STATS : { ...NO_STATS, used: init.usedMs };
     this.cache = init.cache;
-    this.recircs = init.recircs ?? [];
+    this.recircs = init.recircs ?? NO_RECIRCS;
+  }
+
+  get key(): Nest {
+    return this.match.subarray(0, this.keySize);
+  }
+  get mask(): Nest | undefined {
+    return this.hasMask ? this.match.subarray(this.keySize) : undefined;
   }
 
   get state(): UkeyState {
@@ -112,7 +123,7 @@ export class Ukey {
       throw new Error(`ukey ${this.ufid}: invalid transition ${this.stateName} -> ${STATE_NAMES[next]}`);
     }
     this.current = next;
-    if (next === UKEY.DELETED) this.holdRecircs([]);
+    if (next === UKEY.DELETED) this.holdRecircs(NO_RECIRCS);
   }
 
   /** Takes over `ids`, which are held, in place of those that it had. */
@@ -122,7 +133,7 @@ export class Ukey {
     // One whose place another has taken has no actions any more.
     if (this.current !== UKEY.DELETED) return;
     recircIds.release(ids);
-    this.recircs = [];
+    this.recircs = NO_RECIRCS;
   }
 
   /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*. */
@@ -145,54 +156,3 @@ export class Ukey {
 
 /** True if both are the same bytes. */
 export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-
-/** All ukeys of a datapath by UFID. */
-export class UkeyMap implements Iterable<Ukey> {
-  private readonly byUfid = new Map<Ufid, Ukey>();
-
-  get size(): number {
-    return this.byUfid.size;
-  }
-  [Symbol.iterator](): Iterator<Ukey> {
-    return this.byUfid.values();
-  }
-  get(ufid: Ufid): Ukey | undefined {
-    return this.byUfid.get(ufid);
-  }
-
-  /**
-   * Makes `ukey` VISIBLE.  False, and nothing changes, if its flow is being handled already; a ukey whose flow has just
-   * been evicted is replaced, so that a busy flow need not wait for the sweep.
-   */
-  install(ukey: Ukey): boolean {
-    const old = this.byUfid.get(ukey.ufid);
-    if (old !== undefined) {
-      if (!equalBytes(old.key, ukey.key)) {
-        log.warn(`Conflicting ukey for flows: ufid ${ukey.ufid} stands for two keys`);
-        return false;
-      }
-      if (old.state !== UKEY.EVICTED) {
-        duplicateCount.n++;
-        return false;
-      }
-      replaceCount.n++;
-      old.transition(UKEY.DELETED);
-      // The dump in progress has seen this UFID: it must not be taken for a missing flow.
-      ukey.dumpSeq = old.dumpSeq;
-    }
-    this.byUfid.set(ukey.ufid, ukey);
-    ukey.transition(UKEY.VISIBLE);
-    return true;
-  }
-
-  /** Takes an EVICTED ukey out. */
-  delete(ukey: Ukey): void {
-    ukey.transition(UKEY.DELETED);
-    if (this.byUfid.get(ukey.ufid) === ukey) this.byUfid.delete(ukey.ufid);
-  }
-
-  clear(): void {
-    for (const ukey of this) ukey.holdRecircs([]);
-    this.byUfid.clear();
-  }
-}

@@ -9,23 +9,22 @@
 import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { getField, newFlowKey } from '../../flow/flow-key.ts';
-import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
 import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
-import { odpKeyFromMask } from '../../odp/odp-key-build.ts';
+import { borrowOdpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
+import { UfidMap } from '../../odp/ufid-map.ts';
 import { decodeCookie } from '../../odp/user-action-cookie.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { packetInOf } from '../packet-in.ts';
-import { executeParts } from '../xlate/execute-parts.ts';
+import { executeParts, metadataNest, needsParts, onePacket } from '../xlate/execute-parts.ts';
 import { extractPacket } from '../xlate/packet-flow.ts';
 import { frozenOf, originOf } from '../xlate/packet-origin.ts';
 import { recircIds } from '../xlate/recirc.ts';
 import { type XlateOut, xlateActions } from '../xlate/xlate.ts';
 import { XlateCache } from '../xlate/xlate-cache.ts';
 import { flowUfid } from './flow-ufid.ts';
-import { filterAttrs } from './nest.ts';
 import { flowModes, type UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 
@@ -59,30 +58,6 @@ const KIND_OF_COOKIE = {
   controller: 'controller',
 } as const satisfies Record<string, UpcallKind>;
 
-/** Attributes of a key that go along with a packet to be executed; the rest is parsed from the packet. */
-const METADATA: ReadonlySet<number> = new Set([
-  OVS_KEY_ATTR.PRIORITY,
-  OVS_KEY_ATTR.TUNNEL,
-  OVS_KEY_ATTR.SKB_MARK,
-  OVS_KEY_ATTR.IN_PORT,
-]);
-/** Of a packet that has been recirculated, or hashed. */
-const METADATA_RECIRC: ReadonlySet<number> = new Set([...METADATA, OVS_KEY_ATTR.RECIRC_ID, OVS_KEY_ATTR.DP_HASH]);
-const METADATA_CT: ReadonlySet<number> = new Set([
-  ...METADATA,
-  OVS_KEY_ATTR.RECIRC_ID,
-  OVS_KEY_ATTR.DP_HASH,
-  OVS_KEY_ATTR.CT_STATE,
-  OVS_KEY_ATTR.CT_ZONE,
-  OVS_KEY_ATTR.CT_MARK,
-  OVS_KEY_ATTR.CT_LABELS,
-  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV4,
-  OVS_KEY_ATTR.CT_ORIG_TUPLE_IPV6,
-]);
-
-/** Actions of an execution that surely fit a message, with a packet of the largest size. */
-const MAX_ACTIONS_SIZE = 32_000;
-
 /** More ports than these are told apart again and again. */
 const MAX_PLAIN_METADATA = 1024;
 
@@ -103,6 +78,9 @@ export class UpcallHandling {
   /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
   isSettled = true;
   private readonly flow = newFlowKey();
+  /** The microflows of the batch that is being handled; undefined for those of which nothing becomes. */
+  private readonly misses = new UfidMap<Prepared | null>();
+  private readonly slow = new UfidMap<Prepared | null>();
   /** By datapath port. */
   private readonly plainMetadata = new Map<number, Uint8Array>();
 
@@ -114,39 +92,34 @@ export class UpcallHandling {
   async handle(upcalls: readonly DpifUpcall[]): Promise<void> {
     try {
       await this.handleBatch(upcalls);
-      // For the next batch: this one's views are valid only as long as nothing is waited for.
+      // For the next batch.
       await this.state.countFlows();
     } catch (e) {
       log.err(() => `handling of ${upcalls.length} upcalls failed: ${String(e)}`, limit);
     }
   }
 
-  /** Everything up to `operate` happens before this returns; what is left for it is copied out of the receive buffer. */
+  /** Everything up to `operate` happens before this returns: several batches may be under way. */
   private async handleBatch(upcalls: readonly DpifUpcall[]): Promise<void> {
     const ops: DpifOp[] = [];
     const installs: { readonly op: DpifFlowPut; readonly ukey: Ukey }[] = [];
-    const misses = new Map<Ufid, Prepared | undefined>();
-    const slow = new Map<Ufid, Prepared | undefined>();
+    this.misses.clear();
+    this.slow.clear();
+    const nowMs = monotonicMs();
     for (const upcall of upcalls) {
       const kind = classifyUpcall(upcall);
       if (kind === 'controller') this.toController(upcall);
       if (kind !== 'miss' && kind !== 'slow-path') continue;
       const ufid = flowUfid(upcall.key);
-      const known = kind === 'miss' ? misses : slow;
+      const known = kind === 'miss' ? this.misses : this.slow;
       let prepared = known.get(ufid);
-      if (prepared !== undefined) {
-        if (kind === 'miss') prepared.cache.push(statsOf(upcall, prepared.tcpFlags));
-      } else if (!known.has(ufid)) {
-        prepared = kind === 'miss' ? this.miss(upcall, ufid, ops, installs) : this.slowPath(upcall);
+      if (prepared === undefined) {
+        prepared = (kind === 'miss' ? this.miss(upcall, ufid, ops, installs, nowMs) : this.slowPath(upcall)) ?? null;
         known.set(ufid, prepared);
+      } else if (prepared !== null && kind === 'miss') {
+        prepared.cache.push(onePacket(upcall.packet.length, prepared.tcpFlags, nowMs));
       }
-      if (prepared === undefined || prepared.actions.length === 0) continue;
-      const packet = upcall.packet.slice();
-      for (const part of executeParts(packet, prepared.actions, prepared.needsHelp, MAX_ACTIONS_SIZE)) {
-        const { mru, hash } = upcall;
-        const op = { type: 'execute', key: prepared.metadata, ...part, mru } as const;
-        ops.push(hash === undefined ? op : { ...op, hash });
-      }
+      if (prepared !== null && prepared.actions.length > 0) execute(upcall, prepared, ops);
     }
     try {
       if (ops.length > 0) await this.state.dpif.operate(ops);
@@ -164,6 +137,7 @@ export class UpcallHandling {
     ufid: Ufid,
     ops: DpifOp[],
     installs: { op: DpifFlowPut; ukey: Ukey }[],
+    nowMs: number,
   ): Prepared | undefined {
     const { state, flow } = this;
     const fit = odpKeyToFlow(upcall.key, flow);
@@ -172,7 +146,7 @@ export class UpcallHandling {
     if (typeof from === 'string') {
       if (!this.isSettled) return undefined;
       // A port that is being removed: the flow spares us its remaining packets.  The next dump takes it away again.
-      const key = upcall.key.slice();
+      const { key } = upcall;
       ops.push({ type: 'put', flags: DPIF_FP.CREATE, key, mask: undefined, ufid, actions: new Uint8Array(0) });
       log.info(`received packet on unassociated datapath port ${getField(flow, FIELD.inPort)} (${from})`, limit);
       return undefined;
@@ -190,7 +164,7 @@ export class UpcallHandling {
       hasSideEffects: true,
       hasPacket: true,
       packetSize: upcall.packet.length,
-      stats: statsOf(upcall, tcpFlags),
+      stats: onePacket(upcall.packet.length, tcpFlags, nowMs),
       cache,
     });
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
@@ -199,10 +173,11 @@ export class UpcallHandling {
       const ukey = new Ukey({
         ufid,
         hasUfid: true,
-        key: upcall.key.slice(),
-        mask: flowModes.megaflows ? odpKeyFromMask(xout.wc, flow, state.maskSupport) : undefined,
+        key: upcall.key,
+        mask: flowModes.megaflows ? borrowOdpKeyFromMask(xout.wc, flow, state.maskSupport) : undefined,
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
+        createdMs: nowMs,
         cache,
         recircs: xout.recircs,
       });
@@ -270,23 +245,19 @@ export class UpcallHandling {
   /** The part of the key that the packet does not say itself. */
   private metadataOf(upcall: DpifUpcall): Uint8Array {
     const { flow, plainMetadata } = this;
-    const hasCt = getField(flow, FIELD.ctState) !== 0;
     const isPlain =
-      !hasCt &&
+      getField(flow, FIELD.ctState) === 0 &&
       getField(flow, FIELD.tunPresent) === 0 &&
       getField(flow, FIELD.skbPriority) === 0 &&
       getField(flow, FIELD.skbMark) === 0 &&
       getField(flow, FIELD.recircId) === 0 &&
       getField(flow, FIELD.dpHash) === 0;
-    if (!isPlain) {
-      const isRecirculated = getField(flow, FIELD.recircId) !== 0 || getField(flow, FIELD.dpHash) !== 0;
-      return filterAttrs(upcall.key, hasCt ? METADATA_CT : isRecirculated ? METADATA_RECIRC : METADATA);
-    }
+    if (!isPlain) return metadataNest(upcall.key, flow);
     // Nearly all packets have nothing but a port, so that one copy a port serves them.
     const inPort = getField(flow, FIELD.inPort);
     let metadata = plainMetadata.get(inPort);
     if (metadata === undefined) {
-      metadata = filterAttrs(upcall.key, METADATA);
+      metadata = metadataNest(upcall.key, flow);
       if (plainMetadata.size > MAX_PLAIN_METADATA) plainMetadata.clear();
       plainMetadata.set(inPort, metadata);
     }
@@ -296,9 +267,17 @@ export class UpcallHandling {
 
 const needsHelp = (xout: XlateOut): boolean => (xout.slow & SLOW_PATH.ACTION) !== 0;
 
-const statsOf = (upcall: DpifUpcall, tcpFlags: number) => ({
-  tcpFlags,
-  nPackets: 1n,
-  nBytes: BigInt(upcall.packet.length),
-  usedMs: monotonicMs(),
-});
+/** Adds to `ops` what the packet of `upcall` is to go through. */
+function execute(
+  { packet, mru, hash }: DpifUpcall,
+  { actions, metadata: key, needsHelp }: Prepared,
+  ops: DpifOp[],
+): void {
+  if (!needsParts(actions, needsHelp)) {
+    ops.push({ type: 'execute', key, packet, actions, mru, hash });
+    return;
+  }
+  for (const part of executeParts(packet, actions, needsHelp)) {
+    ops.push({ type: 'execute', key, packet: part.packet, actions: part.actions, mru, hash });
+  }
+}

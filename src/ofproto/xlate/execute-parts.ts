@@ -8,25 +8,57 @@
  * after the cut.  A list inside an action that has such a set becomes executions of its own.
  * Source: lib/dpif.c (dpif_execute_with_help), lib/odp-execute.c.
  */
+import { FIELD } from '../../flow/fields.ts';
+import { type FlowKey, getField } from '../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR as A, OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR } from '../../odp/action-attrs.ts';
-import { attrsOf, type NestAttr, nestAttr, typeOf, u32Of } from '../udpif/nest.ts';
+import { OVS_KEY_ATTR as K } from '../../odp/key-table.ts';
+import { attrsOf, filterAttrs, type NestAttr, nestAttr, typeOf, u32Of } from '../udpif/nest.ts';
 import { isUserspaceSet, setInUserspace } from './set-in-userspace.ts';
 import { changesPacket, splitActions } from './split-actions.ts';
+import type { PushStats } from './xbridge.ts';
+
+/** Actions of an execution that surely fit a message, with a packet of the largest size. */
+const MAX_ACTIONS_SIZE = 32_000;
+
+/** Attributes of a key that go along with a packet to be executed; the rest is parsed from the packet. */
+const METADATA = [K.PRIORITY, K.TUNNEL, K.SKB_MARK, K.IN_PORT, K.PACKET_TYPE];
+/** Of a packet that has been recirculated, or hashed; of one that connection tracking knows. */
+const RECIRCULATED = [K.RECIRC_ID, K.DP_HASH];
+const TRACKED = [...[K.CT_STATE, K.CT_ZONE, K.CT_MARK, K.CT_LABELS], ...[K.CT_ORIG_TUPLE_IPV4, K.CT_ORIG_TUPLE_IPV6]];
+const PLAIN_SET: ReadonlySet<number> = new Set(METADATA);
+const RECIRCULATED_SET: ReadonlySet<number> = new Set([...METADATA, ...RECIRCULATED]);
+const TRACKED_SET: ReadonlySet<number> = new Set([...METADATA, ...RECIRCULATED, ...TRACKED]);
+
+/** Of the key nest of a packet whose flow is `flow`, a copy of what the packet does not say itself. */
+export function metadataNest(key: Uint8Array, flow: FlowKey): Uint8Array {
+  if (getField(flow, FIELD.ctState) !== 0) return filterAttrs(key, TRACKED_SET);
+  const isRecirculated = getField(flow, FIELD.recircId) !== 0 || getField(flow, FIELD.dpHash) !== 0;
+  return filterAttrs(key, isRecirculated ? RECIRCULATED_SET : PLAIN_SET);
+}
+
+/** What one packet of `size` bytes credits. */
+export const onePacket = (size: number, tcpFlags: number, usedMs: number): PushStats => ({
+  tcpFlags,
+  nPackets: 1n,
+  nBytes: BigInt(size),
+  usedMs,
+});
 
 export interface ExecutePart {
   readonly packet: Uint8Array;
   readonly actions: Uint8Array;
 }
 
-/**
- * The executions of `actions` on `packet`, an Ethernet frame, `maxSize` bytes of actions at most each.  `needsHelp`: there may be actions that
- * kernels refuse; without it, and with a short list, `packet` and `actions` are all there is.
- */
+/** Whether `actions` may have to be cut.  `needsHelp`: there may be some that kernels refuse. */
+export const needsParts = (actions: Uint8Array, needsHelp: boolean): boolean =>
+  needsHelp || actions.length > MAX_ACTIONS_SIZE;
+
+/** The executions of `actions` on `packet`, an Ethernet frame, `maxSize` bytes of actions at most each; `needsHelp` as above. */
 export function executeParts(
   packet: Uint8Array,
   actions: Uint8Array,
   needsHelp: boolean,
-  maxSize: number,
+  maxSize = MAX_ACTIONS_SIZE,
 ): ExecutePart[] {
   if (!needsHelp && actions.length <= maxSize) return [{ packet, actions }];
   const parts = needsHelp && hasUserspaceSet(actions) ? helped(packet, actions) : [{ packet, actions }];

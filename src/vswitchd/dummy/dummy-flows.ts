@@ -12,7 +12,6 @@ import {
   type DpifOp,
   type DpifUpcall,
   type Nest,
-  type Ufid,
 } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../../flow/flow-key.ts';
@@ -21,6 +20,7 @@ import { formatOdpFlow } from '../../odp/odp-format-key.ts';
 import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
 import { NETDEV_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { formatUfid } from '../../odp/odp-ufid.ts';
+import { UfidMap } from '../../odp/ufid-map.ts';
 import { flowUfid } from '../../ofproto/udpif/flow-ufid.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { withoutPids } from './dummy-pids.ts';
@@ -61,7 +61,7 @@ function inUserspace(key: Nest, mask: Nest | undefined, isFlow = true): KeyAndMa
 /** Those of one datapath. */
 export class DummyFlows {
   /** The whole keys of flows. */
-  private readonly keys = new Map<Ufid, Nest>();
+  private readonly keys = new UfidMap<Nest>();
 
   shown(dumped: DpifFlow): DpifFlow {
     const actions = dumped.actions && withoutPids(dumped.actions);
@@ -82,7 +82,7 @@ export class DummyFlows {
 
   private put(op: DpifFlowPut): void {
     const isNew = (op.flags & DPIF_FP.CREATE) !== 0;
-    if (op.ufid !== undefined && isNew && !this.keys.has(op.ufid)) this.keys.set(op.ufid, op.key);
+    if (op.ufid !== undefined && isNew && this.keys.get(op.ufid) === undefined) this.keys.set(op.ufid, op.key);
     // A probe is a flow like any other to the datapath, but gone at once.
     if ((op.flags & DPIF_FP.PROBE) !== 0) return;
     log.dbg(() => {

@@ -107,7 +107,7 @@ test('dpif/dump-flows shows the flows of the ports of one bridge', async () => {
   const odpPort = backer.ofprotos.get('br0')?.ports.get('p5')?.odpPort ?? 0;
   // OVS_KEY_ATTR_IN_PORT, 8 bytes; then an OUTPUT action.
   const attr = (type: number, value: number) => new Uint8Array(Uint32Array.of(8 | (type << 16), value).buffer);
-  const stats = { nPackets: 1n, nBytes: 60n, used: 0n, tcpFlags: 0 };
+  const stats = { nPackets: 1, nBytes: 60, used: 0, tcpFlags: 0 };
   const flow = (port: number) => ({
     ufid: undefined,
     key: attr(3, port),
