@@ -98,7 +98,7 @@ describe('mirrors', () => {
     const [flow] = rig.dpif.flows.values();
     if (flow === undefined) throw new Error('no flow');
     expect(actionsText(flow.actions)).toBe('4,3');
-    flow.stats = { ...flow.stats, nPackets: 10n, nBytes: 1000n, used: BigInt(monotonicMs()) };
+    flow.stats = { ...flow.stats, nPackets: 10, nBytes: 1000, used: monotonicMs() };
     await rig.scheduler.advance(1000);
     expect(rig.br.mirrorStats('m')?.txPackets).toBe(11n);
     expect(rig.br.mirrorStats('m')?.txBytes).toBeGreaterThanOrEqual(1000n);
