@@ -183,7 +183,7 @@ export type OfKind = (typeof ROWS)[OfpRawName][5];
 /** One form of a message.  There is one object for each, so that `===` compares them. */
 export interface OfpRaw {
   readonly name: OfpRawName;
-  /** "OFPT_PACKET_IN": as messages are printed. */
+  /** "OFPT_PACKET_IN", "OFPST_FLOW reply": as messages are printed. */
   readonly text: string;
   readonly class: OfpRawClass;
   readonly minVersion: number;
@@ -204,7 +204,9 @@ function parseRow(name: OfpRawName): OfpRaw {
   const isStat = cls === 'OFPST' || cls === 'NXST' || cls === 'ONFST';
   return Object.freeze({
     name,
-    text: name.replace(/^([A-Z]+)1\d_/, '$1_'),
+    text: name
+      .replace(/^([A-Z]+)1\d_/, '$1_')
+      .replace(isStat ? /_(REQUEST|REPLY)$/ : /$^/, (half) => half.replace('_', ' ').toLowerCase()),
     class: cls,
     minVersion,
     maxVersion,

@@ -64,20 +64,22 @@ export interface HelloOffer {
 /** What a hello offers: the set of its bitmap, or all versions up to its own. */
 export function decodeHello(bytes: Uint8Array): HelloOffer {
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const upTo = (2 << Math.min(30, bytes[0] ?? 0)) - 2;
-  let at = HEADER_SIZE;
-  while (at + 4 <= bytes.length) {
-    const type = dv.getUint16(at);
-    const size = dv.getUint16(at + 2);
-    if (size < 4 || at + size > bytes.length) return { versions: upTo, isClean: false };
-    if (type === OFPHET_VERSIONBITMAP) {
-      // Bit 0 is no version; further words are of versions beyond 31.
-      const set = size >= 8 ? dv.getUint32(at + 4) & ~1 : 0;
-      return set === 0 ? { versions: upTo, isClean: false } : { versions: set, isClean: true };
-    }
-    at += Math.ceil(size / 8) * 8;
+  const highest = bytes[0] ?? 0;
+  let versions = highest < 32 ? (2 << highest) - 2 : ~1;
+  let isClean = true;
+  for (let at = HEADER_SIZE; at < bytes.length; ) {
+    const left = bytes.length - at;
+    const size = left < 4 ? 0 : dv.getUint16(at + 2);
+    const padded = Math.ceil(size / 8) * 8;
+    if (size < 4 || padded > left) return { versions, isClean: false };
+    // Bit 0 is no version; further words are of versions beyond 31.
+    const isBitmap = dv.getUint16(at) === OFPHET_VERSIONBITMAP && size >= 8 && size % 4 === 0;
+    const set = isBitmap ? dv.getUint32(at + 4) & ~1 : 0;
+    if (set === 0) isClean = false;
+    else versions = set;
+    at += padded;
   }
-  return { versions: upTo, isClean: at >= bytes.length };
+  return { versions, isClean };
 }
 
 /** The version that both speak; undefined if there is none. */

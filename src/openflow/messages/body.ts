@@ -44,6 +44,8 @@ export interface BodyCodec<B> {
 /** Of multipart messages that are lists: each entry by itself, so that a reply can be cut anywhere between two. */
 export interface ListCodec<E> extends BodyCodec<readonly E[]> {
   encodeEntry(entry: E, m: BodyOut): void;
+  /** As `decode`, but `push` gets each entry at once: those before one that is wrong, too. */
+  decodeEach(m: BodyIn, push: (entry: E) => void): void;
   /** Is called when an entry is left out, as it is too long for any message. */
   leftOut?(): void;
 }
@@ -56,15 +58,18 @@ export function listCodec<E>(
   decodeEntry: (m: BodyIn, at: number, push: (entry: E) => void) => number,
   encodeEntry: (entry: E, m: BodyOut) => void,
 ): ListCodec<E> {
+  const decodeEach = (m: BodyIn, push: (entry: E) => void): void => {
+    for (let at = m.at; at < m.bytes.length; ) at = decodeEntry(m, at, push);
+  };
   return {
     decode(m) {
       const list: E[] = [];
-      const push = (entry: E): void => {
+      decodeEach(m, (entry) => {
         list.push(entry);
-      };
-      for (let at = m.at; at < m.bytes.length; ) at = decodeEntry(m, at, push);
+      });
       return list;
     },
+    decodeEach,
     encode(list, m) {
       for (const entry of list) encodeEntry(entry, m);
     },

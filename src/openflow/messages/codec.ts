@@ -2,12 +2,12 @@
  * Messages from bytes and to bytes: headers here, bodies by the codec of the message's kind in the files beside.
  * Source: lib/ofp-msgs.c (ofptype_decode, ofpmp_*), OpenFlow 1.5.1 7.
  */
-import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
+import { OFPERR, type OfpErr, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { decodeHeader, OFP_HEADER_SIZE, OFPMPF_MORE } from '../ofp-header.ts';
 import { type OfKind, type OfpRaw, rawFor } from '../ofp-msgs.ts';
 import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
 import { ASYNC_CODECS } from './async.ts';
-import type { BodyCodec, Codecs, ListCodec, MessageContext } from './body.ts';
+import type { BodyCodec, BodyIn, Codecs, ListCodec, MessageContext } from './body.ts';
 import { CONNECTION_CODECS } from './connection.ts';
 import { CT_FLUSH_CODECS } from './ct-flush.ts';
 import { EXTENSION_CODECS } from './extensions.ts';
@@ -78,6 +78,14 @@ export const supportedKinds = (): readonly OfKind[] => Object.keys(CODECS) as Of
  * Throws OfpError, and no other error, whatever the bytes; a kind that is not supported is OFPBRC_BAD_TYPE.
  */
 export function decodeMessage(bytes: Uint8Array, context: MessageContext = {}): OfMessage {
+  return decodeWith(bytes, context, (codec, m) => codec.decode(m));
+}
+
+function decodeWith(
+  bytes: Uint8Array,
+  context: MessageContext,
+  decodeBody: (codec: BodyCodec<unknown>, m: BodyIn) => unknown,
+): OfMessage {
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length >= OFP_HEADER_SIZE && dv.getUint16(2) !== bytes.length) {
     throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `message of ${bytes.length} bytes says that it has ${dv.getUint16(2)}`);
@@ -85,8 +93,41 @@ export function decodeMessage(bytes: Uint8Array, context: MessageContext = {}): 
   const { raw, version, xid, bodyAt, flags } = decodeHeader(dv);
   const codec = codecOf(raw.kind);
   if (codec === undefined) throw new OfpError(OFPERR.OFPBRC_BAD_TYPE, `${raw.text} is not supported`);
-  const body = codec.decode({ raw, version: version as OfVersion, bytes, dv, at: bodyAt, context });
+  const body = decodeBody(codec, { raw, version: version as OfVersion, bytes, dv, at: bodyAt, context });
   return { kind: raw.kind, raw, version, xid, more: (flags & OFPMPF_MORE) !== 0, body } as OfMessage;
+}
+
+/**
+ * As `decodeMessage`, for who shows messages whatever they are: of a list the entries before the one that is wrong, and the error, which is not
+ * thrown.  Of another message that is wrong there is the error alone.
+ */
+export function decodePartly(
+  bytes: Uint8Array,
+  context: MessageContext = {},
+): { readonly message: OfMessage | undefined; readonly err: OfpErr | undefined } {
+  let err: OfpErr | undefined;
+  const caught = (error: unknown): void => {
+    if (!(error instanceof OfpError)) throw error;
+    err = error.err;
+  };
+  try {
+    const message = decodeWith(bytes, context, (codec, m) => {
+      if (!('decodeEach' in codec)) return codec.decode(m);
+      const list: unknown[] = [];
+      try {
+        (codec as ListCodec<unknown>).decodeEach(m, (entry) => {
+          list.push(entry);
+        });
+      } catch (error) {
+        caught(error);
+      }
+      return list;
+    });
+    return { message, err };
+  } catch (error) {
+    caught(error);
+    return { message: undefined, err };
+  }
 }
 
 /** A message to be written: `raw` if it is to have a form that is not the first choice, such as that of a request it answers. */

@@ -6,8 +6,11 @@
  */
 import { getBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
 import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../match/match-codec.ts';
+import { normalizeMatch } from '../match/match-normalize.ts';
+import { formatMatch } from '../match/match-text.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { OFPRAW, type OfpRaw } from '../ofp-msgs.ts';
 import { portFromOfp11, portToOfp11 } from '../ofp-names.ts';
@@ -22,6 +25,9 @@ import {
   OFPTT_ALL,
   UNKNOWN64,
 } from './flow-types.ts';
+
+const log = vlog('ofp_match');
+const limit = new RateLimit(1, 5);
 
 /** Bit on the wire, first and last version that have it, FLOW_FLAG. */
 // biome-ignore format: table
@@ -93,9 +99,19 @@ function flowMod10(m: BodyIn, at: number, match: Match, newCookie: bigint, cooki
   };
 }
 
+/** Matches of 1.0 may name fields that no packet of theirs has: flows are made without them. */
+function normalize(match: Match): void {
+  const before = { flow: match.flow.slice(), mask: match.mask.slice() };
+  if (!normalizeMatch(match) || !limit.take()) return;
+  log.info('normalization changed ofp_match, details:');
+  log.info(() => ` pre: ${formatMatch(before)}`);
+  log.info(() => `post: ${formatMatch(match)}`);
+}
+
 function decodeHead10(m: BodyIn): Head {
   const { dv, at, bytes } = m;
   const { match, size } = decodeMatch(1, bytes, at);
+  normalize(match);
   const fm = flowMod10(m, at + size + 8, match, dv.getBigUint64(at + size), 0n, 0n);
   if ((dv.getUint32(at) & WILDCARDS10) === 0) fm.priority = 0xffff;
   return { fm, rawFlags: dv.getUint16(at + 62), end: at + 64 };

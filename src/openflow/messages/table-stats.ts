@@ -30,11 +30,11 @@ type FieldBits = readonly (readonly [bits: number, field: string])[];
 const WILDCARDS10: FieldBits = [
   [1 << 0, 'in_port'], [1 << 1, 'vlan_vid'], [1 << 2, 'eth_src'], [1 << 3, 'eth_dst'], [1 << 4, 'eth_type'], [1 << 5, 'nw_proto'],
   [1 << 6, 'tcp_src'], [1 << 7, 'tcp_dst'], [0x3f << 8, 'ip_src'], [0x3f << 14, 'ip_dst'], [1 << 20, 'vlan_pcp'],
-  [1 << 21, 'ip_dscp'],
+  [1 << 21, 'nw_tos'],
 ];
 // biome-ignore format: table
 const FIELDS11: FieldBits = [
-  [1 << 0, 'in_port'], [1 << 1, 'vlan_vid'], [1 << 2, 'vlan_pcp'], [1 << 3, 'eth_type'], [1 << 4, 'ip_dscp'], [1 << 5, 'nw_proto'],
+  [1 << 0, 'in_port'], [1 << 1, 'vlan_vid'], [1 << 2, 'vlan_pcp'], [1 << 3, 'eth_type'], [1 << 4, 'nw_tos'], [1 << 5, 'nw_proto'],
   [1 << 6, 'tcp_src'], [1 << 7, 'tcp_dst'], [1 << 8, 'mpls_label'], [1 << 9, 'mpls_tc'], [1 << 11, 'eth_src'], [1 << 12, 'eth_dst'],
   [1 << 13, 'ip_src'], [1 << 14, 'ip_dst'], [1 << 15, 'metadata'],
 ];

@@ -3,14 +3,19 @@ import { spawnSync } from 'node:child_process';
 import { expect } from 'vitest';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
+import { formatMessage } from '../../../src/openflow/print/ofp-print.ts';
+
+/** That of `ovs-ofctl ofp-print` unless told otherwise. */
+const OFP_PRINT_VERBOSITY = 2;
 
 export const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
 export const toHex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
 export const fromHex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'));
 
-/** What `ovs-ofctl ofp-print` prints of a message, its errors among it. */
+/** What `ovs-ofctl ofp-print` prints of a message, its errors among it: we must print the same. */
 export function stockPrint(message: Uint8Array): string {
   const { stdout, stderr } = spawnSync('ovs-ofctl', ['ofp-print', toHex(message)], { encoding: 'utf8' });
+  expect(formatMessage(message, { verbosity: OFP_PRINT_VERBOSITY })).toBe(stdout);
   return stdout + stderr;
 }
 

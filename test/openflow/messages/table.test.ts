@@ -176,7 +176,7 @@ describe('table_features', () => {
   });
 });
 
-const FIELDS10 = 'in_port vlan_vid vlan_pcp eth_src eth_dst eth_type ip_src ip_dst ip_dscp nw_proto tcp_src tcp_dst';
+const FIELDS10 = 'in_port vlan_vid vlan_pcp eth_src eth_dst eth_type ip_src ip_dst nw_tos nw_proto tcp_src tcp_dst';
 
 /** What a form can tell of a table. */
 function statsOf(version: OfVersion): TableStats {
@@ -202,7 +202,9 @@ function statsOf(version: OfVersion): TableStats {
     ofpacts: new Set(['output', 'group'] as const),
     setFields: version === 3 ? fields('vlan_vid eth_src') : new Set<MfField>(),
   };
-  const able = { ...nothing, instructions: new Set(['goto_table', 'apply_actions']), write, apply: noFields };
+  // Stock reads both of 1.1 from the first.
+  const apply = version === 2 ? write : noFields;
+  const able = { ...nothing, instructions: new Set(['goto_table', 'apply_actions']), write, apply };
   const all = version === 2 ? `${FIELDS10} mpls_label mpls_tc metadata` : 'metadata in_port_oxm eth_src eth_type';
   const wildcard = new Set([...fields(all)].sort((a, b) => a.id - b.id));
   const metadata = version === 3 ? { metadataMatch: 0xffn, metadataWrite: 0xf0n } : {};
