@@ -231,7 +231,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.byNumber.set(ofport, port);
     this.byNumber = new Map([...this.byNumber].sort(([a], [b]) => a - b));
     for (const bundle of this.byBundle.values()) if (bundle.memberNames.includes(name)) this.join(bundle, port);
-    log.info(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
+    log.dbg(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
     this.changed();
     return port;
   }
@@ -280,7 +280,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     if (port.tunnel !== undefined) this.backer.tunnels.remove(port);
     if (port.ofport !== OFPP.LOCAL) this.numbers.release(port.ofport);
     this.leave(port);
-    log.info(`bridge ${this.name}: deleted interface ${name} on port ${port.ofport}`);
+    log.dbg(`bridge ${this.name}: deleted interface ${name} on port ${port.ofport}`);
     this.changed();
     return port;
   }

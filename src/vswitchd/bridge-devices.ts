@@ -61,7 +61,7 @@ export class BridgeDevices {
     for (const { name, type } of interfacesOf(config)) {
       const netdev = this.netdevs.get(name);
       const port = this.ofproto.ports.get(name);
-      if (netdev === undefined || port === undefined || port.type === PATCH) continue;
+      if (netdev === undefined || port === undefined || port.type === PATCH || port.tunnel !== undefined) continue;
       const features = featuresOf(this.netdevs, name, type);
       const old = this.described.get(name);
       if (old?.port === port && old.netdev === netdev && old.features === features) continue;

@@ -12,6 +12,7 @@ import { vlog } from '../util/vlog.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, peerError } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
+import { isTunnel, TunnelPorts } from './tunnel-ports.ts';
 
 const log = vlog('bridge');
 
@@ -42,6 +43,7 @@ export class BridgePorts {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
   private readonly ifaces = new Map<string, Iface>();
+  readonly tunnels: TunnelPorts;
   /** By interface name: why it is not part of the bridge. */
   private errors = new Map<string, string>();
 
@@ -49,6 +51,7 @@ export class BridgePorts {
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.netdevs = netdevs;
+    this.tunnels = new TunnelPorts(ofproto);
   }
 
   /** Why the interface is not a port; undefined if it is one, or nobody tried. */
@@ -77,6 +80,7 @@ export class BridgePorts {
       try {
         await this.ofproto.portDel(name);
         this.netdevs.release?.(name);
+        this.tunnels.forget(name);
         log.info(`bridge ${this.name}: deleted interface ${name} on port ${ofport}`);
       } catch (error) {
         if (isDatapathGone(error)) throw error;
@@ -126,6 +130,7 @@ export class BridgePorts {
     const { name, type } = iface;
     if (RESERVED_NAMES.has(name)) return `could not create interface ${name}, name is reserved`;
     if (type === PATCH) return this.addPatchPort(iface);
+    if (isTunnel(type)) return this.addTunnel(iface);
     if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
       return `could not open network device ${name} (interfaces of type "${type}" are not supported)`;
     }
@@ -141,6 +146,20 @@ export class BridgePorts {
       const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex });
+      log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
+      return undefined;
+    } catch (error) {
+      if (isDatapathGone(error)) throw error;
+      return `could not add network device ${name} to ofproto (${reason(error)})`;
+    }
+  }
+
+  /** The same for a tunnel. */
+  private async addTunnel(iface: InterfaceConfig): Promise<string | undefined> {
+    const { name } = iface;
+    try {
+      const port = await this.tunnels.add(iface);
+      if (typeof port === 'string') return port;
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;
     } catch (error) {

@@ -9,7 +9,14 @@ import { Bridge as BridgeTable, Controller, Interface, Mirror } from '../ovsdb/v
 import { vlog } from '../util/vlog.ts';
 import { featuresOf } from './bridge-devices.ts';
 import { type BridgePorts, interfacesOf, isDatapathGone, reason } from './bridge-ports.ts';
-import { deviceColumns, failedColumns, linkColumns, patchColumns, statisticsColumn } from './iface-status.ts';
+import {
+  deviceColumns,
+  failedColumns,
+  linkColumns,
+  patchColumns,
+  statisticsColumn,
+  tunnelColumns,
+} from './iface-status.ts';
 import { mirrorStatistics } from './mirror-config.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, patchMac } from './patch-port.ts';
@@ -42,6 +49,9 @@ export class BridgeStatus {
     if (port === undefined) return failedColumns(this.ports.errorOf(name) ?? `${name} is not a port of the datapath`);
     if (port.type === PATCH) {
       return { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.ofproto.name, name)) };
+    }
+    if (port.tunnel !== undefined) {
+      return { ofport: port.ofport, error: undefined, ...tunnelColumns(patchMac(this.ofproto.name, name)) };
     }
     return {
       ofport: port.ofport,

@@ -9,11 +9,11 @@
 import type { BundleConfig, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import { BridgeDevices } from './bridge-devices.ts';
-import { BridgePorts } from './bridge-ports.ts';
+import { BridgePorts, interfacesOf } from './bridge-ports.ts';
 import { BridgeStatus } from './bridge-status.ts';
 import type { NetdevTable } from './netdev.ts';
-import type { BridgeConfig, PortConfig } from './switch-config.ts';
 import { BridgeQos } from './qos/bridge-qos.ts';
+import type { BridgeConfig, PortConfig } from './switch-config.ts';
 import { isTargetPermitted } from './unix-targets.ts';
 
 export class Bridge {
@@ -43,6 +43,7 @@ export class Bridge {
     const doomed = this.ports.doomed(config);
     this.removeBundles(config, doomed);
     await this.ports.remove(doomed);
+    await this.ports.tunnels.reconfigure(interfacesOf(config));
   }
 
   /** Adds the ports that are missing.  Rejects only if the datapath is gone. */
@@ -61,6 +62,7 @@ export class Bridge {
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     this.devices.describe(config);
+    this.ports.tunnels.describe(interfacesOf(config));
     this.configureOpenflow(config);
   }
 

@@ -46,6 +46,9 @@ export const patchColumns = (mac: Uint8Array): InterfaceColumns => ({
   ifindex: 0,
 });
 
+/** Columns of a tunnel, which is always up, too. */
+export const tunnelColumns = (mac: Uint8Array): InterfaceColumns => patchColumns(mac);
+
 const NO_DEVICE: InterfaceColumns = {
   admin_state: undefined,
   link_state: undefined,

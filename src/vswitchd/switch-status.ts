@@ -4,6 +4,8 @@
  * vswitchd.ts says when; bridge-status.ts has what belongs to a bridge.
  * Source: vswitchd/bridge.c (run_status_update, run_stats_update), vswitchd/vswitch.xml.
  */
+
+import { TUNNEL_TYPES } from '../dpif/tunnel-types.ts';
 import { dpCapabilities } from '../ofproto/dp-support.ts';
 import type { Idl, Txn, TxnStatus } from '../ovsdb/idl.ts';
 import * as schema from '../ovsdb/vswitch-schema.ts';
@@ -100,7 +102,7 @@ export class SwitchStatus {
     }
     txn.update(schema.Open_vSwitch, root._uuid, {
       cur_cfg: config.nextCfg,
-      iface_types: [...(netdevs.types ?? IFACE_TYPES), PATCH].sort(),
+      iface_types: [...(netdevs.types ?? IFACE_TYPES), PATCH, ...TUNNEL_TYPES.map((t) => t.name)].sort(),
       datapath_types: datapath.kind.types,
       // Whoever started the database may have written these; ovs-ctl does.
       ovs_version: root.ovs_version ?? OVS_VERSION,

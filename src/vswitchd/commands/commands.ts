@@ -17,12 +17,12 @@ import { TraceError, traceNowhere } from '../../ofproto/xlate/trace.ts';
 import { LOG_COMMANDS } from '../../unixctl/log-commands.ts';
 import { processCommands } from '../../unixctl/process-commands.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
+import type { DeviceQos } from '../qos/device-qos.ts';
 import { DATAPATH_COMMANDS, offloadCommands } from './datapath-commands.ts';
 import { fdbCommands } from './fdb-commands.ts';
-import type { DeviceQos } from '../qos/device-qos.ts';
 import { featureCommands } from './feature-commands.ts';
-import { qosCommands } from './qos-commands.ts';
 import { PROTOCOL_COMMANDS } from './protocol-commands.ts';
+import { qosCommands } from './qos-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
 
 /** What the commands act on. */
@@ -54,6 +54,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
     command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
+    command('ofproto/list-tunnels',    '',                 0, 0,        () => target.backer?.listTunnels() ?? ''),
     command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),
     command('bridge/dump-flows',       '[--offload-stats] bridge', 1, 2, (args) => dumpOpenflow(target, args)),
     command('ofproto/trace',           TRACE,              1, Infinity, (args) => trace(target, args, false)),

@@ -6,6 +6,7 @@
 import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
+import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
 import { DummyFlows } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
@@ -46,12 +47,16 @@ export function dummyProvider(
 }
 
 function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
-  const typed = (port: DpifPort): DpifPort => ({ ...port, type: netdevs.find(port.name)?.type ?? port.type });
+  const typed = (port: DpifPort): DpifPort => ({ ...port, type: netdevs.typeOf(port.name) ?? port.type });
   const changed = {
     type: DUMMY_DPIF_TYPE,
-    async portAdd(name: string, _type: string, portNo: number | undefined): Promise<number> {
-      const number = portNo ?? (await freePort(dpif, name));
-      return dpif.portAdd(name, 'system', number);
+    async portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number> {
+      const ofTunnel = tunnelType(type);
+      const config = tunnel ?? { dstPort: ofTunnel?.defaultPort ?? 0, extensions: [] };
+      const device = ofTunnel === undefined ? name : tunnelDevice(ofTunnel, config);
+      if (ofTunnel !== undefined) netdevs.addTunnel(device, type);
+      const number = portNo ?? (await freePort(dpif, device));
+      return dpif.portAdd(device, 'system', number);
     },
     async portQuery(which: string | number): Promise<DpifPort | undefined> {
       const port = await dpif.portQuery(which);

@@ -11,6 +11,7 @@ import { ERRNO } from '../../util/errno.ts';
 import { formatMac } from '../../util/inet.ts';
 import type { Netdev, NetdevStats, NetdevTable } from '../netdev.ts';
 import { DUMMY_TYPES, DummyNetdev } from './dummy-netdev.ts';
+import { DummyTunnel } from './dummy-tunnel.ts';
 
 /** What --enable-dummy replaces: nothing, devices of type "system", or of every type. */
 export type DummyLevel = 'none' | 'system' | 'override';
@@ -18,6 +19,7 @@ export type DummyLevel = 'none' | 'system' | 'override';
 export class DummyNetdevs implements NetdevTable {
   readonly types: readonly string[];
   private readonly devices = new Map<string, DummyNetdev>();
+  private readonly tunnels = new Map<string, DummyTunnel>();
   private readonly watchers = new Set<(name: string) => void>();
   private nMade = 0;
 
@@ -56,8 +58,17 @@ export class DummyNetdevs implements NetdevTable {
     return this.ensure(name, 'dummy-internal');
   }
   /** For the datapath: a device that was configured. */
-  open(name: string): DummyNetdev | undefined {
-    return this.devices.get(name);
+  open(name: string): DummyNetdev | DummyTunnel | undefined {
+    return this.devices.get(name) ?? this.tunnels.get(name);
+  }
+
+  /** Makes the device for all tunnels of a type, which is to be a port of a datapath. */
+  addTunnel(name: string, type: string): void {
+    this.tunnels.set(name, new DummyTunnel(name, type));
+  }
+  /** The type of device `name`, if there is one. */
+  typeOf(name: string): string | undefined {
+    return this.open(name)?.type;
   }
 
   private ensure(name: string, type: string): DummyNetdev {

@@ -1,0 +1,67 @@
+/**
+ * The tunnel ports of one bridge: adds them, and changes them when their options do.  They have no device of their own; the datapath has one
+ * for all tunnels of a type (ofproto/tunnel/).  bridge-ports.ts calls `add` and `forget`, bridge.ts `reconfigure` and `describe`.
+ * Source: vswitchd/bridge.c (bridge_delete_or_reconfigure_ports, iface_do_create), lib/netdev-vport.c.
+ */
+import { tunnelType } from '../dpif/tunnel-types.ts';
+import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
+import { vlog } from '../util/vlog.ts';
+import { patchMac } from './patch-port.ts';
+import type { InterfaceConfig } from './switch-config.ts';
+import { type TunnelConfigs, tunnelConfigs } from './tunnel-config.ts';
+
+const log = vlog('bridge');
+
+/** Whether interfaces of this type are tunnels. */
+export const isTunnel = (type: string): boolean => tunnelType(type) !== undefined;
+
+export class TunnelPorts {
+  private readonly ofproto: Ofproto;
+  private readonly configs: TunnelConfigs;
+  /** By name: what OpenFlow was told of. */
+  private readonly described = new Map<string, Ofport>();
+
+  constructor(ofproto: Ofproto, configs: TunnelConfigs = tunnelConfigs) {
+    this.ofproto = ofproto;
+    this.configs = configs;
+  }
+
+  /** Adds a port.  Gives the text for its "error" column if its options are wrong; rejects if the datapath refuses it. */
+  async add({ name, type, options, ofportRequest, ofportHint }: InterfaceConfig): Promise<Ofport | string> {
+    const tunnel = this.configs.read(name, type, options);
+    if (typeof tunnel === 'string') return tunnel;
+    const [ofport, before] = [ofportRequest, ofportHint];
+    return this.ofproto.portAdd({ name, type, ofport, before, isLocal: false, tunnel });
+  }
+
+  /** Gives ports that are tunnels already the settings of now.  One that cannot have them is no port any more: `add` tells why. */
+  async reconfigure(interfaces: readonly InterfaceConfig[]): Promise<void> {
+    for (const { name, type, options } of interfaces) {
+      const port = this.ofproto.ports.get(name);
+      if (port?.tunnel === undefined || port.type !== type) continue;
+      const settings = this.configs.read(name, type, options);
+      if (settings === port.tunnel) continue;
+      if (typeof settings === 'string') await this.ofproto.portDel(name);
+      else {
+        const gone = (error: Error): void => log.warn(`${name}: cannot change the tunnel (${error.message})`);
+        await this.ofproto.setTunnel(name, settings).catch(gone);
+      }
+    }
+  }
+
+  /** Tells OpenFlow of the ports: a tunnel is always up. */
+  describe(interfaces: readonly InterfaceConfig[]): void {
+    for (const { name } of interfaces) {
+      const port = this.ofproto.ports.get(name);
+      if (port?.tunnel === undefined || this.described.get(name) === port) continue;
+      this.described.set(name, port);
+      this.ofproto.setPortDevice(name, { hwAddr: patchMac(this.ofproto.name, name), isUp: true, hasCarrier: true });
+    }
+    for (const name of this.described.keys()) if (!this.ofproto.ports.has(name)) this.described.delete(name);
+  }
+
+  /** The interface is gone. */
+  forget(name: string): void {
+    this.configs.forget(name);
+  }
+}
