@@ -8,14 +8,16 @@
  *
  * Source: net/netfilter/nf_conntrack_*.c, nf_nat_*.c, net/openvswitch/conntrack.c.
  */
+
+import type { ConnectionsOptions } from './connections.ts';
 import { Defragmenter } from './frag.ts';
-import { Tracker, type TrackerOptions } from './tracker.ts';
+import { Tracker } from './tracker.ts';
 
 export class Conntrack {
   readonly tracker: Tracker;
   readonly defragmenter = new Defragmenter();
 
-  constructor(options: TrackerOptions = {}) {
+  constructor(options: ConnectionsOptions = {}) {
     this.tracker = new Tracker(options);
   }
 }

@@ -11,10 +11,10 @@ import type { MessageWriter } from '../../netlink/message.ts';
 import { OVS_CT_ATTR as CT, OVS_NAT_ATTR as NAT } from '../../odp/action-attrs.ts';
 import { ETH_TYPE } from '../../packet/ethernet.ts';
 import { ERRNO } from '../../util/errno.ts';
+import type { Template } from './connections.ts';
 import { NFPROTO } from './ct-constants.ts';
 import { helperNumber } from './helper-names.ts';
 import type { NatRange } from './nat.ts';
-import type { Template } from './tracker.ts';
 
 /** What is to be done about NAT: nothing, what the connection has already, or that and a new translation. */
 export const CT_NAT = { NONE: 0, EXISTING: 1, SRC: 2, DST: 3 } as const;

@@ -26,13 +26,14 @@ import { DumpQueue } from '../dump-queue.ts';
 import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
 import type { GroupListeners } from '../genl-server.ts';
 import { Overruns } from '../overruns.ts';
+import type { ConnEvents } from './connections.ts';
 import { IPCT } from './ct-constants.ts';
 import { newConnection } from './ctnetlink-change.ts';
 import { beginMessage, putConnection, putEvent, putExpectation } from './ctnetlink-messages.ts';
 import { cpuStatsDump, expectationStatsDump, putGlobalStats } from './ctnetlink-stats.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
-import type { ConnEvents, Tracker } from './tracker.ts';
+import type { Tracker } from './tracker.ts';
 import { isV6Of, T, TUPLE_WORDS } from './tuple.ts';
 
 export interface CtnetlinkOptions {
