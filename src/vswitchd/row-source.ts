@@ -7,6 +7,10 @@ import type { Row, Table, Uuid } from '../ovsdb/ovsdb-types.ts';
 export interface RowSource {
   rows<T extends Table>(table: T): Iterable<Row<T>>;
   row<T extends Table>(table: T, uuid: Uuid): Row<T> | undefined;
+  /** Grows with each change of the row that is not quiet; 0: there is no such row.  Left out: not known. */
+  revision?(table: Table, uuid: Uuid): number;
+  /** The same of all rows of a table. */
+  tableRevision?(table: Table): number;
 }
 
 export type Smap = ReadonlyMap<string, string>;

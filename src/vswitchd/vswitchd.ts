@@ -26,7 +26,7 @@ import { LoopLag } from './loop-lag.ts';
 import type { NetdevTable } from './netdev.ts';
 import type { DeviceQos } from './qos/device-qos.ts';
 import { REPLICATED } from './replicated.ts';
-import { readConfig, type SwitchConfig } from './switch-config.ts';
+import { ConfigMemo, readConfig, type SwitchConfig } from './switch-config.ts';
 import { type DatapathKind, SwitchDatapath } from './switch-datapath.ts';
 import { SwitchStatus } from './switch-status.ts';
 import { Timers } from './timers.ts';
@@ -74,7 +74,10 @@ export class Vswitchd {
   private readonly bridges = new Map<string, Bridge>();
   private readonly contendedLimit = new RateLimit(1, 1);
   private readonly timers = new Timers();
+  private readonly memo = new ConfigMemo();
   private config: SwitchConfig | undefined;
+  /** Names of its interfaces. */
+  private devices: ReadonlySet<string> = new Set();
   private resolveConfigured: () => void = () => undefined;
   private running: Promise<void> | undefined;
   private isDirty = false;
@@ -143,8 +146,7 @@ export class Vswitchd {
   }
 
   private netdevChanged(name: string): void {
-    const isOurs = this.config?.bridges.some((bridge) => interfacesOf(bridge).some((iface) => iface.name === name));
-    if (isOurs === true) this.timers.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon());
+    if (this.devices.has(name)) this.timers.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon());
   }
 
   private reconfigureSoon(): void {
@@ -175,8 +177,9 @@ export class Vswitchd {
     }
     if (!idl.hasLock) return;
     reconfigured.n++;
-    const config = readConfig(idl);
+    const config = readConfig(idl, this.memo);
     this.config = config;
+    this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));
     setVlanLimit(config.vlanLimit);
     try {
       await this.apply(config);

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Row, RowValues, Table, Uuid } from '../../src/ovsdb/ovsdb-types.ts';
-import { Bridge, Interface, Mirror, Open_vSwitch, Port } from '../../src/ovsdb/vswitch-schema.ts';
+import { Bridge, Interface, Mirror, Open_vSwitch, Port, QoS } from '../../src/ovsdb/vswitch-schema.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 import type { RowSource } from '../../src/vswitchd/row-source.ts';
-import { readConfig } from '../../src/vswitchd/switch-config.ts';
+import { ConfigMemo, readConfig } from '../../src/vswitchd/switch-config.ts';
 
 let lines: string[] = [];
 beforeEach(() => {
@@ -15,12 +15,20 @@ afterEach(() => setConsole(undefined));
 /** Rows in memory. */
 class Rows implements RowSource {
   private readonly tables = new Map<string, Map<Uuid, unknown>>();
+  private readonly revisions = new Map<string, number>();
 
   add<T extends Table>(table: T, uuid: Uuid, values: RowValues<T>): Uuid {
     const initial = Object.fromEntries(Object.entries(table.columns).map(([name, c]) => [name, c.initial]));
     const rows = this.tables.get(table.name) ?? new Map<Uuid, unknown>();
     this.tables.set(table.name, rows.set(uuid, { _uuid: uuid, ...initial, ...values }));
+    for (const key of [table.name, `${table.name} ${uuid}`]) this.revisions.set(key, this.revision(table, uuid) + 1);
     return uuid;
+  }
+  revision(table: Table, uuid: Uuid): number {
+    return this.revisions.get(`${table.name} ${uuid}`) ?? 0;
+  }
+  tableRevision(table: Table): number {
+    return this.revisions.get(table.name) ?? 0;
   }
   rows<T extends Table>(table: T): Iterable<Row<T>> {
     return (this.tables.get(table.name)?.values() ?? []) as Iterable<Row<T>>;
@@ -141,4 +149,22 @@ test('mirrors, names that are no bridges, references that lead nowhere, and inte
   ]);
   expect(lines.join('')).toContain('ignoring bridge with invalid name "../br1"');
   expect(lines.join('')).toContain('interface p1 specified twice');
+});
+
+test('what has not changed is the same object as before', () => {
+  const db = withPort({ qos: 'q' });
+  const memo = new ConfigMemo();
+  const read = () => readConfig(db, memo).bridges[0];
+  const first = read();
+  expect(read()).toBe(first);
+  db.add(Interface, 'i1', { name: 'p1', mac: '00:00:00:00:00:01' });
+  const second = read();
+  expect(second?.ports[0]).toBe(first?.ports[0]);
+  expect(second?.ports[1]).not.toBe(first?.ports[1]);
+  expect(second?.ports[1]?.interfaces[0]?.mac).toBe('00:00:00:00:00:01');
+  expect(read()).toBe(second);
+  // A row that was missing and is there now counts, too.
+  db.add(QoS, 'q', { type: 'linux-htb' });
+  expect(read()?.ports[1]?.qos?.type).toBe('linux-htb');
+  expect(read()?.ports[0]).toBe(first?.ports[0]);
 });
