@@ -23,12 +23,23 @@ export function versionsFromNames(names: readonly string[]): number {
   return set;
 }
 
-/** "version 0x01", "versions 0x01, 0x04": as logs and errors have it. */
-export function formatVersions(set: number): string {
+const hex2 = (n: number): string => `0x${n.toString(16).padStart(2, '0')}`;
+const isPowerOf2 = (n: number): boolean => (n & (n - 1)) === 0;
+
+/** "0x01, 0x04": the versions of a set. */
+export function listVersions(set: number): string {
   const list: string[] = [];
-  for (let v = 0; v < 32; v++) if ((set >>> v) & 1) list.push(`0x${v.toString(16).padStart(2, '0')}`);
-  if (list.length === 0) return 'no versions';
-  return `${list.length > 1 ? 'versions' : 'version'} ${list.join(', ')}`;
+  for (let v = 0; v < 32; v++) if (((set >>> v) & 1) !== 0) list.push(hex2(v));
+  return list.join(', ');
+}
+
+/** "version 0x01", "version 0x06 and earlier", "versions 0x01, 0x04": as logs and errors have it. */
+export function formatVersions(set: number): string {
+  if (set === 0) return 'no versions';
+  if (isPowerOf2(set)) return `version ${listVersions(set)}`;
+  return isPowerOf2((set >>> 1) + 1)
+    ? `version ${hex2(highestVersion(set))} and earlier`
+    : `versions ${listVersions(set)}`;
 }
 
 /** The highest version of a set that has one. */

@@ -7,7 +7,7 @@
  *
  * Messages go in and out as bytes; `messages/` decodes them.  A hello is sent at once; nothing else is sent or handed over
  * before the peer's came.  A stream that is no OpenFlow is closed; a message of another version than the one agreed on is answered
- * by an error, and the connection goes on.
+ * by an error, and the connection goes on.  With `vlog/set vconn:dbg` every message is logged as text.
  * Source: lib/vconn.c, lib/vconn-stream.c.
  */
 import type { Duplex } from 'node:stream';
@@ -15,8 +15,13 @@ import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import type { OfVersion } from './ofp-errors.ts';
 import { decodeHello, encodeHello, formatVersions, highestVersion, negotiate } from './ofp-version.ts';
+import { formatMessage } from './print/ofp-print.ts';
+import { hexDump } from './print/printer.ts';
 
 const log = vlog('vconn');
+/** Of messages that are logged as text, and of those that are wrong. */
+const messageLimit = new RateLimit(600, 600);
+const badLimit = new RateLimit(1, 5);
 const limit = new RateLimit(600, 600);
 
 const HEADER_SIZE = 8;
@@ -81,7 +86,7 @@ export class Vconn {
     stream.on('error', (e: Error) => this.fail(e.message));
     stream.on('close', () => this.fail(undefined));
     stream.on('end', () => this.fail(undefined));
-    stream.write(encodeHello(this.versions, this.xid()));
+    this.write(encodeHello(this.versions, this.xid()));
   }
 
   get state(): VconnState {
@@ -117,6 +122,15 @@ export class Vconn {
       return;
     }
     this.onCopy?.(bytes);
+    this.write(bytes);
+  }
+
+  private write(bytes: Uint8Array): void {
+    if (log.isEnabled('dbg')) {
+      for (const one of messagesOf(bytes)) {
+        log.dbg(() => `${this.name}: sent (Success): ${formatMessage(one)}`, messageLimit);
+      }
+    }
     this.stream.write(bytes);
   }
 
@@ -206,6 +220,7 @@ export class Vconn {
   }
 
   private take(message: Uint8Array): void {
+    log.dbg(() => `${this.name}: received: ${formatMessage(message)}`, messageLimit);
     if (this.current === 'hello') {
       this.takeHello(message);
       return;
@@ -216,7 +231,7 @@ export class Vconn {
         () => `${this.name}: received OpenFlow version 0x${hex2(version)} != expected ${hex2(this.agreed ?? 0)}`,
         limit,
       );
-      this.stream.write(errorMessage(version, message, OFPET.BAD_REQUEST, message.subarray(0, MAX_ERROR_DATA)));
+      this.write(errorMessage(version, message, OFPET.BAD_REQUEST, message.subarray(0, MAX_ERROR_DATA)));
       if (this.backlog >= MAX_BACKLOG && !this.isPaused) {
         this.pause();
         this.onceDrained(() => this.resume());
@@ -231,24 +246,27 @@ export class Vconn {
 
   private takeHello(message: Uint8Array): void {
     if (message[1] !== OFPT.HELLO) {
-      log.warn(`${this.name}: received message while expecting hello: type ${message[1]}`, limit);
+      log.warn(() => `${this.name}: received message while expecting hello: ${formatMessage(message)}`, badLimit);
       this.fail('protocol error');
       return;
     }
     const { versions, isClean } = decodeHello(message);
-    if (!isClean) log.warn(`${this.name}: unknown data in hello`, limit);
+    if (!isClean) log.warn(() => `${this.name}: unknown data in hello:\n${hexDump(message)}`, badLimit);
+    const ours = formatVersions(this.versions);
+    const theirs = formatVersions(versions);
     this.agreed = negotiate(this.versions, versions);
     if (this.agreed !== undefined) {
       this.current = 'connected';
-      log.dbg(() => `${this.name}: negotiated OpenFlow version 0x${hex2(this.agreed ?? 0)}`, limit);
+      log.dbg(
+        () =>
+          `${this.name}: negotiated OpenFlow version 0x${hex2(this.agreed ?? 0)} (we support ${ours}, peer supports ${theirs})`,
+      );
       this.onOpen?.(this.agreed);
       return;
     }
-    const ours = formatVersions(this.versions);
-    const theirs = formatVersions(versions);
-    log.warn(`${this.name}: version negotiation failed (we support ${ours}, peer supports ${theirs})`, limit);
+    log.warn(`${this.name}: version negotiation failed (we support ${ours}, peer supports ${theirs})`, badLimit);
     const text = `We support ${ours}, you support ${theirs}, no common versions.`;
-    this.stream.write(errorMessage(highestVersion(versions), message, OFPET.HELLO_FAILED, Buffer.from(text)));
+    this.write(errorMessage(highestVersion(versions), message, OFPET.HELLO_FAILED, Buffer.from(text)));
     this.end();
     this.onClose?.('no common OpenFlow version');
   }
@@ -257,6 +275,15 @@ export class Vconn {
     while (this.messageHandler !== undefined && !this.isPaused && this.waiting.length > 0) {
       this.messageHandler(this.waiting.shift() as Uint8Array);
     }
+  }
+}
+
+/** The messages that follow each other in `bytes`, which are whole. */
+function* messagesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at + HEADER_SIZE <= bytes.length; ) {
+    const size = Math.max(HEADER_SIZE, ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
+    yield bytes.subarray(at, at + size);
+    at += size;
   }
 }
 

@@ -13,6 +13,7 @@ import {
   versionsFromNames,
 } from '../../src/openflow/ofp-version.ts';
 import { Vconn } from '../../src/openflow/vconn.ts';
+import { setConsole, setLevels } from '../../src/util/vlog.ts';
 
 const message = (version: number, type: number, xid: number, body: readonly number[] = []): Uint8Array => {
   const size = 8 + body.length;
@@ -86,6 +87,9 @@ describe('version negotiation', () => {
     expect(decodeHello(message(4, 0, 1)).versions).toBe(0b11110);
     expect(decodeHello(message(4, 0, 1, [0, 1, 0, 3])).isClean).toBe(false);
     expect(formatVersions(versionsFromNames(['OpenFlow10', 'OpenFlow13']))).toBe('versions 0x01, 0x04');
+    expect(formatVersions(ALL_VERSIONS)).toBe('version 0x06 and earlier');
+    expect(formatVersions(2)).toBe('version 0x01');
+    expect(formatVersions(0)).toBe('no versions');
     expect(() => versionsFromNames(['OpenFlow16'])).toThrow('OpenFlow16: no such protocol');
   });
 
@@ -98,6 +102,29 @@ describe('version negotiation', () => {
     const reading = read(8 + 11);
     vconn.send(message(4, 3, 9, [1, 2, 3]));
     expect([...(await reading)]).toEqual([...encodeHello(ALL_VERSIONS, 1), ...message(4, 3, 9, [1, 2, 3])]);
+  });
+
+  it('logs every message as text, if it is told to', async () => {
+    const lines: string[] = [];
+    setConsole((line) => lines.push(line.replace(/^.*?\|DBG\|/, '')));
+    setLevels('vconn', 'console', 'dbg');
+    try {
+      await open();
+      peer.write(Buffer.concat([encodeHello(0b10010, 7), message(4, 20, 9)]));
+      await until(() => received.length === 1);
+      vconn.send(Uint8Array.from([...message(4, 21, 9), ...message(4, 3, 10, [1])]));
+    } finally {
+      setLevels('vconn', 'console', 'off');
+      setConsole(undefined);
+    }
+    expect(lines.map((line) => line.trimEnd())).toEqual([
+      'test: sent (Success): OFPT_HELLO (OF1.5) (xid=0x1):\n version bitmap: 0x01, 0x02, 0x03, 0x04, 0x05, 0x06',
+      'test: received: OFPT_HELLO (OF1.3) (xid=0x7):\n version bitmap: 0x01, 0x04',
+      'test: negotiated OpenFlow version 0x04 (we support version 0x06 and earlier, peer supports versions 0x01, 0x04)',
+      'test: received: OFPT_BARRIER_REQUEST (OF1.3) (xid=0x9):',
+      'test: sent (Success): OFPT_BARRIER_REPLY (OF1.3) (xid=0x9):',
+      'test: sent (Success): OFPT_ECHO_REPLY (OF1.3) (xid=0xa): 1 bytes of payload',
+    ]);
   });
 
   it('tells a peer without a common version so, and closes', async () => {

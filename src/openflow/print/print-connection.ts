@@ -14,7 +14,7 @@ import {
 } from '../messages/flow-types.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFP_HEADER_SIZE } from '../ofp-header.ts';
-import { decodeHello } from '../ofp-version.ts';
+import { decodeHello, listVersions } from '../ofp-version.ts';
 import { type BitNames, formatBits, formatPrintable, hexDump, type PrintCtx, type Printers } from './printer.ts';
 import { formatFlowRemovedReason } from './reasons.ts';
 
@@ -79,10 +79,8 @@ const bundleId = (id: number): string => (id === 0 ? '0' : `0x${id.toString(16)}
 
 export const CONNECTION_PRINTERS: Printers = {
   hello({ versions }, { bytes }) {
-    const list: string[] = [];
-    for (let v = 0; v < 32; v++) if (((versions >>> v) & 1) !== 0) list.push(`0x${v.toString(16).padStart(2, '0')}`);
     const unknown = decodeHello(bytes).isClean ? '' : `\n unknown data in hello:\n${hexDump(bytes)}`;
-    return `\n version bitmap: ${list.join(', ')}${unknown}`;
+    return `\n version bitmap: ${listVersions(versions)}${unknown}`;
   },
   error({ err, data }, c) {
     if (err === undefined) throw new OfpError(OFPERR.OFPBRC_BAD_LEN, 'an error that is not known');
