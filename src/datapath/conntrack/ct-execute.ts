@@ -17,6 +17,7 @@ import { NONE } from './conn-table.ts';
 import type { Conntrack } from './conntrack.ts';
 import { CT_NAT, type CtArgs } from './ct-args.ts';
 import { CS_F, CTINFO, DIR, directionOf, IPCT, IPS, NFPROTO, PROTO, VERDICT } from './ct-constants.ts';
+import { writeConnection, writeCtState, writeTranslated } from './ct-key.ts';
 import { type Defragmenter, FRAG_RESULT } from './frag.ts';
 import { HELPER } from './helper-names.ts';
 import { Helpers } from './helpers.ts';
@@ -26,24 +27,13 @@ import { MANIP, NatChooser, type NatRange } from './nat.ts';
 import { NatRewriter } from './nat-packet.ts';
 import { setTcpLiberal, tcpIsEstablished } from './tcp-state.ts';
 import type { Tracker } from './tracker.ts';
-import { invertTuple, isV6Of, protoOf, T, TUPLE_WORDS, tupleOfPacket, zoneOf } from './tuple.ts';
+import { invertTuple, protoOf, T, TUPLE_WORDS, tupleOfPacket, zoneOf } from './tuple.ts';
 
 const W_TYPE = FIELD.ethType.word;
 const W_FRAG = FIELD.nwFrag.word;
-const W_PROTO = FIELD.nwProto.word;
-const W_NW_SRC = FIELD.nwSrc.word;
-const W_NW_DST = FIELD.nwDst.word;
-const W_IPV6_SRC = FIELD.ipv6Src.word;
-const W_IPV6_DST = FIELD.ipv6Dst.word;
-const W_TP = FIELD.tpSrc.word;
 const W_CT = FIELD.ctState.word; // with ctZone
 const W_MARK = FIELD.ctMark.word;
 const W_LABELS = FIELD.ctLabels.word;
-const W_CT_PROTO = FIELD.ctNwProto.word;
-const W_CT_SRC = FIELD.ctNwSrc.word;
-const W_CT_DST = FIELD.ctNwDst.word;
-const W_CT_IPV6 = FIELD.ctIpv6Src.word; // both addresses
-const W_CT_TP = FIELD.ctTpSrc.word;
 
 /** Connections of the host begin so: in zone 0, without a helper, with default timeouts. */
 const HOST_TEMPLATE = { zone: 0, helper: 0, policy: 0 };
@@ -107,7 +97,7 @@ export class CtExecutor {
   clear(pkt: Packet, key: FlowKey): void {
     pkt.nfct = 0;
     pkt.nfctInfo = CTINFO.UNTRACKED;
-    this.writeKey(key, 0, 0, NONE);
+    writeCtState(key, this.tracker, 0, 0, NONE);
   }
 
   // The host's stack, which in the kernel shares the table, and whose packets come and go tracked in zone 0.
@@ -118,7 +108,7 @@ export class CtExecutor {
     if ((type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) || (key[W_FRAG]! & 0xff) !== 0) return;
     this.trackForHost(pkt, type);
     // What is not tracked, be it invalid, has no state until an action looks.
-    if (this.tracker.connOf(pkt) !== NONE) this.updateKey(pkt, key, 0);
+    if (this.tracker.connOf(pkt) !== NONE) writeConnection(key, this.tracker, pkt, 0);
   }
 
   /** A packet for the host, whose stack tracks it anew.  What the packet itself knows stays as it is. */
@@ -183,7 +173,7 @@ export class CtExecutor {
       if (exp !== undefined) {
         const clash = tracker.find(tuple);
         if (clash !== NONE) tracker.delete(clash >> 1);
-        this.writeKey(key, CS_F.TRACKED | CS_F.NEW | CS_F.RELATED, args.zone, exp.master);
+        writeCtState(key, tracker, CS_F.TRACKED | CS_F.NEW | CS_F.RELATED, args.zone, exp.master);
         return 0;
       }
     }
@@ -197,7 +187,7 @@ export class CtExecutor {
     const isCached = this.isCached(pkt, key, args);
     if (!isCached) {
       if (tracker.track(pkt, ip, args.template) !== VERDICT.ACCEPT) return -ERRNO.EINVAL;
-      this.updateKey(pkt, key, args.zone);
+      writeConnection(key, tracker, pkt, args.zone);
     }
     const conn = tracker.connOf(pkt);
     if (conn === NONE) return 0;
@@ -261,66 +251,6 @@ export class CtExecutor {
     if (entry === NONE) return NONE;
     tracker.setCt(pkt, entry >> 1, tracker.infoOf(entry));
     return entry >> 1;
-  }
-
-  // The flow key.
-
-  /** Writes what conntrack has just found. */
-  private updateKey(pkt: Packet, key: FlowKey, zone: number): void {
-    const { tracker } = this;
-    const conn = tracker.connOf(pkt);
-    if (conn === NONE) {
-      this.writeKey(key, CS_F.TRACKED | CS_F.INVALID, zone, NONE);
-      return;
-    }
-    let state = STATE_OF_INFO[pkt.nfctInfo]!;
-    if (!tracker.isConfirmed(conn)) state |= CS_F.NEW;
-    if (tracker.table.master[conn] !== NONE) state |= CS_F.RELATED;
-    this.writeKey(key, state, zone, conn);
-  }
-
-  private writeKey(key: FlowKey, state: number, zone: number, conn: number): void {
-    const { table } = this.tracker;
-    key[W_CT] = (state << 16) | zone;
-    if (conn === NONE) {
-      key[W_MARK] = 0;
-      for (let i = 0; i < 4; i++) key[W_LABELS + i] = 0;
-      if (key[W_CT_PROTO] !== 0) this.clearTuple(key);
-      return;
-    }
-    key[W_MARK] = table.mark[conn]!;
-    for (let i = 0; i < 4; i++) key[W_LABELS + i] = table.labels[4 * conn + i]!;
-    const master = table.master[conn]!;
-    this.writeTuple(key, master === NONE ? conn : master);
-  }
-
-  private clearTuple(key: FlowKey): void {
-    key[W_CT_PROTO] = key[W_CT_SRC] = key[W_CT_DST] = key[W_CT_TP] = 0;
-    for (let i = 0; i < 8; i++) key[W_CT_IPV6 + i] = 0;
-  }
-
-  /** Writes the original tuple of the connection. */
-  private writeTuple(key: FlowKey, conn: number): void {
-    const { tuples } = this.tracker.table;
-    const at = 2 * conn * TUPLE_WORDS;
-    const meta = tuples[at + T.META]!;
-    const isV6 = isV6Of(meta);
-    if (key[W_TYPE]! >>> 16 !== (isV6 ? ETH_TYPE.IPV6 : ETH_TYPE.IP)) {
-      this.clearTuple(key);
-      return;
-    }
-    if (isV6) {
-      for (let i = 0; i < 8; i++) key[W_CT_IPV6 + i] = tuples[at + i]!;
-    } else {
-      key[W_CT_SRC] = tuples[at + T.SRC]!;
-      key[W_CT_DST] = tuples[at + T.DST]!;
-    }
-    const proto = protoOf(meta);
-    const ports = tuples[at + T.PORTS]!;
-    key[W_CT_PROTO] = proto << 24;
-    // Of ICMP, type and code, each as a port.
-    const isIcmp = proto === (isV6 ? PROTO.ICMPV6 : PROTO.ICMP);
-    key[W_CT_TP] = isIcmp ? ((ports & 0xff00) << 8) | (ports & 0xff) : ports;
   }
 
   // Commit.
@@ -435,35 +365,7 @@ export class CtExecutor {
       }
       isGood = isGood && rewriter.packet(pkt, ip, conn, info, manip);
     }
-    if (isGood) this.updateTranslated(key, manip);
+    if (isGood) writeTranslated(key, ip, manip);
     return isGood;
   }
-
-  /** Writes what NAT changed of the packet to its key. */
-  private updateTranslated(key: FlowKey, manip: number): void {
-    const { ip } = this;
-    const { view, l3, l4 } = ip;
-    const isSource = manip === MANIP.SRC;
-    key[W_CT]! |= (isSource ? CS_F.SRC_NAT : CS_F.DST_NAT) << 16;
-    if (ip.isV6) {
-      const word = isSource ? W_IPV6_SRC : W_IPV6_DST;
-      const at = l3 + (isSource ? 8 : 24);
-      for (let i = 0; i < 4; i++) key[word + i] = view.getInt32(at + 4 * i);
-    } else {
-      key[isSource ? W_NW_SRC : W_NW_DST] = view.getInt32(l3 + (isSource ? 12 : 16));
-    }
-    const proto = key[W_PROTO]! >>> 24;
-    if (l4 === 0 || (proto !== PROTO.TCP && proto !== PROTO.UDP && proto !== PROTO.SCTP)) return;
-    key[W_TP] = isSource
-      ? (view.getUint16(l4) << 16) | (key[W_TP]! & 0xffff)
-      : (key[W_TP]! & 0xffff0000) | view.getUint16(l4 + 2);
-  }
 }
-
-/** ct_state by CTINFO. */
-const STATE_OF_INFO = new Int32Array(8).fill(CS_F.TRACKED);
-STATE_OF_INFO[CTINFO.ESTABLISHED]! |= CS_F.ESTABLISHED;
-STATE_OF_INFO[CTINFO.RELATED]! |= CS_F.RELATED;
-STATE_OF_INFO[CTINFO.NEW]! |= CS_F.NEW;
-STATE_OF_INFO[CTINFO.ESTABLISHED_REPLY]! |= CS_F.ESTABLISHED | CS_F.REPLY_DIR;
-STATE_OF_INFO[CTINFO.RELATED_REPLY]! |= CS_F.RELATED | CS_F.REPLY_DIR;
