@@ -104,7 +104,7 @@ export class DeviceQos {
     const kind = qosKind(qos?.type ?? '');
     const config = qos?.config ?? NO_CONFIG;
     if (kind?.install === undefined) {
-      log.warn(`${device.name}: QoS type "${qos?.type}" is not supported`, limit);
+      log.info(`${device.name}: QoS type "${qos?.type}" is not supported`);
       return;
     }
     if (kind === NOOP_KIND) {
