@@ -8,6 +8,7 @@ import { registerDatapath } from './datapath.ts';
 import { registerDown } from './down.ts';
 import { registerDpctl } from './dpctl.ts';
 import { registerExec } from './exec.ts';
+import { registerOfctl } from './ofctl.ts';
 import { registerUp } from './up.ts';
 import { registerVswitchd } from './vswitchd.ts';
 
@@ -17,6 +18,7 @@ const REGISTER: readonly ((program: Command) => void)[] = [
   registerDatapath,
   registerVswitchd,
   registerDpctl,
+  registerOfctl,
   registerExec,
 ];
 
