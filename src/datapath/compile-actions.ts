@@ -54,6 +54,27 @@ export function compileActions(
   key: FlowKey,
   kernelCompat: number = DEFAULT_KERNEL,
 ): ActionProgram {
+  // Most flows have one output, and no packet's shape matters to that: they share a program.
+  const isOutput =
+    size === OUTPUT_SIZE &&
+    dv.getUint16(at, LITTLE_ENDIAN) === OUTPUT_SIZE &&
+    dv.getUint16(at + 2, LITTLE_ENDIAN) === A.OUTPUT;
+  if (!isOutput) return compile(dv, at, size, key, kernelCompat);
+  const portNo = dv.getUint32(at + NLA_HDRLEN, LITTLE_ENDIAN);
+  let program = outputs.get(portNo);
+  if (program === undefined) {
+    program = compile(dv, at, size, key, kernelCompat);
+    outputs.set(portNo, program);
+  }
+  return program;
+}
+
+/** An OUTPUT action: its header and a port number. */
+const OUTPUT_SIZE = NLA_HDRLEN + 4;
+/** The programs of a single output, by port. */
+const outputs = new Map<number, ActionProgram>();
+
+function compile(dv: DataView, at: number, size: number, key: FlowKey, kernelCompat: number): ActionProgram {
   let compiler = compileList(dv, at, size, key, kernelCompat, false);
   let bytes = new Uint8Array(dv.buffer, dv.byteOffset + at, size).slice();
   if (!compiler.isKeptForm) {

@@ -16,6 +16,8 @@
 import { FLOW_WORDS } from '../flow/fields.ts';
 import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { UFID_SIZE, ufidOf } from '../odp/odp-ufid.ts';
+import { UfidMap } from '../odp/ufid-map.ts';
 import { Flow, type FlowSpec, Mask } from './flow.ts';
 import { KeyStore } from './key-store.ts';
 import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';
@@ -42,7 +44,9 @@ export class FlowTable {
   private freeIndexes: number[] = [];
   private store = new KeyStore();
   private nFlows = 0;
-  private readonly byUfid = new Map<string, Flow>();
+  private readonly byUfid = new UfidMap<Flow>();
+  /** Those whose UFID is shorter than most. */
+  private readonly byShortUfid = new Map<string, Flow>();
   private nextMask = 0;
 
   constructor(random: () => number = Math.random) {
@@ -112,7 +116,7 @@ export class FlowTable {
   }
 
   lookupUfid(ufid: Uint8Array): Flow | undefined {
-    return this.byUfid.get(ufidName(ufid));
+    return ufid.length === UFID_SIZE ? this.byUfid.get(ufidOf(ufid)) : this.byShortUfid.get(ufidName(ufid));
   }
 
   /** Whether the masked key of a flow with UFID, or the unmasked key of one without, equals `key` (ovs_flow_cmp()). */
@@ -140,7 +144,8 @@ export class FlowTable {
     this.blocks[index] = block;
     this.flows[index] = flow;
     this.hashes[index] = this.hashUnder(mask, spec.key);
-    if (spec.ufid !== undefined) this.byUfid.set(ufidName(spec.ufid), flow);
+    if (spec.ufid?.length === UFID_SIZE) this.byUfid.set(ufidOf(spec.ufid), flow);
+    else if (spec.ufid !== undefined) this.byShortUfid.set(ufidName(spec.ufid), flow);
     // At most half full: probes stay short.
     if (2 * ++this.nFlows > this.slotMask) this.rehash(2 * (this.slotMask + 1));
     else this.insertSlot(index);
@@ -161,7 +166,8 @@ export class FlowTable {
     // An empty table is as a new one: dumps show its flows in the order in which they come.
     if (--this.nFlows === 0) this.flows.length = this.freeIndexes.length = 0;
     flow.index = -1;
-    if (flow.ufid !== undefined) this.byUfid.delete(ufidName(flow.ufid));
+    if (flow.ufid?.length === UFID_SIZE) this.byUfid.delete(ufidOf(flow.ufid));
+    else if (flow.ufid !== undefined) this.byShortUfid.delete(ufidName(flow.ufid));
 
     if (--mask.refCount === 0) {
       // The last mask takes the place of the one that goes; no order is lost that rebalancing does not restore.
@@ -178,6 +184,7 @@ export class FlowTable {
     this.freeIndexes = [];
     this.masks = [];
     this.byUfid.clear();
+    this.byShortUfid.clear();
     this.store = new KeyStore();
     this.slots = new Int32Array(2 * MIN_SLOTS);
     this.slotMask = MIN_SLOTS - 1;
@@ -207,7 +214,8 @@ export class FlowTable {
 
   readKey(flow: Flow, out: FlowKey): FlowKey {
     const { plan } = flow.mask;
-    const [words, block] = this.wordsOf(flow);
+    const words = this.wordsOf(flow);
+    const block = this.blockOf(flow);
     out.fill(0);
     for (let i = 0; i < plan.length; i += 2) out[plan[i]!] = words[block + (i >>> 1)]!;
     return out;
@@ -215,8 +223,7 @@ export class FlowTable {
 
   readUnmaskedKey(flow: Flow, out: FlowKey): FlowKey {
     if (flow.ufid !== undefined) return this.readKey(flow, out);
-    const [words, block] = this.wordsOf(flow);
-    return readSparse(words, block + (flow.mask.plan.length >>> 1), out);
+    return readSparse(this.wordsOf(flow), this.blockOf(flow) + (flow.mask.plan.length >>> 1), out);
   }
 
   /** Tries mask number `hint`, then all others.  Hot path. */
@@ -327,10 +334,14 @@ export class FlowTable {
   }
 
   /** Where a flow's words are: in the store, or with the flow once it was removed. */
-  private wordsOf(flow: Flow): readonly [Int32Array, number] {
-    if (flow.kept !== undefined) return [flow.kept, 0];
+  private wordsOf(flow: Flow): Int32Array {
+    if (flow.kept !== undefined) return flow.kept;
     if (flow.index < 0) throw new Error('flow table: the flow was flushed');
-    return [this.store.words, this.blocks[flow.index]!];
+    return this.store.words;
+  }
+  /** Where in them they begin. */
+  private blockOf(flow: Flow): number {
+    return flow.kept !== undefined ? 0 : this.blocks[flow.index]!;
   }
 
   private blockSize(flow: Flow): number {

@@ -13,7 +13,8 @@ import { ERRNO } from '../util/errno.ts';
 /** Delays between attempts.  ms */
 const [MIN_DELAY_MS, MAX_DELAY_MS] = [1, 250];
 
-const isFull = (sent: number): boolean => sent === -ERRNO.EAGAIN || sent === -ERRNO.ENOBUFS;
+/** Whether what sending returned says that the receiver's queue is full. */
+export const isFull = (sent: number): boolean => sent === -ERRNO.EAGAIN || sent === -ERRNO.ENOBUFS;
 
 export class Overruns {
   private readonly transport: NetlinkTransport;

@@ -23,12 +23,14 @@ import { type Arena, type Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { Datapath } from './datapath.ts';
 import { putKey } from './key-put.ts';
-import { Overruns } from './overruns.ts';
+import { isFull, Overruns } from './overruns.ts';
 import type { UpcallInfo, UpcallSink } from './upcall.ts';
 
 const ATTR = OVS_PACKET_ATTR.type;
 /** Slots for one message: packet, userdata, actions and egress tunnel key of up to 64 KB each, and the rest. */
 export const UPCALL_SLOTS = 5;
+/** Upcalls for a full queue that are lost without an attempt, after one has shown that it is: a flood must not cost a system call a packet. */
+const SKIPPED_WHEN_FULL = 32;
 /** An attribute's length has 16 bits. */
 const MAX_PAYLOAD = 0xffff - NLA_HDRLEN;
 /** Upper words of OVS_PACKET_ATTR_HASH: made by software; from ports. */
@@ -40,6 +42,10 @@ export class UpcallWriter implements UpcallSink {
   private readonly familyId: number;
   private readonly writer = new MessageWriter(0);
   private readonly base: number;
+  /** The port id whose queue was full, what sending to it returned, and upcalls until it is tried again. */
+  private fullPortId = 0;
+  private fullError = 0;
+  private nSkips = 0;
 
   /** Takes UPCALL_SLOTS adjacent slots of `arena` for good, so it must come before anything gives slots back. */
   constructor(transport: NetlinkTransport, familyId: number, arena: Arena, overruns = new Overruns(transport)) {
@@ -54,6 +60,10 @@ export class UpcallWriter implements UpcallSink {
   upcall(dp: Datapath, key: FlowKey, pkt: Packet, info: UpcallInfo): number {
     const { size } = info;
     if (size > MAX_PAYLOAD) return -ERRNO.EFBIG;
+    if (this.nSkips > 0 && info.portId === this.fullPortId) {
+      this.nSkips--;
+      return this.fullError;
+    }
     const w = this.writer;
     w.size = this.base;
     const at = w.beginOvs(this.familyId, 0, 0, 0, info.cmd, OVS_PACKET_VERSION, dp.ifindex);
@@ -71,6 +81,11 @@ export class UpcallWriter implements UpcallSink {
     const sent = this.transport.send(w.bytes, at, w.size - at, info.portId);
     if (sent >= 0) return 0;
     this.overruns.check(sent, info.portId);
+    if (isFull(sent)) {
+      this.fullPortId = info.portId;
+      this.fullError = sent;
+      this.nSkips = SKIPPED_WHEN_FULL;
+    }
     return sent;
   }
 }
