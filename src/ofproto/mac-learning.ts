@@ -8,14 +8,18 @@
  */
 import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
+import { MaxHeap } from '../util/max-heap.ts';
 
 const learnedCount = coverage('mac_learning_learned');
 const expiredCount = coverage('mac_learning_expired');
 const evictedCount = coverage('mac_learning_evicted');
 const movedCount = coverage('mac_learning_moved');
+const staticKeptCount = coverage('mac_learning_static_none_move');
 
 export const MAC_DEFAULT_MAX = 8192;
 export const MAC_DEFAULT_AGING_SEC = 300;
+/** How long an address that announced itself on one port is not believed to be behind a bond that sends the announcement back. */
+const GRATUITOUS_ARP_LOCK_SEC = 5;
 
 /** Ages and expiry count in whole seconds, as the stock tools show them. */
 const nowSec = (): number => Math.floor(monotonicMs() / 1000);
@@ -29,9 +33,33 @@ export interface MacEntry<P> {
   isStatic: boolean;
   /** When it was last seen. */
   seenSec: number;
+  /** Until when gratuitous ARP from bonds does not move it. */
+  lockedSec: number;
 }
 
+/** What a table has been through; `nStatic` and `nEntries` are of now. */
+export interface MacStats {
+  readonly nEntries: number;
+  readonly maxEntries: number;
+  readonly nStatic: number;
+  readonly learned: number;
+  readonly expired: number;
+  readonly evicted: number;
+  readonly moved: number;
+}
+
+/** How an address was seen. */
+export interface SeenHow {
+  /** By an ARP packet that announces its sender. */
+  readonly isGratuitousArp: boolean;
+  /** Behind several links, which may bring back what went out by another. */
+  readonly isBond: boolean;
+}
+const PLAINLY: SeenHow = { isGratuitousArp: false, isBond: false };
+
 const isMulticast = (mac: number): boolean => (Math.floor(mac / 2 ** 40) & 1) !== 0;
+
+const NO_TOTALS = () => ({ learned: 0, expired: 0, evicted: 0, moved: 0 });
 
 export class MacTable<P> {
   /** Set when a look-up might now give another answer; the owner clears it when it has had flows revalidated. */
@@ -40,13 +68,25 @@ export class MacTable<P> {
   private readonly byVlan = new Map<number, Map<number, MacEntry<P>>>();
   /** All entries, least recently seen first. */
   private readonly lru = new Set<MacEntry<P>>();
+  /** Least recently seen first. */
   private readonly byPort = new Map<P, Set<MacEntry<P>>>();
+  /** Ports by number of entries. */
+  private readonly byUsage = new MaxHeap<P>();
+  private nStatic = 0;
+  private totals = NO_TOTALS();
   private agingSec = MAC_DEFAULT_AGING_SEC;
   private maxEntries = MAC_DEFAULT_MAX;
   private floodVlans: ReadonlySet<number> = new Set();
 
   get size(): number {
     return this.lru.size;
+  }
+
+  get stats(): MacStats {
+    return { nEntries: this.lru.size, maxEntries: this.maxEntries, nStatic: this.nStatic, ...this.totals };
+  }
+  clearStats(): void {
+    this.totals = NO_TOTALS();
   }
 
   /** Entries, least recently seen first. */
@@ -65,12 +105,12 @@ export class MacTable<P> {
     this.maxEntries = Math.min(1_000_000, Math.max(10, Math.trunc(maxEntries)));
   }
 
-  /** VLANs on which nothing is learned.  Returns whether that changed anything; their entries are dropped. */
+  /** VLANs on which nothing is learned.  Returns whether that changed anything; then all that was learned is forgotten. */
   setFloodVlans(vlans: readonly number[]): boolean {
     const next = new Set(vlans);
     if (next.size === this.floodVlans.size && vlans.every((v) => this.floodVlans.has(v))) return false;
     this.floodVlans = next;
-    for (const vlan of next) for (const e of [...(this.byVlan.get(vlan)?.values() ?? [])]) this.expire(e);
+    this.flush();
     this.needRevalidate = true;
     return true;
   }
@@ -82,31 +122,42 @@ export class MacTable<P> {
   }
 
   /** Notes that a frame from `mac` came in on `port`.  Returns whether a look-up would now give another answer. */
-  update(mac: number, vlan: number, port: P): boolean {
+  update(mac: number, vlan: number, port: P, how: SeenHow = PLAINLY): boolean {
     if (isMulticast(mac) || this.floodVlans.has(vlan)) return false;
     const now = nowSec();
     const e = this.byVlan.get(vlan)?.get(mac);
     if (e === undefined) {
-      if (this.lru.size >= this.maxEntries) this.evictFairly();
-      this.insert({ mac, vlan, port, isStatic: false, seenSec: now });
+      this.insert(mac, vlan, port, { isStatic: false, lockedSec: locks(how) ? now + GRATUITOUS_ARP_LOCK_SEC : 0 });
       learnedCount.n++;
+      this.totals.learned++;
       return true;
     }
-    if (e.isStatic || (e.port === port && e.seenSec === now)) return false;
+    if (e.isStatic) {
+      if (e.port !== port) staticKeptCount.n++;
+      return false;
+    }
+    if (locks(how)) e.lockedSec = now + GRATUITOUS_ARP_LOCK_SEC;
+    if (e.port === port && e.seenSec === now) return false;
     e.seenSec = now;
     this.touch(e);
-    if (e.port === port) return false;
+    if (e.port === port || (how.isGratuitousArp && how.isBond && now < e.lockedSec)) return false;
     movedCount.n++;
+    this.totals.moved++;
     this.move(e, port);
     return true;
   }
 
-  /** Adds an entry that neither ages nor moves, in place of a learned one. */
+  /** Adds an entry that neither ages nor moves, or makes the one that there is such a one. */
   addStatic(mac: number, vlan: number, port: P): void {
-    const old = this.byVlan.get(vlan)?.get(mac);
-    if (old !== undefined) this.expire(old);
-    else if (this.lru.size >= this.maxEntries) this.evictFairly();
-    this.insert({ mac, vlan, port, isStatic: true, seenSec: nowSec() });
+    const e = this.byVlan.get(vlan)?.get(mac);
+    if (e === undefined) {
+      this.insert(mac, vlan, port, { isStatic: true, lockedSec: 0 });
+      return;
+    }
+    if (!e.isStatic) this.nStatic++;
+    e.isStatic = true;
+    this.touch(e);
+    if (e.port !== port) this.move(e, port);
   }
 
   /** Removes the static entry; false if there is none. */
@@ -142,55 +193,65 @@ export class MacTable<P> {
       if (e.isStatic) continue;
       if (this.lru.size <= this.maxEntries && now < e.seenSec + this.agingSec) break;
       expiredCount.n++;
+      this.totals.expired++;
       this.expire(e);
     }
   }
 
-  private insert(e: MacEntry<P>): void {
-    let vlan = this.byVlan.get(e.vlan);
-    if (vlan === undefined) {
-      vlan = new Map();
-      this.byVlan.set(e.vlan, vlan);
+  private insert(mac: number, vlan: number, port: P, how: Pick<MacEntry<P>, 'isStatic' | 'lockedSec'>): void {
+    if (this.lru.size >= this.maxEntries) this.evictFairly();
+    const e: MacEntry<P> = { mac, vlan, port, seenSec: nowSec(), ...how };
+    let inVlan = this.byVlan.get(vlan);
+    if (inVlan === undefined) {
+      inVlan = new Map();
+      this.byVlan.set(vlan, inVlan);
     }
-    vlan.set(e.mac, e);
+    inVlan.set(mac, e);
     this.lru.add(e);
-    this.portEntries(e.port).add(e);
-    this.needRevalidate = true;
+    if (e.isStatic) this.nStatic++;
+    this.joinPort(e, port);
   }
 
-  private portEntries(port: P): Set<MacEntry<P>> {
+  private joinPort(e: MacEntry<P>, port: P): void {
+    e.port = port;
     let of = this.byPort.get(port);
     if (of === undefined) {
       of = new Set();
       this.byPort.set(port, of);
     }
-    return of;
+    of.add(e);
+    this.byUsage.set(port, of.size);
+    this.needRevalidate = true;
   }
 
   private touch(e: MacEntry<P>): void {
     this.lru.delete(e);
     this.lru.add(e);
-    const of = this.portEntries(e.port);
-    of.delete(e);
-    of.add(e);
+    const of = this.byPort.get(e.port);
+    of?.delete(e);
+    of?.add(e);
   }
 
   private leavePort(e: MacEntry<P>): void {
     const of = this.byPort.get(e.port);
-    of?.delete(e);
-    if (of?.size === 0) this.byPort.delete(e.port);
+    if (of === undefined) return;
+    of.delete(e);
+    if (of.size > 0) this.byUsage.set(e.port, of.size);
+    else {
+      this.byPort.delete(e.port);
+      this.byUsage.delete(e.port);
+    }
   }
 
   private move(e: MacEntry<P>, port: P): void {
     this.leavePort(e);
-    e.port = port;
-    this.portEntries(port).add(e);
-    this.needRevalidate = true;
+    this.joinPort(e, port);
   }
 
   private expire(e: MacEntry<P>): void {
     this.leavePort(e);
     this.lru.delete(e);
+    if (e.isStatic) this.nStatic--;
     const vlan = this.byVlan.get(e.vlan);
     vlan?.delete(e.mac);
     if (vlan?.size === 0) this.byVlan.delete(e.vlan);
@@ -198,14 +259,17 @@ export class MacTable<P> {
   }
 
   private evictFairly(): void {
-    let most: Set<MacEntry<P>> | undefined;
-    for (const of of this.byPort.values()) if (most === undefined || of.size > most.size) most = of;
-    const oldest = most?.values().next().value;
+    const { max } = this.byUsage;
+    const oldest = max === undefined ? undefined : this.byPort.get(max)?.values().next().value;
     if (oldest === undefined) return;
     evictedCount.n++;
+    this.totals.evicted++;
     this.expire(oldest);
   }
 }
+
+/** Whether that keeps bonds from moving the address for a while. */
+const locks = ({ isGratuitousArp, isBond }: SeenHow): boolean => isGratuitousArp && !isBond;
 
 /** "aa:bb:cc:dd:ee:ff" of a 48-bit number. */
 export const formatMac = (mac: number): string => (mac.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');

@@ -12,6 +12,7 @@ import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
+import type { MacStats } from './mac-learning.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 
 export interface BackerOptions {
@@ -177,6 +178,9 @@ export interface Ofproto {
   /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void;
   fdb(): FdbEntry[];
+  /** What the MAC table has been through. */
+  fdbStats(): MacStats;
+  fdbClearStats(): void;
   fdbFlush(): void;
   /** Adds a static entry of port `name`, for a MAC address as a number; false if it cannot have one. */
   fdbAdd(name: string, vlan: number, mac: number): boolean;

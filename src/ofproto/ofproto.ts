@@ -21,7 +21,7 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { LearnedCookies } from './learned-cookies.ts';
-import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
+import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, type MacStats, MacTable } from './mac-learning.ts';
 import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
@@ -191,8 +191,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return this.hwaddr;
   }
 
-  learn(mac: number, vlan: number, bundle: Bundle): void {
-    if (this.macs.update(mac, vlan, bundle)) {
+  learn(mac: number, vlan: number, bundle: Bundle, isGarp: boolean): void {
+    if (this.macs.update(mac, vlan, bundle, { isGratuitousArp: isGarp, isBond: bundle.members.length > 1 })) {
       log.dbg(
         () => `bridge ${this.name}: learned that ${formatMac(mac)} is on port ${bundle.name} in VLAN ${vlan}`,
         limit,
@@ -449,6 +449,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       if (port === undefined) return [];
       return [{ ofport: port.ofport, vlan: e.vlan, mac: formatMac(e.mac), ageSec: this.macs.age(e) }];
     });
+  }
+
+  fdbStats(): MacStats {
+    return this.macs.stats;
+  }
+
+  fdbClearStats(): void {
+    this.macs.clearStats();
   }
 
   fdbFlush(): void {

@@ -117,4 +117,39 @@ describe('MacTable', () => {
     expect(table.update(1, 7, 'p1')).toBe(false);
     expect(table.update(1, 8, 'p1')).toBe(true);
   });
+
+  it('does not believe, for 5 s, that an address that announced itself has moved behind a bond', () => {
+    const alone = { isGratuitousArp: true, isBond: false };
+    const reflected = { isGratuitousArp: true, isBond: true };
+    table.update(1, 0, 'p1', alone);
+    expect(table.update(1, 0, 'bond', reflected)).toBe(false);
+    expect(portOf(1)).toBe('p1');
+    clock.advance(3000);
+    table.update(1, 0, 'p1', alone);
+    clock.advance(4000);
+    expect(table.update(1, 0, 'bond', reflected)).toBe(false);
+    // Other packets do move it.
+    expect(table.update(1, 0, 'bond', { isGratuitousArp: false, isBond: true })).toBe(true);
+    table.update(1, 0, 'p1', alone);
+    clock.advance(5000);
+    expect(table.update(1, 0, 'bond', reflected)).toBe(true);
+  });
+
+  it('counts', () => {
+    table.configure(300, 10);
+    for (let i = 1; i <= 12; i++) table.update(i, 0, i % 2 === 0 ? 'even' : 'odd');
+    table.update(12, 0, 'odd');
+    table.addStatic(11, 0, 'even');
+    table.update(11, 0, 'odd');
+    expect(table.stats).toEqual({
+      ...{ nEntries: 10, maxEntries: 10, nStatic: 1, learned: 12, expired: 0, evicted: 2, moved: 1 },
+    });
+    clock.advance(301_000);
+    table.run();
+    expect(table.stats).toMatchObject({ nEntries: 1, nStatic: 1, expired: 9 });
+    table.clearStats();
+    expect(table.stats).toMatchObject({ nEntries: 1, nStatic: 1, learned: 0, expired: 0, evicted: 0, moved: 0 });
+    table.delStatic(11, 0);
+    expect(table.stats).toMatchObject({ nEntries: 0, nStatic: 0 });
+  });
 });

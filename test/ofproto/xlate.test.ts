@@ -300,7 +300,7 @@ describe('megaflows', () => {
           for (const r of ruleSpecs) addFlow(sw.tables, r);
           for (const [mac, vlan, port] of learned) {
             const bundle = sw.xport(port)?.bundle;
-            if (bundle !== undefined) sw.learn(Number.parseInt(mac.replaceAll(':', ''), 16), vlan, bundle);
+            if (bundle !== undefined) sw.learn(Number.parseInt(mac.replaceAll(':', ''), 16), vlan, bundle, false);
           }
           for (const p of flows) {
             const { text, wc } = translate(sw, p);

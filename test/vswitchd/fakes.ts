@@ -328,6 +328,12 @@ export class FakeOfproto implements Ofproto {
     this.world.journal.push(`fdbDelete ${this.name} ${vlan} ${mac.toString(16)}`);
     return mac !== 1;
   }
+  fdbStats() {
+    return { nEntries: 1, maxEntries: 8192, nStatic: 0, learned: 3, expired: 1, evicted: 0, moved: 1 };
+  }
+  fdbClearStats(): void {
+    this.world.journal.push(`clear ${this.name}`);
+  }
   fdbFlush(): void {
     this.world.journal.push(`flush ${this.name}`);
   }

@@ -50,8 +50,8 @@ export interface XBridge {
   lowerTimeouts?(rule: Rule, idle: number, hard: number): void;
   /** Takes a packet that the tables send to a controller. */
   packetIn?(event: PacketInEvent): void;
-  /** Notes that a frame from `mac` in `vlan` came in on `bundle`. */
-  learn(mac: number, vlan: number, bundle: Bundle): void;
+  /** Notes that a frame from `mac` in `vlan` came in on `bundle`; `isGarp`: ARP that announces it. */
+  learn(mac: number, vlan: number, bundle: Bundle, isGarp: boolean): void;
 }
 
 /** How a table is looked up, and what came of it. */

@@ -28,13 +28,16 @@ type Entry =
       readonly hard: number;
     }
   | { readonly kind: 'drop'; readonly error: XlateError }
-  | {
-      readonly kind: 'learn';
-      readonly bridge: XBridge;
-      readonly ofpInPort: number;
-      readonly mac: number;
-      readonly vlan: number;
-    };
+  | ({ readonly kind: 'learn'; readonly bridge: XBridge } & LearnedAddress);
+
+/** An address that NORMAL learns. */
+export interface LearnedAddress {
+  readonly ofpInPort: number;
+  readonly mac: number;
+  readonly vlan: number;
+  /** From ARP that announces it. */
+  readonly isGarp: boolean;
+}
 
 /** Counts packets that leave by one patch port and come in by the other. */
 export function countPatch(
@@ -89,8 +92,8 @@ export class XlateCache {
   addDrop(error: XlateError): void {
     this.entries.push({ kind: 'drop', error });
   }
-  addLearn(bridge: XBridge, ofpInPort: number, mac: number, vlan: number): void {
-    this.entries.push({ kind: 'learn', bridge, ofpInPort, mac, vlan });
+  addLearn(bridge: XBridge, learned: LearnedAddress): void {
+    this.entries.push({ kind: 'learn', bridge, ...learned });
   }
 
   /** Does again, for `stats` more packets, what the translation did. */
@@ -129,7 +132,7 @@ export class XlateCache {
       case 'learn': {
         // The port may have changed its bundle, or be gone, since.
         const bundle: Bundle | undefined = e.bridge.xport(e.ofpInPort)?.bundle;
-        if (bundle !== undefined) e.bridge.learn(e.mac, e.vlan, bundle);
+        if (bundle !== undefined) e.bridge.learn(e.mac, e.vlan, bundle, e.isGarp);
         break;
       }
     }

@@ -22,16 +22,20 @@ const PRIORITY_BITS = { words: [VLAN_WORDS[0]], bits: [0xe000] };
 
 const ETH_TYPE_ARP = 0x0806;
 const ARP_REQUEST = 1;
+const ARP_REPLY = 2;
 
-/** ARP that announces its sender: a broadcast reply, or a request for the sender's own address. */
-function lookForGratuitousArp(ctx: XlateCtx): void {
+/** Whether it is ARP that announces its sender: a broadcast reply, or a request for the sender's own address. */
+function isGratuitousArp(ctx: XlateCtx): boolean {
   const { flow, wc } = ctx;
-  if (getField(flow, FIELD.ethType) !== ETH_TYPE_ARP) return;
+  if (getField(flow, FIELD.ethType) !== ETH_TYPE_ARP) return false;
   unwildcard(wc, ETH_DST);
-  if (ethDstOf(flow) !== ETH_BROADCAST) return;
+  if (ethDstOf(flow) !== ETH_BROADCAST) return false;
   unwildcard(wc, ARP_OPCODE);
-  // A reply is one whatever its addresses; of a request they decide.
-  if (getField(flow, FIELD.nwProto) === ARP_REQUEST) unwildcard(wc, ARP_ADDRESSES);
+  const opcode = getField(flow, FIELD.nwProto);
+  if (opcode === ARP_REPLY) return true;
+  if (opcode !== ARP_REQUEST) return false;
+  unwildcard(wc, ARP_ADDRESSES);
+  return getField(flow, FIELD.nwSrc) === getField(flow, FIELD.nwDst);
 }
 
 /** Whether `bundle` is for mirrors, and for nothing else. */
@@ -44,10 +48,10 @@ function flood(ctx: XlateCtx, from: Bundle, send: Send): void {
   }
 }
 
-function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle): void {
+function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle, isGarp: boolean): void {
   const { trace, bridge } = ctx;
   const isNew = trace !== undefined && bridge.macs.lookup(src, vlan)?.port !== from;
-  bridge.learn(src, vlan, from);
+  bridge.learn(src, vlan, from, isGarp);
   // Of some addresses and VLANs nothing is learned.
   if (isNew && bridge.macs.lookup(src, vlan)?.port === from)
     trace.detail(`learned that ${formatMac(src)} is on port ${from.name} in VLAN ${vlan}`);
@@ -95,10 +99,10 @@ export function xlateNormal(ctx: XlateCtx, send: Send): void {
   // Only one member of a bundle receives: a flooded packet comes back through the others.
   if (inPort !== undefined && from.active !== inPort) return;
 
-  lookForGratuitousArp(ctx);
+  const isGarp = isGratuitousArp(ctx);
   const src = ethSrcOf(flow);
-  if (ctx.hasSideEffects && from !== NO_BUNDLE) learn(ctx, src, vlan, from);
-  ctx.cache?.addLearn(bridge, ctx.ofpInPort, src, vlan);
+  if (ctx.hasSideEffects && from !== NO_BUNDLE) learn(ctx, src, vlan, from, isGarp);
+  ctx.cache?.addLearn(bridge, { ofpInPort: ctx.ofpInPort, mac: src, vlan, isGarp });
 
   const entry = bridge.macs.lookup(dst, vlan);
   if (entry === undefined) {

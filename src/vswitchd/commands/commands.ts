@@ -62,7 +62,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     ...processCommands(() => target.memory?.() ?? target.backer?.memory() ?? {}),
     ...LOG_COMMANDS,
     ...featureCommands(target),
-    ...fdbCommands(bridge),
+    ...fdbCommands(bridge, bridges),
     ...PROTOCOL_COMMANDS,
     ...DATAPATH_COMMANDS,
     ...offloadCommands(target),

@@ -1,8 +1,9 @@
 /**
- * Commands on the table of MAC addresses that change it: static entries, which neither age nor move.  `fdb/show` and `fdb/flush` are in
- * commands.ts.
- * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_fdb_add, ofproto_unixctl_fdb_delete).
+ * Commands on the table of MAC addresses: what it has counted, and static entries, which neither age nor move.  `fdb/show` and `fdb/flush` are
+ * in commands.ts.
+ * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_fdb_add, ofproto_unixctl_fdb_delete, ofproto_unixctl_fdb_stats_show).
  */
+import type { MacStats } from '../../ofproto/mac-learning.ts';
 import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
 import { formatPort } from '../../openflow/ofp-names.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
@@ -34,8 +35,22 @@ function del(ofproto: Ofproto, vlan: number, macText: string | undefined): strin
   return '';
 }
 
-/** `bridge` finds one, or throws UnixctlError. */
-export function fdbCommands(bridge: (name: string | undefined) => Ofproto): UnixctlCommand[] {
+function formatStats(name: string, stats: MacStats): string {
+  return `Statistics for bridge "${name}":
+  Current/maximum MAC entries in the table: ${stats.nEntries}/${stats.maxEntries}
+  Current static MAC entries in the table : ${stats.nStatic}
+  Total number of learned MAC entries     : ${stats.learned}
+  Total number of expired MAC entries     : ${stats.expired}
+  Total number of evicted MAC entries     : ${stats.evicted}
+  Total number of port moved MAC entries  : ${stats.moved}
+`;
+}
+
+/** `bridge` finds one, or throws UnixctlError; `bridges` gives all. */
+export function fdbCommands(
+  bridge: (name: string | undefined) => Ofproto,
+  bridges: () => readonly Ofproto[],
+): UnixctlCommand[] {
   return [
     {
       name: 'fdb/add',
@@ -50,6 +65,23 @@ export function fdbCommands(bridge: (name: string | undefined) => Ofproto): Unix
       minArgs: 3,
       maxArgs: 3,
       run: async ([name, vlan, mac]) => del(bridge(name), vlanOf(vlan), mac),
+    },
+    {
+      name: 'fdb/stats-clear',
+      usage: '[bridge]',
+      minArgs: 0,
+      maxArgs: 1,
+      run: ([name]) => {
+        for (const b of name === undefined ? bridges() : [bridge(name)]) b.fdbClearStats();
+        return 'statistics successfully cleared';
+      },
+    },
+    {
+      name: 'fdb/stats-show',
+      usage: 'bridge',
+      minArgs: 1,
+      maxArgs: 1,
+      run: ([name = '']) => formatStats(name, bridge(name).fdbStats()),
     },
   ];
 }

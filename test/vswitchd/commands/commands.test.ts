@@ -78,6 +78,16 @@ test('fdb/add and fdb/del', async () => {
   await target.backer?.ofprotos.get('br0')?.portDel('p9');
 });
 
+test('fdb/stats-show and fdb/stats-clear', async () => {
+  const text = await run('fdb/stats-show', 'br0');
+  expect(text).toContain('Statistics for bridge "br0":\n  Current/maximum MAC entries in the table: 1/8192\n');
+  expect(text).toContain('  Total number of port moved MAC entries  : 1\n');
+  expect(await run('fdb/stats-clear')).toBe('statistics successfully cleared');
+  expect(await run('fdb/stats-clear', 'br0')).toBe('statistics successfully cleared');
+  expect(await refused('fdb/stats-clear', 'br9')).toBe('no such bridge');
+  expect(await refused('fdb/stats-show', 'br9')).toBe('no such bridge');
+});
+
 test('fdb/flush', async () => {
   world.journal.length = 0;
   expect(await run('fdb/flush', 'br0')).toBe('table successfully flushed');
