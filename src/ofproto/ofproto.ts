@@ -17,6 +17,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bundle, ODPP_NONE, type XPort } from './bundle.ts';
 import { Control } from './connmgr/control.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
+import { checkDpActions, checkDpMask } from './dp-check.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
@@ -118,6 +119,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.tables.checkActions = (actions) => {
       this.groups.checkActions(actions);
       this.meters.checkActions(actions);
+    };
+    this.tables.checkRule = (mask, actions) => {
+      if (mask !== undefined) checkDpMask(mask, this.support);
+      checkDpActions(actions, this.support);
     };
     this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
     this.lookups.wantsMisses = () => this.control.conns.wantsMisses;

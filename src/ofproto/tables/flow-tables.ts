@@ -25,6 +25,8 @@ export class FlowTables {
   version = 1;
   /** Throws an OfpError if actions name a group or a meter that is not there. */
   checkActions: (actions: readonly Ofpact[]) => void = () => {};
+  /** Throws an OfpError if the datapath cannot carry out a rule; without a mask it is one that is there already. */
+  checkRule: (mask: FlowMask | undefined, actions: readonly Ofpact[]) => void = () => {};
   private readonly index = new RuleIndex();
   private current: FlowTransaction | undefined;
   private waiting: (() => void)[] = [];

@@ -6,6 +6,7 @@
  * appears at once.
  * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
  */
+import type { FlowMask } from '../../flow/flow-key.ts';
 import { miniFromFlow } from '../../flow/minimatch.ts';
 import { FLOW_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
@@ -31,6 +32,8 @@ export interface TransactionTarget {
   select(c: RuleCriteria): Iterable<Rule>;
   /** Throws an OfpError if actions name a group or a meter that is not there. */
   readonly checkActions: (actions: readonly Ofpact[]) => void;
+  /** Throws an OfpError if the datapath cannot carry out a rule. */
+  readonly checkRule: (mask: FlowMask | undefined, actions: readonly Ofpact[]) => void;
 }
 
 /** What else changes in a transaction, all of it or nothing. */
@@ -110,6 +113,7 @@ export class FlowTransaction {
     const table = tableForNew(this.owner, fm, isInternal);
     const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
     this.owner.checkActions(ofpacts);
+    this.owner.checkRule(fm.match.mask, ofpacts);
     const match = miniFromFlow(fm.match.flow, fm.match.mask);
     const old = table.classifier.findExactly(match, priority, this.version);
     const rule = new Rule({
@@ -150,6 +154,7 @@ export class FlowTransaction {
       return;
     }
     this.owner.checkActions(fm.ofpacts);
+    this.owner.checkRule(undefined, fm.ofpacts);
     for (const old of olds) {
       const { table, match, priority, flags, idleTimeout, hardTimeout, importance, isHidden, createdMs } = old;
       if (this.owner.table(table).isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
