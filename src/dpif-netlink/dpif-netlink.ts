@@ -7,7 +7,15 @@
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider, type UpcallHandler } from '../dpif/dpif.ts';
 import { dpifFullName, SYSTEM_TYPE } from '../dpif/dpif-name.ts';
-import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import type {
+  DpifDpStats,
+  DpifFlow,
+  DpifOp,
+  DpifPort,
+  DpifPortPolicing,
+  DpifPortStats,
+  PortEvent,
+} from '../dpif/dpif-types.ts';
 import { LoggedDpif } from '../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../dpif/tunnel-types.ts';
 import { NLM_F } from '../netlink/constants.ts';
@@ -30,6 +38,7 @@ import {
   addVport,
   decodeVport,
   deleteVport,
+  policeVport,
   dumpVports,
   findVport,
   toDpifPort,
@@ -206,6 +215,10 @@ class DpifNetlink implements Dpif {
     await deleteVport(fam, dpIfindex, portNo);
   }
 
+  portPolice(portNo: number, policing: DpifPortPolicing): Promise<boolean> {
+    return policeVport(this.fam, this.dpIfindex, portNo, policing);
+  }
+
   async portQuery(which: string | number): Promise<DpifPort | undefined> {
     const v = await findVport(this.fam, this.dpIfindex, which);
     return v === undefined ? undefined : toDpifPort(v);
@@ -215,6 +228,10 @@ class DpifNetlink implements Dpif {
     const v = await findVport(this.fam, this.dpIfindex, portNo);
     if (v === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
     return toPortStats(v);
+  }
+
+  async portStatsDump(): Promise<ReadonlyMap<number, DpifPortStats>> {
+    return new Map((await dumpVports(this.fam, this.dpIfindex)).map((v) => [v.portNo, toPortStats(v)]));
   }
 
   async portDump(): Promise<DpifPort[]> {

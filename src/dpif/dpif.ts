@@ -19,7 +19,16 @@
  */
 import type { DpifCt } from './dpif-ct.ts';
 import type { DpifMeters } from './dpif-meters.ts';
-import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, DpifPortStats, DpifUpcall, PortEvent } from './dpif-types.ts';
+import type {
+  DpifDpStats,
+  DpifFlow,
+  DpifOp,
+  DpifPort,
+  DpifPortPolicing,
+  DpifPortStats,
+  DpifUpcall,
+  PortEvent,
+} from './dpif-types.ts';
 import type { TunnelConfig } from './tunnel-types.ts';
 
 export interface DpifProvider {
@@ -71,9 +80,16 @@ export interface Dpif {
    */
   portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number>;
   portDel(portNo: number): Promise<void>;
+  /**
+   * Has the datapath limit what a port receives.  Resolves to whether it does: if not, as with the kernel's own datapath, the device has
+   * to.  A provider may lack it.
+   */
+  portPolice?(portNo: number, policing: DpifPortPolicing): Promise<boolean>;
   /** The port by name or number; undefined if there is none in this datapath. */
   portQuery(which: string | number): Promise<DpifPort | undefined>;
   portStats(portNo: number): Promise<DpifPortStats>;
+  /** Those of all ports, by number: cheaper than asking for each.  A provider may lack it. */
+  portStatsDump?(): Promise<ReadonlyMap<number, DpifPortStats>>;
   /** All ports, by rising number. */
   portDump(): Promise<DpifPort[]>;
   /**

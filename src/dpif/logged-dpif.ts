@@ -25,6 +25,7 @@ import {
   type DpifFlowStats,
   type DpifOp,
   type DpifPort,
+  type DpifPortPolicing,
   type DpifPortStats,
   type Nest,
   type PortEvent,
@@ -144,6 +145,12 @@ export class LoggedDpif implements Dpif {
 
   portStats(portNo: number): Promise<DpifPortStats> {
     return this.inner.portStats(portNo);
+  }
+  async portStatsDump(): Promise<ReadonlyMap<number, DpifPortStats>> {
+    return (await this.inner.portStatsDump?.()) ?? new Map();
+  }
+  async portPolice(portNo: number, policing: DpifPortPolicing): Promise<boolean> {
+    return (await this.inner.portPolice?.(portNo, policing)) ?? false;
   }
   portDump(): Promise<DpifPort[]> {
     return this.operation('port_dump', this.inner.portDump());

@@ -30,7 +30,15 @@ export const reason = (error: unknown): string =>
   error instanceof NetlinkError ? error.text : (error as Error).message;
 
 /** All interfaces of a bridge, in the order of their ports' names. */
-export const interfacesOf = (config: BridgeConfig): InterfaceConfig[] => config.ports.flatMap((p) => [...p.interfaces]);
+export function interfacesOf(config: BridgeConfig): readonly InterfaceConfig[] {
+  let interfaces = interfacesByBridge.get(config);
+  if (interfaces === undefined) {
+    interfaces = config.ports.flatMap((port) => port.interfaces);
+    interfacesByBridge.set(config, interfaces);
+  }
+  return interfaces;
+}
+const interfacesByBridge = new WeakMap<BridgeConfig, readonly InterfaceConfig[]>();
 
 interface Iface {
   readonly ofport: Ofport;

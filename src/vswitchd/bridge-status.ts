@@ -2,7 +2,8 @@
  * What one bridge tells the database: the columns that say how the bridge, its interfaces and its controllers are, and
  * what the interfaces have counted.  bridge.ts calls it.  Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
-import type { Ofproto } from '../ofproto/ofproto-provider.ts';
+import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
 import { Bridge as BridgeTable, Controller, Interface, Mirror } from '../ovsdb/vswitch-schema.ts';
@@ -18,16 +19,26 @@ import {
   tunnelColumns,
 } from './iface-status.ts';
 import { mirrorStatistics } from './mirror-config.ts';
-import type { NetdevTable } from './netdev.ts';
+import type { NetdevStats, NetdevTable } from './netdev.ts';
 import { PATCH, patchMac } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
 
 const log = vlog('bridge');
 
+/** What was asked of all at once. */
+export interface Counted {
+  /** By datapath number. */
+  readonly ports: ReadonlyMap<number, DpifPortStats> | undefined;
+  /** By name. */
+  readonly devices: ReadonlyMap<string, NetdevStats> | undefined;
+}
+
 export class BridgeStatus {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
   private readonly ports: BridgePorts;
+  /** By interface name: what was written last, and what it was made of. */
+  private readonly columns = new Map<string, { from: readonly unknown[]; values: RowValues<typeof Interface> }>();
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable, ports: BridgePorts) {
     this.ofproto = ofproto;
@@ -39,13 +50,29 @@ export class BridgeStatus {
   write(txn: Txn, config: BridgeConfig, datapathId: string, version: string): void {
     txn.update(BridgeTable, config.uuid, { datapath_id: datapathId, datapath_version: version });
     this.writeControllers(txn, config);
-    for (const iface of interfacesOf(config)) {
+    const interfaces = interfacesOf(config);
+    if (this.columns.size > interfaces.length) this.columns.clear();
+    for (const iface of interfaces) {
       if (iface.uuid !== undefined) txn.update(Interface, iface.uuid, this.interfaceColumns(iface));
     }
   }
 
-  private interfaceColumns({ name, type }: InterfaceConfig): RowValues<typeof Interface> {
+  /** The columns of before, if what they were made of is still the same. */
+  private interfaceColumns(iface: InterfaceConfig): RowValues<typeof Interface> {
+    const { name, type } = iface;
     const port = this.ofproto.ports.get(name);
+    const netdev = this.netdevs.get(name);
+    const features = featuresOf(this.netdevs, name, type);
+    const error = this.ports.errorOf(name);
+    const from = [port, netdev, features, error, type];
+    const old = this.columns.get(name);
+    if (old?.from.every((part, i) => part === from[i])) return old.values;
+    const values = this.makeColumns(iface, port);
+    this.columns.set(name, { from, values });
+    return values;
+  }
+
+  private makeColumns({ name, type }: InterfaceConfig, port: Ofport | undefined): RowValues<typeof Interface> {
     if (port === undefined) return failedColumns(this.ports.errorOf(name) ?? `${name} is not a port of the datapath`);
     if (port.type === PATCH) {
       return { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.ofproto.name, name)) };
@@ -81,14 +108,20 @@ export class BridgeStatus {
     }
   }
 
-  /** Asks what the ports have counted; gives the function that writes it.  Ports that went away meanwhile are left out. */
-  async readStatistics(config: BridgeConfig): Promise<(txn: Txn) => void> {
+  /**
+   * Asks what the ports have counted, where it is not in `counted`; gives the function that writes it.  Ports that went away
+   * meanwhile are left out.
+   */
+  async readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
     const found: { uuid: string; statistics: ReadonlyMap<string, number> }[] = [];
     for (const { uuid, name, type } of interfacesOf(config)) {
       if (uuid === undefined || !this.ofproto.ports.has(name)) continue;
       try {
-        const port = await this.ofproto.portStats(name);
-        const device = type === 'system' && this.netdevs.get(name) ? await this.netdevs.stats(name) : undefined;
+        const { odpPort, type: portType } = this.ofproto.ports.get(name) as Ofport;
+        const known = portType === 'system' || portType === 'internal' ? counted.ports?.get(odpPort) : undefined;
+        const port = known ?? (await this.ofproto.portStats(name));
+        const isDevice = type === 'system' && this.netdevs.get(name) !== undefined;
+        const device = isDevice ? (counted.devices?.get(name) ?? (await this.netdevs.stats(name))) : undefined;
         found.push({ uuid, statistics: statisticsColumn(port, device) });
       } catch (error) {
         if (isDatapathGone(error)) throw error;

@@ -3,17 +3,18 @@
  *
  * vswitchd.ts calls, in this order and each for all bridges before the next: `deletePorts` (so that names and numbers are
  * free), `addPorts`, `configure`, and then, in one transaction, `write`.  Each compares what is wanted with what is, so a call
- * that changes nothing costs nothing.  The parts: bridge-ports.ts, bridge-devices.ts, bridge-status.ts.
+ * that changes nothing costs nothing.  The parts: bridge-ports.ts, bridge-devices.ts, bridge-bundles.ts, bridge-status.ts.
  * Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
-import type { BundleConfig, Ofproto } from '../ofproto/ofproto-provider.ts';
+import type { Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
+import { BridgeBundles } from './bridge-bundles.ts';
 import { BridgeDevices } from './bridge-devices.ts';
 import { BridgePorts, interfacesOf } from './bridge-ports.ts';
-import { BridgeStatus } from './bridge-status.ts';
+import { BridgeStatus, type Counted } from './bridge-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import { BridgeQos } from './qos/bridge-qos.ts';
-import type { BridgeConfig, PortConfig } from './switch-config.ts';
+import type { BridgeConfig } from './switch-config.ts';
 import { isTargetPermitted } from './unix-targets.ts';
 
 export class Bridge {
@@ -22,6 +23,7 @@ export class Bridge {
   private readonly runDir: string | undefined;
   private readonly ports: BridgePorts;
   private readonly devices: BridgeDevices;
+  private readonly bundles: BridgeBundles;
   private readonly status: BridgeStatus;
   private readonly qos: BridgeQos;
   /** What each setting was last set to, so that only changes reach the ofproto. */
@@ -34,6 +36,7 @@ export class Bridge {
     this.ofproto = ofproto;
     this.ports = new BridgePorts(ofproto, netdevs);
     this.devices = new BridgeDevices(ofproto, netdevs);
+    this.bundles = new BridgeBundles(ofproto);
     this.status = new BridgeStatus(ofproto, netdevs, this.ports);
     this.qos = new BridgeQos(ofproto, netdevs);
   }
@@ -41,7 +44,7 @@ export class Bridge {
   /** Removes ports that are not wanted, or not as they are.  Rejects only if the datapath is gone. */
   async deletePorts(config: BridgeConfig): Promise<void> {
     const doomed = this.ports.doomed(config);
-    this.removeBundles(config, doomed);
+    this.bundles.remove(config, doomed);
     await this.ports.remove(doomed);
     await this.ports.tunnels.reconfigure(interfacesOf(config));
   }
@@ -54,8 +57,8 @@ export class Bridge {
   /** Sets addresses, MTUs, VLANs and tables. */
   async configure(config: BridgeConfig): Promise<void> {
     await this.devices.configure(config);
-    this.qos.configure(config);
-    for (const port of config.ports) this.configureBundle(port);
+    await this.qos.configure(config);
+    this.bundles.configure(config);
     this.ifChanged('mac table', [config.macAgingSec, config.macTableSize], () =>
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
     );
@@ -77,8 +80,8 @@ export class Bridge {
   }
 
   /** Asks what the ports have counted; gives the function that writes it.  Ports that went away meanwhile are left out. */
-  readStatistics(config: BridgeConfig): Promise<(txn: Txn) => void> {
-    return this.status.readStatistics(config);
+  readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
+    return this.status.readStatistics(config, counted);
   }
 
   private configureOpenflow(config: BridgeConfig): void {
@@ -89,25 +92,6 @@ export class Bridge {
       const controllers = openflow.controllers.filter((c) => isTargetPermitted(c.target, this.name, runDir ?? '/'));
       this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir });
     });
-  }
-
-  private removeBundles(config: BridgeConfig, doomed: ReadonlySet<string>): void {
-    const kept = new Set(config.ports.filter((p) => !p.interfaces.some((i) => doomed.has(i.name))).map((p) => p.name));
-    for (const key of [...this.applied.keys()]) {
-      const name = /^bundle (.*)$/s.exec(key)?.[1];
-      if (name === undefined || kept.has(name)) continue;
-      this.ofproto.bundleRemove(name);
-      this.applied.delete(key);
-    }
-  }
-
-  private configureBundle(port: PortConfig): void {
-    const { name, vlanMode, tag, trunks, isProtected, tagging } = port;
-    const members = port.interfaces.map((iface) => iface.name).filter((member) => this.ofproto.ports.has(member));
-    if (members.length === 0) return;
-    const bundle: BundleConfig = { name, members, vlanMode, tag, trunks, isProtected, ...tagging };
-    const numbers = members.map((member) => this.ofproto.ports.get(member)?.ofport);
-    this.ifChanged(`bundle ${name}`, [bundle, numbers], () => this.ofproto.bundleSet(bundle));
   }
 
   private ifChanged(what: string, value: unknown, apply: () => void): void {

@@ -12,6 +12,7 @@ import * as schema from '../ovsdb/vswitch-schema.ts';
 import { vlog } from '../util/vlog.ts';
 import type { Bridge } from './bridge.ts';
 import { IFACE_TYPES, interfacesOf } from './bridge-ports.ts';
+import type { Counted } from './bridge-status.ts';
 import { failedColumns } from './iface-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH } from './patch-port.ts';
@@ -20,6 +21,9 @@ import type { SwitchDatapath } from './switch-datapath.ts';
 import { OVS_VERSION } from './version.ts';
 
 const log = vlog('bridge');
+
+/** From this many on, the counters of all devices are asked for at once. */
+const MANY_DEVICES = 8;
 
 export interface SwitchStatusParts {
   readonly idl: Idl;
@@ -55,9 +59,10 @@ export class SwitchStatus {
   async writeStatistics(config: SwitchConfig): Promise<void> {
     const { idl, bridges } = this.parts;
     try {
+      const counted = await this.countAll(config);
       const writers: ((txn: Txn) => void)[] = [];
       for (const bridge of config.bridges) {
-        const writer = await bridges.get(bridge.name)?.readStatistics(bridge);
+        const writer = await bridges.get(bridge.name)?.readStatistics(bridge, counted);
         if (writer !== undefined) writers.push(writer);
       }
       if (writers.length === 0 || !idl.hasLock) return;
@@ -70,6 +75,19 @@ export class SwitchStatus {
       // The datapath went away; vswitchd.ts says so.
       log.dbg(`no statistics: ${(error as Error).message}`);
     }
+  }
+
+  private async countAll(config: SwitchConfig): Promise<Counted> {
+    const { datapath, netdevs } = this.parts;
+    let nDevices = 0;
+    for (const bridge of config.bridges) {
+      for (const { type } of interfacesOf(bridge)) if (type === 'system') nDevices++;
+    }
+    return {
+      ports: await datapath.backer?.dpif.portStatsDump?.(),
+      // All includes those that are not ours.
+      devices: nDevices >= MANY_DEVICES ? await netdevs.statsDump?.() : undefined,
+    };
   }
 
   private putControllers(txn: Txn, config: SwitchConfig): void {
