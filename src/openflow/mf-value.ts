@@ -73,9 +73,8 @@ const tunPresentBit = (field: MfField): number => FIELD.tunMetaPresent.at + FIEL
 export const mfHasTunMetadata = (field: MfField, flow: FlowKey): boolean =>
   getBits(flow, tunPresentBit(field), 1) !== 0;
 
-/** Takes a tun_metadata out of a flow: delete_field. */
+/** Takes a tun_metadata out of a flow: delete_field.  Its value stays, for who reads it all the same; no packet leaves with it. */
 export function mfClearTunMetadata(field: MfField, flow: FlowKey): void {
-  eachTunWord(field, (at) => setBits(flow, at, 32, 0));
   setBits(flow, tunPresentBit(field), 1, 0);
 }
 

@@ -2,9 +2,8 @@
  * push and pop: fields kept on a stack of whole bytes; delete_field: options of a tunnel that go.
  * Source: lib/nx-match.c (nxm_execute_stack_push, nxm_execute_stack_pop), lib/tun-metadata.c (tun_metadata_delete).
  */
-import { setBits } from '../../flow/bits.ts';
-import { FIELD } from '../../flow/fields.ts';
 import { maskSubfield, readSubfieldBytes, writeSubfieldBytes } from '../../openflow/mf-subfield.ts';
+import { mfClearTunMetadata } from '../../openflow/mf-value.ts';
 import type { OfpactDeleteField, OfpactStack } from '../../openflow/ofpact.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { reportError } from './xlate-report.ts';
@@ -27,7 +26,6 @@ export function xlateStack(ctx: XlateCtx, { kind, subfield }: OfpactStack): void
 
 /** Only options can be deleted. */
 export function xlateDeleteField(ctx: XlateCtx, { field }: OfpactDeleteField): void {
-  const n = Number(/^tun_metadata(\d+)$/.exec(field.name)?.[1] ?? Number.NaN);
-  if (n >= 0) setBits(ctx.flow, FIELD.tunMetaPresent.at + 63 - n, 1, 0);
+  mfClearTunMetadata(field, ctx.flow);
   ctx.trace?.detail(`delete ${field.name}`);
 }
