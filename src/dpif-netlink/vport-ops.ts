@@ -12,7 +12,9 @@ import {
   OVS_VPORT_CMD,
   OVS_VPORT_TYPE,
   OVS_VPORT_VERSION,
+  VPORT_POLICING,
   type VportAttrs,
+  type VportPolicing,
 } from '../netlink/families/ovs-vport.ts';
 import { dump } from '../netlink/genl-dump.ts';
 import { type MessageView, MessageWriter } from '../netlink/message.ts';
@@ -149,6 +151,31 @@ export function deleteVport(fam: OvsFamilies, dpIfindex: number, portNo: number)
     (w) => w.attrU32(OVS_VPORT_ATTR.type.portNo, portNo),
     'ovs_vport DEL',
   );
+}
+
+/** Limits what a port receives; false: its datapath does not do that. */
+export async function policeVport(
+  fam: OvsFamilies,
+  dpIfindex: number,
+  portNo: number,
+  policing: VportPolicing,
+): Promise<boolean> {
+  try {
+    await fam.client.transact(
+      requestTo(fam, OVS_VPORT_CMD.SET, dpIfindex, 0),
+      (w) => {
+        w.attrU32(OVS_VPORT_ATTR.type.portNo, portNo);
+        const nest = w.nest(OVS_VPORT_ATTR.type.options);
+        w.attrs(VPORT_POLICING, policing);
+        w.endNest(nest);
+      },
+      'ovs_vport SET',
+    );
+    return true;
+  } catch (e) {
+    if (e instanceof NetlinkError && e.errno === ERRNO.EOPNOTSUPP) return false;
+    throw e;
+  }
 }
 
 /**

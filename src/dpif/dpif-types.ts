@@ -14,6 +14,14 @@ export interface DpifPort {
   readonly ifindex: number | undefined;
 }
 
+/** How much a port may receive: kbit and 1000 packets per second, and at once.  Rates of 0 do not limit. */
+export interface DpifPortPolicing {
+  readonly kbitsRate: number;
+  readonly kbitsBurst: number;
+  readonly kpktsRate: number;
+  readonly kpktsBurst: number;
+}
+
 export interface DpifPortStats {
   readonly rxPackets: bigint;
   readonly txPackets: bigint;

@@ -1,6 +1,6 @@
 /** The "ovs_vport" family.  Source: include/uapi/linux/openvswitch.h. */
 import { array, bytes, s32, string, struct, u32, u64 } from '../kinds.ts';
-import { type AttrsOf, nla, policy } from '../policy.ts';
+import { type AttrsOf, nla, policy, required } from '../policy.ts';
 
 export const OVS_VPORT_FAMILY = 'ovs_vport';
 export const OVS_VPORT_VERSION = 1;
@@ -20,6 +20,19 @@ export const DP_MAX_PORTS = 65535;
 
 /** enum ovs_tunnel_attr: the nest of OVS_VPORT_ATTR_OPTIONS.  EXTENSION holds flags, OVS_VXLAN_EXT_* or those of other types. */
 export const OVS_TUNNEL_ATTR = { DST_PORT: 1, EXTENSION: 2 } as const;
+
+/**
+ * Of our own datapath, in the nest of OVS_VPORT_ATTR_OPTIONS with which a port on an existing device is SET: how much it may receive, in
+ * kbit and 1000 packets per second, and at once.  Rates of 0 do not limit.  openvswitch.ko says EOPNOTSUPP, as to all options of such ports.
+ */
+// biome-ignore format: table
+export const VPORT_POLICING = policy('TAPSWITCH_VPORT_POLICING', {
+  kbitsRate:  required(nla(0x101, u32)),
+  kbitsBurst: required(nla(0x102, u32)),
+  kpktsRate:  required(nla(0x103, u32)),
+  kpktsBurst: required(nla(0x104, u32)),
+});
+export type VportPolicing = AttrsOf<typeof VPORT_POLICING>;
 
 /** struct ovs_vport_stats. */
 // biome-ignore format: table
