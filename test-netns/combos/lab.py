@@ -107,12 +107,16 @@ class Lab:
         self.until('the database is ready', lambda: os.path.exists(f'{work}/db.sock'))
         self.start_vswitchd()
 
-    def start_vswitchd(self):
+    def spawn_vswitchd(self):
+        """Starts vswitchd, and waits for nothing."""
         if self.vswitchd_kind == 'ours':
             program = [self.tapswitch, 'vswitchd']
         else:
             program = [*self.stock, 'ovs-vswitchd', '-vsyslog:off']
-        process = self.spawn('vswitchd', *program, f'unix:{self.work}/db.sock', '--pidfile', '-vconsole:info')
+        return self.spawn('vswitchd', *program, f'unix:{self.work}/db.sock', '--pidfile', '-vconsole:info')
+
+    def start_vswitchd(self):
+        process = self.spawn_vswitchd()
 
         def answers():
             with contextlib.suppress(OSError, ValueError):
