@@ -1,67 +1,19 @@
 /**
- * The program `tapswitch vswitchd`: puts the userspace half of the switch together, and makes a daemon of it.
- *
- * Start: options, log file, background, pidfile, control socket, then the switch (vswitchd.ts), which follows the database.
- * Ready: when the first configuration is in force; whoever started it with --detach waits until then.
- * End: `ovs-appctl exit` and SIGTERM leave the datapath and its flows, which go on forwarding; `exit --cleanup` does not.
+ * The program `tapswitch vswitchd`: reads its command line and becomes a daemon; the switch itself is in run.ts, which is loaded only by the
+ * process that is to be it, because launcher and monitor need none of it.
  * Source: vswitchd/ovs-vswitchd.c.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
-import { HostNetdevs } from '../dpctl/netdevs.ts';
-import type { DpifProvider } from '../dpif/dpif.ts';
-import { DpifProviders } from '../dpif/dpif-name.ts';
-import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
-import { DATAPATH_PORT_ID } from '../netlink/constants.ts';
-import { NetlinkError } from '../netlink/errors.ts';
-import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
-import type { GenlEndpoint } from '../netlink/genl.ts';
-import { type DatapathChoice, hasDatapathFamily, resolveEndpoint } from '../netlink/genl-family.ts';
-import { openSocketTransport } from '../netlink/socket.ts';
-import { MemoryNetlink } from '../netlink/transport.ts';
-import { openBacker, openBackerWith } from '../ofproto/backer.ts';
-import { systemScheduler } from '../ofproto/udpif/scheduler.ts';
-import { allowDebugActions } from '../openflow/actions/index.ts';
-import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts';
-import { setClock } from '../util/clock.ts';
-import { ERRNO } from '../util/errno.ts';
-import { unlinkAtExit } from '../util/exit-files.ts';
-import { openLogFile, vlog } from '../util/vlog.ts';
-import { setLevelsFromString } from '../util/vlog-settings.ts';
-import { WarpClock } from '../util/warp-clock.ts';
-import { vswitchdCommands } from './commands/commands.ts';
-import { dispatchModeCommand } from './commands/datapath-commands.ts';
-import { routeCommands } from './commands/route-commands.ts';
-import { daemonizeComplete, detach, handleExit, isDetached, makePidfile } from './daemon.ts';
-import { dummyCommands } from './dummy/dummy-commands.ts';
-import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
-import type { DummyFlows } from './dummy/dummy-flows.ts';
-import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
-import { RtnetlinkTable } from './netdev.ts';
-import { type DaemonOptions, dirsOf, parseOptions, UsageError, usage } from './options.ts';
-import { setSelfConfinement } from './unix-targets.ts';
+import { writeFileSync } from 'node:fs';
+import { UsageError } from '../daemon/command-line.ts';
+import { dirsOf } from '../daemon/daemon-options.ts';
+import { daemonizeStart, setUpLog } from '../daemon/daemonize.ts';
+import { setLevels, vlog } from '../util/vlog.ts';
+import { nameStockModules } from './log-modules.ts';
+import { parseOptions, usage, type VswitchdCommandLine } from './options.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
-import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
 const log = vlog('vswitchd');
-const MODULE_VERSION = '/sys/module/openvswitch/version';
-/** OpenFlow connections: -vvconn names it, whether or not there are any. */
-vlog('vconn');
-
-const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
-  new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport));
-
-/** A provider whose datapath is there.  Rejects with ENOENT otherwise, without a word in the log: this is tried every second. */
-async function readyProvider(
-  choice: DatapathChoice,
-  onFound: (endpoint: GenlEndpoint) => void,
-): Promise<DpifNetlinkProvider> {
-  const endpoint = await resolveEndpoint(choice, openSocketTransport);
-  onFound(endpoint);
-  if (!(await hasDatapathFamily(endpoint))) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
-  return new DpifNetlinkProvider(async () => endpoint);
-}
+const PROCESS_NAME = '/proc/self/comm';
 
 /**
  * Runs vswitchd with the command line `argv` (the words after "vswitchd").  Resolves to the exit status when it has ended,
@@ -69,152 +21,49 @@ async function readyProvider(
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const dirs = dirsOf(process.env);
-  let options: DaemonOptions;
+  let options: VswitchdCommandLine;
   try {
     options = parseOptions(argv, dirs);
-    for (const spec of options.verbose) {
-      const problem = setLevelsFromString(spec);
-      if (problem !== undefined) throw new UsageError(`processing "${spec}": ${problem}`);
+    if (options.showHelp || options.showVersion) {
+      process.stdout.write(options.showHelp ? usage(dirs) : `${VERSION_TEXT}\n`);
+      return 0;
     }
+    nameStockModules();
+    setUpLog(PROGRAM, options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return fail(error.message);
   }
-  if (options.showHelp || options.showVersion) {
-    process.stdout.write(options.showHelp ? usage(dirs) : `${VERSION_TEXT}\n`);
-    return 0;
-  }
-  if (options.detach && !isDetached()) return detach();
   try {
-    return await runDaemon(options, dirs.run);
+    const status = await daemonizeStart({ name: PROGRAM }, options);
+    if (status !== undefined) return status;
+    nameProcess();
+    process.on('unhandledRejection', (error) => log.err(`unhandled: ${(error as Error).stack ?? error}`));
+    process.on('uncaughtException', (error) => {
+      log.emer(`uncaught: ${error.stack}`);
+      // By a signal that a monitor takes for a crash.
+      process.abort();
+    });
+    const { runVswitchd } = await import('./run.ts');
+    return await runVswitchd(options, dirs.run);
   } catch (error) {
     return fail((error as Error).message);
   }
 }
 
+/** ovs-ctl(8) knows the daemon by the name of its process, as ps(1) shows it. */
+function nameProcess(): void {
+  try {
+    writeFileSync(PROCESS_NAME, PROGRAM);
+  } catch {
+    // Without /proc it is called what Node is called.
+  }
+}
+
+/** What keeps the program from running goes to the log, too. */
 function fail(text: string): number {
+  setLevels(log.name, 'console', 'off');
+  log.emer(text);
   process.stderr.write(`${PROGRAM}: ${text}\n`);
   return 1;
-}
-
-/** What is different between a switch of this host and one of dummy devices. */
-interface Parts {
-  readonly switch: Omit<VswitchdOptions, 'database'>;
-  dpctlProvider(): DpifProvider;
-  readonly commands: readonly UnixctlCommand[];
-}
-
-function systemParts(choice: DatapathChoice): Parts {
-  let isModule = false;
-  const listed = provider(choice);
-  const onFound = ({ peer }: GenlEndpoint): void => {
-    isModule = peer === 0;
-  };
-  return {
-    switch: {
-      openProvider: () => readyProvider(choice, onFound),
-      openBacker,
-      openNetdevs: () => RtnetlinkTable.open(),
-      datapathVersion: () => (isModule ? moduleVersion() : undefined),
-    },
-    dpctlProvider: () => provider(choice),
-    commands: [dispatchModeCommand(() => listed.dispatchModes())],
-  };
-}
-
-/** Only modules that were built outside of the kernel have one. */
-function moduleVersion(): string | undefined {
-  try {
-    return readFileSync(MODULE_VERSION, 'utf8').split('\n')[0];
-  } catch {
-    return undefined;
-  }
-}
-
-/** Devices and a datapath in this process, which the switch reaches over a wire in memory, and a clock that can be stopped. */
-async function dummyParts(level: DummyLevel): Promise<Parts> {
-  allowDebugActions();
-  // The one place where vswitchd reaches into the datapath, and then only if it is asked to have one of its own.
-  const { startEmbedded } = await import('../datapath/embedded.ts');
-  const clock = new WarpClock();
-  setClock(clock);
-  const wire = new MemoryNetlink();
-  const devices = new DummyNetdevs(level);
-  const netfilter = new MemoryNetlink();
-  startEmbedded({ transport: wire.open(DATAPATH_PORT_ID), netfilter: netfilter.open(DATAPATH_PORT_ID), devices });
-  const endpoint: GenlEndpoint = { open: () => wire.open(), peer: DATAPATH_PORT_ID };
-  const flows = new Map<string, DummyFlows>();
-  const netlink = () =>
-    new DpifNetlinkProvider(
-      async () => endpoint,
-      () => netfilter.open(),
-    );
-  const dpctlProvider = () => dummyProvider(netlink(), devices, flows);
-  const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
-  const scheduler = {
-    ...systemScheduler,
-    after: (ms: number, fn: () => void) => clock.after(ms, fn),
-    afterReal: systemScheduler.after,
-  };
-  return {
-    switch: {
-      datapath: { name: 'ovs-dummy', types: [DUMMY_DPIF_TYPE, ...replaced] },
-      openProvider: async () => dpctlProvider(),
-      openBacker: (from, name, options) => openBackerWith(from, name, options, scheduler),
-      openNetdevs: async () => devices,
-      datapathVersion: () => '<built-in>',
-    },
-    dpctlProvider,
-    commands: dummyCommands(devices, clock),
-  };
-}
-
-/** Resolves to the exit status when somebody has told the daemon to exit.  Rejects if it cannot start. */
-async function runDaemon(options: DaemonOptions, rundir: string): Promise<number> {
-  handleExit();
-  process.on('unhandledRejection', (error) => log.err(`unhandled: ${(error as Error).stack ?? error}`));
-  process.on('uncaughtException', (error) => {
-    log.emer(`uncaught: ${error.stack}`);
-    process.exit(1);
-  });
-  if (options.logFile !== undefined) {
-    mkdirSync(dirname(options.logFile), { recursive: true });
-    openLogFile(options.logFile);
-  }
-  setSelfConfinement(options.isConfined);
-  if (options.pidfile !== undefined) makePidfile(options.pidfile, options.overwritePidfile);
-
-  const parts = options.dummy === undefined ? systemParts(options.datapath) : await dummyParts(options.dummy);
-  const vswitchd = await Vswitchd.start({ database: options.database, runDir: rundir, ...parts.switch });
-  let exit: (cleanup: boolean) => void = () => undefined;
-  const told = new Promise<boolean>((resolve) => {
-    exit = resolve;
-  });
-  const dpctlProviders = new DpifProviders([parts.dpctlProvider()]);
-  const dpctlNetdevs = new HostNetdevs();
-  const target = {
-    get backer() {
-      return vswitchd.backer;
-    },
-    get qos() {
-      return vswitchd.qos;
-    },
-    exit,
-  };
-  const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
-  const unixctl = new UnixctlServer(VERSION_TEXT, [...commands, ...routeCommands(), ...parts.commands]);
-  if (options.unixctl !== 'none') {
-    mkdirSync(rundir, { recursive: true });
-    const path = options.unixctl ?? join(rundir, `${PROGRAM}.${process.pid}.ctl`);
-    await unixctl.listen(path);
-    unlinkAtExit(path);
-  }
-  void vswitchd.configured.then(() => daemonizeComplete(options.stayInDir));
-
-  const cleanup = await told;
-  await vswitchd.stop(cleanup);
-  dpctlNetdevs.close();
-  dpctlProviders.close();
-  await unixctl.close();
-  return 0;
 }

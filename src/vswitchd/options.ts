@@ -1,81 +1,65 @@
 /**
- * The command line of vswitchd, which is that of ovs-vswitchd(8), and the directories of the environment.
- * Source: ovs-vswitchd(8), lib/daemon.man, lib/vlog.man, lib/dirs.c.in.
+ * The command line of vswitchd, which is that of ovs-vswitchd(8).  What it shares with other daemons is in daemon/daemon-options.ts.
+ * Source: ovs-vswitchd(8), lib/ssl.man, lib/dirs.c.in.
  */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { type OptionTable, parseCommandLine, UsageError } from '../daemon/command-line.ts';
+import {
+  type DaemonOptions,
+  type Dirs,
+  daemonOptionTable,
+  daemonUsage,
+  initialDaemonOptions,
+} from '../daemon/daemon-options.ts';
 import type { DatapathChoice } from '../netlink/genl-family.ts';
 import { PROGRAM } from './version.ts';
 
-export interface DaemonOptions {
-  /** "unix:FILE" or "tcp:HOST:PORT". */
+/** Names of files for connections to a database over TLS. */
+export interface SslOptions {
+  privateKey: string | undefined;
+  certificate: string | undefined;
+  caCert: string | undefined;
+  /** Whether the CA certificate may come from the peer, and be written to `caCert`, while there is no such file. */
+  bootstrapCaCert: boolean;
+}
+
+export interface VswitchdCommandLine extends DaemonOptions {
+  /** "unix:FILE", "tcp:HOST:PORT", "ssl:HOST:PORT". */
   database: string;
   datapath: DatapathChoice;
-  detach: boolean;
   /** Devices and a datapath that exist in this process only, for tests; undefined: the real ones. */
   dummy: 'none' | 'system' | 'override' | undefined;
-  /** Whether a detached process stays in the directory where it was started. */
-  stayInDir: boolean;
-  /** Undefined: none. */
-  pidfile: string | undefined;
-  overwritePidfile: boolean;
+  /** Whether bridges can have a datapath of type "system". */
+  hasSystemDatapath: boolean;
+  /** Whether the kernel's routes are in `ovs/route/show`. */
+  hasSystemRoutes: boolean;
   /** Whether the database may name Unix sockets outside the rundir. */
   isConfined: boolean;
-  /** Undefined: none. */
-  logFile: string | undefined;
-  /** Specs of -v, in order. */
-  verbose: string[];
-  /** Control socket; undefined: the usual name, "none": none. */
-  unixctl: string | undefined;
+  ssl: SslOptions;
   showHelp: boolean;
   showVersion: boolean;
 }
 
-/** What is wrong with the command line, in words for the person who wrote it. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
-export interface Dirs {
-  readonly run: string;
-  readonly log: string;
-}
-
-export function dirsOf(env: NodeJS.ProcessEnv): Dirs {
-  return {
-    run: resolve(env['OVS_RUNDIR'] || '/var/run/openvswitch'),
-    log: resolve(env['OVS_LOGDIR'] || '/var/log/openvswitch'),
-  };
-}
-
-interface Option {
-  /** Whether a value must, may or must not follow. */
-  readonly value: 'required' | 'optional' | 'none';
-  apply(options: DaemonOptions, value: string | undefined, dirs: Dirs): void;
-}
+type Table = OptionTable<VswitchdCommandLine>;
 
 // biome-ignore format: table
-const LONG: Readonly<Record<string, Option>> = {
-  datapath:            { value: 'required', apply: (o, v) => { o.datapath = datapathChoice(v); } },
-  detach:              { value: 'none',     apply: (o) => { o.detach = true; } },
-  'no-chdir':          { value: 'none',     apply: (o) => { o.stayInDir = true; } },
-  pidfile:             { value: 'optional', apply: (o, v, dirs) => { o.pidfile = resolve(dirs.run, v ?? `${PROGRAM}.pid`); } },
-  'overwrite-pidfile': { value: 'none',     apply: (o) => { o.overwritePidfile = true; } },
-  'no-self-confinement': { value: 'none',    apply: (o) => { o.isConfined = false; } },
-  'log-file':          { value: 'optional', apply: (o, v, dirs) => { o.logFile = resolve(dirs.log, v ?? `${PROGRAM}.log`); } },
-  verbose:             { value: 'optional', apply: (o, v) => { o.verbose.push(v ?? 'any:any:dbg'); } },
-  unixctl:             { value: 'required', apply: (o, v, dirs) => { o.unixctl = v === 'none' ? v : resolve(dirs.run, v ?? ''); } },
-  'enable-dummy':      { value: 'optional', apply: (o, v) => { o.dummy = dummyLevel(v); } },
-  // With --enable-dummy there are no system datapaths and no system routes anyway.
-  'disable-system':    { value: 'none',     apply: () => undefined },
-  'disable-system-route': { value: 'none',  apply: () => undefined },
+const OWN: Table = {
+  datapath:               { value: 'required', apply: (o, v) => { o.datapath = datapathChoice(v); } },
+  'no-self-confinement':  { value: 'none',     apply: (o) => { o.isConfined = false; } },
+  'enable-dummy':         { value: 'optional', apply: (o, v) => { o.dummy = dummyLevel(v); } },
+  'disable-system':       { value: 'none',     apply: (o) => { o.hasSystemDatapath = false; } },
+  'disable-system-route': { value: 'none',     apply: (o) => { o.hasSystemRoutes = false; } },
   // No thread here belongs to a processor.
-  'dummy-numa':        { value: 'required', apply: () => undefined },
-  help:                { value: 'none',     apply: (o) => { o.showHelp = true; } },
-  version:             { value: 'none',     apply: (o) => { o.showVersion = true; } },
+  'dummy-numa':           { value: 'required', apply: () => undefined },
+  'private-key':          { value: 'required', short: 'p', apply: (o, v) => { o.ssl.privateKey = v; } },
+  certificate:            { value: 'required', short: 'c', apply: (o, v) => { o.ssl.certificate = v; } },
+  'ca-cert':              { value: 'required', short: 'C', apply: (o, v) => { o.ssl.caCert = v; } },
+  'bootstrap-ca-cert':    { value: 'required', apply: (o, v) => { o.ssl.caCert = v; o.ssl.bootstrapCaCert = true; } },
+  help:                   { value: 'none',     short: 'h', apply: (o) => { o.showHelp = true; } },
+  version:                { value: 'none',     short: 'V', apply: (o) => { o.showVersion = true; } },
 };
-const SHORT: Readonly<Record<string, string>> = { v: 'verbose', h: 'help', V: 'version' };
 
-function dummyLevel(text: string | undefined): DaemonOptions['dummy'] {
+function dummyLevel(text: string | undefined): VswitchdCommandLine['dummy'] {
   if (text === undefined || text === '') return 'none';
   if (text === 'system' || text === 'override') return text;
   throw new UsageError(`${text}: unknown dummy level`);
@@ -87,53 +71,21 @@ function datapathChoice(text: string | undefined): DatapathChoice {
 }
 
 /** Parses `argv`, the words after "vswitchd".  Throws a UsageError. */
-export function parseOptions(argv: readonly string[], dirs: Dirs): DaemonOptions {
-  const options: DaemonOptions = {
+export function parseOptions(argv: readonly string[], dirs: Dirs): VswitchdCommandLine {
+  const options: VswitchdCommandLine = {
+    ...initialDaemonOptions(),
     database: `unix:${join(dirs.run, 'db.sock')}`,
     datapath: 'auto',
-    detach: false,
     dummy: undefined,
-    stayInDir: false,
-    pidfile: undefined,
-    overwritePidfile: false,
+    hasSystemDatapath: true,
+    hasSystemRoutes: true,
     isConfined: true,
-    logFile: undefined,
-    verbose: [],
-    unixctl: undefined,
+    ssl: { privateKey: undefined, certificate: undefined, caCert: undefined, bootstrapCaCert: false },
     showHelp: false,
     showVersion: false,
   };
-  const words = [...argv];
-  const rest: string[] = [];
-  for (let word = words.shift(); word !== undefined; word = words.shift()) {
-    if (word === '--') {
-      rest.push(...words.splice(0));
-    } else if (word.startsWith('--')) {
-      const equals = word.indexOf('=');
-      const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
-      const option = Object.hasOwn(LONG, name) ? LONG[name] : undefined;
-      if (option === undefined) throw new UsageError(`unrecognized option '--${name}'`);
-      let value = equals < 0 ? undefined : word.slice(equals + 1);
-      if (value !== undefined && option.value === 'none') {
-        throw new UsageError(`option '--${name}' doesn't allow an argument`);
-      }
-      if (value === undefined && option.value === 'required') value = words.shift();
-      if (value === undefined && option.value === 'required') {
-        throw new UsageError(`option '--${name}' requires an argument`);
-      }
-      option.apply(options, value, dirs);
-    } else if (word.startsWith('-') && word.length > 1) {
-      const name = SHORT[word.charAt(1)];
-      const option = name === undefined ? undefined : LONG[name];
-      const value = word.length > 2 ? word.slice(2) : undefined;
-      if (option === undefined || (value !== undefined && option.value === 'none')) {
-        throw new UsageError(`invalid option -- '${word.slice(1)}'`);
-      }
-      option.apply(options, value, dirs);
-    } else {
-      rest.push(word);
-    }
-  }
+  const table: Table = { ...daemonOptionTable(PROGRAM, dirs), ...OWN };
+  const rest = parseCommandLine(argv, table, options);
   if (rest.length > 1) throw new UsageError('at most one non-option argument accepted; use --help for usage');
   options.database = rest[0] ?? options.database;
   return options;
@@ -146,25 +98,21 @@ where DATABASE is a socket on which ovsdb-server is listening
 
 Active DATABASE connection methods:
   tcp:HOST:PORT           PORT at remote HOST
+  ssl:HOST:PORT           SSL PORT at remote HOST
   unix:FILE               Unix domain socket named FILE
-
-Daemon options:
-  --detach                run in background as daemon
-  --no-chdir              do not chdir to '/'
-  --pidfile[=FILE]        create pidfile (default: ${join(dirs.run, `${PROGRAM}.pid`)})
-  --overwrite-pidfile     with --pidfile, start even if already running
-  --no-self-confinement   let the database name OpenFlow sockets outside of ${dirs.run}
-
-Logging options:
-  -vSPEC, --verbose=SPEC   set logging levels
-  -v, --verbose            set maximum verbosity level
-  --log-file[=FILE]        enable logging to specified FILE
-                           (default: ${join(dirs.log, `${PROGRAM}.log`)})
-
+PKI configuration (required to use SSL):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+  --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create
+${daemonUsage(PROGRAM, dirs)}
 Other options:
-  --datapath=WHICH        auto (the default), kernel or emulated
-  --enable-dummy[=LEVEL]  dummy devices and datapath, for tests; LEVEL is system or override
-  --unixctl=SOCKET        override default control socket name
-  -h, --help              display this help message
-  -V, --version           display version information
+  --datapath=WHICH          which datapath: auto (the kernel's if it has one), kernel or emulated
+  --disable-system          have no datapath of type "system"
+  --disable-system-route    leave the kernel's routes out of ovs/route/show
+  --no-self-confinement     let the database name OpenFlow sockets outside of ${dirs.run}
+  --enable-dummy[=LEVEL]    dummy devices and datapath, for tests; LEVEL is system or override
+  --unixctl=SOCKET          override default control socket name
+  -h, --help                display this help message
+  -V, --version             display version information
 `;

@@ -66,7 +66,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
     pids.push(pid);
     expect(isAlive(pid)).toBe(true);
     // "exit" of the parent means that the database has been configured.
-    expect(server.vsctl('get', 'open', '.', 'iface_types')).toBe('[internal, patch, system, tap]\n');
+    expect(server.vsctl('get', 'open', '.', 'iface_types')).toMatch(/internal,.* patch,.* system/);
     const appctl = (...args: string[]) => execFileSync('ovs-appctl', args, { env, encoding: 'utf8' });
     expect(appctl('-t', 'ovs-vswitchd', 'version')).toBe(
       `ovs-vswitchd (Open vSwitch) ${OVS_VERSION} (tapswitch ${TAPSWITCH_VERSION})\n`,
@@ -98,11 +98,42 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
       process.kill(pid, signal);
       const { status, err } = await ended;
       expect(status).toBe(signal);
-      expect(err).toMatch(/\|fatal_signal\|WARN\|terminating with signal \d+ \(SIG(TERM|INT)\)\n/);
+      expect(err).toMatch(/\|fatal_signal\|WARN\|terminating with signal \d+ \((Terminated|Interrupt)\)\n/);
       expect([existsSync(pidfile()), existsSync(join(server.dir, 'a.ctl'))]).toEqual([false, false]);
     },
     30_000,
   );
+
+  test('--monitor starts again what crashed, and ends with what was told to', async () => {
+    const log = join(server.dir, 'ovs-vswitchd.log');
+    const { status, err } = await start('--detach', '--monitor', '--pidfile', '--log-file', '--datapath=emulated')
+      .ended;
+    expect(status, err).toBe(0);
+    const pid = Number(readFileSync(pidfile(), 'utf8'));
+    const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    pids.push(pid, parent);
+    expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8')).toContain(`ovs-vswitchd: monitoring pid ${pid} (healthy)`);
+    expect(readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('ovs-vswitchd\n');
+
+    process.kill(pid, 'SIGSEGV');
+    const next = () => (existsSync(pidfile()) ? Number(readFileSync(pidfile(), 'utf8')) : pid);
+    await until(
+      () => next() !== pid && existsSync(join(server.dir, `ovs-vswitchd.${next()}.ctl`)),
+      'a new one',
+      20_000,
+    );
+    const second = next();
+    pids.push(second);
+    expect(readFileSync(log, 'utf8')).toContain(
+      `|daemon_unix(monitor)|ERR|1 crashes: pid ${pid} died, killed (Segmentation fault), restarting\n`,
+    );
+    expect(await unixctlRequest(join(server.dir, `ovs-vswitchd.${second}.ctl`), 'exit', [])).toBe('');
+    await until(() => !isAlive(second) && !isAlive(parent), 'both to end', 20_000);
+    expect(readFileSync(log, 'utf8')).toContain(
+      `|daemon_unix(monitor)|INFO|pid ${second} died, exit status 0, exiting\n`,
+    );
+    expect(existsSync(pidfile())).toBe(false);
+  }, 60_000);
 
   test('in the foreground: --overwrite-pidfile, and exit --cleanup', async () => {
     const first = start('--pidfile', '-vconsole:off', '--datapath=emulated');
@@ -126,10 +157,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
     const level = await start('-vnonesuch').ended;
     expect(level.err).toBe('ovs-vswitchd: processing "nonesuch": no destination, level, or module "nonesuch"\n');
     const remote = await start('--detach', 'db.sock').ended;
-    expect([remote.status, remote.err]).toEqual([
-      1,
-      'ovs-vswitchd: database "db.sock": want unix:FILE or tcp:HOST:PORT\n',
-    ]);
+    expect([remote.status, remote.err]).toEqual([1, expect.stringMatching(/^ovs-vswitchd: database "db.sock": want /)]);
     const help = await start('--help').ended;
     expect([help.status, help.err]).toEqual([0, '']);
     expect(help.out).toContain('--overwrite-pidfile');

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
-import { dirsOf, parseOptions, UsageError, usage } from '../../src/vswitchd/options.ts';
+import { UsageError } from '../../src/daemon/command-line.ts';
+import { dirsOf, initialDaemonOptions } from '../../src/daemon/daemon-options.ts';
+import { parseOptions, usage } from '../../src/vswitchd/options.ts';
 
 const DIRS = { run: '/run/x', log: '/log/x' };
 
 test('defaults', () => {
   expect(parseOptions([], DIRS)).toEqual({
+    ...initialDaemonOptions(),
     database: 'unix:/run/x/db.sock',
     datapath: 'auto',
-    detach: false,
-    stayInDir: false,
-    pidfile: undefined,
-    overwritePidfile: false,
+    dummy: undefined,
+    hasSystemDatapath: true,
+    hasSystemRoutes: true,
     isConfined: true,
-    logFile: undefined,
-    verbose: [],
-    unixctl: undefined,
+    ssl: { privateKey: undefined, certificate: undefined, caCert: undefined, bootstrapCaCert: false },
     showHelp: false,
     showVersion: false,
   });
@@ -32,6 +32,20 @@ test.each([
   [['--unixctl', '/a/b.ctl'], { unixctl: '/a/b.ctl' }],
   [['--unixctl=none'], { unixctl: 'none' }],
   [['--datapath', 'emulated', 'unix:d'], { datapath: 'emulated', database: 'unix:d' }],
+  [['--monitor', '--user=ovs:net', '--mlockall'], { monitor: true, user: 'ovs:net', lockMemory: true }],
+  [
+    ['--syslog-method=null', '--syslog-method=libc', '--syslog-target=1.2.3.4:5'],
+    { syslogMethod: 'null', syslogTarget: '1.2.3.4:5' },
+  ],
+  [['--disable-system', '--disable-system-route'], { hasSystemDatapath: false, hasSystemRoutes: false }],
+  [['--enable-dummy'], { dummy: 'none' }],
+  [['--enable-dummy=override'], { dummy: 'override' }],
+  [
+    ['-p', 'key', '-cert', '--ca-cert=ca'],
+    { ssl: { privateKey: 'key', certificate: 'ert', caCert: 'ca', bootstrapCaCert: false } },
+  ],
+  [['--bootstrap-ca-cert=ca'], { ssl: { caCert: 'ca', bootstrapCaCert: true } }],
+  [['--det', '--mon'], { detach: true, monitor: true }],
   [['-h'], { showHelp: true }],
   [['-V'], { showVersion: true }],
   [['--', 'unix:-d'], { database: 'unix:-d' }],
@@ -45,6 +59,9 @@ test.each([
   [['--detach=yes'], "option '--detach' doesn't allow an argument"],
   [['--unixctl'], "option '--unixctl' requires an argument"],
   [['-x'], "invalid option -- 'x'"],
+  [['-p'], "option requires an argument -- 'p'"],
+  [['--no-'], "option '--no-' is ambiguous; possibilities: '--no-chdir' '--no-self-confinement'"],
+  [['--enable-dummy=x'], 'x: unknown dummy level'],
   [['--datapath=both'], '--datapath=both: want auto, kernel or emulated'],
   [['a', 'b'], 'at most one non-option argument accepted; use --help for usage'],
 ])('%j is refused', (argv, text) => {

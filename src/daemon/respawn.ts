@@ -1,0 +1,71 @@
+/**
+ * Running this program again as another process.  Node cannot fork: where Open vSwitch forks, the same command line is run once more, with a
+ * word in the environment about what that process is to be, and a channel on which it says that it is ready.
+ * Source: lib/daemon-unix.c (fork_and_wait_for_startup).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { ExitStatus } from './signals.ts';
+
+/** "launcher": the process that the user started; "monitor" and "daemon" are run by it, or by each other. */
+export type Role = 'launcher' | 'monitor' | 'daemon';
+
+const ROLE = 'TAPSWITCH_DAEMON_ROLE';
+const READY = 'ready';
+
+/** What this process is to be.  Takes the word out of `env`, so that it does not reach programs that this one runs. */
+export function takeRole(env: NodeJS.ProcessEnv): Role {
+  const role = env[ROLE];
+  delete env[ROLE];
+  return role === 'monitor' || role === 'daemon' ? role : 'launcher';
+}
+
+/** A process of this program, as its parent sees it. */
+export interface Respawned {
+  readonly pid: number;
+  /** Resolves when it says that it is ready; `undefined` then, or how it ended before. */
+  readonly startup: Promise<ExitStatus | undefined>;
+  readonly ended: Promise<ExitStatus>;
+}
+
+/**
+ * Runs this program as a `role`.  With `inBackground` it gets a session of its own; what it says on standard error until it is ready appears on
+ * ours.
+ */
+export function respawn(role: Role, inBackground: boolean): Respawned {
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: inBackground,
+    env: { ...process.env, [ROLE]: role },
+    stdio: inBackground ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  child.stderr?.pipe(process.stderr);
+  const ended = new Promise<ExitStatus>((resolve) => {
+    child.once('error', (error) => {
+      process.stderr.write(`${error.message}\n`);
+      resolve({ code: 1, signal: null });
+    });
+    child.once('exit', (code, signal) => {
+      const { stderr } = child;
+      // What it said last is to be passed on before.
+      if (stderr === null || stderr.destroyed) resolve({ code, signal });
+      else stderr.once('close', () => resolve({ code, signal }));
+    });
+  });
+  return { pid: child.pid ?? 0, ended, startup: startupOf(child, ended) };
+}
+
+function startupOf(child: ChildProcess, ended: Promise<ExitStatus>): Promise<ExitStatus | undefined> {
+  const ready = new Promise<undefined>((resolve) => {
+    child.once('message', () => {
+      child.stderr?.unpipe();
+      child.stderr?.destroy();
+      if (child.connected) child.disconnect();
+      resolve(undefined);
+    });
+  });
+  return Promise.race([ready, ended]);
+}
+
+/** Says to who runs us that we are ready; nothing if nobody waits. */
+export function notifyReady(): void {
+  process.send?.(READY, undefined, undefined, () => process.disconnect?.());
+}
