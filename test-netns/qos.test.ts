@@ -4,7 +4,7 @@
  */
 import { beforeAll, expect, test } from 'vitest';
 import { eventually, type Namespace, requireNetns, useLab } from './harness.ts';
-import { type Switch, startSwitch, startVswitchd, vsctl } from './switch.ts';
+import { type Switch, startSwitch, startVswitchd, stockDpctl, vsctl } from './switch.ts';
 
 let sw: Namespace;
 let a: Namespace;
@@ -150,4 +150,56 @@ qosTest('a kind that the kernel lacks, or nobody knows, is no hindrance', async 
   expect(await sw.ok(['ovs-appctl', 'qos/show', 'p2'])).toBe('QoS not configured on p2\n');
   expect((await sw.run(['ovs-appctl', 'qos/show', 'p9'])).stderr).toMatch(/no such interface/);
   expect(parts.vswitchd.running).toBe(true);
+});
+
+/** Of `n` pings of 1000 bytes in a row, how many come back. */
+async function burst(n: number): Promise<number> {
+  const { stdout } = await a.run([
+    'ping',
+    '-n',
+    '-q',
+    '-c',
+    String(n),
+    '-i',
+    '0.002',
+    '-s',
+    '958',
+    '-W',
+    '1',
+    '10.1.1.2',
+  ]);
+  return Number(/(\d+) received/.exec(stdout)?.[1]);
+}
+
+test('ingress policing drops what is too much, and counts it', async () => {
+  await sw.ok(['ovs-ofctl', 'del-flows', 'br0']);
+  await sw.ok(['ovs-ofctl', 'add-flow', 'br0', 'actions=normal']);
+  expect(await burst(50)).toBe(50);
+  // 8 kbit/s, and 20 packets at once.
+  await vsctl(sw, 'set interface p1 ingress_policing_rate=8 ingress_policing_burst=160');
+  const received = await burst(50);
+  expect(received).toBeGreaterThanOrEqual(15);
+  expect(received).toBeLessThan(30);
+  const dropped = async (): Promise<number> => {
+    const { stdout } = await stockDpctl(sw, ['-s', 'show']);
+    return Number(/: p1\n\s+RX packets:\d+ errors:\d+ dropped:(\d+)/.exec(stdout)?.[1]);
+  };
+  await eventually('the drops are counted', async () => (await dropped()) >= 50 - 30);
+
+  await vsctl(
+    sw,
+    'set interface p1 ingress_policing_rate=0 ingress_policing_kpkts_rate=1000 ingress_policing_kpkts_burst=1000',
+  );
+  expect(await burst(50)).toBe(50);
+  await vsctl(sw, 'set interface p1 ingress_policing_kpkts_rate=0');
+  expect(await burst(50)).toBe(50);
+});
+
+test('policing outlives the vswitchd that asked for it, and ends if the next one has none', async () => {
+  await vsctl(sw, 'set interface p1 ingress_policing_rate=8 ingress_policing_burst=160');
+  await parts.vswitchd.stop();
+  expect(await burst(50)).toBeLessThan(35);
+  await sw.ok(['ovs-vsctl', '--no-wait', 'set', 'interface', 'p1', 'ingress_policing_rate=0']);
+  parts.vswitchd = await startVswitchd(sw);
+  await eventually('nothing is dropped', async () => (await burst(20)) === 20);
 });

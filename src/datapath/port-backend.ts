@@ -5,6 +5,7 @@
  * A backend receives in batches into slots of the arena that are its own, and hands each frame over as a `Packet`; it
  * sends what `send` queued when `flush` is called.  It knows nothing of flows.
  */
+import type { VportPolicing } from '../netlink/families/ovs-vport.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { DeviceStats } from '../util/device-stats.ts';
 
@@ -46,6 +47,8 @@ export interface PortBackend {
    * it; undefined while it is down or elsewhere.  Hot path.
    */
   hostAddress?(): Uint8Array | undefined;
+  /** Limits what the port receives from now on.  A port that cannot lacks it. */
+  police?(policing: VportPolicing): void;
   /** Starts receiving. */
   start(events: PortEvents): void;
   /**

@@ -6,7 +6,9 @@
  */
 import { type NativePort, RX_WORDS } from '../native/index.ts';
 import { type Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../packet/packet.ts';
+import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
+import type { Policer } from './policer.ts';
 import type { DeviceStats, PortEvents } from './port-backend.ts';
 import type { PriorityLanes } from './priority-lanes.ts';
 import { type Spinnable, Spinner } from './spinner.ts';
@@ -73,6 +75,9 @@ export class PortIo implements Spinnable {
   private nDropped = 0;
   /** Frames that did not fit into a slot. */
   private nTooLarge = 0;
+  private policer: Policer | undefined;
+  /** Frames that earlier policers found too many. */
+  private nPoliced = 0;
 
   /** Takes over `port`.  `lanes` sends packets that have a priority; without, they are as all others. */
   constructor(port: NativePort, arena: Arena, lanes?: PriorityLanes) {
@@ -86,9 +91,15 @@ export class PortIo implements Spinnable {
     return this.nDropped + (this.lanes?.nDropped ?? 0);
   }
 
+  /** Limits what is received; undefined: nothing is limited. */
+  police(policer: Policer | undefined): void {
+    this.nPoliced += this.policer?.nDropped ?? 0;
+    this.policer = policer;
+  }
+
   /** Frames that came and were not handed over. */
   get rxDropped(): number {
-    return this.nTooLarge + (this.closed ? 0 : this.port.lost());
+    return this.nTooLarge + this.nPoliced + (this.policer?.nDropped ?? 0) + (this.closed ? 0 : this.port.lost());
   }
 
   start(events: PortEvents): void {
@@ -164,12 +175,15 @@ export class PortIo implements Spinnable {
   /** Hot path. */
   private deliver(events: PortEvents, n: number): void {
     const { firstSlot, info, packet } = this.run;
+    const { policer } = this;
+    policer?.refill(monotonicMs());
     for (let i = 0; i < n; i++) {
       const size = info[i * RX_WORDS]!;
       if (size <= VNET_HDR_SIZE) {
         this.nTooLarge++;
         continue;
       }
+      if (policer !== undefined && !policer.admits(size - VNET_HDR_SIZE)) continue;
       packet.reset(firstSlot + i);
       packet.end = packet.start + size - VNET_HDR_SIZE;
       packet.readVnetHdr();

@@ -6,8 +6,10 @@
  * Source: packet(7), net/openvswitch/vport-netdev.c.
  */
 import { native } from '../native/index.ts';
+import type { VportPolicing } from '../netlink/families/ovs-vport.ts';
 import type { Arena, Packet } from '../packet/packet.ts';
 import { IngressDrop } from './ingress-drop.ts';
+import { policerOf } from './policer.ts';
 import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 import { type DeviceInfo, PortIo } from './port-io.ts';
 import { PriorityLanes } from './priority-lanes.ts';
@@ -58,6 +60,10 @@ export class NetdevPort implements PortBackend {
   }
   get mtu(): number {
     return this.devices.mtu(this.ifindex);
+  }
+
+  police(policing: VportPolicing): void {
+    this.io.police(policerOf(policing));
   }
 
   start(events: PortEvents): void {

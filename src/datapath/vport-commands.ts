@@ -4,7 +4,7 @@
  * Source: net/openvswitch/datapath.c (ovs_vport_cmd_*), dp_notify.c.
  */
 import { NLM_F } from '../netlink/constants.ts';
-import { NetlinkError } from '../netlink/errors.ts';
+import { NetlinkError, NetlinkFormatError } from '../netlink/errors.ts';
 import { OVS_DP_F } from '../netlink/families/ovs-datapath.ts';
 import {
   DP_MAX_PORTS,
@@ -14,6 +14,7 @@ import {
   OVS_VPORT_TYPE,
   OVS_VPORT_VERSION,
   OVSP_LOCAL,
+  VPORT_POLICING,
 } from '../netlink/families/ovs-vport.ts';
 import type { MessageWriter } from '../netlink/message.ts';
 import { ERRNO } from '../util/errno.ts';
@@ -101,6 +102,17 @@ function putVport(w: MessageWriter, dp: Datapath, vport: Vport): void {
   );
 }
 
+/** Changes the options of a port.  There are none but those of our own. */
+function setOptions({ backend, name }: Vport, { dv, at, size }: AttrRange): void {
+  const unknown = new NetlinkError(ERRNO.EOPNOTSUPP, `port ${name} has no options that can be changed`);
+  if (backend.police === undefined) throw unknown;
+  try {
+    backend.police(VPORT_POLICING.read(dv, at, size));
+  } catch (error) {
+    throw error instanceof NetlinkFormatError ? unknown : error;
+  }
+}
+
 /** Where a request's options are, if it has some. */
 function readOptions(attrs: Request['attrs']): AttrRange | undefined {
   if (!attrs.has(ATTR.options)) return undefined;
@@ -157,7 +169,8 @@ class VportCommands {
     if (attrs.has(ATTR.type) && attrs.u32(ATTR.type) !== ref.vport.type) {
       throw new NetlinkError(ERRNO.EINVAL, `port ${ref.vport.name} is of type ${ref.vport.type}`);
     }
-    if (attrs.has(ATTR.options)) throw new NetlinkError(ERRNO.EOPNOTSUPP, 'a port of this type has no options');
+    const options = readOptions(attrs);
+    if (options !== undefined) setOptions(ref.vport, options);
     if (attrs.has(ATTR.upcallPid)) ref.vport.setUpcallPids(readPids(attrs, ATTR.upcallPid, this.nCpus));
     this.notify(req, replies, OVS_VPORT_CMD.SET, ref);
   }

@@ -8,7 +8,7 @@
  * Source: ofproto/ofproto.h, ofproto/ofproto-provider.h, ofproto/ofproto-dpif.c.
  */
 import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
-import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
@@ -152,6 +152,8 @@ export interface Ofproto {
   /** Changes the settings of a tunnel port.  Rejects, and the port is gone, if that cannot be done; EEXIST: another port has the same. */
   setTunnel(name: string, settings: TunnelSettings): Promise<void>;
   portStats(name: string): Promise<DpifPortStats>;
+  /** Has the datapath limit what a port receives; resolves to whether it does.  Rejects with a NetlinkError. */
+  portPolice(name: string, policing: DpifPortPolicing): Promise<boolean>;
   /** Makes or changes bundle `config.name`; flows that depended on it are revalidated. */
   bundleSet(config: BundleConfig): void;
   bundleRemove(name: string): void;

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Dpif } from '../dpif/dpif.ts';
-import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
+import type { DpifOp, DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
@@ -367,6 +367,12 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     const port = this.byName.get(name);
     if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
     return port.ownStats ?? this.backer.portStats(port.odpPort);
+  }
+
+  async portPolice(name: string, policing: DpifPortPolicing): Promise<boolean> {
+    const port = this.byName.get(name);
+    if (port === undefined || port.counts !== undefined) return false;
+    return (await this.backer.dpif?.portPolice?.(port.odpPort, policing)) ?? false;
   }
 
   bundleSet(config: BundleConfig): void {

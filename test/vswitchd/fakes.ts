@@ -241,6 +241,9 @@ export class FakeOfproto implements Ofproto {
   setPortDevice(name: string, device: PortDevice): void {
     this.devices.set(name, device);
   }
+  async portPolice(): Promise<boolean> {
+    return true;
+  }
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void {
     this.queues.set(name, dscps);
   }

@@ -2,13 +2,19 @@
  * Quality of service and policing of one bridge's ports: bridge.ts calls `configure` once the ports are there and their devices set up.
  * Source: vswitchd/bridge.c (iface_configure_qos).
  */
+import { NetlinkError } from '../../netlink/errors.ts';
 import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
 import { speedOf } from '../../openflow/messages/phy-port.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
 import { featuresOf } from '../bridge-devices.ts';
 import type { NetdevTable } from '../netdev.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from '../switch-config.ts';
-import type { QosConfig } from './qos-config.ts';
+import { withBursts } from './policing.ts';
+import { NO_POLICING, type PolicingConfig, type QosConfig } from './qos-config.ts';
 import type { TcDevice } from './qos-kind.ts';
+
+const log = vlog('bridge');
+const limit = new RateLimit(1, 5);
 
 /** What links of unknown speed are taken for, bits per second. */
 const DEFAULT_BPS = 10_000_000_000;
@@ -21,42 +27,78 @@ function tcDevice(netdevs: NetdevTable, { name, type }: InterfaceConfig): TcDevi
   return { name, ifindex, mtu, linkBps: speedOf(featuresOf(netdevs, name, type)?.curr ?? 0) * 1000 || DEFAULT_BPS };
 }
 
+/** What an interface's device was last configured with. */
+interface Applied {
+  readonly device: TcDevice | undefined;
+  readonly odpPort: number;
+  readonly qos: QosConfig | undefined;
+  readonly policing: string;
+}
+
 export class BridgeQos {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
-  /** Interfaces that have been configured. */
-  private readonly known = new Set<string>();
+  /** By name of an interface that has been configured. */
+  private readonly applied = new Map<string, Applied>();
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable) {
     this.ofproto = ofproto;
     this.netdevs = netdevs;
   }
 
-  configure(config: BridgeConfig): void {
+  async configure(config: BridgeConfig): Promise<void> {
     const present = new Set<string>();
     for (const port of config.ports) {
       for (const iface of port.interfaces) {
-        if (!this.ofproto.ports.has(iface.name)) continue;
+        const ofport = this.ofproto.ports.get(iface.name);
+        if (ofport === undefined) continue;
         present.add(iface.name);
-        this.configureInterface(iface, port);
+        await this.configureInterface(iface, port, ofport.odpPort);
       }
     }
-    for (const name of this.known) if (!present.has(name)) this.forget(name);
+    for (const name of [...this.applied.keys()]) if (!present.has(name)) this.forget(name);
   }
 
-  private configureInterface(iface: InterfaceConfig, { qos }: PortConfig): void {
+  private async configureInterface(iface: InterfaceConfig, { qos }: PortConfig, odpPort: number): Promise<void> {
     const { name } = iface;
-    this.known.add(name);
-    this.ofproto.setPortQueues(name, dscpsOf(qos));
+    const old = this.applied.get(name);
     const device = tcDevice(this.netdevs, iface);
-    if (device !== undefined) this.netdevs.qos?.configure(device, qos);
+    const policing = withBursts(iface.policing ?? NO_POLICING);
+    const now = { device, odpPort, qos, policing: Object.values(policing).join() };
+    if (old !== undefined && isSame(old, now)) return;
+    this.applied.delete(name);
+    this.ofproto.setPortQueues(name, dscpsOf(qos));
+    let isDone = device === undefined || this.netdevs.qos?.configure(device, qos) !== false;
+    isDone = (await this.police(name, device, policing)) && isDone;
+    // What could not be done is tried again.
+    if (isDone) this.applied.set(name, now);
+  }
+
+  /** The datapath does it, or else the kernel.  Whether all went well. */
+  private async police(name: string, device: TcDevice | undefined, policing: PolicingConfig): Promise<boolean> {
+    try {
+      if (await this.ofproto.portPolice(name, policing)) return true;
+      return device === undefined || this.netdevs.qos?.police(device, policing) !== false;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      log.warn(`${name}: policing failed (${error.text})`, limit);
+      return false;
+    }
   }
 
   private forget(name: string): void {
-    this.known.delete(name);
+    this.applied.delete(name);
     this.netdevs.qos?.forget(name);
   }
 }
+
+const isSame = (a: Applied, b: Applied): boolean =>
+  a.qos === b.qos &&
+  a.policing === b.policing &&
+  a.odpPort === b.odpPort &&
+  a.device?.ifindex === b.device?.ifindex &&
+  a.device?.mtu === b.device?.mtu &&
+  a.device?.linkBps === b.device?.linkBps;
 
 /** What the packets of queues have in their DSCP field, by queue. */
 function dscpsOf(qos: QosConfig | undefined): ReadonlyMap<number, number> {

@@ -9,7 +9,8 @@ import { NetlinkError } from '../../netlink/errors.ts';
 import { TC_H } from '../../netlink/families/tc.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import type { Smap } from '../row-source.ts';
-import type { QosConfig } from './qos-config.ts';
+import { policeDevice } from './policing.ts';
+import type { PolicingConfig, QosConfig } from './qos-config.ts';
 import type { Discipline, Queue, QueueCounters, TcContext, TcDevice } from './qos-kind.ts';
 import { DEFAULT_KIND, kindOfQdisc, NOOP_KIND, qosKind } from './qos-kinds.ts';
 import { TcClient } from './tc-client.ts';
@@ -43,15 +44,21 @@ export class DeviceQos {
     this.context = context;
   }
 
-  /** Makes a device what the database wants; what cannot be done is logged, and tried again by the next call. */
-  configure(device: TcDevice, qos: QosConfig | undefined): void {
+  /** Makes a device what the database wants; what cannot be done is logged.  Whether all went well; if not, another call tries again. */
+  configure(device: TcDevice, qos: QosConfig | undefined): boolean {
     const entry = this.entry(device);
     const wanted = JSON.stringify([device, qos], (_, value) => (value instanceof Map ? [...value].sort() : value));
-    if (entry.applied === wanted) return;
+    if (entry.applied === wanted) return true;
     entry.applied = undefined;
     let isDone = this.attempt(() => this.install(entry, qos));
     if (qos !== undefined) isDone = this.configureQueues(entry, qos) && isDone;
     if (isDone) entry.applied = wanted;
+    return isDone;
+  }
+
+  /** Has the kernel limit what a device receives.  Whether it does; why not is logged. */
+  police(device: TcDevice, policing: PolicingConfig): boolean {
+    return this.attempt(() => policeDevice(this.context, device, policing));
   }
 
   /** The interface is not ours any more; its device keeps what it has. */

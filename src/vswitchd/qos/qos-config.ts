@@ -2,6 +2,7 @@
  * What the database wants of a port's quality of service and of what its interfaces may send in: the rows QoS and Queue, and the
  * ingress_policing columns, as plain objects.  switch-config.ts reads them with the rest.  Source: vswitchd/vswitch.xml.
  */
+import type { DpifPortPolicing } from '../../dpif/dpif-types.ts';
 import type { Uuid } from '../../ovsdb/ovsdb-types.ts';
 import { type InterfaceRow, QoS, Queue } from '../../ovsdb/vswitch-schema.ts';
 import type { RowSource, Smap } from '../row-source.ts';
@@ -20,13 +21,8 @@ export interface QosConfig {
   readonly queues: readonly QueueConfig[];
 }
 
-/** How much an interface may receive: kbit and 1000 packets per second, and at once; rates of 0 do not limit, bursts of 0 are the usual. */
-export interface PolicingConfig {
-  readonly kbitsRate: number;
-  readonly kbitsBurst: number;
-  readonly kpktsRate: number;
-  readonly kpktsBurst: number;
-}
+/** How much an interface may receive; bursts of 0 are the usual. */
+export type PolicingConfig = DpifPortPolicing;
 
 export const NO_POLICING: PolicingConfig = { kbitsRate: 0, kbitsBurst: 0, kpktsRate: 0, kpktsBurst: 0 };
 
