@@ -164,6 +164,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   get tlvTable(): TlvTable {
     return this.control.tlvTable;
+  isInBand(): boolean {
+    return this.control.conns.isInBand;
+  }
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);

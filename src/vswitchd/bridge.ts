@@ -21,6 +21,7 @@ export class Bridge {
   readonly name: string;
   readonly ofproto: Ofproto;
   private readonly runDir: string | undefined;
+  private readonly findNextHop: NetdevTable['findNextHop'];
   private readonly ports: BridgePorts;
   private readonly devices: BridgeDevices;
   private readonly bundles: BridgeBundles;
@@ -32,6 +33,7 @@ export class Bridge {
   /** `runDir` is where the bridge's OpenFlow sockets are; undefined: it has none. */
   constructor(ofproto: Ofproto, netdevs: NetdevTable, runDir: string | undefined) {
     this.runDir = runDir;
+    this.findNextHop = netdevs.findNextHop?.bind(netdevs);
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.ports = new BridgePorts(ofproto, netdevs);
@@ -86,11 +88,11 @@ export class Bridge {
 
   private configureOpenflow(config: BridgeConfig): void {
     const { rows: _, ...openflow } = config.openflow;
-    const { runDir } = this;
+    const { runDir, findNextHop } = this;
     const { datapathId } = this.devices;
     this.ifChanged('openflow', [openflow, datapathId], () => {
       const controllers = openflow.controllers.filter((c) => isTargetPermitted(c.target, this.name, runDir ?? '/'));
-      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir });
+      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir, findNextHop });
     });
   }
 

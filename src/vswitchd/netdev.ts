@@ -21,6 +21,7 @@ import { ERRNO } from '../util/errno.ts';
 import { formatMac, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
 import { LinkModes } from './link-modes.ts';
+import { findNextHop } from './next-hop.ts';
 import { DeviceQos } from './qos/device-qos.ts';
 
 const log = vlog('netdev_linux');
@@ -81,6 +82,8 @@ export interface NetdevTable {
   readonly qos?: DeviceQos;
   /** The interface is gone: so is a device that `configure` made. */
   release?(name: string): void;
+  /** The Ethernet address of the next hop on the way to an IPv4 address; an Error if there is no way.  A table may have no routes. */
+  findNextHop?(ip: Uint8Array): Promise<Uint8Array | undefined>;
   /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
   watch(onChange: (name: string) => void): () => void;
   close(): void;
@@ -88,6 +91,7 @@ export interface NetdevTable {
 
 /** The kernel's table. */
 export class RtnetlinkTable implements NetdevTable {
+  readonly findNextHop = findNextHop;
   readonly qos = new DeviceQos();
   private readonly requests = createRtNetlink();
   private readonly notifications: NetlinkTransport;

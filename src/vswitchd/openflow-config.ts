@@ -3,10 +3,18 @@
  * Source: vswitchd/bridge.c (bridge_configure_remotes, bridge_get_allowed_versions), vswitchd/vswitch.xml.
  */
 
-import type { ControllerSettings, FailMode, OpenflowSettings, TlsFiles } from '../ofproto/connmgr/openflow-settings.ts';
+import type {
+  ControllerSettings,
+  FailMode,
+  InBandSettings,
+  OpenflowSettings,
+  TlsFiles,
+} from '../ofproto/connmgr/openflow-settings.ts';
+import { remoteOf } from '../ofproto/in-band/in-band-remotes.ts';
+import type { Remote } from '../ofproto/in-band/in-band-rules.ts';
 import { ALL_VERSIONS, versionsFromNames } from '../openflow/ofp-version.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
-import { type BridgeRow, Controller, type ControllerRow, Open_vSwitch, SSL } from '../ovsdb/vswitch-schema.ts';
+import { type BridgeRow, Controller, type ControllerRow, Manager, Open_vSwitch, SSL } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { type RowSource, smapInt } from './row-source.ts';
 import { readTables } from './table-settings.ts';
@@ -32,7 +40,7 @@ function probeSec(ms: number | undefined): number {
 
 const isActive = (target: string): boolean => /^(tcp|ssl|unix):/.test(target);
 
-function readController(row: ControllerRow, queueSize: number): ControllerSettings {
+function readController(row: ControllerRow, queueSize: number, mayInBand: boolean): ControllerSettings {
   const isPrimary = row.type === undefined ? isActive(row.target) : row.type === 'primary';
   return {
     target: row.target,
@@ -43,6 +51,7 @@ function readController(row: ControllerRow, queueSize: number): ControllerSettin
     rateLimit: row.controller_rate_limit ?? 0,
     burstLimit: row.controller_burst_limit ?? 0,
     maxQueue: row.controller_queue_size ?? queueSize,
+    isInBand: mayInBand && (row.connection_mode ?? 'in-band') === 'in-band',
   };
 }
 
@@ -71,17 +80,43 @@ function readVersions(row: BridgeRow): number {
   return versions === 0 ? ALL_VERSIONS : versions;
 }
 
+/** OVSDB_PORT. */
+const MANAGER_PORT = 6640;
+const LOOPBACK = [127, 0, 0, 1];
+
+/** Managers of the database that are reached through bridges: their server, too, needs a way. */
+function readManagers(db: RowSource): Remote[] {
+  const [root] = db.rows(Open_vSwitch);
+  const targets = new Set<string>();
+  for (const uuid of root?.manager_options ?? []) {
+    const manager = db.row(Manager, uuid);
+    if (manager === undefined) continue;
+    if (manager.connection_mode === 'out-of-band') targets.delete(manager.target);
+    else targets.add(manager.target);
+  }
+  return [...targets].flatMap((target) => {
+    const remote = remoteOf(target, MANAGER_PORT);
+    return remote === undefined || remote.ip.every((b, i) => b === LOOPBACK[i]) ? [] : remote;
+  });
+}
+
+function readInBand(db: RowSource, row: BridgeRow, isDisabled: boolean): InBandSettings {
+  const queue = smapInt(row.other_config, 'in-band-queue', -1);
+  return { remotes: isDisabled ? [] : readManagers(db), queue: queue < 0 ? undefined : queue };
+}
+
 /** Reads what a bridge's row says of OpenFlow.  Pure. */
 export function readOpenflow(db: RowSource, row: BridgeRow): OpenflowConfig {
   const { default: queueDefault, min, max } = QUEUE_SIZE;
   const queueSize = smapInt(row.other_config, 'controller-queue-size', queueDefault, min, max);
+  const hasNoInBand = row.other_config.get('disable-in-band') === 'true';
   const controllers: ControllerSettings[] = [];
   const rows = new Map<string, Uuid>();
   for (const uuid of row.controller) {
     const controller = db.row(Controller, uuid);
     if (controller === undefined || rows.has(controller.target)) continue;
     rows.set(controller.target, uuid);
-    controllers.push(readController(controller, queueSize));
+    controllers.push(readController(controller, queueSize, !hasNoInBand));
   }
   const isNone = controllers.length === 1 && controllers[0]?.target === 'none';
   const failMode: FailMode = row.fail_mode === undefined || row.fail_mode === 'standalone' ? 'standalone' : 'secure';
@@ -90,6 +125,7 @@ export function readOpenflow(db: RowSource, row: BridgeRow): OpenflowConfig {
     failMode,
     controllers: isNone ? [] : controllers,
     tls: readTls(db),
+    inBand: readInBand(db, row, hasNoInBand),
     bundleIdleMs: readBundleIdleMs(db),
     tables: readTables(db, row),
     desc: { dpDesc: row.other_config.get('dp-desc'), serialNum: row.other_config.get('dp-sn') },

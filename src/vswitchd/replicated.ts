@@ -8,7 +8,7 @@ import * as schema from '../ovsdb/vswitch-schema.ts';
 export const REPLICATED: readonly Replicated[] = [
   {
     table: schema.Open_vSwitch,
-    omit: ['external_ids', 'manager_options', 'system_type', 'system_version'],
+    omit: ['external_ids', 'system_type', 'system_version'],
     quiet: ['cur_cfg', 'statistics', 'datapath_types', 'iface_types', 'ovs_version', 'db_version'],
   },
   {
@@ -26,8 +26,11 @@ export const REPLICATED: readonly Replicated[] = [
     ],
   },
   { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
+  { table: schema.Manager, omit: ['external_ids', 'other_config'], quiet: ['is_connected', 'status'] },
   { table: schema.Flow_Table, omit: ['external_ids'], quiet: [] },
-  { table: schema.Datapath, omit: ['external_ids', 'ct_zones', 'datapath_version'], quiet: ['capabilities'] },
+  { table: schema.Datapath, omit: ['external_ids'], quiet: ['capabilities', 'datapath_version'] },
+  { table: schema.CT_Zone, omit: ['external_ids'], quiet: [] },
+  { table: schema.CT_Timeout_Policy, omit: ['external_ids'], quiet: [] },
   { table: schema.SSL, omit: ['external_ids'], quiet: [] },
   { table: schema.QoS, omit: ['external_ids'], quiet: [] },
   { table: schema.Queue, omit: ['external_ids'], quiet: [] },

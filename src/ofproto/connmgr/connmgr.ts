@@ -16,6 +16,8 @@ import { OFPP } from '../../openflow/ofp-port.ts';
 import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
+import { InBand } from '../in-band/in-band.ts';
+import { inBandRemotes } from '../in-band/in-band-remotes.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
 import type { PacketInEvent } from '../xlate/xbridge.ts';
 import { BUNDLE_IDLE_MS } from './bundles.ts';
@@ -55,6 +57,7 @@ export class ConnMgr implements Connections, ServiceOwner {
   /** A controller was reached, or lost, or something else of its status changed. */
   onStatus: (() => void) | undefined;
   private readonly failOpen = new FailOpen();
+  private readonly inBand: InBand;
   private snoop: Listener | undefined;
   private snoopPath: string | undefined;
   private readonly services = new Map<string, Service>();
@@ -67,6 +70,7 @@ export class ConnMgr implements Connections, ServiceOwner {
 
   constructor(sw: OfSwitch) {
     this.sw = sw;
+    this.inBand = new InBand(sw);
   }
 
   [Symbol.iterator](): Iterator<OfConn> {
@@ -146,6 +150,7 @@ export class ConnMgr implements Connections, ServiceOwner {
     this.failMode = settings.failMode;
     if (!this.hasControllers || this.failMode === 'secure') this.failOpen.end(this.sw.tables);
     if (had !== this.hasControllers || (modeChanged && !this.hasControllers)) this.flush();
+    this.inBand.configure(inBandRemotes(settings), settings.inBand?.queue, settings.findNextHop);
   }
 
   private addService(c: ControllerSettings, settings: OpenflowSettings): void {
@@ -202,6 +207,7 @@ export class ConnMgr implements Connections, ServiceOwner {
       this.isFlushing = false;
     }
     this.failOpen.flushed(this.sw.tables);
+    this.inBand.flushed();
     if (this.hasControllers || this.failMode === 'secure') return;
     this.sw.tables.apply(
       newFlowMod('ADD', { priority: 0, ofpacts: [{ kind: 'output', port: OFPP.NORMAL, maxLen: 0 }] }),
@@ -240,6 +246,7 @@ export class ConnMgr implements Connections, ServiceOwner {
       conn.flowMods.run(nowMs);
       conn.bundles.expire(nowMs, this.bundleIdleMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
       conn.multipart.expire(nowMs, (last) => conn.error(OFPERR.OFPBRC_MULTIPART_REQUEST_TIMEOUT, last));
+    this.inBand.run(nowMs);
     }
   }
 
@@ -264,6 +271,11 @@ export class ConnMgr implements Connections, ServiceOwner {
     for (const service of this.services.values()) if (service.kind === 'primary' && service.isConnected) return true;
     return false;
   }
+  /** Whether controllers are reached through the switch itself. */
+  get isInBand(): boolean {
+    return this.inBand.isActive;
+  }
+
 
   /** Whether a packet that matches no flow interests somebody. */
   get wantsMisses(): boolean {

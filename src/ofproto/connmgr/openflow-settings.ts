@@ -3,6 +3,8 @@
  * Source: vswitchd/bridge.c (bridge_configure_remotes), ofproto/ofproto.h (struct ofproto_controller).
  */
 
+import type { FindNextHop } from '../in-band/in-band.ts';
+import type { Remote } from '../in-band/in-band-rules.ts';
 import type { DeviceControl } from './device-control.ts';
 
 /** Files in PEM; the private key's and certificate's are of this switch, the CA's is of the controllers. */
@@ -26,6 +28,8 @@ export interface ControllerSettings {
   readonly burstLimit: number;
   /** Packet-ins that wait to be sent. */
   readonly maxQueue: number;
+  /** The way there is through the switch itself, which has to keep it open. */
+  readonly isInBand?: boolean;
 }
 
 /** Some bits of a flow: its first one, and how many. */
@@ -49,12 +53,22 @@ export interface TableSettings {
 
 export type FailMode = 'standalone' | 'secure';
 
+/** What the switch's own traffic needs besides controllers (`in-band/`). */
+export interface InBandSettings {
+  /** Others to whom the way has to be open: managers of the database. */
+  readonly remotes: readonly Remote[];
+  /** Of what is sent to them; undefined: the port's usual one. */
+  readonly queue: number | undefined;
+}
+
 export interface OpenflowSettings {
   /** Set of versions that are spoken: 1 << wire number. */
   readonly versions: number;
   readonly failMode: FailMode;
   readonly controllers: readonly ControllerSettings[];
   readonly tls: TlsFiles | undefined;
+  readonly inBand?: InBandSettings;
+  readonly findNextHop?: FindNextHop | undefined;
   /** After how long a bundle with which nothing is done is given up; undefined: the usual. */
   readonly bundleIdleMs?: number | undefined;
   /** Tables that are not as usual, by rising number. */

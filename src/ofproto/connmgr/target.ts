@@ -20,8 +20,8 @@ export type Target =
 
 const bad = (text: string, why: string): RangeError => new RangeError(`${text}: ${why}`);
 
-function portNumber(text: string, part: string | undefined, least: number): number {
-  if (part === undefined || part === '') return DEFAULT_PORT;
+function portNumber(text: string, part: string | undefined, least: number, usual: number): number {
+  if (part === undefined || part === '') return usual;
   const port = /^\d+$/.test(part) ? Number(part) : -1;
   if (port < least || port > 65535) throw bad(text, `bad port number "${part}"`);
   return port;
@@ -31,8 +31,8 @@ function portNumber(text: string, part: string | undefined, least: number): numb
 const cut = (rest: string): string[] =>
   [...rest.matchAll(/(?:^|:)(\[[^\]]*\]|[^:]*)/g)].map((m) => (m[1] ?? '').replace(/^\[(.*)\]$/, '$1'));
 
-/** Reads a target; `runDir` is where relative paths begin.  Throws a RangeError that says what is wrong. */
-export function parseTarget(text: string, runDir: string): Target {
+/** Reads a target; `runDir` is where relative paths begin, `usual` the port if none is named.  Throws a RangeError that says what is wrong. */
+export function parseTarget(text: string, runDir: string, usual: number = DEFAULT_PORT): Target {
   const m = /^(p?)(tcp|ssl|unix):(.*)$/s.exec(text);
   if (m === null) throw bad(text, 'unknown kind of connection, want tcp, ssl, unix, ptcp, pssl or punix');
   const isPassive = m[1] === 'p';
@@ -44,7 +44,7 @@ export function parseTarget(text: string, runDir: string): Target {
   const kind = m[2] as 'tcp' | 'ssl';
   const parts = cut(rest);
   if (parts.length > 2) throw bad(text, 'too many colons (IPv6 addresses stand in brackets)');
-  if (isPassive) return { isPassive, kind, host: parts[1] || undefined, port: portNumber(text, parts[0], 0) };
+  if (isPassive) return { isPassive, kind, host: parts[1] || undefined, port: portNumber(text, parts[0], 0, usual) };
   if (!parts[0]) throw bad(text, 'no host');
-  return { isPassive, kind, host: parts[0], port: portNumber(text, parts[1], 1) };
+  return { isPassive, kind, host: parts[0], port: portNumber(text, parts[1], 1, usual) };
 }

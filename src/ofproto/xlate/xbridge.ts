@@ -36,6 +36,8 @@ export interface XBridge {
   readonly tlvTable?: TlvTable;
   /** Whether a controller is connected. */
   isControlled?(): boolean;
+  /** Whether controllers are reached through the switch itself: its local port gets DHCP whatever rules say. */
+  isInBand?(): boolean;
   /** What the datapath can do; what openvswitch.ko of Linux 6.1 can, if undefined. */
   readonly support?: DpSupport;
   /** Netlink port that packets of port `ofport` are sent up to. */

@@ -23,6 +23,7 @@ import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 import { countDrop } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
+import { xlateInBand } from './xlate-in-band.ts';
 import { reportError } from './xlate-report.ts';
 import { OFT, type XlateTrace } from './xlate-trace.ts';
 import { mirrorRefusal } from './xlate-vlan.ts';
@@ -90,6 +91,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
       xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
     } else xlateGivenActions(ofpacts, ctx);
     if (!ctx.freezing) xlateActionSet(ctx);
+    if (!ctx.freezing && ctx.error === XLATE_ERROR.OK) xlateInBand(ctx, xin);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
   }
   const { tlvTable } = xin.bridge;
