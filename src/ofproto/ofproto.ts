@@ -159,14 +159,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   meter(id: number): number | undefined {
     return this.meters.datapathId(id);
   }
+  isInBand(): boolean {
+    return this.control.conns.isInBand;
+  }
   isControlled(): boolean {
     return this.control.conns.isControlled;
   }
   get tlvTable(): TlvTable {
     return this.control.tlvTable;
-  isInBand(): boolean {
-    return this.control.conns.isInBand;
-  }
   }
   packetIn(event: PacketInEvent): void {
     this.onPacketIn?.(event);

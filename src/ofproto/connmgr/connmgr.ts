@@ -241,12 +241,12 @@ export class ConnMgr implements Connections, ServiceOwner {
   /** Once a second: gives up what has waited for too long. */
   run(nowMs: number): void {
     for (const service of this.services.values()) service.run(nowMs);
+    this.inBand.run(nowMs);
     if (this.hasControllers && this.failMode === 'standalone') this.watchControllers(nowMs);
     for (const conn of this.conns) {
       conn.flowMods.run(nowMs);
       conn.bundles.expire(nowMs, this.bundleIdleMs, (opening) => conn.error(OFPERR.OFPBFC_TIMEOUT, opening));
       conn.multipart.expire(nowMs, (last) => conn.error(OFPERR.OFPBRC_MULTIPART_REQUEST_TIMEOUT, last));
-    this.inBand.run(nowMs);
     }
   }
 
