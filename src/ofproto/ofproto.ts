@@ -239,7 +239,6 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.byNumber.set(ofport, port);
     this.byNumber = new Map([...this.byNumber].sort(([a], [b]) => a - b));
     for (const bundle of this.byBundle.values()) if (bundle.memberNames.includes(name)) this.join(bundle, port);
-    log.dbg(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
     this.changed();
     return port;
   }
@@ -259,10 +258,11 @@ export class OfprotoSwitch implements Ofproto, XBridge {
         port.odpPort = ODPP_NONE;
         port.odpPort = await tunnels.devices.attach(settings);
       }
+      if (this.byName.get(name) !== port) throw new Error(`${name} is gone`);
       tunnels.put(this, port, settings);
     } catch (error) {
-      if (port.odpPort === ODPP_NONE) this.forget(name);
-      else await this.portDel(name);
+      if (this.byName.get(name) === port) this.forget(name);
+      if (port.odpPort !== ODPP_NONE) await this.backer.detach(port.odpPort);
       throw error;
     }
     port.tunnel = settings;
@@ -453,7 +453,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   dumpFlows(hasOffloads: boolean): string {
-    return formatAllFlows(this.tables, hasOffloads);
+    return formatAllFlows(this.tables, hasOffloads, this.tlvTable);
   }
 
   fdb(): FdbEntry[] {

@@ -11,9 +11,12 @@ import type { Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
+import { bindMatch } from '../openflow/tlv-bind.ts';
+import { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ODPP_NONE } from './bundle.ts';
 import { KERNEL_DP_SUPPORT } from './dp-support.ts';
+import { markTunnel } from './tunnel/tunnel-table.ts';
 import { executeParts, metadataNest, onePacket } from './xlate/execute-parts.ts';
 import { flowOfPacket } from './xlate/packet-flow.ts';
 import { freezeMetadata, recircIds } from './xlate/recirc.ts';
@@ -92,7 +95,8 @@ export function prepareResumption(
   { packetIn, private: state }: Resume,
   operate: Operate,
 ): PreparedPacket {
-  const metadata = packetIn.flowMetadata.flow;
+  const metadata = bindMatch(packetIn.flowMetadata, bridge.tlvTable ?? new TlvTable()).flow;
+  markTunnel(metadata);
   const flow = newFlow();
   flow.set(flowOfPacket(packetIn.packet, metadata));
   setField(flow, FIELD.inPort, state.odpPort);

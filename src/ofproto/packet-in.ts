@@ -11,6 +11,9 @@ import { type FlowKey, getField, isFieldSet, newFlow, setField } from '../flow/f
 import type { ControllerCookie } from '../odp/user-action-cookie.ts';
 import { type Match, newMatch } from '../openflow/match/match.ts';
 import { UNKNOWN32 } from '../openflow/messages/flow-types.ts';
+import { mfGet, mfHasTunMetadata, mfMaskField, mfSet } from '../openflow/mf-value.ts';
+import { unbindMatch } from '../openflow/tlv-bind.ts';
+import { TlvTable } from '../openflow/tlv-table.ts';
 import { clearConntrack, type FrozenState, thawMetadata } from './xlate/recirc.ts';
 import { bitsOf } from './xlate/wildcards.ts';
 import type { PacketInEvent } from './xlate/xbridge.ts';
@@ -30,8 +33,8 @@ const CT_TUPLE: Readonly<Record<number, readonly FieldName[]>> = {
   34525: ['ctIpv6Src', 'ctIpv6Dst', ...CT_PORTS],
 };
 
-/** The metadata of a packet of an OpenFlow pipeline: its port, and what else is not 0. */
-export function metadataMatch(flow: FlowKey): Match {
+/** The metadata of a packet of an OpenFlow pipeline: its port, and what else is not 0; fields of tun_metadata by `tlvTable`. */
+export function metadataMatch(flow: FlowKey, tlvTable = new TlvTable()): Match {
   const match = newMatch();
   const tell = (name: FieldName): void => {
     const { words, bits } = bitsOf(FIELD[name]);
@@ -44,12 +47,17 @@ export function metadataMatch(flow: FlowKey): Match {
   for (const f of TOLD) if (isFieldSet(flow, f)) tell(f.name as FieldName);
   const isOam = (getField(flow, FIELD.tunFlags) & TUN_F.OAM) !== 0;
   if (isOam) for (const words of [match.flow, match.mask]) setField(words, FIELD.tunFlags, TUN_F.OAM);
-  if (getField(flow, FIELD.ctState) === 0) return match;
+  for (const field of tlvTable.fields) {
+    if (!mfHasTunMetadata(field, flow)) continue;
+    mfSet(field, mfGet(field, flow), match.flow);
+    mfMaskField(field, match.mask);
+  }
+  if (getField(flow, FIELD.ctState) === 0) return unbindMatch(match, tlvTable);
   // Without the type, the tuple would mean nothing.
   tell('ethType');
   const tuple = getField(flow, FIELD.ctNwProto) === 0 ? undefined : CT_TUPLE[getField(flow, FIELD.ethType)];
   for (const name of tuple ?? []) tell(name);
-  return match;
+  return unbindMatch(match, tlvTable);
 }
 
 /**
@@ -70,7 +78,7 @@ export function packetInOf(
       packet: packet.slice(),
       totalLen: packet.length,
       bufferId: UNKNOWN32,
-      flowMetadata: metadataMatch(flow),
+      flowMetadata: metadataMatch(flow, state.bridge.tlvTable),
       reason: cookie.reason,
       tableId: state.table,
       cookie: cookie.ruleCookie,

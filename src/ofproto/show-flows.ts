@@ -5,11 +5,13 @@ import { expandTo } from '../flow/minimatch.ts';
 import { formatActions } from '../openflow/actions/index.ts';
 import { newMatch } from '../openflow/match/match.ts';
 import { formatMatch } from '../openflow/match/match-text.ts';
+import { unbindMatch } from '../openflow/tlv-bind.ts';
+import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
 
-function formatRule(rule: Rule, hasOffloads: boolean): string {
+function formatRule(rule: Rule, hasOffloads: boolean, tlvTable: TlvTable): string {
   const match = newMatch();
   expandTo(rule.match, match.flow, match.mask);
   const table = rule.table === 0 ? '' : `table_id=${rule.table}, `;
@@ -18,12 +20,13 @@ function formatRule(rule: Rule, hasOffloads: boolean): string {
   const offloads = hasOffloads ? 'n_offload_packets=0, n_offload_bytes=0, ' : '';
   const counts = `n_packets=${rule.nPackets}, n_bytes=${rule.nBytes}, ${offloads}`;
   const actions = formatActions(rule.actions);
-  return `${table}duration=${seconds}s, ${counts}${formatMatch(match, rule.priority)},actions=${actions}\n`;
+  return `${table}duration=${seconds}s, ${counts}${formatMatch(unbindMatch(match, tlvTable), rule.priority)},actions=${actions}\n`;
 }
 
 /** A line a rule, table by table. */
-export function formatAllFlows(tables: FlowTables, hasOffloads: boolean): string {
+export function formatAllFlows(tables: FlowTables, hasOffloads: boolean, tlvTable: TlvTable): string {
   const lines: string[] = [];
-  for (const { classifier } of tables.tables) for (const rule of classifier) lines.push(formatRule(rule, hasOffloads));
+  for (const { classifier } of tables.tables)
+    for (const rule of classifier) lines.push(formatRule(rule, hasOffloads, tlvTable));
   return lines.join('');
 }

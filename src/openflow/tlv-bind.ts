@@ -50,7 +50,8 @@ export function unbindMatch(match: Match, table: TlvTable): Match {
   const told = table.fields.flatMap((field): TunMetadata[] => {
     if (!mfHasTunMetadata(field, match.mask)) return [];
     const mask = mfGetMask(field, match.mask);
-    const isMasked = mask.some((b) => b !== 0xff);
+    // An option without a value can only be there, or not.
+    const isMasked = mask.length === 0 || mask.some((b) => b !== 0xff);
     return [
       {
         index: field.index,

@@ -223,7 +223,12 @@ export class ConnMgr implements Connections, ServiceOwner {
       if (change.kind !== 'removed') continue;
       const { rule, reason } = change;
       if (rule.isHidden || (rule.flags & FLOW_FLAG.SEND_FLOW_REM) === 0) continue;
-      this.broadcast('flowRemoved', reason, 'flow_removed', flowRemovedOf(rule, reason, monotonicMs()));
+      this.broadcast(
+        'flowRemoved',
+        reason,
+        'flow_removed',
+        flowRemovedOf(rule, reason, monotonicMs(), this.sw.tlvTable),
+      );
     }
   }
 
@@ -275,7 +280,6 @@ export class ConnMgr implements Connections, ServiceOwner {
   get isInBand(): boolean {
     return this.inBand.isActive;
   }
-
 
   /** Whether a packet that matches no flow interests somebody. */
   get wantsMisses(): boolean {

@@ -5,15 +5,17 @@
 import { newFlow } from '../../flow/flow-key.ts';
 import { expandTo } from '../../flow/minimatch.ts';
 import type { FlowRemoved } from '../../openflow/messages/flow-types.ts';
+import { unbindMatch } from '../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../openflow/tlv-table.ts';
 import type { Rule } from '../tables/rule.ts';
 
 /** `reason` is one of OFPRR. */
-export function flowRemovedOf(rule: Rule, reason: number, nowMs: number): FlowRemoved {
+export function flowRemovedOf(rule: Rule, reason: number, nowMs: number, tlvTable: TlvTable): FlowRemoved {
   const match = { flow: newFlow(), mask: newFlow() };
   expandTo(rule.match, match.flow, match.mask);
   const ageMs = Math.max(0, nowMs - rule.createdMs);
   return {
-    match,
+    match: unbindMatch(match, tlvTable),
     cookie: rule.cookie,
     priority: rule.priority,
     reason,

@@ -12,7 +12,7 @@
 
 import type { Told, TunnelAddress, TunnelPacketType, TunnelSettings } from '../../dpif/tunnel-settings.ts';
 import { FIELD } from '../../flow/fields.ts';
-import { type FlowKey, getField } from '../../flow/flow-key.ts';
+import { type FlowKey, getField, setField } from '../../flow/flow-key.ts';
 
 const N_CLASSES = 12;
 const [LOCAL_THIS, LOCAL_NONE, LOCAL_ANY] = [0, 1, 2] as const;
@@ -46,6 +46,11 @@ export const tunnelDstOf = (flow: FlowKey): string => flowAddress(flow, tunDst, 
 /** Whether `flow` is that of a packet that came out of a tunnel. */
 export const isFromTunnel = (flow: FlowKey): boolean =>
   getField(flow, FIELD.tunPresent) !== 0 && tunnelDstOf(flow) !== '';
+
+/** Says in `flow` that there is a tunnel, where only its addresses do: in flows that were no datapath's. */
+export function markTunnel(flow: FlowKey): void {
+  if (tunnelDstOf(flow) !== '') setField(flow, FIELD.tunPresent, flow[tunDst.word] !== 0 ? 4 : 6);
+}
 
 /** The same text for an address in settings. */
 function addressText(told: Told<TunnelAddress>): string {

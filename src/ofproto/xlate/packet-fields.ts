@@ -172,6 +172,8 @@ export function shownBits(consulted: FlowMask, key: FlowKey): FlowMask {
     else if ((tag & 0xffff) !== 0) wc[word] = tag | VLAN_CFI;
   }
   if (ethType !== ETH_TYPE.MPLS && ethType !== ETH_TYPE.MPLS_MCAST) for (const w of MPLS_BITS.words) wc[w] = 0;
-  wc.fill(0, getField(key, FIELD.tunPresent) === 0 ? FIELD.tunId.word : FLOW_WORDS);
+  // Fields of tun_metadata are shown as such, not as the options that they are.
+  if (getField(key, FIELD.tunPresent) === 0) wc.fill(0, FIELD.tunId.word);
+  else wc.fill(0, FIELD.tunOptsSize.word, FIELD.tunMetaPresent.word);
   return wc;
 }

@@ -17,9 +17,11 @@ import { parseExactFlow } from '../../openflow/match/flow-parse.ts';
 import { NameMap } from '../../openflow/ofp-names.ts';
 import { atoi, OfpTextError, tokens } from '../../openflow/ofp-text.ts';
 import type { Ofport } from '../ofproto-provider.ts';
+import { markTunnel } from '../tunnel/tunnel-table.ts';
 import type { BridgeLookup } from '../udpif/udpif-state.ts';
 import { flowOfPacket } from './packet-flow.ts';
 import { originOf } from './packet-origin.ts';
+import { optionsToFields } from './tunnel-options.ts';
 import type { XBridge } from './xbridge.ts';
 
 /** What is wrong with the arguments, as the person who gave them is told. */
@@ -165,6 +167,11 @@ function fromKey(key: Uint8Array, world: TraceWorld): From {
   if (odpKeyToFlow(key, dpFlow, undefined, why) === ODP_FIT.ERROR) throw new TraceError(why.error ?? '');
   const origin = originOf(world.lookup, dpFlow);
   if (typeof origin === 'string') throw new TraceError(origin);
+  const { tlvTable } = origin.bridge;
+  const hasOptions = getField(dpFlow, F.tunOptsSize) !== 0;
+  if (hasOptions && tlvTable !== undefined && !optionsToFields(tlvTable, dpFlow)) {
+    throw new TraceError('Failed to parse Geneve options');
+  }
   setField(dpFlow, F.inPort, origin.ofport);
   return { world, bridge: origin.bridge, flow: dpFlow };
 }
@@ -173,7 +180,9 @@ function fromText(name: string, text: string, world: TraceWorld | undefined): Fr
   const bridge = world?.bridges.get(name);
   if (world === undefined || bridge === undefined) throw new TraceError(`${name}: unknown bridge`);
   try {
-    return { world, bridge, flow: parseExactFlow(text, { ports: portNamesOf(bridge) }) };
+    const flow = parseExactFlow(text, { ports: portNamesOf(bridge) });
+    markTunnel(flow);
+    return { world, bridge, flow };
   } catch (error) {
     if (error instanceof OfpTextError) throw new TraceError(`Bad openflow flow syntax: ${error.message}`);
     throw error;

@@ -30,6 +30,8 @@ import type { OfpNames } from '../../openflow/ofp-names.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { OfpTextError } from '../../openflow/ofp-text.ts';
 import type { Ofpact, OfpactNat } from '../../openflow/ofpact.ts';
+import { unbindMatch } from '../../openflow/tlv-bind.ts';
+import { TlvTable } from '../../openflow/tlv-table.ts';
 import { errnoText } from '../../util/errno.ts';
 import { formatIpv4, formatIpv6 } from '../../util/inet.ts';
 import { attrsOf } from '../udpif/nest.ts';
@@ -152,7 +154,7 @@ class Tracing {
   private async pass(initial: FlowKey): Promise<void> {
     const { world, bridge, packet } = this.request;
     const names = this.names(bridge);
-    this.text += `Flow: ${formatFlow(initial, names)}\n`;
+    this.text += `Flow: ${formatFlow(initial, names, bridge.tlvTable)}\n`;
     const begin = initial.slice();
     setField(begin, F.actsetOutput, OFPP.UNSET);
 
@@ -177,8 +179,8 @@ class Tracing {
     const isUnchanged = xout.flow.every((word, i) => word === begin[i]);
     this.text +=
       sink.format() +
-      `\nFinal flow: ${isUnchanged ? 'unchanged' : formatFlow(xout.flow, names)}\n` +
-      `Megaflow: ${formatMegaflow(initial, xout.ofWc, names)}\n` +
+      `\nFinal flow: ${isUnchanged ? 'unchanged' : formatFlow(xout.flow, names, bridge.tlvTable)}\n` +
+      `Megaflow: ${formatMegaflow(initial, xout.ofWc, names, bridge.tlvTable)}\n` +
       `Datapath actions: ${formatOdpActions(xout.actions, { portNames: this.dpPortNames })}`;
     if (xout.error !== XLATE_ERROR.OK) {
       this.text += `\nTranslation failed (${xlateErrorText(xout.error)}), packet is dropped.\n`;
@@ -238,10 +240,11 @@ function withoutOutputs(actions: Uint8Array): Uint8Array {
   return out.finish();
 }
 
-function formatMegaflow(flow: FlowKey, wc: FlowMask, names: OfpNames): string {
+function formatMegaflow(flow: FlowKey, wc: FlowMask, names: OfpNames, tlvTable = new TlvTable()): string {
   const mask = wc.slice();
   setFieldOnes(mask, F.packetType);
-  return formatMatch({ flow: flow.map((word, i) => word & (mask[i] as number)), mask }, undefined, names);
+  const match = { flow: flow.map((word, i) => word & (mask[i] as number)), mask };
+  return formatMatch(unbindMatch(match, tlvTable), undefined, names);
 }
 
 function explainSlowPath(slow: number): string {

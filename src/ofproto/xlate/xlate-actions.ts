@@ -9,6 +9,7 @@ import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { actionSetToList } from '../../openflow/actions/action-set.ts';
 import { OFPP, OFPPC } from '../../openflow/ofp-port.ts';
 import type { Ofpact, OfpactResubmit } from '../../openflow/ofpact.ts';
+import { decapsulateEcn } from '../tunnel/tunnel-receive.ts';
 import { floodOrder } from './flood-order.ts';
 import { isIp } from './packet-fields.ts';
 import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
@@ -183,8 +184,18 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
 
 /** Carries out actions in place of a rule's, from the beginning of a translation. */
 export function xlateGivenActions(actions: readonly Ofpact[], ctx: XlateCtx): void {
-  mirrorIngress(ctx, sendOn);
+  if (!takeIn(ctx)) return;
   xlateActionList(actions, ctx, true);
+}
+
+/** Begins with the packet, once its first rule is known.  False: it is dropped for what happened to it in its tunnel. */
+function takeIn(ctx: XlateCtx): boolean {
+  if (!decapsulateEcn(ctx.flow)) {
+    ctx.error = XLATE_ERROR.CONGESTION_DROP;
+    return false;
+  }
+  mirrorIngress(ctx, sendOn);
+  return true;
 }
 
 /** Looks the packet up in `table` and carries out the rule's actions. */
@@ -206,7 +217,7 @@ export function xlateTable(
   ctx.rule = rule;
   ctx.ruleCookie = rule.cookie;
   ctx.inBucket = false;
-  if (how.isFirst) mirrorIngress(ctx, sendOn);
+  if (how.isFirst && !takeIn(ctx)) return;
   if (how.asClone) xlateClone(ctx, rule.actions, isLast, RUNNER);
   else xlateActionList(rule.actions, ctx, isLast);
   ctx.depth -= deepens;

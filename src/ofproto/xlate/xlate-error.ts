@@ -34,6 +34,10 @@ const counters = new Map<XlateError, Coverage>(
   [...ROWS].map(([error, [, counter]]) => [error, coverage(`drop_action_${counter}`)]),
 );
 
+/** Whether the packet is dropped because that is right, and nothing went wrong. */
+export const isAsPlanned = (error: XlateError): boolean =>
+  error === XLATE_ERROR.OK || error === XLATE_ERROR.CONGESTION_DROP || error === XLATE_ERROR.FORWARDING_DISABLED;
+
 /** "Recursion too deep". */
 export const xlateErrorText = (error: XlateError): string => ROWS.get(error)?.[0] ?? 'Unknown error';
 

@@ -13,7 +13,7 @@ import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { coverage } from '../../util/coverage.ts';
 import type { XPort } from '../bundle.ts';
 import { mayReceive } from '../port-config.ts';
-import { addMissingEthernet, decapsulateEcn, tunnelWildcards } from '../tunnel/tunnel-receive.ts';
+import { addMissingEthernet, tunnelWildcards } from '../tunnel/tunnel-receive.ts';
 import { clearAbsent, isIp, shownBits } from './packet-fields.ts';
 import { recircIds } from './recirc.ts';
 import { maskOptions, optionsToFields } from './tunnel-options.ts';
@@ -21,7 +21,7 @@ import { bitsOf, unwildcard } from './wildcards.ts';
 import { xlateActionSet, xlateGivenActions, xlateTable } from './xlate-actions.ts';
 import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
-import { countDrop } from './xlate-error.ts';
+import { countDrop, isAsPlanned } from './xlate-error.ts';
 import { finishFreezing } from './xlate-freeze.ts';
 import { xlateInBand } from './xlate-in-band.ts';
 import { reportError } from './xlate-report.ts';
@@ -82,8 +82,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
   } else if (from?.bundle !== undefined && xin.bridge.mirrors?.isOutput(from.bundle)) {
     reportError(ctx, mirrorRefusal(from.bundle));
-  } else if (!decapsulateEcn(ctx.flow)) ctx.error = XLATE_ERROR.CONGESTION_DROP;
-  else if (from === undefined || mayReceive(from, xin.flow, wc)) {
+  } else if (from === undefined || mayReceive(from, xin.flow, wc)) {
     if (from?.tunnel !== undefined && xin.frozen === undefined) receiveFromTunnel(ctx, from);
     const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
     // A frozen state without actions goes on at its table.
@@ -96,9 +95,10 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   const { tlvTable } = xin.bridge;
   if (tlvTable !== undefined && getField(xin.flow, FIELD.tunOptsSize) !== 0) maskOptions(tlvTable, xin.flow, wc);
-  const ofWc = ctx.trace !== undefined && ctx.error === XLATE_ERROR.OK ? shownBits(wc, xin.flow) : wc;
+  const hasFailed = !isAsPlanned(ctx.error);
+  const ofWc = ctx.trace !== undefined && !hasFailed ? shownBits(wc, xin.flow) : wc;
   // A trace shows what led to the error.
-  if (ctx.error === XLATE_ERROR.OK || ctx.trace === undefined) clearAbsent(wc, xin.flow);
+  if (!hasFailed || ctx.trace === undefined) clearAbsent(wc, xin.flow);
 
   let { slow } = ctx;
   const { avoidCaching } = ctx;
@@ -115,7 +115,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   if (ctx.error !== XLATE_ERROR.OK) {
     recircIds.release(ctx.recircs);
     return {
-      error: ctx.error,
+      error: hasFailed ? ctx.error : XLATE_ERROR.OK,
       actions: NO_ACTIONS,
       wc: dpWc,
       slow: 0,

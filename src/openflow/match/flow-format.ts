@@ -13,6 +13,8 @@ import {
   setFieldOnes,
 } from '../../flow/flow-key.ts';
 import type { OfpNames } from '../ofp-names.ts';
+import { unbindMatch } from '../tlv-bind.ts';
+import type { TlvTable } from '../tlv-table.ts';
 import { DEFAULT_PRIORITY, formatMatch } from './match-text.ts';
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848, NSH: 0x894f };
@@ -116,8 +118,8 @@ function clear(mask: FlowMask, f: Field): void {
   else mask.fill(0, f.word, f.word + f.bits / 32);
 }
 
-/** `tcp,in_port=1,vlan_tci=0x0000,dl_src=...`: a packet's flow. */
-export function formatFlow(flow: FlowKey, names: OfpNames = {}): string {
+/** `tcp,in_port=1,vlan_tci=0x0000,dl_src=...`: a packet's flow.  Without a TLV table it has no tun_metadata. */
+export function formatFlow(flow: FlowKey, names: OfpNames = {}, tlvTable?: TlvTable): string {
   const mask = maskForPacket(flow);
   for (const f of METADATA) {
     if (!isFieldSet(flow, f)) clear(mask, f);
@@ -126,5 +128,6 @@ export function formatFlow(flow: FlowKey, names: OfpNames = {}): string {
   const state = getField(flow, F.ctState);
   const isKnown = (state & CT.KNOWN) !== 0 || (state & (CT.TRACKED | CT.INVALID)) === CT.TRACKED;
   if (!isKnown || getField(flow, F.ctNwProto) === 0) for (const f of CT_ORIGINAL) clear(mask, f);
-  return formatMatch({ flow, mask }, DEFAULT_PRIORITY, names);
+  const match = tlvTable === undefined ? { flow, mask } : unbindMatch({ flow, mask }, tlvTable);
+  return formatMatch(match, DEFAULT_PRIORITY, names);
 }

@@ -6,8 +6,11 @@ import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
 import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { bindActions, bindMatch } from '../../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { PacketToSend } from '../../packet-execute.ts';
+import { markTunnel } from '../../tunnel/tunnel-table.ts';
 import { flowOfPacket } from '../../xlate/packet-flow.ts';
 import type { Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
@@ -17,8 +20,9 @@ import { checkForMatch } from './flow-mod.ts';
 const packetOuts = coverage('ofproto_packet_out');
 
 /** The packet's flow, with the metadata that the message has. */
-function flowOf(po: PacketOut): FlowKey {
-  const metadata = po.flowMetadata.flow;
+function flowOf(po: PacketOut, tlvTable: TlvTable): FlowKey {
+  const metadata = bindMatch(po.flowMetadata, tlvTable).flow;
+  markTunnel(metadata);
   const flow = flowOfPacket(po.packet, metadata);
   // Registers and what else OpenFlow adds.
   flow.set(metadata.subarray(FIELD.reg0.word), FIELD.reg0.word);
@@ -26,12 +30,12 @@ function flowOf(po: PacketOut): FlowKey {
 }
 
 /** A packet_out of a connection, checked but for the groups and meters that it names.  Throws OfpError. */
-export function preparePacketOut(conn: OfConn, po: PacketOut): PacketToSend {
+export function preparePacketOut(conn: OfConn, po: PacketOut, tlvTable: TlvTable): PacketToSend {
   packetOuts.n++;
   if (po.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
-  const flow = flowOf(po);
+  const flow = flowOf(po, tlvTable);
   const match = { flow, mask: newFlow().fill(-1) };
-  return { packet: po.packet, flow, actions: checkForMatch(po.ofpacts, match, 0, conn) };
+  return { packet: po.packet, flow, actions: checkForMatch(bindActions(po.ofpacts, tlvTable), match, 0, conn) };
 }
 
 /** Translates a checked packet.  Throws OfpError. */
@@ -43,7 +47,7 @@ export function translatePacketOut(packet: PacketToSend, sw: OfSwitch) {
 export const PACKET_OUT_HANDLERS = {
   packet_out: (conn, msg, sw) => {
     conn.rejectSecondary();
-    return translatePacketOut(preparePacketOut(conn, msg.body), sw).send();
+    return translatePacketOut(preparePacketOut(conn, msg.body, sw.tlvTable), sw).send();
   },
   nxt_resume: (_conn, msg, sw) => sw.prepareResumption(msg.body).send(),
 } satisfies Handlers;
