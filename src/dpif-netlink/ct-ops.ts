@@ -4,7 +4,7 @@
  * dpif-netlink.ts.
  * Source: lib/dpif-netlink.c (dpif_netlink_ct_set_limits(), ..._get_limits(), ..._del_limits()).
  */
-import type { CtEntry, CtLimits, CtTuple, CtZoneLimit, CtZoneUse, DpifCt } from '../dpif/dpif-ct.ts';
+import type { CtEntry, CtLimits, CtTuple, CtZoneLimit, CtZoneUse, DpifCt, DpifCtTimeouts } from '../dpif/dpif-ct.ts';
 import { NETLINK_NETFILTER, NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import {
@@ -20,6 +20,7 @@ import type { NetlinkTransport } from '../netlink/transport.ts';
 import { ERRNO } from '../util/errno.ts';
 import { dumpConnections } from './ct-dump.ts';
 import { flushAll, flushTuple, flushZone } from './ct-flush.ts';
+import { delTimeoutPolicy, dumpTimeoutPolicies, setTimeoutPolicy, timeoutPolicyName } from './ct-timeout.ts';
 import { NfnlClient } from './nfnl.ts';
 import type { OvsFamilies } from './ovs-families.ts';
 
@@ -40,6 +41,12 @@ export const openNetfilter: OpenNetfilter = () => openSocketTransport({ protocol
 export class CtOps implements DpifCt {
   private readonly fam: OvsFamilies;
   private readonly open: OpenNetfilter;
+  readonly timeouts: DpifCtTimeouts = {
+    set: (id, seconds) => this.netfilter((client) => setTimeoutPolicy(client, id, seconds)),
+    del: (id) => this.netfilter((client) => delTimeoutPolicy(client, id)),
+    dump: () => this.netfilter(dumpTimeoutPolicies),
+    nameOf: timeoutPolicyName,
+  };
 
   constructor(fam: OvsFamilies, open: OpenNetfilter) {
     this.fam = fam;
@@ -86,10 +93,10 @@ export class CtOps implements DpifCt {
     });
   }
 
-  private async netfilter(use: (client: NfnlClient) => Promise<void>): Promise<void> {
+  private async netfilter<T>(use: (client: NfnlClient) => Promise<T>): Promise<T> {
     const client = new NfnlClient(this.open(), this.fam.endpoint.peer);
     try {
-      await use(client);
+      return await use(client);
     } finally {
       client.close();
     }

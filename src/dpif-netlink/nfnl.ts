@@ -16,7 +16,9 @@ import { ERRNO } from '../util/errno.ts';
 const TIMEOUT_MS = 10_000;
 
 export interface NfnlRequest {
-  /** IPCTNL_MSG_CT_*. */
+  /** NFNL_SUBSYS_*; that of connections if left out. */
+  readonly subsystem?: number;
+  /** IPCTNL_MSG_CT_*, or what the subsystem has. */
   readonly command: number;
   /** Beside NLM_F.REQUEST: NLM_F.DUMP or NLM_F.ACK, one of which says when the answer is complete. */
   readonly flags: number;
@@ -82,10 +84,10 @@ export class NfnlClient {
     }
   }
 
-  private write({ command, flags, family, build }: NfnlRequest): MessageWriter {
+  private write({ subsystem = NFNL_SUBSYS.CTNETLINK, command, flags, family, build }: NfnlRequest): MessageWriter {
     const w = this.writer;
     w.reset();
-    const type = nfnlType(NFNL_SUBSYS.CTNETLINK, command);
+    const type = nfnlType(subsystem, command);
     const at = w.begin(type, NLM_F.REQUEST | flags, ++this.seq, this.transport.portId);
     w.reserve(NFGENMSG_SIZE);
     w.dv.setUint32(w.size, 0);

@@ -21,6 +21,26 @@ export interface CtLimits {
   readonly zones: readonly CtZoneUse[];
 }
 
+/** Names of a policy's times. */
+// biome-ignore format: table
+const TIMEOUT_NAMES: ReadonlySet<string> = new Set([
+  'tcp_syn_sent', 'tcp_syn_recv', 'tcp_established', 'tcp_fin_wait', 'tcp_close_wait', 'tcp_last_ack', 'tcp_time_wait', 'tcp_close',
+  'tcp_syn_sent2', 'tcp_retransmit', 'tcp_unack', 'udp_first', 'udp_single', 'udp_multiple', 'icmp_first', 'icmp_reply',
+]);
+export const isTimeoutName = (name: string): boolean => TIMEOUT_NAMES.has(name);
+
+/** Named times after which connections are forgotten: those of flows that ask for the name. */
+export interface DpifCtTimeouts {
+  /** Makes or changes policy `id`: seconds by name (see above); what is not given is the datapath's default. */
+  set(id: number, seconds: ReadonlyMap<string, number>): Promise<void>;
+  /** EBUSY: a flow uses it. */
+  del(id: number): Promise<void>;
+  /** Ids of the policies that there are. */
+  dump(): Promise<number[]>;
+  /** What a flow of IPv4 (or IPv6) and IP protocol `proto` asks for to have policy `id`; undefined: it cannot. */
+  nameOf(id: number, isIpv4: boolean, proto: number): string | undefined;
+}
+
 /** Rejects as the methods of Dpif do; EOPNOTSUPP where the datapath has no such thing. */
 export interface DpifCt {
   /** Sets the limits of `zones`, and of all others together unless `defaultLimit` is undefined. */
@@ -36,6 +56,8 @@ export interface DpifCt {
    * where `tuple` is undefined, all of `zone`, or all.
    */
   flush(zone: number | undefined, tuple: CtTuple | undefined): Promise<void>;
+  /** Undefined where the datapath has none. */
+  readonly timeouts?: DpifCtTimeouts | undefined;
 }
 
 /** One direction of a connection. */

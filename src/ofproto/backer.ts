@@ -11,9 +11,11 @@ import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts'
 import { errnoOf } from '../dpif/dpif-error.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { ODPP_NONE } from './bundle.ts';
+import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
 import { probeDpSupport } from './dp-probe.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from './meters/meter-ids.ts';
@@ -58,14 +60,19 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   private cancelSettle: () => void = () => {};
   private cancelSettleMax: () => void = () => {};
   private stopPolling: () => void = () => {};
+  private readonly ctZones: CtZones;
   private isRunScheduled = false;
   private isClosed = false;
+  /** other_config:flow-restore-wait. */
+  private isWaiting: boolean;
   /** One look at the datapath's ports at a time. */
   private resync: Promise<void> | undefined;
 
   constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
     this.dpif = dpif;
     this.meterIds = new MeterIds(dpif);
+    this.ctZones = new CtZones(dpif);
+    this.isWaiting = options.flowRestoreWait === true;
     this.tunnels = new Tunnels(dpif);
     this.scheduler = scheduler;
     this.udpif = new Udpif(
@@ -107,9 +114,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   /** Starts handling; `isFresh`: the datapath was made a moment ago and has no flows. */
   async start(isFresh: boolean): Promise<void> {
     await this.meterIds.start();
+    await this.ctZones.start();
     this.probedSupport = await probeDpSupport(this.dpif);
     this.udpif.state.support = this.probedSupport;
-    await this.udpif.start();
+    if (!this.isWaiting) await this.udpif.start();
     this.stopPolling = this.dpif.portPoll((event) => this.portEvent(event));
     this.tick();
     if (isFresh) this.configured();
@@ -123,10 +131,29 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   private run(): void {
     for (const s of this.switches.values()) s.run();
+    void this.ctZones.sweep(monotonicMs());
+  }
+
+  async setCtZones(zones: ReadonlyMap<number, ZoneTimeouts>): Promise<void> {
+    if (await this.ctZones.set(zones)) this.revalidate();
+  }
+  ctPolicyName(zone: number, isIpv4: boolean, proto: number): string | undefined {
+    return this.ctZones.policyName(zone, isIpv4, proto);
+  }
+
+  /** Flows have been restored: packets are taken from the datapath from now on, and its flows checked. */
+  private async endWait(): Promise<void> {
+    this.isWaiting = false;
+    try {
+      await this.udpif.start();
+      this.configured();
+    } catch (e) {
+      log.err(`${dpifFullName(this.dpif)}: cannot take packets: ${String(e)}`);
+    }
   }
 
   configured(): void {
-    if (this.udpif.isSettled || this.isClosed) return;
+    if (this.udpif.isSettled || this.isClosed || this.isWaiting) return;
     this.cancelSettle();
     this.cancelSettleMax();
     log.info(`${dpifFullName(this.dpif)}: flows are being checked from now on`);
@@ -136,6 +163,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   setOptions(options: Partial<BackerOptions>): void {
     const { state } = this.udpif;
+    if (this.isWaiting && options.flowRestoreWait !== true) void this.endWait();
     state.options = { ...state.options, ...options };
     state.flowLimit = Math.min(state.flowLimit, state.options.flowLimit);
     this.udpif.revalidator.wake();

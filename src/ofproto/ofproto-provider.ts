@@ -21,6 +21,11 @@ export interface BackerOptions {
   flowLimit: number;
   maxRevalidatorMs: number;
   minRevalidatePps: number;
+  /**
+   * other_config:flow-restore-wait: neither are packets taken from the datapath, nor flows deleted, until this is false.  It cannot be
+   * true again later.
+   */
+  flowRestoreWait?: boolean;
 }
 
 /** What can be done to a datapath's flows from outside, for debugging.  Rejects where the datapath does not answer. */
@@ -59,6 +64,8 @@ export interface OfprotoBacker {
   configured(): void;
   /** Calls `handler` when the device of a port is gone from the datapath, until the returned function is called. */
   onPortVanished(handler: PortVanishedHandler): () => void;
+  /** Makes the zones of the connection tracker that have timeouts of their own those of `zones`: seconds by name. */
+  setCtZones(zones: ReadonlyMap<number, ReadonlyMap<string, number>>): Promise<void>;
   /** Text of `dpif/show`, `upcall/show`. */
   showDpif(): Promise<string>;
   showUpcall(): string;

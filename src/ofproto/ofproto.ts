@@ -65,6 +65,8 @@ export interface SwitchBacker {
   /** Has the datapath carry out operations, as Dpif.operate. */
   operate(ops: DpifOp[]): Promise<void>;
   upcallPid(odpPort: number | undefined): number;
+  /** The timeout policy of a zone of the connection tracker. */
+  ctPolicyName?(zone: number, isIpv4: boolean, proto: number): string | undefined;
   /** The switch's ports or bundles changed; `gone` if the switch itself did. */
   changed(ofproto: OfprotoSwitch, gone: boolean): void;
   /** Has all switches forget where `mac` is in `vlan`. */
@@ -152,6 +154,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   lowerTimeouts(rule: Rule, idle: number, hard: number): void {
     this.tables.lowerTimeouts(rule, idle, hard);
+  }
+  ctPolicyName(zone: number, isIpv4: boolean, proto: number): string | undefined {
+    return this.backer.ctPolicyName?.(zone, isIpv4, proto);
   }
   group(id: number): Group | undefined {
     return this.groups.find(id);

@@ -10,6 +10,7 @@ import type { BackerOptions } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import { Bridge, type BridgeRow, Mirror, Open_vSwitch, Port } from '../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { type CtZoneConfig, readCtZones } from './ct-zone-config.ts';
 import { readMirrors } from './mirror-config.ts';
 import { type OpenflowConfig, readOpenflow } from './openflow-config.ts';
 import { type PortConfig, readPort, syntheticLocalPort } from './port-config.ts';
@@ -47,6 +48,9 @@ export interface SwitchConfig {
   readonly statsIntervalMs: number;
   /** other_config:vlan-limit; 0: as many as a flow can hold. */
   readonly vlanLimit: number;
+  /** other_config:flow-restore-wait. */
+  readonly flowRestoreWait: boolean;
+  readonly ctZones: CtZoneConfig;
   readonly bridges: readonly BridgeConfig[];
 }
 
@@ -83,6 +87,8 @@ export function readConfig(db: RowSource, memo: ConfigMemo = new ConfigMemo()): 
       minRevalidatePps: smapInt(config, 'min-revalidate-pps', 5),
     },
     vlanLimit: smapInt(config, 'vlan-limit', DEFAULT_VLAN_LIMIT),
+    flowRestoreWait: config.get('flow-restore-wait') === 'true',
+    ctZones: readCtZones(db),
     statsIntervalMs: Math.max(
       DEFAULT_STATS_INTERVAL_MS,
       smapInt(config, 'stats-update-interval', DEFAULT_STATS_INTERVAL_MS),

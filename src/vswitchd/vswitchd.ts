@@ -81,6 +81,8 @@ export class Vswitchd {
   private resolveConfigured: () => void = () => undefined;
   private running: Promise<void> | undefined;
   private isDirty = false;
+  /** Whether flow-restore-wait has never been false yet. */
+  private isRestoring = true;
   private isStopping = false;
 
   private constructor(options: VswitchdOptions, netdevs: NetdevTable) {
@@ -177,7 +179,7 @@ export class Vswitchd {
     }
     if (!idl.hasLock) return;
     reconfigured.n++;
-    const config = readConfig(idl, this.memo);
+    const config = this.untilRestored(readConfig(idl, this.memo));
     this.config = config;
     this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));
     setVlanLimit(config.vlanLimit);
@@ -198,6 +200,17 @@ export class Vswitchd {
     this.timers.after('stats', this.options.statsMs ?? config.statsIntervalMs, () => this.updateStatistics());
   }
 
+  /**
+   * While flows are being restored no controller may meddle.  Once they have been, other_config:flow-restore-wait means
+   * nothing any more.
+   */
+  private untilRestored(config: SwitchConfig): SwitchConfig {
+    this.isRestoring &&= config.flowRestoreWait;
+    if (!this.isRestoring) return config;
+    const bridges = config.bridges.map((b) => ({ ...b, openflow: { ...b.openflow, controllers: [] } }));
+    return { ...config, bridges, backer: { ...config.backer, flowRestoreWait: true } };
+  }
+
   private async apply(config: SwitchConfig): Promise<void> {
     const wanted = config.bridges.filter((bridge) => this.datapath.supports(bridge.datapathType));
     const names = new Set(wanted.map((bridge) => bridge.name));
@@ -209,7 +222,6 @@ export class Vswitchd {
     if (wanted.length === 0) return this.closeDatapath(true);
     const backer = await this.datapath.open(config.backer);
     if (backer === undefined) return;
-    backer.setOptions(config.backer);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.deletePorts(bridge);
     for (const { name } of wanted) {
       if (this.bridges.has(name)) continue;
@@ -219,6 +231,9 @@ export class Vswitchd {
     }
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.addPorts(bridge);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);
+    const zones = [...config.ctZones].find(([type]) => this.datapath.supports(type))?.[1];
+    await backer.setCtZones(zones ?? new Map());
+    backer.setOptions({ flowRestoreWait: false, ...config.backer });
     await this.datapath.sweep(new Set(wanted.flatMap((bridge) => interfacesOf(bridge).map((iface) => iface.name))));
   }
 

@@ -135,6 +135,7 @@ export class FakeBacker implements OfprotoBacker {
     setFlowLimit: (flows) => void this.world.journal.push(`flow limit ${flows}`),
   };
   options: BackerOptions;
+  ctZones: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
   readonly probedSupport: DpSupport = { ...KERNEL_DP_SUPPORT, addMpls: false };
   support: DpSupport = this.probedSupport;
   private vanished: PortVanishedHandler | undefined;
@@ -159,6 +160,9 @@ export class FakeBacker implements OfprotoBacker {
     this.dpif = dpif as Dpif;
   }
 
+  async setCtZones(zones: ReadonlyMap<number, ReadonlyMap<string, number>>): Promise<void> {
+    this.ctZones = zones;
+  }
   setOptions(options: Partial<BackerOptions>): void {
     this.options = { ...this.options, ...options };
   }

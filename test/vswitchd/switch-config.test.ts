@@ -56,6 +56,8 @@ test('no row, no bridges', () => {
     nextCfg: 0,
     backer: { maxIdleMs: 10_000, flowLimit: 200_000, maxRevalidatorMs: 500, minRevalidatePps: 5 },
     vlanLimit: 1,
+    flowRestoreWait: false,
+    ctZones: new Map(),
     statsIntervalMs: 5000,
     bridges: [],
   });

@@ -40,6 +40,8 @@ export interface XBridge {
   isInBand?(): boolean;
   /** What the datapath can do; what openvswitch.ko of Linux 6.1 can, if undefined. */
   readonly support?: DpSupport;
+  /** What a flow asks for to have the timeouts of a zone of the connection tracker; undefined: the usual ones. */
+  ctPolicyName?(zone: number, isIpv4: boolean, proto: number): string | undefined;
   /** Netlink port that packets of port `ofport` are sent up to. */
   upcallPid(ofport: number): number;
   /** The skb_priority of a queue, where it is not that of the kernel's traffic classes; undefined if it has none. */

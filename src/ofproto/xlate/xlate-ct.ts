@@ -4,7 +4,7 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, getFieldBytes, isFieldSet } from '../../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, getField, getFieldBytes, isFieldSet, setFieldOnes } from '../../flow/flow-key.ts';
 import { OVS_NAT_ATTR as N } from '../../odp/action-attrs.ts';
 import { type CtOptions, OdpActionsBuilder } from '../../odp/odp-actions.ts';
 import type { MfField } from '../../openflow/mf-field.ts';
@@ -105,16 +105,27 @@ function optionsOf(ctx: XlateCtx, ct: OfpactCt, zone: number, nat: OfpactNat | u
     labels = { value: value.map((b, i) => b & (mask[i] as number)), mask };
   }
   const commit = (ct.flags & CT_F.COMMIT) !== 0;
+  const timeout = commit && ctx.support.ctTimeout ? timeoutOf(ctx, zone) : undefined;
   return {
     commit,
     force: (ct.flags & CT_F.FORCE) !== 0,
     zone,
     ...(commit && ctx.support.ctEventmask ? { eventMask: EVENT_MASK } : {}),
+    ...(timeout === undefined ? {} : { timeout }),
     ...(markMask === 0 ? {} : { mark: { value: (getField(flow, F.ctMark) & markMask) >>> 0, mask: markMask } }),
     ...(labels === undefined ? {} : { labels }),
     ...(helper === undefined ? {} : { helper }),
     ...(nat === undefined ? {} : { nat: natNest(nat) }),
   };
+}
+
+/** The name of the zone's timeout policy for the packet's protocol, which then matters. */
+function timeoutOf(ctx: XlateCtx, zone: number): string | undefined {
+  const { flow, wc, bridge } = ctx;
+  const isIpv4 = getField(flow, F.ethType) === 0x0800;
+  const name = bridge.ctPolicyName?.(zone, isIpv4, getField(flow, F.nwProto));
+  if (name !== undefined) setFieldOnes(wc, F.nwProto);
+  return name;
 }
 
 /** ct_clear: only a packet that has been tracked has something to clear. */
