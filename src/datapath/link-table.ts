@@ -27,6 +27,7 @@ import {
 import { forEachMessage, type MessageView, MessageWriter } from '../netlink/message.ts';
 import { type DeviceStats, newDeviceStats } from '../util/device-stats.ts';
 import { ERRNO } from '../util/errno.ts';
+import type { DevicePlace } from './port-backend.ts';
 import type { DeviceInfo } from './port-io.ts';
 
 /** One device.  `index` is its number where it is now, in namespace `nsid` (-1: ours, UNKNOWN_NSID: one we cannot name). */
@@ -130,6 +131,11 @@ export class LinkTable implements DeviceInfo {
   }
   mtu(ifindex: number): number {
     return this.links.get(ifindex)?.mtu ?? 0;
+  }
+
+  elsewhere(ifindex: number): DevicePlace | undefined {
+    const link = this.links.get(ifindex);
+    return link === undefined || link.nsid < 0 ? undefined : { ifindex: link.index, netnsid: link.nsid };
   }
 
   localAddress(ifindex: number): Uint8Array | undefined {

@@ -23,10 +23,18 @@ export interface PortEvents {
   batchEnd(): void;
 }
 
+/** Where a device is: its index there, and the number that the namespace has in ours. */
+export interface DevicePlace {
+  readonly ifindex: number;
+  readonly netnsid: number;
+}
+
 export interface PortBackend {
   /** The device's current name and index (0 in memory). */
   readonly name: string;
   readonly ifindex: number;
+  /** Of an internal port whose device was moved to another network namespace: where it is. */
+  readonly elsewhere?: DevicePlace | undefined;
   /** Largest frame, without Ethernet header, that the device sends; super-packets are exempt.  Bytes. */
   readonly mtu: number;
   /** Whether the device takes packets with partial checksum and super-packets whole. */

@@ -9,7 +9,7 @@ import { type Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZ
 import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { Policer } from './policer.ts';
-import type { DeviceStats, PortEvents } from './port-backend.ts';
+import type { DevicePlace, DeviceStats, PortEvents } from './port-backend.ts';
 import type { PriorityLanes } from './priority-lanes.ts';
 import { type Spinnable, Spinner } from './spinner.ts';
 
@@ -26,6 +26,8 @@ export interface DeviceInfo {
   name(ifindex: number): string;
   /** Bytes. */
   mtu(ifindex: number): number;
+  /** Where it is, if that is another network namespace, and known. */
+  elsewhere(ifindex: number): DevicePlace | undefined;
   /** Link-layer address of a device that is up and in our network namespace; undefined of another. */
   localAddress(ifindex: number): Uint8Array | undefined;
   /** Reads the counters now; zeros if the device is gone.  The object is the caller's. */

@@ -8,7 +8,7 @@
 import { native } from '../native/index.ts';
 import { ETH_HLEN } from '../packet/ethernet.ts';
 import type { Arena, Packet } from '../packet/packet.ts';
-import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
+import type { DevicePlace, DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 import { type DeviceInfo, PortIo } from './port-io.ts';
 
 export class TapPort implements PortBackend {
@@ -36,6 +36,10 @@ export class TapPort implements PortBackend {
   }
   get mtu(): number {
     return this.devices.mtu(this.ifindex);
+  }
+
+  get elsewhere(): DevicePlace | undefined {
+    return this.devices.elsewhere(this.ifindex);
   }
 
   hostAddress(): Uint8Array | undefined {

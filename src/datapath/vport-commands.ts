@@ -87,13 +87,15 @@ function putVport(w: MessageWriter, dp: Datapath, vport: Vport): void {
   const hasList = (dp.userFeatures & OVS_DP_F.bit.vportPids) !== 0;
   const { backend, upcallPids } = vport;
   const options = backend.tunnelOptions?.();
+  const place = backend.elsewhere;
   w.attrs(
     OVS_VPORT_ATTR,
     {
       portNo: vport.portNo,
       type: vport.type,
       name: backend.name,
-      ifindex: backend.ifindex,
+      ifindex: place?.ifindex ?? backend.ifindex,
+      ...(place && { netnsid: place.netnsid }),
       stats: vport.stats(),
       upcallPid: [...upcallPids.subarray(0, hasList ? upcallPids.length : 1)],
       ...(options && { options }),

@@ -224,12 +224,14 @@ describe('links', () => {
     links.sync();
     expect([gone, links.name(4), links.byName('br0')]).toEqual([[], 'br0', undefined]);
     expect(links.readStats(4).rxPackets).toBe(70n);
+    expect(links.elsewhere(4)).toEqual({ ifindex: 7, netnsid: 0 });
 
     // Back again, under another number.
     kernel.links.set(0, []);
     kernel.add(8, { ...tap, ifname: 'br1' });
     links.sync();
     expect([gone, links.name(4), links.byName('br1')?.[0]]).toEqual([[], 'br1', 4]);
+    expect(links.elsewhere(4)).toBe(undefined);
     expect(links.readStats(4).rxPackets).toBe(70n);
     kernel.remove(8);
     links.sync();

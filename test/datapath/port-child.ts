@@ -23,6 +23,7 @@ const names = new Map<number, string>();
 const devices: DeviceInfo = {
   name: (ifindex) => names.get(ifindex) ?? '',
   mtu: (ifindex) => Number(net(names.get(ifindex) ?? '', 'mtu')),
+  elsewhere: () => undefined,
   localAddress: () => undefined,
   readStats: (ifindex) => {
     const name = names.get(ifindex) ?? '';
