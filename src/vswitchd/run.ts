@@ -9,6 +9,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { daemonizeComplete } from '../daemon/daemonize.ts';
+import { LoopLag } from '../daemon/loop-lag.ts';
 import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import { HostNetdevs } from '../dpctl/netdevs.ts';
 import type { DpifProvider } from '../dpif/dpif.ts';
@@ -28,6 +29,8 @@ import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts
 import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
+import { MemoryReport } from '../util/memory-report.ts';
+import type { TlsFiles } from '../util/tls-files.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
@@ -37,11 +40,12 @@ import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
 import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import { RtnetlinkTable } from './netdev.ts';
-import type { VswitchdCommandLine } from './options.ts';
+import type { SslOptions, VswitchdCommandLine } from './options.ts';
 import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
+const HOUSEKEEPING_MS = 1000;
 const MODULE_VERSION = '/sys/module/openvswitch/version';
 
 const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
@@ -131,11 +135,23 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
   };
 }
 
+/** The files that the command line names; undefined unless it names all. */
+function tlsFiles({ privateKey, certificate, caCert, bootstrapCaCert }: SslOptions): TlsFiles | undefined {
+  if (privateKey === undefined || certificate === undefined || caCert === undefined) return undefined;
+  return { privateKey, certificate, caCert, bootstrapCaCert };
+}
+
 /** Resolves to the exit status when somebody has told the daemon to exit.  Rejects if it cannot start. */
 export async function runVswitchd(options: VswitchdCommandLine, rundir: string): Promise<number> {
   setSelfConfinement(options.isConfined);
   const parts = options.dummy === undefined ? systemParts(options) : await dummyParts(options.dummy);
-  const vswitchd = await Vswitchd.start({ database: options.database, runDir: rundir, ...parts.switch });
+  const tls = tlsFiles(options.ssl);
+  const vswitchd = await Vswitchd.start({
+    database: options.database,
+    runDir: rundir,
+    ...(tls === undefined ? {} : { session: { tls: () => tls } }),
+    ...parts.switch,
+  });
   let exit: (cleanup: boolean) => void = () => undefined;
   const told = new Promise<boolean>((resolve) => {
     exit = resolve;
@@ -151,6 +167,9 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
     },
     exit,
   };
+  const memory = new MemoryReport(() => vswitchd.backer?.memory() ?? {});
+  const lag = new LoopLag();
+  const housekeeping = setInterval(() => memory.run(), HOUSEKEEPING_MS);
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
   const unixctl = new UnixctlServer(VERSION_TEXT, [
     ...commands,
@@ -166,6 +185,8 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   void vswitchd.configured.then(() => daemonizeComplete(options));
 
   const cleanup = await told;
+  lag.stop();
+  clearInterval(housekeeping);
   await vswitchd.stop(cleanup);
   dpctlNetdevs.close();
   dpctlProviders.close();

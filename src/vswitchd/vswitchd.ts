@@ -19,10 +19,10 @@ import { Idl } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
 import { DATABASE } from '../ovsdb/vswitch-schema.ts';
 import { coverage, coverageRun } from '../util/coverage.ts';
+import { stopwatch } from '../util/stopwatch.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bridge } from './bridge.ts';
 import { interfacesOf, isDatapathGone } from './bridge-ports.ts';
-import { LoopLag } from './loop-lag.ts';
 import type { NetdevTable } from './netdev.ts';
 import type { DeviceQos } from './qos/device-qos.ts';
 import { REPLICATED } from './replicated.ts';
@@ -34,6 +34,7 @@ import { VERSION_TEXT } from './version.ts';
 
 const log = vlog('bridge');
 const reconfigured = coverage('bridge_reconfigure');
+const reconfiguration = stopwatch('bridge_reconfigure');
 
 /** The datapath that all bridges share, unless it is said otherwise. */
 const SYSTEM_DATAPATH: DatapathKind = { name: 'ovs-system', types: ['system'] };
@@ -70,7 +71,6 @@ export class Vswitchd {
   private readonly datapath: SwitchDatapath;
   private readonly idl: Idl;
   private readonly status: SwitchStatus;
-  private readonly lag = new LoopLag();
   private readonly bridges = new Map<string, Bridge>();
   private readonly contendedLimit = new RateLimit(1, 1);
   private readonly timers = new Timers();
@@ -140,7 +140,6 @@ export class Vswitchd {
     }
     await this.closeDatapath(cleanup);
     this.netdevs.close();
-    this.lag.stop();
   }
 
   private get datapathCheckMs(): number {
@@ -179,6 +178,7 @@ export class Vswitchd {
     }
     if (!idl.hasLock) return;
     reconfigured.n++;
+    const stop = reconfiguration.start();
     const config = this.untilRestored(readConfig(idl, this.memo));
     this.config = config;
     this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));
@@ -190,6 +190,7 @@ export class Vswitchd {
       await this.loseDatapath(error as NetlinkError);
     }
     const status = await this.status.writeAll(config);
+    stop();
     if (status === 'try-again') this.timers.after('retry', this.datapathCheckMs, () => this.reconfigureSoon());
     if (status !== 'success' && status !== 'unchanged') return;
     if (this.timers.has('stats')) return;
@@ -222,6 +223,7 @@ export class Vswitchd {
     if (wanted.length === 0) return this.closeDatapath(true);
     const backer = await this.datapath.open(config.backer);
     if (backer === undefined) return;
+    backer.setOptions(config.backer);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.deletePorts(bridge);
     for (const { name } of wanted) {
       if (this.bridges.has(name)) continue;
