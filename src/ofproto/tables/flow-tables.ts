@@ -5,8 +5,9 @@
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
-import { type FlowMod, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import { type FlowMod, OFPFC, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
+import { monotonicMs } from '../../util/clock.ts';
 import { FOREVER } from '../classifier/subtable.ts';
 import { FlowTable } from './flow-table.ts';
 import { FlowTransaction, N_TABLES } from './flow-transaction.ts';
@@ -15,7 +16,10 @@ import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';
 import type { RuleCriteria } from './rule-criteria.ts';
 import { RuleIndex } from './rule-index.ts';
 import type { RuleUses } from './rule-uses.ts';
+import { inTurns, type Piecewise } from './turns.ts';
 
+/** Rules that are removed before the clock is asked. */
+const REMOVALS = 64;
 /** The switch's own table; those before it are a controller's. */
 export const TBL_INTERNAL = N_TABLES - 1;
 
@@ -34,7 +38,7 @@ export class FlowTables {
   private finish: (() => void) | undefined;
   private readonly onChange: (changes: readonly RuleChange[]) => void;
 
-  /** `onChange` is called after each commit that changed something. */
+  /** `onChange` is called by each commit that changed something, of many changes more than once. */
   constructor(onChange: (changes: readonly RuleChange[]) => void) {
     this.onChange = onChange;
     (this.tables[TBL_INTERNAL] as FlowTable).isHidden = true;
@@ -73,8 +77,15 @@ export class FlowTables {
   begin(): FlowTransaction {
     this.settle();
     if (this.current !== undefined) throw new Error('flow tables: a transaction is under way');
-    this.current = new FlowTransaction(this, this.index, (changes) => this.end(changes));
-    return this.current;
+    const tx: FlowTransaction = new FlowTransaction(this, this.index, {
+      show: () => {
+        this.version = tx.version;
+      },
+      changed: this.onChange,
+      end: () => this.end(),
+    });
+    this.current = tx;
+    return tx;
   }
 
   /** `finish` carries the transaction that was begun to its end whenever somebody else wants to change or to show the tables. */
@@ -97,36 +108,64 @@ export class FlowTables {
 
   /** Carries out one flow_mod, or leaves all as it was and throws the OfpError. */
   apply(fm: FlowMod, isInternal = false): void {
+    this.inPieces(fm, isInternal)(Number.POSITIVE_INFINITY);
+  }
+
+  /** The same a piece at a time, for `inTurns`: a deletion may be of 100,000 flows. */
+  inPieces(fm: FlowMod, isInternal = false): Piecewise {
     const tx = this.begin();
-    try {
-      tx.apply(fm, isInternal);
-    } catch (e) {
-      tx.revert();
-      throw e;
-    }
-    tx.commit();
+    const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+    let removals: Piecewise | undefined;
+    return (untilMs) => {
+      try {
+        if (removals === undefined) {
+          if (!isDelete) tx.apply(fm, isInternal);
+          removals = this.removing(tx, isDelete ? tx.select(fm, isInternal) : [], () => OFPRR.DELETE);
+        }
+      } catch (e) {
+        tx.revert();
+        throw e;
+      }
+      return removals(untilMs);
+    };
+  }
+
+  /** Removes rules, and commits. */
+  private removing(tx: FlowTransaction, rules: readonly Rule[], reasonOf: (i: number) => RemovalReason): Piecewise {
+    let n = 0;
+    return (untilMs) => {
+      while (n < rules.length) {
+        tx.remove(rules[n] as Rule, reasonOf(n));
+        if (++n % REMOVALS === 0 && monotonicMs() >= untilMs) return false;
+      }
+      return tx.commit(untilMs);
+    };
   }
 
   /** Removes rules for another reason than a flow_mod. */
   removeAll(rules: Iterable<Rule>, reason: RemovalReason): void {
-    const tx = this.begin();
-    for (const rule of rules) tx.remove(rule, reason);
-    tx.commit();
+    this.removing(this.begin(), [...rules], () => reason)(Number.POSITIVE_INFINITY);
   }
 
-  /** Removes the rules whose time is up at `now` (ms); those of a transaction under way wait for it. */
-  expire(now: number): void {
-    if (this.current !== undefined) return;
-    const expired: [Rule, RemovalReason][] = [];
+  /**
+   * Removes the rules whose time is up at `now` (ms), in several turns if they are many; those of a transaction under way wait for it.
+   * Resolves when they are gone; undefined: they are.
+   */
+  expire(now: number): Promise<void> | undefined {
+    if (this.current !== undefined) return undefined;
+    const expired: Rule[] = [];
+    const reasons: RemovalReason[] = [];
     for (const rule of this.index.timed) {
       const isHard = rule.hardTimeout !== 0 && now > rule.modifiedMs + rule.hardTimeout * 1000;
-      if (isHard) expired.push([rule, OFPRR.HARD_TIMEOUT]);
-      else if (now > rule.expiresMs) expired.push([rule, OFPRR.IDLE_TIMEOUT]);
+      if (!isHard && now <= rule.expiresMs) continue;
+      expired.push(rule);
+      reasons.push(isHard ? OFPRR.HARD_TIMEOUT : OFPRR.IDLE_TIMEOUT);
     }
-    if (expired.length === 0) return;
-    const tx = this.begin();
-    for (const [rule, reason] of expired) tx.remove(rule, reason);
-    tx.commit();
+    if (expired.length === 0) return undefined;
+    return inTurns(
+      this,
+      this.removing(this.begin(), expired, (i) => reasons[i] as RemovalReason),
+    );
   }
 
   /** Lowers a rule's timeouts, 0 leaving one as it is: what fin_timeout does. */
@@ -176,14 +215,9 @@ export class FlowTables {
     return this.tables.filter((t) => !t.isHidden && t.classifier.size > 0);
   }
 
-  private end(changes: readonly RuleChange[]): void {
-    const version = this.current?.version ?? this.version;
+  private end(): void {
     this.current = undefined;
     this.finish = undefined;
-    if (changes.length > 0) {
-      this.version = version;
-      this.onChange(changes);
-    }
     for (const change of this.waiting.splice(0)) this.whenIdle(change);
   }
 }

@@ -2,13 +2,21 @@
  * Transactions on flow tables, of one flow_mod or of a bundle's many.
  *
  * A transaction's rules are in the classifiers at once, but are seen by look-ups only from `commit` on: it makes the next version the
- * current one.  `revert` takes everything back as if it had not been.  So a bundle may take several turns of the event loop, and yet
- * appears at once.
+ * current one.  `revert` takes everything back as if it had not been.  So a bundle, or a deletion of many rules, may take several turns of
+ * the event loop, and yet appears at once.
  * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
  */
 import type { FlowMask } from '../../flow/flow-key.ts';
 import { miniFromFlow } from '../../flow/minimatch.ts';
-import { FLOW_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import {
+  FLOW_FLAG,
+  type FlowMod,
+  type Match,
+  OFPFC,
+  OFPG,
+  OFPTT_ALL,
+  UNKNOWN64,
+} from '../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
@@ -43,40 +51,56 @@ export interface TransactionPart {
   revert(): void;
 }
 
+/** Who carries out what a transaction comes to. */
+export interface TransactionListener {
+  /** Look-ups see the changes from now on. */
+  show(): void;
+  /** Is told of all changes, some at a time, in their order. */
+  changed(changes: readonly RuleChange[]): void;
+  /** Another transaction may begin. */
+  end(): void;
+}
+
+/** Changes that are told of, or rules that are dropped, before the clock is asked. */
+const CHUNK = 256;
+
 /** Changes that look-ups do not see before `commit`. */
 export class FlowTransaction {
   private readonly owner: TransactionTarget;
   private readonly index: RuleIndex;
-  private readonly end: (changes: readonly RuleChange[]) => void;
+  private readonly listener: TransactionListener;
   /** The version that the changes belong to. */
   readonly version: number;
   private readonly changes: RuleChange[] = [];
   private readonly parts: TransactionPart[] = [];
+  /** How far a commit has come: whether the changes are seen, and those of which was told, and whose old rules are gone. */
+  private isShown = false;
+  private nTold = 0;
+  private nDropped = 0;
 
-  /** `end` is called at last, with the changes that stay: of a revert, none. */
-  constructor(owner: TransactionTarget, index: RuleIndex, end: (changes: readonly RuleChange[]) => void) {
+  constructor(owner: TransactionTarget, index: RuleIndex, listener: TransactionListener) {
     this.owner = owner;
     this.index = index;
-    this.end = end;
+    this.listener = listener;
     this.version = owner.version + 1;
   }
 
   /**
    * Carries out a flow_mod; on an OfpError `revert` has to follow, as part of it may be done.  `isInternal`: it is the switch's own, which
-   * reaches hidden flows and tables, and adds hidden flows.
+   * reaches hidden flows and tables, and adds hidden flows.  `match` takes the place of the flow_mod's, and is not kept.
    */
-  apply(fm: FlowMod, isInternal = false): void {
+  apply(fm: FlowMod, isInternal = false, match = fm.match): void {
     switch (fm.command) {
       case OFPFC.ADD:
-        this.add(fm, isInternal);
+        this.add(fm, isInternal, match);
         break;
       case OFPFC.MODIFY:
       case OFPFC.MODIFY_STRICT:
-        this.modify(fm, isInternal);
+        this.modify(fm, isInternal, match);
         break;
       case OFPFC.DELETE:
       case OFPFC.DELETE_STRICT:
-        for (const rule of [...this.select(fm, isInternal)]) this.remove(rule, OFPRR.DELETE);
+        for (const rule of this.select(fm, isInternal, match)) this.remove(rule, OFPRR.DELETE);
         break;
       default:
         throw new OfpError(OFPERR.OFPFMFC_BAD_COMMAND);
@@ -93,13 +117,14 @@ export class FlowTransaction {
     this.parts.push(part);
   }
 
-  private select(fm: FlowMod, isInternal: boolean): Iterable<Rule> {
+  /** The rules that a modification or deletion is about. */
+  select(fm: FlowMod, isInternal = false, match = fm.match): readonly Rule[] {
     const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
     const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
     checkTable(fm.tableId);
-    return this.owner.select({
+    const rules = this.owner.select({
       table: fm.tableId,
-      match: fm.match,
+      match,
       strictPriority: isStrict ? fm.priority : undefined,
       cookie: fm.cookie,
       cookieMask: fm.cookieMask,
@@ -107,14 +132,15 @@ export class FlowTransaction {
       outGroup: isDelete ? fm.outGroup : OFPG.ANY,
       withHidden: isInternal,
     });
+    return [...rules];
   }
 
-  private add(fm: FlowMod, isInternal: boolean): void {
+  private add(fm: FlowMod, isInternal: boolean, { flow, mask }: Match): void {
     const table = tableForNew(this.owner, fm, isInternal);
     const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
     this.owner.checkActions(ofpacts);
-    this.owner.checkRule(fm.match.mask, ofpacts);
-    const match = miniFromFlow(fm.match.flow, fm.match.mask);
+    this.owner.checkRule(mask, ofpacts);
+    const match = miniFromFlow(flow, mask);
     const old = table.classifier.findExactly(match, priority, this.version);
     const rule = new Rule({
       table: table.number,
@@ -146,11 +172,11 @@ export class FlowTransaction {
     this.changes.push({ kind: 'added', rule });
   }
 
-  private modify(fm: FlowMod, isInternal: boolean): void {
-    const olds = [...this.select(fm, isInternal)];
+  private modify(fm: FlowMod, isInternal: boolean, wanted: Match): void {
+    const olds = this.select(fm, isInternal, wanted);
     if (olds.length === 0) {
       // A modification that names no cookie adds the flow if there is none.
-      if (fm.cookieMask === 0n && fm.newCookie !== UNKNOWN64) this.add(fm, isInternal);
+      if (fm.cookieMask === 0n && fm.newCookie !== UNKNOWN64) this.add(fm, isInternal, wanted);
       return;
     }
     this.owner.checkActions(fm.ofpacts);
@@ -201,14 +227,37 @@ export class FlowTransaction {
     this.index.remove(rule, this.owner.table(rule.table));
   }
 
-  /** Makes the changes seen, and tells of them. */
-  commit(): void {
-    for (const c of this.changes) {
-      if (c.kind === 'removed') this.drop(c.rule);
-      else if (c.kind === 'replaced') this.drop(c.old);
+  /**
+   * Makes the changes seen, all at once, tells of them, and drops the rules that are no more, until the clock says `untilMs`.  False: it is to be
+   * called again, before anything else is done with the tables.
+   */
+  commit(untilMs = Number.POSITIVE_INFINITY): boolean {
+    const { changes, listener } = this;
+    if (!this.isShown) {
+      this.isShown = true;
+      for (const part of this.parts) part.commit();
+      listener.show();
     }
-    for (const part of this.parts) part.commit();
-    this.end(this.changes);
+    while (this.nTold < changes.length) {
+      const some = changes.length <= CHUNK ? changes : changes.slice(this.nTold, this.nTold + CHUNK);
+      this.nTold += some.length;
+      listener.changed(some);
+      if (monotonicMs() >= untilMs) return false;
+    }
+    for (; this.nDropped < changes.length; this.nDropped++) {
+      if (this.nDropped % CHUNK === CHUNK - 1 && monotonicMs() >= untilMs) {
+        this.dropOld(changes[this.nDropped++] as RuleChange);
+        return false;
+      }
+      this.dropOld(changes[this.nDropped] as RuleChange);
+    }
+    listener.end();
+    return true;
+  }
+
+  private dropOld(c: RuleChange): void {
+    if (c.kind === 'removed') this.drop(c.rule);
+    else if (c.kind === 'replaced') this.drop(c.old);
   }
 
   /** Takes all changes back. */
@@ -227,7 +276,7 @@ export class FlowTransaction {
     }
     this.changes.length = 0;
     for (const part of this.parts) part.revert();
-    this.end([]);
+    this.listener.end();
   }
 
   private drop(rule: Rule): void {

@@ -147,7 +147,8 @@ export class Revalidator {
     const nFlows = state.nFlows;
     state.maxFlows = Math.max(state.maxFlows, nFlows);
     state.avgFlows = Math.floor((state.avgFlows + nFlows) / 2);
-    await this.flows.run();
+    // A controller that fills the tables before there is any traffic has rounds begin all the time.
+    if (nFlows > 0 || state.ukeys.size > 0 || this.waiters.length > 0) await this.flows.run();
     if (this.isStopping) return;
     this.onDumped?.();
     this.adaptLimit(Math.max(1, monotonicMs() - startMs), nFlows);

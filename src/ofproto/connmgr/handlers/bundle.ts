@@ -14,6 +14,7 @@ import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';
 import { monotonicMs } from '../../../util/clock.ts';
 import { FlowTransaction } from '../../tables/flow-transaction.ts';
+import { inTurns } from '../../tables/turns.ts';
 import type { BundleEntry, BundleStep } from '../bundles.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
@@ -32,8 +33,8 @@ interface Bundled<K extends OfKind> {
 /** Match of the flow_mod that is being carried out. */
 const scratch = newMatch();
 
-/** How long the entries of a bundle are begun at a time. */
-const SLICE_MS = 8;
+/** In place of what is kept otherwise. */
+const NO_MATCH = newMatch();
 
 const flowModSteps: BundleStep[] = [];
 /** What is left of a flow_mod: it is counted. */
@@ -60,13 +61,13 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
     prepare(conn, msg, sw) {
       const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
       FlowTransaction.check(sw.tables, fm);
-      const { match, ...rest } = fm;
       // Kept as tables keep it: a bundle may have 100,000 of them.
-      const mini = miniFromFlow(match.flow, match.mask);
+      const mini = miniFromFlow(fm.match.flow, fm.match.mask);
+      const kept = { ...fm, match: NO_MATCH };
       const step = stepOf(fm.command);
       return (tx) => {
         expandTo(mini, scratch.flow, scratch.mask);
-        tx.apply({ ...rest, match: scratch });
+        tx.apply(kept, false, scratch);
         return step;
       };
     },
@@ -91,7 +92,7 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
   },
   packet_out: {
     prepare(conn, msg, sw) {
-      const packet = preparePacketOut(conn, msg.body, sw.tlvTable);
+      const packet = preparePacketOut(conn, msg.body);
       return (tx) => {
         const prepared = seeing(tx, sw, () => translatePacketOut(packet, sw));
         return { finish: () => prepared.send(), revert: () => prepared.drop() };
@@ -144,7 +145,7 @@ class Commit {
       }
       if (steps.length % 32 === 0 && monotonicMs() >= untilMs) return false;
     }
-    tx.commit();
+    if (!tx.commit(untilMs)) return false;
     for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod);
     return true;
   }
@@ -153,25 +154,6 @@ class Commit {
   get finishes(): readonly BundleStep[] {
     return this.steps.filter((step) => step.finish !== undefined);
   }
-}
-
-/** Goes on with a commit in turns of the event loop, unless somebody needs the tables before. */
-async function commitInTurns(run: (untilMs: number) => boolean, sw: OfSwitch): Promise<void> {
-  let failure: unknown;
-  let isOver = false;
-  sw.tables.mayTakeTurns(() => {
-    isOver = true;
-    try {
-      run(Number.POSITIVE_INFINITY);
-    } catch (error) {
-      failure = error;
-    }
-  });
-  while (!isOver) {
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (!isOver) isOver = run(monotonicMs() + SLICE_MS);
-  }
-  if (failure !== undefined) throw failure;
 }
 
 async function finishAll(steps: readonly BundleStep[], done: () => void): Promise<void> {
@@ -195,10 +177,12 @@ const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
       const { entries } = conn.bundles.take(bundleId, flags);
       const tx = sw.tables.begin();
       const commit = new Commit(conn, entries, flags, tx);
-      if (!commit.run(now + SLICE_MS)) {
-        const run = (untilMs: number): boolean => sw.conns.act(conn, msg.xid, () => commit.run(untilMs));
-        return commitInTurns(run, sw).then(() => finishAll(commit.finishes, reply));
-      }
+      const turns = inTurns(
+        sw.tables,
+        (untilMs) => commit.run(untilMs),
+        (piece) => sw.conns.act(conn, msg.xid, piece),
+      );
+      if (turns !== undefined) return turns.then(() => finishAll(commit.finishes, reply));
       const rest = commit.finishes;
       if (rest.length > 0) return finishAll(rest, reply);
       break;

@@ -11,6 +11,7 @@ import type { Ofpact } from '../../../openflow/ofpact.ts';
 import { bindActions, bindMatch } from '../../../openflow/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
+import { inTurns } from '../../tables/turns.ts';
 import type { Handlers } from '../handler.ts';
 import type { OfConn } from '../ofconn.ts';
 
@@ -48,7 +49,9 @@ export function prepareFlowMod(conn: OfConn, fm: FlowMod, tlvTable: TlvTable): F
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
     conn.rejectSecondary();
-    sw.tables.apply(prepareFlowMod(conn, msg.body, sw.tlvTable));
+    const change = sw.tables.inPieces(prepareFlowMod(conn, msg.body, sw.tlvTable));
+    const turns = inTurns(sw.tables, change, (piece) => sw.conns.act(conn, msg.xid, piece));
     conn.flowMods.count(msg.body.command);
+    return turns;
   },
 } satisfies Handlers;
