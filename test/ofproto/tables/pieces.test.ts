@@ -1,0 +1,71 @@
+import { expect, it } from 'vitest';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { setField, setFieldOnes } from '../../../src/flow/flow-key.ts';
+import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import type { RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
+import { inTurns } from '../../../src/ofproto/tables/turns.ts';
+import { newMatch } from '../../../src/openflow/match/match.ts';
+import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+
+const N = 3000;
+
+function filled(): { tables: FlowTables; changes: RuleChange[] } {
+  const changes: RuleChange[] = [];
+  const tables = new FlowTables((some) => changes.push(...some));
+  for (let i = 0; i < N; i++) {
+    const match = newMatch();
+    setField(match.flow, FIELD.reg0, i);
+    setFieldOnes(match.mask, FIELD.reg0);
+    tables.apply(newFlowMod('ADD', { match, priority: 1, idleTimeout: i % 2 }));
+  }
+  changes.length = 0;
+  return { tables, changes };
+}
+const nSeen = (tables: FlowTables): number => [...tables.rules()].length;
+/** Long ago: each piece is as small as can be. */
+const AT_ONCE = Number.NEGATIVE_INFINITY;
+
+it('a deletion in pieces is seen at once: all flows or none, and each is told of once', () => {
+  const { tables, changes } = filled();
+  const seen: number[] = [];
+  const piece = tables.inPieces(newFlowMod('DELETE'));
+  let nPieces = 1;
+  for (; !piece(AT_ONCE); nPieces++) seen.push(nSeen(tables));
+  expect(nPieces).toBeGreaterThan(20);
+  expect(new Set(seen)).toEqual(new Set([N, 0]));
+  expect(seen.toSorted((a, b) => b - a)).toEqual(seen);
+  expect(changes.map((c) => c.kind)).toEqual(new Array(N).fill('removed'));
+  expect(new Set(changes.map((c) => c.rule)).size).toBe(N);
+  expect([tables.size, tables.table(0).classifier.size]).toEqual([0, 0]);
+});
+
+it('whoever comes between has the change carried to its end', async () => {
+  const { tables, changes } = filled();
+  const piece = tables.inPieces(newFlowMod('DELETE'));
+  const done = inTurns(tables, (untilMs) => piece(untilMs === Number.POSITIVE_INFINITY ? untilMs : AT_ONCE));
+  expect(nSeen(tables)).toBe(N);
+  tables.apply(newFlowMod('ADD', { priority: 7 }));
+  expect([nSeen(tables), changes.length]).toEqual([1, N + 1]);
+  await done;
+  expect(nSeen(tables)).toBe(1);
+});
+
+it('what is asked to wait for it does, and then happens', async () => {
+  const { tables } = filled();
+  const piece = tables.inPieces(newFlowMod('DELETE'));
+  const done = inTurns(tables, (untilMs) => piece(untilMs === Number.POSITIVE_INFINITY ? untilMs : AT_ONCE));
+  let nThen = -1;
+  tables.whenIdle(() => {
+    nThen = nSeen(tables);
+  });
+  expect(nThen).toBe(-1);
+  await done;
+  expect(nThen).toBe(0);
+});
+
+it('flows whose time is up go, and only those', async () => {
+  const { tables, changes } = filled();
+  await tables.expire(Number.MAX_SAFE_INTEGER);
+  expect([nSeen(tables), changes.length]).toEqual([N / 2, N / 2]);
+  expect(changes.every((c) => c.kind === 'removed' && c.reason === 0)).toBe(true);
+});
