@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -30,6 +31,18 @@ int SetCapabilities(uint64_t caps) {
   return static_cast<int>(syscall(SYS_capset, &header, data));
 }
 
+/*
+ * Lets any number of bytes be locked.  The engine's threads allocate, too, and have no CAP_IPC_LOCK after becomeUser(): where a limit remained,
+ * one that meets it would end the process.
+ */
+int LiftLockLimit() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -1;
+  if (limit.rlim_cur == RLIM_INFINITY) return 0;
+  limit.rlim_cur = limit.rlim_max = RLIM_INFINITY;
+  return setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 }  // namespace
 
 /* becomeUser(uid, gid, capabilities) */
@@ -44,6 +57,8 @@ Napi::Value BecomeUser(const Napi::CallbackInfo &info) {
   uint64_t caps = 0;
   for (uint32_t i = 0; i < list.Length(); i++) caps |= uint64_t{1} << (list.Get(i).ToNumber().Uint32Value() & 63);
 
+  /* For lockMemory() later; who may not do this will hear of it then. */
+  (void)LiftLockLimit();
   /* No program that is executed from now on gets more than these. */
   for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
     if ((caps >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
@@ -67,6 +82,7 @@ Napi::Value BecomeUser(const Napi::CallbackInfo &info) {
 
 /* lockMemory() */
 Napi::Value LockMemory(const Napi::CallbackInfo &info) {
+  if (LiftLockLimit() < 0) return ThrowErrno(info.Env(), errno, "setrlimit", "RLIMIT_MEMLOCK");
   /* Reserved ranges, which the engine has many of, are locked as they come into use. */
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) return ThrowErrno(info.Env(), errno, "mlockall");
   return info.Env().Undefined();
