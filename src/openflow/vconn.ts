@@ -86,7 +86,10 @@ export class Vconn {
     stream.on('error', (e: Error) => this.fail(e.message));
     stream.on('close', () => this.fail(undefined));
     stream.on('end', () => this.fail(undefined));
-    this.write(encodeHello(this.versions, this.xid()));
+    const hello = (): void => this.write(encodeHello(this.versions, this.xid()));
+    // What is not connected yet may never be.
+    if ((stream as { readonly connecting?: boolean }).connecting === true) stream.once('connect', hello);
+    else hello();
   }
 
   get state(): VconnState {

@@ -194,12 +194,13 @@ export class ConnMgr implements Connections, ServiceOwner {
     return [...this.services.values()].some((s) => s.kind === 'primary');
   }
 
-  /** Removes all flows, and lets the switch forward as it does without a controller, unless it must not. */
+  /** Removes all flows but those of the switch's own table, and lets the switch forward as it does without a controller, unless it must not. */
   private flush(): void {
     this.isFlushing = true;
     try {
       const { tables } = this.sw;
-      tables.removeAll([...tables.rules()], OFPRR.DELETE);
+      const own = [...tables.rules()].filter((rule) => !tables.table(rule.table).isHidden);
+      tables.removeAll(own, OFPRR.DELETE);
       this.sw.groups.deleteAll();
       // Those that a controller makes from now on come after.
       void this.sw.meters.deleteAll();

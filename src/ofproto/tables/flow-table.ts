@@ -39,6 +39,8 @@ export class FlowTable {
   vacancy: VacancyEvents | undefined;
   /** Rules that the newest version has. */
   nFlows = 0;
+  /** Those of them that controllers neither see nor change. */
+  nHidden = 0;
   nMatched = 0n;
   nMissed = 0n;
 

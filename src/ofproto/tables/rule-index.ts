@@ -28,6 +28,7 @@ export class RuleIndex {
     table.eviction?.add(rule);
     this.uses.add(rule);
     table.nFlows++;
+    if (rule.isHidden) table.nHidden++;
   }
 
   remove(rule: Rule, table: FlowTable): void {
@@ -38,5 +39,6 @@ export class RuleIndex {
     table.eviction?.remove(rule);
     this.uses.remove(rule);
     table.nFlows--;
+    if (rule.isHidden) table.nHidden--;
   }
 }

@@ -8,7 +8,7 @@ import { serve } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn, type OfConnOptions } from '../../../src/ofproto/connmgr/ofconn.ts';
 import { PACKET_IN_FORMAT } from '../../../src/ofproto/connmgr/packet-ins.ts';
 import { metadataMatch } from '../../../src/ofproto/packet-in.ts';
-import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import { FlowTables, TBL_INTERNAL } from '../../../src/ofproto/tables/flow-tables.ts';
 import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import { FLOW_FLAG, type PacketInPrivate, ROLE, UNKNOWN32 } from '../../../src/openflow/messages/flow-types.ts';
@@ -231,4 +231,20 @@ test('what follows a request that takes time waits for it, barriers too', async 
   expect(await peer.ask('barrier_request', undefined)).toEqual([]);
   rig.answerStats?.();
   expect(await peer.hears()).toEqual(['port_stats_reply', 'barrier_reply']);
+});
+
+test('flows that the switch has for itself are not counted, and survive those of controllers', async () => {
+  const rig = new Rig();
+  const { control, tables } = rig;
+  tables.apply(newFlowMod('ADD', { priority: 3, tableId: TBL_INTERNAL }), true);
+  tables.apply(newFlowMod('ADD', { priority: 0xffffff, tableId: 0 }), true);
+  tables.apply(newFlowMod('ADD', { priority: 7, tableId: 0 }));
+  const { ask } = await rig.connect(4);
+  const [stats] = await ask('table_stats_request', undefined);
+  expect(stats?.kind === 'table_stats_reply' ? stats.body[0]?.activeCount : undefined).toBe(1);
+  control.conns.start();
+  expect(Array.from(tables.rules(), (rule) => [rule.table, rule.priority])).toEqual([
+    [0, 0],
+    [TBL_INTERNAL, 3],
+  ]);
 });

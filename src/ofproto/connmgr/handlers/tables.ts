@@ -20,7 +20,7 @@ const visibleTables = (sw: OfSwitch): FlowTable[] => sw.tables.tables.filter((t)
 function statsOf(table: FlowTable, features: TableFeatures): TableStats {
   return {
     tableId: table.number,
-    activeCount: table.nFlows,
+    activeCount: table.nFlows - table.nHidden,
     lookupCount: table.nMatched + table.nMissed,
     matchedCount: table.nMatched,
     features,
