@@ -3,12 +3,14 @@
  * The symmetric ones are the same for both directions of a connection.
  * Source: lib/flow.c (flow_hash_fields, flow_mask_hash_fields), include/openflow/nicira-ext.h (enum nx_hash_fields).
  */
-import { FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from './fields.ts';
+import { ETH_TYPE_802_2, FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from './fields.ts';
 import { hashAdd, hashFinish } from './flow-hash.ts';
 import { type FlowKey, type FlowMask, getField, getFieldBytes, setField, setFieldOnes } from './flow-key.ts';
 import { jhashBytes } from './hash.ts';
 
 const F = FIELD;
+/** What the ethertype of a frame that has a length in its place is hashed as: OpenFlow's number, OFP_DL_TYPE_NOT_ETH_TYPE. */
+const NOT_ETH_TYPE = 0x05ff;
 const IPV4 = 0x0800;
 const IPV6 = 0x86dd;
 const PROTO = { ICMP: 1, TCP: 6, UDP: 17, SCTP: 132 } as const;
@@ -23,6 +25,11 @@ export type HashFieldsName =
   | 'nw_src'
   | 'nw_dst'
   | 'symmetric_l3';
+
+function ethType(flow: FlowKey): number {
+  const type = getField(flow, F.ethType);
+  return type === ETH_TYPE_802_2 ? NOT_ETH_TYPE : type;
+}
 
 function bytesOf(flow: FlowKey, f: Field): Uint8Array {
   const out = new Uint8Array(f.bits / 8);
@@ -70,7 +77,7 @@ export function hashSymmetricL4(flow: FlowKey, basis: number): number {
     if (proto === PROTO.TCP || proto === PROTO.SCTP) dv.setUint16(20, xorPorts(flow));
     bytes[28] = proto;
   }
-  dv.setUint16(16, getField(flow, F.ethType));
+  dv.setUint16(16, ethType(flow));
   dv.setUint16(18, xorVid(flow));
   bytes.set(xorMac(flow), 22);
   return jhashBytes(bytes, basis);
@@ -80,7 +87,7 @@ function hashSymmetricL2(flow: FlowKey, basis: number): number {
   if (getField(flow, F.packetType) !== 0) return 0;
   const bytes = new Uint8Array(12);
   const dv = new DataView(bytes.buffer);
-  dv.setUint16(0, getField(flow, F.ethType));
+  dv.setUint16(0, ethType(flow));
   dv.setUint16(2, xorVid(flow));
   bytes.set(xorMac(flow), 4);
   return finishWords(bytes, basis, basis);
@@ -117,7 +124,7 @@ function hashSymmetricL3L4(flow: FlowKey, basis: number, withUdp: boolean): numb
 function hashSymmetricL3(flow: FlowKey, basis: number): number {
   const bytes = new Uint8Array(20);
   bytes.set(xorAddress(flow) ?? [], 0);
-  new DataView(bytes.buffer).setUint16(16, getField(flow, F.ethType));
+  new DataView(bytes.buffer).setUint16(16, ethType(flow));
   return jhashBytes(bytes, basis);
 }
 

@@ -10,7 +10,7 @@
  * Source: include/uapi/linux/openvswitch.h, lib/odp-util.c (odp_put_*_action, commit_masked_set_action).
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN } from '../netlink/constants.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
 import { MessageWriter } from '../netlink/message.ts';
 import {
   OVS_ACTION_ATTR as A,
@@ -245,6 +245,18 @@ export class OdpActionsBuilder {
     this.list(CPL.ACTIONS_IF_GREATER, greater);
     this.list(CPL.ACTIONS_IF_LESS_EQUAL, lessEqual);
     this.w.endNest(nest);
+    return this;
+  }
+
+  /** Nobody sees what the last action leaves of the packet: if that is a clone, what is in it takes its place. */
+  openLastClone(): this {
+    const { dv, bytes, size } = this.w;
+    let last = 0;
+    for (let at = 0; at < size; at += nlaAlign(dv.getUint16(at, LITTLE_ENDIAN))) last = at;
+    if (size > 0 && (dv.getUint16(last + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK) === A.CLONE) {
+      bytes.copyWithin(last, last + NLA_HDRLEN, size);
+      this.w.size -= NLA_HDRLEN;
+    }
     return this;
   }
 

@@ -77,6 +77,14 @@ test('a builder is reused, cut back and appended to', () => {
   expect(list.isOversized).toBe(true);
 });
 
+test('a clone that is the last action is opened', () => {
+  const ofTwo = (l: OdpActionsBuilder) => l.output(1).clone((c) => c.trunc(60).output(2));
+  expect(build((l) => ofTwo(l).openLastClone())).toBe('1,trunc(60),2');
+  expect(build((l) => ofTwo(l).output(3).openLastClone())).toBe('1,clone(trunc(60),2),3');
+  expect(build((l) => l.openLastClone())).toBe('drop');
+  expect(build((l) => l.clone((c) => c.clone((d) => d.output(1))).openLastClone())).toBe('clone(1)');
+});
+
 describe('cookies', () => {
   const uuid = Uint8Array.from({ length: 16 }, (_, i) => i);
   // biome-ignore format: table

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD, type FieldName } from '../../src/flow/fields.ts';
-import { type FlowKey, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
+import { type FlowKey, getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
@@ -63,6 +63,15 @@ describe('commit', () => {
     const mask = newFlow();
     setField(mask, FIELD.skbMark, 0xff);
     expect(commit(IP, { ...IP, skbMark: 5 }, mask).text).toBe('set(skb_mark(0x5/0xff))');
+  });
+
+  it('sets nothing of IP where there is no protocol, for such packets alone', () => {
+    const none = { ...IP, nwProto: 0 };
+    const mask = newFlow();
+    expect(commit(none, none, mask).text).toBe('drop');
+    expect(getField(mask, FIELD.nwProto)).toBe(0);
+    expect(commit(none, { ...none, nwTtl: 63 }, mask).text).toBe('drop');
+    expect(getField(mask, FIELD.nwProto)).toBe(0xff);
   });
 
   it('leaves to userspace what the datapath cannot set', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FIELD } from '../../src/flow/fields.ts';
+import { ETH_TYPE_802_2, FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField, setFieldBytes } from '../../src/flow/flow-key.ts';
 import { type HashFieldsName, hashFlowFields, unwildcardHashFields } from '../../src/flow/hash-fields.ts';
 import { multipathLink } from '../../src/ofproto/xlate/xlate-hash.ts';
@@ -52,6 +52,18 @@ describe('multipath', () => {
       PACKETS.map((p) => multipathLink(hashFlowFields(p, fields, 50), { algorithm, maxLink: 60, arg: 64 })),
     );
     expect(ours).toEqual(links);
+  });
+
+  it('takes a frame without ethertype for what OpenFlow does, 0x05ff', () => {
+    const hash = hashFlowFields(packet(ETH_TYPE_802_2, 0, '', '', 0, 0), 'symmetric_l3', 50);
+    expect(multipathLink(hash, { algorithm: 'modulo_n', maxLink: 15, arg: 0 })).toBe(4);
+    const others = (['symmetric_l4', 'symmetric_l3l4'] as const).map((fields) =>
+      [ETH_TYPE_802_2, 0x05ff, 0x0600].map((type) => hashFlowFields(packet(type, 0, '', '', 0, 0), fields, 50)),
+    );
+    for (const [lengths, named, another] of others) {
+      expect(lengths).toBe(named);
+      expect(lengths).not.toBe(another);
+    }
   });
 
   it('always chooses a link that there is', () => {

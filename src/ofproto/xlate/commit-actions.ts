@@ -15,6 +15,7 @@ import {
   newFlow,
   setField,
   setFieldBytes,
+  setFieldOnes,
 } from '../../flow/flow-key.ts';
 import { storeKeyAttr } from '../../odp/key-codec.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from '../../odp/key-table.ts';
@@ -57,6 +58,7 @@ const ROW = {
   mark:     { attr: K.SKB_MARK,  fields: [F.skbMark] },
 } as const satisfies Record<string, SetRow>;
 
+const NW_FIELDS: readonly Field[] = [...ROW.ipv4.fields, ...ROW.ipv6.fields, ...ROW.arp.fields];
 const L4_ROWS: Readonly<Record<number, SetRow>> = { 6: ROW.tcp, 17: ROW.udp, 132: ROW.sctp };
 const ICMP_BITS = bitsOf(F.tpSrc, F.tpDst);
 const VLAN_BITS = [bitsOf(F.vlanTpid, F.vlanTci), bitsOf(F.cvlanTpid, F.cvlanTci)] as const;
@@ -214,7 +216,11 @@ function commitNsh(flow: FlowKey, base: FlowKey, wc: FlowMask, out: OdpActionsBu
 
 /** Network layer; returns SLOW_PATH bits. */
 function commitNw(flow: FlowKey, base: FlowKey, wc: FlowMask, out: OdpActionsBuilder): number {
-  if (getField(flow, F.nwProto) === 0) return 0;
+  if (getField(flow, F.nwProto) === 0) {
+    // Without a header there is no protocol.  There is a protocol 0, too: that such a packet is left as it is must not be said of others.
+    if (NW_FIELDS.some((f) => !isSame(flow, base, f))) setFieldOnes(wc, F.nwProto);
+    return 0;
+  }
   switch (getField(base, F.ethType)) {
     case 0x0800:
       commitSet(ROW.ipv4, flow, base, wc, out);
