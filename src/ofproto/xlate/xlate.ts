@@ -127,7 +127,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   }
   return {
     error: ctx.error,
-    actions: scratchOut.finish(),
+    actions: scratchOut.openLastClone().finish(),
     wc: dpWc,
     slow,
     recircs: ctx.recircs,
