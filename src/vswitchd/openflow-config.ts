@@ -55,11 +55,13 @@ function readController(row: ControllerRow, queueSize: number, mayInBand: boolea
   };
 }
 
-function readTls(db: RowSource): TlsFiles | undefined {
+/** Files that SSL connections of the switch use, those to the database too; undefined: the database names none. */
+export function readTls(db: RowSource): TlsFiles | undefined {
   const [root] = db.rows(Open_vSwitch);
   const row = root?.ssl === undefined ? undefined : db.row(SSL, root.ssl);
   if (row === undefined) return undefined;
-  return { privateKey: row.private_key, certificate: row.certificate, caCert: row.ca_cert };
+  const { private_key: privateKey, certificate, ca_cert: caCert, bootstrap_ca_cert: bootstrapCaCert } = row;
+  return { privateKey, certificate, caCert, ...(bootstrapCaCert && { bootstrapCaCert }) };
 }
 
 function readBundleIdleMs(db: RowSource): number | undefined {

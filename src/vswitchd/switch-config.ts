@@ -9,10 +9,11 @@ import type { MirrorSettings } from '../ofproto/mirror/mirror-settings.ts';
 import type { BackerOptions } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import { Bridge, type BridgeRow, Mirror, Open_vSwitch, Port } from '../ovsdb/vswitch-schema.ts';
+import type { TlsFiles } from '../util/tls-files.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { type CtZoneConfig, readCtZones } from './ct-zone-config.ts';
 import { readMirrors } from './mirror-config.ts';
-import { type OpenflowConfig, readOpenflow } from './openflow-config.ts';
+import { type OpenflowConfig, readOpenflow, readTls } from './openflow-config.ts';
 import { type PortConfig, readPort, syntheticLocalPort } from './port-config.ts';
 import { RowMemo } from './row-memo.ts';
 import { type RowSource, smapInt } from './row-source.ts';
@@ -51,6 +52,8 @@ export interface SwitchConfig {
   /** other_config:flow-restore-wait. */
   readonly flowRestoreWait: boolean;
   readonly ctZones: CtZoneConfig;
+  /** The SSL row. */
+  readonly tls: TlsFiles | undefined;
   readonly bridges: readonly BridgeConfig[];
 }
 
@@ -89,6 +92,7 @@ export function readConfig(db: RowSource, memo: ConfigMemo = new ConfigMemo()): 
     vlanLimit: smapInt(config, 'vlan-limit', DEFAULT_VLAN_LIMIT),
     flowRestoreWait: config.get('flow-restore-wait') === 'true',
     ctZones: readCtZones(db),
+    tls: readTls(db),
     statsIntervalMs: Math.max(
       DEFAULT_STATS_INTERVAL_MS,
       smapInt(config, 'stats-update-interval', DEFAULT_STATS_INTERVAL_MS),

@@ -102,7 +102,8 @@ export class Vswitchd {
       database: DATABASE,
       tables: REPLICATED,
       lock: LOCK,
-      ...(options.session === undefined ? {} : { session: options.session }),
+      // The database's word on TLS goes before the command line's.
+      session: { ...options.session, tls: () => this.config?.tls ?? options.session?.tls?.() },
       changed: () => this.reconfigureSoon(),
     });
     const { idl, datapath, bridges } = this;

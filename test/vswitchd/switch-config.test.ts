@@ -58,6 +58,7 @@ test('no row, no bridges', () => {
     vlanLimit: 1,
     flowRestoreWait: false,
     ctZones: new Map(),
+    tls: undefined,
     statsIntervalMs: 5000,
     bridges: [],
   });

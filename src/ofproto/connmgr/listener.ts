@@ -9,9 +9,8 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import { keepAtExit, unlinkAtExit } from '../../util/exit-files.ts';
-import type { TlsFiles } from './openflow-settings.ts';
+import { type TlsFiles, tlsOptions } from '../../util/tls-files.ts';
 import type { Target } from './target.ts';
-import { tlsOptions } from './tls-files.ts';
 
 let nextUnix = 0;
 

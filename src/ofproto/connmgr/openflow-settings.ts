@@ -3,16 +3,12 @@
  * Source: vswitchd/bridge.c (bridge_configure_remotes), ofproto/ofproto.h (struct ofproto_controller).
  */
 
+import type { TlsFiles } from '../../util/tls-files.ts';
 import type { FindNextHop } from '../in-band/in-band.ts';
 import type { Remote } from '../in-band/in-band-rules.ts';
 import type { DeviceControl } from './device-control.ts';
 
-/** Files in PEM; the private key's and certificate's are of this switch, the CA's is of the controllers. */
-export interface TlsFiles {
-  readonly privateKey: string;
-  readonly certificate: string;
-  readonly caCert: string;
-}
+export type { TlsFiles };
 
 export interface ControllerSettings {
   /** As `parseTarget` reads it. */

@@ -11,14 +11,13 @@
  */
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { ERRNO, errnoText } from '../../util/errno.ts';
+import { bootstrapCa, type TlsFiles, tlsOptions, wantsBootstrap } from '../../util/tls-files.ts';
 import { vlog } from '../../util/vlog.ts';
-import type { TlsFiles } from './openflow-settings.ts';
 import type { Target } from './target.ts';
-import { tlsOptions } from './tls-files.ts';
 
 const log = vlog('rconn');
 
@@ -192,7 +191,14 @@ export class Rconn {
     if (target.kind === 'unix') return connectTcp({ path: target.path });
     const where = { host: target.host ?? '127.0.0.1', port: target.port };
     if (target.kind === 'tcp') return connectTcp({ ...where, noDelay: true });
-    return connectTls({ ...where, ...tlsOptions(this.options.tls) });
+    const { tls } = this.options;
+    const isBootstrap = wantsBootstrap(tls);
+    const socket: TLSSocket = connectTls({ ...where, ...tlsOptions(tls) }, () => {
+      if (tls === undefined || !isBootstrap) return;
+      bootstrapCa(tls, socket);
+      socket.destroy();
+    });
+    return socket;
   }
 
   private disconnect(error: string | undefined): void {
