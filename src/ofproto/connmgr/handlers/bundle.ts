@@ -92,7 +92,7 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
   },
   packet_out: {
     prepare(conn, msg, sw) {
-      const packet = preparePacketOut(conn, msg.body);
+      const packet = preparePacketOut(conn, msg.body, sw.tlvTable);
       return (tx) => {
         const prepared = seeing(tx, sw, () => translatePacketOut(packet, sw));
         return { finish: () => prepared.send(), revert: () => prepared.drop() };
