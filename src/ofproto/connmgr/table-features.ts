@@ -54,11 +54,23 @@ function featuresOf(table: FlowTable, later: ReadonlySet<number>): TableFeatures
   };
 }
 
+let numbersBefore: readonly number[] = [];
+let laterBefore: readonly ReadonlySet<number>[] = [];
+
+/** Of each of these numbers, those after it.  Made once: switches have the same tables, and each tool asks for them. */
+function laterThan(numbers: readonly number[]): readonly ReadonlySet<number>[] {
+  if (numbers.length !== numbersBefore.length || numbers.some((n, i) => n !== numbersBefore[i])) {
+    numbersBefore = numbers;
+    laterBefore = numbers.map((_, i) => new Set(numbers.slice(i + 1)));
+  }
+  return laterBefore;
+}
+
 /** Of all tables that controllers may see, by their numbers. */
 export function tableFeatures(tables: readonly FlowTable[]): TableFeatures[] {
   const visible = tables.filter((t) => !t.isHidden);
-  const numbers = visible.map((t) => t.number);
-  return visible.map((table, i) => featuresOf(table, new Set(numbers.slice(i + 1))));
+  const later = laterThan(visible.map((t) => t.number));
+  return visible.map((table, i) => featuresOf(table, later[i] as ReadonlySet<number>));
 }
 
 const isWithin = <T>(some: ReadonlySet<T>, all: ReadonlySet<T>): boolean => {

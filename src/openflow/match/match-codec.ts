@@ -7,8 +7,9 @@
  * Source: OpenFlow 1.1.0 A.2.3.1, 1.2 A.2.3.1, lib/nx-match.c (oxm_pull_match, nx_pull_match), lib/ofp-match.c (ofputil_pull_ofp11_match).
  */
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
+import { OfpWriter } from '../ofp-writer.ts';
 import type { Match } from './match.ts';
-import { decodeNxMatch, encodeNxMatch, type NxDecodeOptions, type NxMatch } from './nx-match.ts';
+import { borrowNxMatch, decodeNxMatch, type NxDecodeOptions, type NxMatch } from './nx-match.ts';
 import { decodeOf10Match, encodeOf10Match, OF10_MATCH_SIZE } from './of10-match.ts';
 import { decodeOf11Match, encodeOf11Match, OF11_MATCH_SIZE } from './of11-match.ts';
 
@@ -59,15 +60,23 @@ export function decodeMatch(
 
 /** A match as messages of OpenFlow `version` have it, padded. */
 export function encodeMatch(version: OfVersion, match: Match): Uint8Array {
-  if (version === 1) return encodeOf10Match(match);
-  if (version === 2) return encodeOf11Match(match);
-  const oxm = encodeNxMatch(match, version);
-  const out = new Uint8Array(roundUp8(4 + oxm.length));
-  const dv = new DataView(out.buffer);
-  dv.setUint16(0, OFPMT.OXM);
-  dv.setUint16(2, 4 + oxm.length);
-  out.set(oxm, 4);
-  return out;
+  const out = new OfpWriter(256);
+  putMatch(out, version, match);
+  return out.bytes.slice(0, out.size);
+}
+
+/** Appends what `encodeMatch` gives.  Hot path of dumps. */
+export function putMatch(out: OfpWriter, version: OfVersion, match: Match): void {
+  if (version <= 2) {
+    out.put(version === 1 ? encodeOf10Match(match) : encodeOf11Match(match));
+    return;
+  }
+  const oxm = borrowNxMatch(match, version);
+  const at = out.size;
+  out.u16(OFPMT.OXM);
+  out.u16(4 + oxm.length);
+  out.put(oxm);
+  out.pad(at, 8);
 }
 
 /** Reads the NXM at `at`, `length` bytes without the padding, of a Nicira message.  Throws OfpError. */
@@ -82,13 +91,22 @@ export function decodePaddedNxMatch(
   return { ...decodeNxMatch(bytes.subarray(at, at + length), options), size };
 }
 
+/** Appends a match as NXM, padded; returns its length without the padding. */
+export function putPaddedNxMatch(out: OfpWriter, match: Match): number {
+  const nxm = borrowNxMatch(match, 0);
+  const at = out.size;
+  out.put(nxm);
+  out.pad(at, 8);
+  return nxm.length;
+}
+
 /** A match as NXM for a Nicira message; `length` is that without the padding. */
 export function encodePaddedNxMatch(
   match: Match,
   cookie = 0n,
   cookieMask = 0n,
 ): { readonly bytes: Uint8Array; readonly length: number } {
-  const nxm = encodeNxMatch(match, 0, cookie, cookieMask);
+  const nxm = borrowNxMatch(match, 0, cookie, cookieMask);
   const bytes = new Uint8Array(roundUp8(nxm.length));
   bytes.set(nxm);
   return { bytes, length: nxm.length };

@@ -198,21 +198,57 @@ const PACKET_TYPE_SIZE = 8;
 const written = new OfpWriter();
 
 function putEntry(entry: Entry, flow: FlowKey, mask: FlowMask): void {
-  const { field, value, bits } = entry;
-  mfGet(field, flow, value);
+  const { field, bits } = entry;
   mfGetMask(field, mask, bits);
-  if (isFull(bits, entry.fullBits) || !field.isMaskable) {
-    written.put(entry.exact);
-    written.put(value);
-  } else {
-    written.put(entry.masked);
-    written.put(value);
-    written.put(bits);
-  }
+  putMasked(entry, flow, isFull(bits, entry.fullBits) || !field.isMaskable ? undefined : bits);
 }
 
-/** Writes the entries of a match, without padding, and a cookie if its mask has bits. */
-export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
+function putMasked({ field, value, exact, masked }: Entry, flow: FlowKey, bits: Uint8Array | undefined): void {
+  mfGet(field, flow, value);
+  written.put(bits === undefined ? exact : masked);
+  written.put(value);
+  if (bits !== undefined) written.put(bits);
+}
+
+/** What a mask looks at: the entries that matches with it may have, each with the bits to be written, if it has any. */
+interface MaskPlan {
+  readonly version: number;
+  readonly mask: FlowMask;
+  readonly entries: readonly { readonly entry: Entry; readonly bits: Uint8Array | undefined }[];
+}
+
+/** Plans by a hash of the mask.  The flows of a table have few masks, and there are a hundred fields to look for in each. */
+const plans: (MaskPlan | undefined)[] = new Array(256).fill(undefined);
+
+function planOf(mask: FlowMask, version: number): MaskPlan {
+  let h = version;
+  for (let i = 0; i < mask.length; i++) h = (Math.imul(h, 31) + (mask[i] as number)) | 0;
+  const slot = (h ^ (h >>> 8) ^ (h >>> 16) ^ (h >>> 24)) & 0xff;
+  const before = plans[slot];
+  if (before !== undefined && before.version === version && sameMask(before.mask, mask)) return before;
+  const entries = entriesOf(version)
+    .filter(({ field }) => field.isVariable || !mfIsAllWild(field, mask))
+    .map((entry) => {
+      if (entry.field.isVariable) return { entry, bits: undefined };
+      const bits = mfGetMask(entry.field, mask);
+      return { entry, bits: isFull(bits, entry.fullBits) || !entry.field.isMaskable ? undefined : bits };
+    });
+  const plan = { version, mask: mask.slice(), entries };
+  plans[slot] = plan;
+  return plan;
+}
+
+function sameMask(a: FlowMask, b: FlowMask): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/**
+ * Writes the entries of a match, without padding, and a cookie if its mask has bits.  What is returned is borrowed: it is valid until another
+ * match is written.  Hot path of dumps.
+ */
+export function borrowNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
   const { flow, mask } = match;
   written.size = 0;
   written.room(PACKET_TYPE_SIZE);
@@ -221,19 +257,18 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
   const hasType = getBits(mask, FIELD.packetType.at, 16) !== 0;
   const isEthernet = getBits(flow, FIELD.packetType.at, 16) === 0;
   if (hasType && !isEthernet) putEntry(entryOf(packetType, version), flow, mask);
-  const list = entriesOf(version);
+  const { entries: list } = planOf(mask, version);
   for (let i = 0; i < list.length; i++) {
-    const entry = list[i] as Entry;
+    const { entry, bits } = list[i] as MaskPlan['entries'][number];
     const { field } = entry;
     if (field.isVariable) {
       if (match.tunMetadata !== undefined) putTunMetadata(match, version);
       continue;
     }
-    if (mfIsAllWild(field, mask)) continue;
     if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, mask)) continue;
     // Ports, and the protocol that they are of.
     if (entry.isCtPort && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
-    putEntry(entry, flow, mask);
+    putMasked(entry, flow, bits);
     impliesEthernet ||= field.prereq !== 'none';
   }
   if (cookieMask !== 0n) {
@@ -243,8 +278,12 @@ export function encodeNxMatch(match: Match, version: number, cookie = 0n, cookie
       putOxmEntry(out, COOKIE, bytesOf(cookie & cookieMask), isExact ? undefined : bytesOf(cookieMask)),
     );
   }
-  if (!hasType || !isEthernet || impliesEthernet) return written.bytes.slice(PACKET_TYPE_SIZE, written.size);
+  if (!hasType || !isEthernet || impliesEthernet) return written.bytes.subarray(PACKET_TYPE_SIZE, written.size);
   // Four bytes of 0, in front.
   written.bytes.set(entryOf(packetType, version).exact);
-  return written.bytes.slice(0, written.size);
+  return written.bytes.subarray(0, written.size);
 }
+
+/** As `borrowNxMatch`; what is returned is the caller's. */
+export const encodeNxMatch = (match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array =>
+  borrowNxMatch(match, version, cookie, cookieMask).slice();

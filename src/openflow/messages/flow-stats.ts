@@ -12,7 +12,7 @@
  */
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
-import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../match/match-codec.ts';
+import { decodeMatch, decodePaddedNxMatch, putMatch, putPaddedNxMatch } from '../match/match-codec.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFPRAW } from '../ofp-msgs.ts';
 import {
@@ -143,7 +143,7 @@ const wireAge = (age: number): number => (age < 0 ? 0 : Math.min(age + 1, AGE_MA
 function encodeHead10(fs: FlowStats, { out }: BodyOut): void {
   out.u8(fs.tableId);
   out.u8(0);
-  out.put(encodeMatch(1, fs.match));
+  putMatch(out, 1, fs.match);
   out.u32(fs.durationSec);
   out.u32(fs.durationNsec);
   out.u16(fs.priority);
@@ -156,7 +156,7 @@ function encodeHead10(fs: FlowStats, { out }: BodyOut): void {
 }
 
 function encodeHead11(fs: FlowStats, { raw, version, out }: BodyOut): void {
-  const nxm = raw.class === 'NXST' ? encodePaddedNxMatch(fs.match) : undefined;
+  const isNxm = raw.class === 'NXST';
   out.u8(fs.tableId);
   out.u8(0);
   out.u32(fs.durationSec);
@@ -164,8 +164,9 @@ function encodeHead11(fs: FlowStats, { raw, version, out }: BodyOut): void {
   out.u16(fs.priority);
   out.u16(fs.idleTimeout);
   out.u16(fs.hardTimeout);
-  if (nxm !== undefined) {
-    out.u16(nxm.length);
+  const lengthAt = out.size;
+  if (isNxm) {
+    out.u16(0);
     out.u16(wireAge(fs.idleAge));
     out.u16(wireAge(fs.hardAge));
   } else {
@@ -174,9 +175,13 @@ function encodeHead11(fs: FlowStats, { raw, version, out }: BodyOut): void {
     out.u16(0);
   }
   out.u64(fs.cookie);
-  out.u64(nxm === undefined ? known(fs.packetCount) : fs.packetCount);
-  out.u64(nxm === undefined ? known(fs.byteCount) : fs.byteCount);
-  out.put(nxm?.bytes ?? encodeMatch(version, fs.match));
+  out.u64(isNxm ? fs.packetCount : known(fs.packetCount));
+  out.u64(isNxm ? fs.byteCount : known(fs.byteCount));
+  if (!isNxm) putMatch(out, version, fs.match);
+  else {
+    const length = putPaddedNxMatch(out, fs.match);
+    out.dv.setUint16(lengthAt, length);
+  }
 }
 
 function encodeHead15(fs: FlowStats, { version, out }: BodyOut): void {
@@ -189,7 +194,7 @@ function encodeHead15(fs: FlowStats, { version, out }: BodyOut): void {
   out.u16(encodeFlowFlags(fs.flags, version));
   out.u16(fs.importance);
   out.u64(fs.cookie);
-  out.put(encodeMatch(version, fs.match));
+  putMatch(out, version, fs.match);
   const { durationSec, durationNsec, packetCount, byteCount } = fs;
   const idleAge = fs.idleAge < 0 ? UNKNOWN32 : fs.idleAge;
   encodeOxsStats(out, { durationSec, durationNsec, idleAge, packetCount, byteCount, flowCount: UNKNOWN32 });

@@ -212,13 +212,34 @@ function putFields(
   mask = NO_FIELDS,
 ): void {
   const at = beginProperty(out, type);
+  out.put(headersOf(fields, version, mask));
+  endProperty(out, at);
+}
+
+interface Headers {
+  readonly version: OfVersion;
+  readonly mask: ReadonlySet<MfField>;
+  readonly bytes: Uint8Array;
+}
+/** By the fields.  All tables have the same, so that an answer of 254 of them says a few things again and again. */
+const headersBefore = new WeakMap<ReadonlySet<MfField>, Headers[]>();
+
+function headersOf(fields: ReadonlySet<MfField>, version: OfVersion, mask: ReadonlySet<MfField>): Uint8Array {
+  let known = headersBefore.get(fields);
+  if (known === undefined) {
+    known = [];
+    headersBefore.set(fields, known);
+  }
+  const found = known.find((h) => h.version === version && h.mask === mask);
+  if (found !== undefined) return found.bytes;
   const headers: number[] = [];
   for (const field of MF_FIELDS) {
     const header = fields.has(field) ? mfHeader(field, version)?.header : undefined;
     if (header !== undefined) putOxmHeader(headers, header, field.bytes, mask.has(field));
   }
-  out.put(Uint8Array.from(headers));
-  endProperty(out, at);
+  const bytes = Uint8Array.from(headers);
+  known.push({ version, mask, bytes });
+  return bytes;
 }
 
 function putActions(

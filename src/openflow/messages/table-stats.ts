@@ -44,9 +44,21 @@ const encodeFields = (fields: ReadonlySet<MfField>, table: FieldBits): number =>
 const decodeFields = (wire: number, table: FieldBits): Set<MfField> =>
   new Set(table.filter(([bits]) => (wire & bits) !== 0).map(([, name]) => MF[name] as MfField));
 
+interface Wild {
+  readonly wildcard: ReadonlySet<MfField>;
+  readonly fields: ReadonlySet<MfField>;
+}
+/** By the fields that are matched: all tables have the same. */
+const wildBefore = new WeakMap<ReadonlySet<MfField>, Wild>();
+
 /** 1.0 and 1.1 have no other word for what cannot be matched. */
-const wildOrNotMatched = ({ match, wildcard }: TableFeatures): Set<MfField> =>
-  new Set(MF_FIELDS.filter((f) => !match.has(f) || wildcard.has(f)));
+function wildOrNotMatched({ match, wildcard }: TableFeatures): ReadonlySet<MfField> {
+  const before = wildBefore.get(match);
+  if (before?.wildcard === wildcard) return before.fields;
+  const fields = new Set(MF_FIELDS.filter((f) => !match.has(f) || wildcard.has(f)));
+  wildBefore.set(match, { wildcard, fields });
+  return fields;
+}
 
 /** Bit of each field in 1.2's bitmaps: its number in the class OPENFLOW_BASIC. */
 const OXM_BITS: ReadonlyMap<MfField, bigint> = new Map(
