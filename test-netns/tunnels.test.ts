@@ -73,6 +73,8 @@ test.each([
   expect(await appctl(left, 'dpif/show')).toMatch(new RegExp(`\n    t0 1/\\d+: \\(${port}\\)\n`));
   expect(await appctl(left, 'dpctl/show')).toContain(`: ${device} (`);
   expect(await appctl(left, 'ofproto/list-tunnels')).toMatch(/^port \d+: t0 \(/);
+  const way = '{tunnel_egress_iface=under, tunnel_egress_iface_carrier=up}';
+  expect(await get(left, 't0', 'status')).toBe(way);
   await vsctl(left.ns, 'del-port t0');
   expect(await appctl(left, 'dpctl/show')).not.toContain(device);
 });

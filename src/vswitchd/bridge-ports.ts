@@ -59,7 +59,7 @@ export class BridgePorts {
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.netdevs = netdevs;
-    this.tunnels = new TunnelPorts(ofproto);
+    this.tunnels = new TunnelPorts(ofproto, netdevs);
   }
 
   /** Why the interface is not a port; undefined if it is one, or nobody tried. */

@@ -64,7 +64,7 @@ export class BridgeStatus {
     const netdev = this.netdevs.get(name);
     const features = featuresOf(this.netdevs, name, type);
     const error = this.ports.errorOf(name);
-    const from = [port, netdev, features, error, type];
+    const from = [port, netdev, features, error, type, this.ports.tunnels.statusOf(name)];
     const old = this.columns.get(name);
     if (old?.from.every((part, i) => part === from[i])) return old.values;
     const values = this.makeColumns(iface, port);
@@ -78,7 +78,11 @@ export class BridgeStatus {
       return { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.ofproto.name, name)) };
     }
     if (port.tunnel !== undefined) {
-      return { ofport: port.ofport, error: undefined, ...tunnelColumns(patchMac(this.ofproto.name, name)) };
+      return {
+        ofport: port.ofport,
+        error: undefined,
+        ...tunnelColumns(patchMac(this.ofproto.name, name), this.ports.tunnels.statusOf(name)),
+      };
     }
     return {
       ofport: port.ofport,
@@ -113,6 +117,7 @@ export class BridgeStatus {
    * meanwhile are left out.
    */
   async readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
+    const hasMoved = await this.ports.tunnels.findEgress(interfacesOf(config));
     const found: { uuid: string; statistics: ReadonlyMap<string, number> }[] = [];
     for (const { uuid, name, type } of interfacesOf(config)) {
       if (uuid === undefined || !this.ofproto.ports.has(name)) continue;
@@ -129,6 +134,7 @@ export class BridgeStatus {
       }
     }
     return (txn) => {
+      for (const { uuid, name } of hasMoved) txn.update(Interface, uuid, { status: this.ports.tunnels.statusOf(name) });
       for (const { uuid, statistics } of found) txn.update(Interface, uuid, { statistics });
       this.writeMirrors(txn, config);
     };

@@ -68,6 +68,7 @@ export class Bridge {
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     this.devices.describe(config);
     this.ports.tunnels.describe(interfacesOf(config));
+    await this.ports.tunnels.findEgress(interfacesOf(config));
     this.configureOpenflow(config);
   }
 

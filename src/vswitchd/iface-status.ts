@@ -47,7 +47,10 @@ export const patchColumns = (mac: Uint8Array): InterfaceColumns => ({
 });
 
 /** Columns of a tunnel, which is always up, too. */
-export const tunnelColumns = (mac: Uint8Array): InterfaceColumns => patchColumns(mac);
+export const tunnelColumns = (mac: Uint8Array, status: ReadonlyMap<string, string>): InterfaceColumns => ({
+  ...patchColumns(mac),
+  status,
+});
 
 const NO_DEVICE: InterfaceColumns = {
   admin_state: undefined,

@@ -18,7 +18,7 @@ import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { DeviceCounters } from '../ofproto/connmgr/device-control.ts';
 import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
 import { ERRNO } from '../util/errno.ts';
-import { formatMac, parseMac } from '../util/inet.ts';
+import { formatMac, IPV4_SIZE, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
 import { LinkModes } from './link-modes.ts';
 import { findNextHop } from './next-hop.ts';
@@ -30,6 +30,8 @@ const RTNLGRP_LINK = 1;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const AF_UNSPEC = 0;
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** A network device, as it was when the kernel last spoke of it. */
 export interface Netdev {
@@ -84,6 +86,8 @@ export interface NetdevTable {
   release?(name: string): void;
   /** The Ethernet address of the next hop on the way to an IPv4 address; an Error if there is no way.  A table may have no routes. */
   findNextHop?(ip: Uint8Array): Promise<Uint8Array | undefined>;
+  /** The device that packets to an IPv4 or IPv6 address leave by; undefined if there is no way.  A table may have no routes. */
+  findEgress?(address: Uint8Array): Promise<Netdev | undefined>;
   /** Calls `onChange` for each device that comes, goes or changes, until the returned function is called. */
   watch(onChange: (name: string) => void): () => void;
   close(): void;
@@ -181,6 +185,18 @@ export class RtnetlinkTable implements NetdevTable {
       return new Map((await this.requests.getLinks()).map((link) => [link.attrs.ifname ?? '', statsOf(link)]));
     } catch (cause) {
       throw toNetlinkError(cause, 'all devices');
+    }
+  }
+
+  async findEgress(address: Uint8Array): Promise<Netdev | undefined> {
+    const family = address.length === IPV4_SIZE ? AF_INET : AF_INET6;
+    try {
+      const to = { family, dstLen: 8 * address.length };
+      const [route] = await this.requests.getRoute(to, { dst: Buffer.from(address) });
+      return this.byIndex.get(route?.attrs.oif ?? 0);
+    } catch (cause) {
+      log.dbg(() => `no route to ${address.join('.')}: ${(cause as Error).message}`);
+      return undefined;
     }
   }
 

@@ -6,23 +6,32 @@
 import { tunnelType } from '../dpif/tunnel-types.ts';
 import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import { vlog } from '../util/vlog.ts';
+import type { NetdevTable } from './netdev.ts';
 import { patchMac } from './patch-port.ts';
 import type { InterfaceConfig } from './switch-config.ts';
 import { type TunnelConfigs, tunnelConfigs } from './tunnel-config.ts';
 
 const log = vlog('bridge');
 
+/** Interface.status of a tunnel. */
+export type TunnelStatus = ReadonlyMap<string, string>;
+const NO_STATUS: TunnelStatus = new Map();
+
 /** Whether interfaces of this type are tunnels. */
 export const isTunnel = (type: string): boolean => tunnelType(type) !== undefined;
 
 export class TunnelPorts {
   private readonly ofproto: Ofproto;
+  private readonly netdevs: Pick<NetdevTable, 'findEgress'>;
   private readonly configs: TunnelConfigs;
+  /** By name; the same object as long as it says the same. */
+  private readonly statuses = new Map<string, TunnelStatus>();
   /** By name: what OpenFlow was told of. */
   private readonly described = new Map<string, Ofport>();
 
-  constructor(ofproto: Ofproto, configs: TunnelConfigs = tunnelConfigs) {
+  constructor(ofproto: Ofproto, netdevs: Pick<NetdevTable, 'findEgress'>, configs: TunnelConfigs = tunnelConfigs) {
     this.ofproto = ofproto;
+    this.netdevs = netdevs;
     this.configs = configs;
   }
 
@@ -60,8 +69,42 @@ export class TunnelPorts {
     for (const name of this.described.keys()) if (!this.ofproto.ports.has(name)) this.described.delete(name);
   }
 
+  /** What of a tunnel's status is known: by which device its packets leave, and whether that has a link. */
+  statusOf(name: string): TunnelStatus {
+    return this.statuses.get(name) ?? NO_STATUS;
+  }
+
+  /** Looks where tunnels leave the host.  Gives those interfaces of which that has changed. */
+  async findEgress(interfaces: readonly InterfaceConfig[]): Promise<{ uuid: string; name: string }[]> {
+    const { netdevs } = this;
+    if (netdevs.findEgress === undefined) return [];
+    const ways = new Map<string, ReturnType<NonNullable<typeof netdevs.findEgress>>>();
+    const changed: { uuid: string; name: string }[] = [];
+    for (const { uuid, name } of interfaces) {
+      const remote = this.ofproto.ports.get(name)?.tunnel?.remote;
+      if (remote === undefined || remote === 'flow' || uuid === undefined) continue;
+      const to = remote.join();
+      const way = ways.get(to) ?? netdevs.findEgress(remote);
+      ways.set(to, way);
+      const device = await way;
+      const old = this.statusOf(name);
+      const status = device === undefined ? NO_STATUS : statusOf(device.name, device.hasCarrier);
+      if (old.size === status.size && [...status].every(([key, value]) => old.get(key) === value)) continue;
+      this.statuses.set(name, status);
+      changed.push({ uuid, name });
+    }
+    return changed;
+  }
+
   /** The interface is gone. */
   forget(name: string): void {
     this.configs.forget(name);
+    this.statuses.delete(name);
   }
 }
+
+const statusOf = (device: string, hasCarrier: boolean): TunnelStatus =>
+  new Map([
+    ['tunnel_egress_iface', device],
+    ['tunnel_egress_iface_carrier', hasCarrier ? 'up' : 'down'],
+  ]);
