@@ -64,7 +64,9 @@ const MORE: Record<string, { may: string[]; why: string }> = {
     may: ['datapath'],
     why: 'with --enable-dummy the datapath is in the same process, where the two still speak netlink',
   },
-  'src/datapath/main.ts': {
+  'src/datapath/main.ts': { may: ['daemon'], why: 'a process is a daemon, which knows no datapath' },
+  'src/datapath/options.ts': { may: ['daemon'], why: 'every daemon has the same options' },
+  'src/datapath/run.ts': {
     may: ['unixctl', 'daemon'],
     why: 'a process is a daemon and has a control socket, which know no datapath; the rest of the folder serves without them',
   },

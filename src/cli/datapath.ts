@@ -1,37 +1,20 @@
 /**
- * `tapswitch datapath`: the datapath process alone, in the foreground.  What it runs is datapath/main.ts, which is loaded only when it
- * is asked for, because the other commands need none of it.
+ * `tapswitch datapath`: the datapath process alone.  Its command line is read by datapath/options.ts, so it is passed on as it is; loaded only
+ * when asked for, because the other commands need none of it.
  */
 import type { Command } from 'commander';
-
-interface DatapathOptions {
-  readonly readyFile?: string;
-  readonly pidfile?: string;
-  readonly logFile?: string;
-  readonly unixctl?: string;
-  readonly kernelCompat?: string;
-  readonly verbose: readonly string[];
-}
 
 export function registerDatapath(program: Command): void {
   program
     .command('datapath')
-    .description('run a datapath process alone, until SIGINT or SIGTERM')
-    .option('--ready-file <path>', 'write this file when the datapath can serve; it is removed at the end')
-    .option('--pidfile <path>', 'lock this file and write the process id to it')
-    .option('--log-file <path>', 'log to this file, too')
-    .option('--unixctl <path>', 'take commands on this socket, from `ovs-appctl -t PATH COMMAND`')
-    .option('--kernel-compat <version>', 'answer as this Linux version does, 6.1 by default; 6.11 has psample')
-    .option('-v, --verbose [spec]', 'log levels, as in -vdbg; may be repeated', collectLevels, [])
-    .action(async (options: DatapathOptions) => {
-      const { runDatapath } = await import('../datapath/main.ts');
-      try {
-        await runDatapath(options);
-      } catch (error) {
-        console.error(`tapswitch: datapath: ${(error as Error).message}`);
-        process.exit(1);
-      }
-      process.exit(0);
+    .description('run a datapath process alone, until SIGINT or SIGTERM (see: tapswitch datapath --help)')
+    .argument('[args...]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (_args: string[], _options: unknown, command: Command) => {
+      const { main } = await import('../datapath/main.ts');
+      process.exit(await main(command.args));
     });
 }
 

@@ -28,6 +28,8 @@ export interface Program {
   readonly name: string;
   /** CAP_* numbers that it needs besides those of every daemon, with --user. */
   readonly capabilities?: readonly number[];
+  /** Whether the program itself sees to it that signals end it. */
+  readonly handlesSignals?: boolean;
 }
 
 /** Applies what the options say about the log, but for the file.  Throws a UsageError. */
@@ -52,7 +54,7 @@ export async function daemonizeStart(program: Program, options: DaemonOptions): 
   if (role === 'launcher' && options.user !== undefined) becomeUser(options.user, logFile, program.capabilities);
   if (role === 'launcher' && options.detach) return launch(program, options.monitor ? 'monitor' : 'daemon');
   if (role !== 'daemon' && options.monitor) return watch(program, options);
-  handleExit();
+  handleExit(program.handlesSignals !== true);
   if (logFile !== undefined) openLogFile(logFile);
   if (options.lockMemory) lockMemory();
   if (options.pidfile !== undefined) makePidfile(options.pidfile, options.overwritePidfile);
@@ -70,7 +72,7 @@ async function launch(program: Program, role: 'monitor' | 'daemon'): Promise<num
 
 function watch(program: Program, { detach, logFile }: DaemonOptions): Promise<number> {
   let isStarted = false;
-  handleExit();
+  handleExit(true);
   return monitorDaemon({
     program: program.name,
     logFile,

@@ -29,9 +29,13 @@ export interface ExitStatus {
 export const describeExit = ({ code, signal }: ExitStatus): string =>
   signal === null ? `exit status ${code}` : `killed (${describeSignal(signal)})`;
 
-/** Sees to it that files go away at exit and at signals, which end the process as they would have anyway.  Node ignores SIGPIPE. */
-export function handleExit(): void {
+/**
+ * Sees to it that files go away at exit and, with `atSignals`, at signals, which end the process as they would have anyway.  Node ignores
+ * SIGPIPE.
+ */
+export function handleExit(atSignals: boolean): void {
   process.on('exit', unlinkAll);
+  if (!atSignals) return;
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGALRM'] as const) {
     process.once(name, () => {
       log.warn(`terminating with signal ${constants.signals[name]} (${describeSignal(name)})`);

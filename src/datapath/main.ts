@@ -1,216 +1,50 @@
 /**
- * The datapath process: `tapswitch datapath`.  It puts server.ts on a NETLINK_GENERIC socket with a port id that clients
- * know, gives it the host's devices, and serves until SIGINT or SIGTERM.
- *
- * It needs CAP_NET_ADMIN (and CAP_NET_RAW for existing devices) in its network namespace only, so it runs in a user
- * namespace too.  When it ends, its TAPs vanish and devices get their packets back; what a killed one left is removed at
- * the next start.  Nothing that happens while it serves ends it: an exception is logged, and it goes on.
+ * The program `tapswitch datapath`: reads its command line and becomes a daemon; the datapath itself is in run.ts, which is loaded only by the
+ * process that is to be it.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { native } from '../native/index.ts';
-import { DATAPATH_PORT_ID, NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.ts';
-import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
-import { openSocketTransport } from '../netlink/socket.ts';
-import type { NetlinkTransport } from '../netlink/transport.ts';
-import { Arena, SLOT_SIZE } from '../packet/packet.ts';
-import { UnixctlError, UnixctlServer } from '../unixctl/unixctl-server.ts';
-import { monotonicMs } from '../util/clock.ts';
-import { ERRNO } from '../util/errno.ts';
-import { openLogFile, RateLimit, vlog } from '../util/vlog.ts';
-import { setLevelsFromString } from '../util/vlog-settings.ts';
-import { controlCommands } from './dp-control.ts';
-import { removeLeftover } from './ingress-drop.ts';
-import { parseKernel } from './kernel-compat.ts';
-import { LinkTable } from './link-table.ts';
-import { groupsOf, kernelFamilies, ProcListeners } from './multicast.ts';
-import type { DatapathProcessOptions } from './options.ts';
-import { SystemPorts } from './port-factory.ts';
-import { DatapathServer } from './server.ts';
+import { UsageError } from '../daemon/command-line.ts';
+import { dirsOf } from '../daemon/daemon-options.ts';
+import { daemonizeComplete, daemonizeStart, setUpLog } from '../daemon/daemonize.ts';
+import { setLevels, vlog } from '../util/vlog.ts';
+import { DATAPATH_PROGRAM, type DatapathProcessOptions, datapathUsage, parseDatapathOptions } from './options.ts';
 
 const log = vlog('datapath');
-const exceptionLimit = new RateLimit(60, 20);
 
-/** Packets in memory at a time: 64 of a receive batch, copies and segments of them.  Pages cost nothing until used. */
-const ARENA_SLOTS = 2048;
-/** Bit of CapEff in /proc/self/status. */
-const CAP_NET_ADMIN = 12;
+/** With --user, besides what every daemon has: CAP_PERFMON and CAP_BPF, to hide from the host's stack what a port receives. */
+const CAPABILITIES = [38, 39];
 
-/** A datapath that serves. */
-export interface RunningDatapath {
-  readonly portId: number;
-  readonly server: DatapathServer;
-  /** Stops serving and gives everything back. */
-  close(): void;
-}
-
-/**
- * Runs the datapath until a signal ends it.  Rejects with an Error whose message is meant for the user if it cannot start.
- */
-export async function runDatapath(options: DatapathProcessOptions = {}): Promise<void> {
-  applyLogOptions(options);
-  if (options.pidfile !== undefined) lockPidfile(options.pidfile);
-  const datapath = await startDatapath(options);
-  const unixctl = await listenForCommands(options.unixctl, datapath);
-  process.on('uncaughtException', survive);
-  process.on('unhandledRejection', survive);
-  const ended = new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
-  });
-  if (options.readyFile !== undefined) writeReadyFile(options.readyFile);
-  log.info(() => `serving at netlink port id ${datapath.portId} (process ${process.pid})`);
-  log.info(`${await ended}: ending`);
-  for (const file of [options.readyFile, options.pidfile]) if (file !== undefined) rmSync(file, { force: true });
-  await unixctl?.close();
-  datapath.close();
-}
-
-/** The control socket: dp-control.ts says what it can be asked. */
-async function listenForCommands(
-  path: string | undefined,
-  { server }: RunningDatapath,
-): Promise<UnixctlServer | undefined> {
-  if (path === undefined) return undefined;
-  const commands = controlCommands(server.datapaths).map((command) => ({
-    ...command,
-    run: (args: readonly string[]) => {
-      try {
-        return command.run(args);
-      } catch (error) {
-        if (error instanceof RangeError) throw new UnixctlError(error.message, { cause: error });
-        throw error;
-      }
-    },
-  }));
-  const unixctl = new UnixctlServer('tapswitch-datapath', commands);
-  await unixctl.listen(path);
-  return unixctl;
-}
-
-/** Starts serving in this process.  Throws an Error that says what is in the way. */
-export async function startDatapath(options: DatapathProcessOptions = {}): Promise<RunningDatapath> {
-  if (!hasNetAdmin()) {
-    throw new Error('the datapath needs CAP_NET_ADMIN: run it as root, or in a user namespace (unshare -rn)');
-  }
-  const kernelCompat = parseKernel(options.kernelCompat ?? '6.1');
-  const usedGroups = await askKernel();
-  const portId = options.portId ?? DATAPATH_PORT_ID;
-  const transport = openTransport(portId);
-  const netfilter = openNetfilter(portId);
+/** Runs the datapath with the command line `argv` (the words after "datapath").  Resolves to the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const dirs = dirsOf(process.env);
+  let options: DatapathProcessOptions;
   try {
-    return serve(transport, netfilter, usedGroups, kernelCompat);
-  } catch (error) {
-    transport.close();
-    netfilter?.close();
-    throw error;
-  }
-}
-
-function serve(
-  transport: NetlinkTransport,
-  netfilter: NetlinkTransport | undefined,
-  usedGroups: ReadonlySet<number>,
-  kernelCompat: number,
-): RunningDatapath {
-  let server: DatapathServer | undefined;
-  const links = new LinkTable(() => native().openNetlink(NETLINK_ROUTE, 0, 1 << 20), {
-    gone: (ifindex) => server?.deviceGone(ifindex),
-  });
-  try {
-    for (const [ifindex, link] of links.all()) {
-      if (removeLeftover(ifindex)) log.info(`${link.name}: removed what a datapath that was killed had left there`);
+    options = parseDatapathOptions(argv, dirs);
+    if (options.showHelp) {
+      process.stdout.write(datapathUsage(dirs));
+      return 0;
     }
-    const arena = new Arena(native().createArena(ARENA_SLOTS * SLOT_SIZE).buffer);
-    server = new DatapathServer({
-      transport,
-      ...(netfilter && { netfilter }),
-      arena,
-      log,
-      usedGroups,
-      kernelCompat,
-      portFactory: new SystemPorts(arena, links, (message) => log.warn(message)),
-      listeners: new ProcListeners(monotonicMs),
-      netfilterListeners: new ProcListeners(monotonicMs, undefined, NETLINK_NETFILTER),
-    });
+    setUpLog(DATAPATH_PROGRAM, options);
   } catch (error) {
-    links.close();
-    throw error;
+    if (!(error instanceof UsageError)) throw error;
+    return fail(error.message);
   }
-  const started = server;
-  started.start();
-  return {
-    portId: transport.portId,
-    server: started,
-    close: () => {
-      started.close();
-      links.close();
-      transport.close();
-      netfilter?.close();
-    },
-  };
-}
-
-/** Multicast groups that the kernel uses.  Says so if the kernel has a datapath of its own. */
-async function askKernel(): Promise<Set<number>> {
-  const transport = openSocketTransport();
   try {
-    const families = await kernelFamilies(transport);
-    if (families.some((f) => f.familyName === OVS_DATAPATH_FAMILY)) {
-      log.warn('this kernel has openvswitch.ko; clients use that unless they are told otherwise');
-    }
-    return groupsOf(families);
-  } finally {
-    transport.close();
-  }
-}
-
-function openTransport(portId: number): NetlinkTransport {
-  try {
-    return openSocketTransport({ portId });
+    // It gives devices back before it ends, also by a signal.
+    const program = { name: DATAPATH_PROGRAM, capabilities: CAPABILITIES, handlesSignals: true };
+    const status = await daemonizeStart(program, options);
+    if (status !== undefined) return status;
+    const { runDatapath } = await import('./run.ts');
+    await runDatapath(options, () => daemonizeComplete(options));
+    return 0;
   } catch (error) {
-    if ((error as { errno?: unknown }).errno !== ERRNO.EADDRINUSE) throw error;
-    const text = `a datapath already runs in this network namespace (netlink port id ${portId} is taken)`;
-    throw new Error(text, { cause: error });
+    return fail((error as Error).message);
   }
 }
 
-/** Where requests about conntrack come in: the same port id among NETLINK_NETFILTER sockets.  Does without if it must. */
-function openNetfilter(portId: number): NetlinkTransport | undefined {
-  try {
-    return openSocketTransport({ protocol: NETLINK_NETFILTER, portId });
-  } catch (error) {
-    log.warn(`nobody can list or end connections, or set their timeouts: ${(error as Error).message}`);
-    return undefined;
-  }
-}
-
-function hasNetAdmin(): boolean {
-  const caps = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-  return caps === undefined || ((BigInt(`0x${caps}`) >> BigInt(CAP_NET_ADMIN)) & 1n) === 1n;
-}
-
-function applyLogOptions(options: DatapathProcessOptions): void {
-  if (options.logFile !== undefined) openLogFile(options.logFile);
-  for (const spec of options.verbose ?? []) {
-    const error = setLevelsFromString(spec);
-    if (error !== undefined) throw new Error(`-v${spec}: ${error}`);
-  }
-}
-
-function lockPidfile(path: string): void {
-  try {
-    native().lockPidfile(path, `${process.pid}\n`);
-  } catch (cause) {
-    throw new Error(`${path}: already locked by another process`, { cause });
-  }
-}
-
-/** Whoever waits for the file sees it whole or not at all. */
-function writeReadyFile(path: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, `${process.pid}\n`);
-  renameSync(temporary, path);
-}
-
-function survive(error: unknown): void {
-  log.err(() => `unexpected: ${error instanceof Error ? error.stack : String(error)}`, exceptionLimit);
+/** What keeps the program from running goes to the log, too. */
+function fail(text: string): number {
+  setLevels(log.name, 'console', 'off');
+  log.emer(text);
+  process.stderr.write(`tapswitch: datapath: ${text}\n`);
+  return 1;
 }

@@ -17,6 +17,8 @@ const received = coverage('unixctl_received');
 const replied = coverage('unixctl_replied');
 
 const SET_OPTIONS = 'set-options';
+/** How long the end waits for commands that are being carried out. */
+const CLOSE_MS = 1000;
 /** More than any command line has. */
 const MAX_REQUEST_BYTES = 4 << 20;
 
@@ -50,6 +52,8 @@ export class UnixctlError extends Error {
 export class UnixctlServer {
   private readonly commands: ReadonlyMap<string, UnixctlCommand>;
   private readonly sockets = new Set<Socket>();
+  /** Commands that are being carried out. */
+  private readonly underWay = new Set<Promise<void>>();
   private server: Server | undefined;
   private path: string | undefined;
 
@@ -97,6 +101,8 @@ export class UnixctlServer {
     const server = this.server;
     if (server === undefined) return;
     this.server = undefined;
+    // "exit", which brought this about, has not been replied to yet.
+    await Promise.race([Promise.all(this.underWay), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
     for (const socket of this.sockets) socket.destroySoon();
     await new Promise((resolve) => server.close(resolve));
     if (this.path !== undefined) rmSync(this.path, { force: true });
@@ -135,7 +141,13 @@ export class UnixctlServer {
     });
   }
 
-  private async answer(connection: Connection, message: JsonObject): Promise<void> {
+  private answer(connection: Connection, message: JsonObject): Promise<void> {
+    const done = this.carryOut(connection, message).finally(() => this.underWay.delete(done));
+    this.underWay.add(done);
+    return done;
+  }
+
+  private async carryOut(connection: Connection, message: JsonObject): Promise<void> {
     const { socket } = connection;
     const { method, params, id = null } = message;
     if (typeof method !== 'string' || !Array.isArray(params)) {

@@ -174,6 +174,25 @@ test('a path that is served is not taken over; one that a dead process left is',
   await other.close();
 });
 
+test('a command that ends the server is replied to', async () => {
+  const other = join(dir, 'exit.ctl');
+  let end: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const run = async () => {
+    end();
+    await null;
+    return 'bye';
+  };
+  const exit = { name: 'exit', usage: '', minArgs: 0, maxArgs: 0, run };
+  const closing = new UnixctlServer('x', [exit]);
+  await closing.listen(other);
+  const closed = ended.then(() => closing.close());
+  expect(await unixctlRequest(other, 'exit', [])).toBe('bye\n');
+  await closed;
+});
+
 test('nobody there, and a timeout', async () => {
   await expect(unixctlRequest(join(dir, 'none'), 'version', [])).rejects.toThrow('ENOENT');
   await expect(unixctlRequest(path, 'late', [], 1)).rejects.toThrow('no reply to "late" within 1 ms');
