@@ -31,9 +31,11 @@ const TRACKED_SET: ReadonlySet<number> = new Set([...METADATA, ...RECIRCULATED, 
 
 /** Of the key nest of a packet whose flow is `flow`, a copy of what the packet does not say itself. */
 export function metadataNest(key: Uint8Array, flow: FlowKey): Uint8Array {
-  if (getField(flow, FIELD.ctState) !== 0) return filterAttrs(key, TRACKED_SET);
   const isRecirculated = getField(flow, FIELD.recircId) !== 0 || getField(flow, FIELD.dpHash) !== 0;
-  return filterAttrs(key, isRecirculated ? RECIRCULATED_SET : PLAIN_SET);
+  const attrs = getField(flow, FIELD.ctState) !== 0 ? TRACKED_SET : isRecirculated ? RECIRCULATED_SET : PLAIN_SET;
+  // Without an Ethernet header nothing else tells what the packet begins with.
+  const isBare = getField(flow, FIELD.packetType) !== 0;
+  return filterAttrs(key, isBare ? new Set([...attrs, K.ETHERTYPE]) : attrs);
 }
 
 /** What one packet of `size` bytes credits. */

@@ -12,7 +12,7 @@ import { clearConntrack } from './recirc.ts';
 let scratch: Packet | undefined;
 /** Headers are far from here; what is beyond is payload. */
 const MAX_SIZE = SLOT_SIZE - HEADROOM;
-const METADATA = [F.recircId, F.inPort, F.skbPriority, F.skbMark, F.dpHash] as const;
+const METADATA = [F.recircId, F.inPort, F.skbPriority, F.skbMark, F.dpHash, F.packetType] as const;
 
 /** Writes what the headers of `packet` say to `flow`, and leaves its metadata.  A VLAN tag beyond the limit is the Ethernet type. */
 export function extractPacket(packet: Uint8Array, flow: FlowKey): void {
@@ -33,8 +33,8 @@ export function extractPacket(packet: Uint8Array, flow: FlowKey): void {
 }
 
 /**
- * The flow of `packet`, an Ethernet frame, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation;
- * not registers.  What is no frame has metadata alone.
+ * The flow of `packet`, of OF_FLOW_WORDS, with the metadata of `from`: port, marks, connection, tunnel, recirculation; not registers.  The
+ * metadata tell its type, too: an Ethernet frame, or what begins with its network header.  What is neither has metadata alone.
  */
 export function flowOfPacket(packet: Uint8Array, from: FlowKey): FlowKey {
   const flow = newFlow();

@@ -73,7 +73,8 @@ export function maskForPacket(flow: FlowKey): FlowMask {
     ones(F.ethDst, F.ethSrc, F.ethType, F.vlanTpid, F.vlanTci);
     if (getField(flow, F.vlanTci) !== 0) ones(F.cvlanTpid, F.cvlanTci);
   }
-  maskLayer3(flow, packetType === 0 ? getField(flow, F.ethType) : packetType, mask, ones);
+  // A flow that somebody wrote may have a packet type and no ethertype: nothing behind them is known then.
+  maskLayer3(flow, getField(flow, F.ethType), mask, ones);
   return mask;
 }
 
