@@ -71,7 +71,8 @@ export function toDpifPort(v: VportReply): DpifPort {
   const ofDevice = v.type === OVS_VPORT_TYPE.NETDEV ? tunnelTypeOfDevice(v.name)?.name : undefined;
   const type = ofDevice ?? TYPE_TO_TEXT[v.type];
   if (type === undefined) log.warn(`dp${v.dpIfindex}: port \`${v.name}' has unsupported type ${v.type}`, typeLimit);
-  return { name: v.name, type: type ?? 'unknown', portNo: v.portNo, ifindex: v.ifindex };
+  const { name, portNo, ifindex, netnsid } = v;
+  return { name, type: type ?? 'unknown', portNo, ifindex, ...(netnsid !== undefined && { netnsid }) };
 }
 
 /** OVS_VPORT_ATTR_OPTIONS for a tunnel; undefined if there is nothing to say. */

@@ -12,6 +12,8 @@ export interface DpifPort {
   readonly type: string;
   readonly portNo: number;
   readonly ifindex: number | undefined;
+  /** Of a port whose device is in another network namespace, where `ifindex` counts: the number that that one has in ours. */
+  readonly netnsid?: number;
 }
 
 /** How much a port may receive: kbit and 1000 packets per second, and at once.  Rates of 0 do not limit. */

@@ -86,6 +86,12 @@ export type PortVanishedHandler = (ofproto: string, port: string) => void;
 export type OpenBacker = (provider: DpifProvider, name: string, options: BackerOptions) => Promise<OfprotoBacker>;
 
 /** An interface as the database has it. */
+/** A device's index in a network namespace, and the number that that one has in ours. */
+export interface DevicePlace {
+  readonly ifindex: number;
+  readonly netnsid: number;
+}
+
 export interface OfportRequest {
   readonly name: string;
   /** "system", "internal", "tap", "patch", and types of tunnels; others throw a RangeError that says so. */
@@ -182,6 +188,8 @@ export interface Ofproto {
   onControllerStatus: (() => void) | undefined;
   /** Has all controllers connect anew. */
   reconnect(): void;
+  /** Where the device of port `name` is, if that is another network namespace.  A switch without such devices may lack it. */
+  devicePlace?(name: string): Promise<DevicePlace | undefined>;
   /** What OpenFlow tells of a port's device. */
   setPortDevice(name: string, device: PortDevice): void;
   /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */

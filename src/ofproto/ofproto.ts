@@ -27,7 +27,7 @@ import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 import { MirrorTable } from './mirror/mirror-table.ts';
-import type { BundleConfig, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import type { BundleConfig, DevicePlace, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { PortNumbers } from './port-numbers.ts';
 import { formatAllFlows } from './show-flows.ts';
@@ -320,6 +320,11 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   controllerStatus(): ReadonlyMap<string, ControllerStatus> {
     return this.control.conns.status();
+  }
+
+  async devicePlace(name: string): Promise<DevicePlace | undefined> {
+    const { ifindex, netnsid } = (await this.backer.dpif?.portQuery(name)) ?? {};
+    return ifindex === undefined || netnsid === undefined ? undefined : { ifindex, netnsid };
   }
 
   setPortDevice(name: string, device: PortDevice): void {

@@ -11,6 +11,7 @@ import { interfacesOf, reason } from './bridge-ports.ts';
 import { NetdevControl } from './device-control.ts';
 import type { Netdev, NetdevTable } from './netdev.ts';
 import { PATCH, patchMac, peerError } from './patch-port.ts';
+import type { RemoteDevices } from './remote-devices.ts';
 import type { BridgeConfig } from './switch-config.ts';
 
 const log = vlog('bridge');
@@ -30,15 +31,17 @@ export class BridgeDevices {
   private readonly name: string;
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
+  private readonly remote: RemoteDevices;
   /** By name: what the ofproto was told of, each by its identity. */
   private readonly described = new Map<string, Described>();
   private mac = '';
   private id = '';
 
-  constructor(ofproto: Ofproto, netdevs: NetdevTable) {
+  constructor(ofproto: Ofproto, netdevs: NetdevTable, remote: RemoteDevices) {
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.netdevs = netdevs;
+    this.remote = remote;
   }
 
   /** The bridge's OpenFlow identity, 16 hexadecimal digits; "" before the first `configure`. */
@@ -59,7 +62,7 @@ export class BridgeDevices {
   /** Tells the ofproto what the ports' devices are like: of those that are not as they were. */
   describe(config: BridgeConfig): void {
     for (const { name, type } of interfacesOf(config)) {
-      const netdev = this.netdevs.get(name);
+      const netdev = this.netdevs.get(name) ?? this.remote.get(name);
       const port = this.ofproto.ports.get(name);
       if (netdev === undefined || port === undefined || port.type === PATCH || port.tunnel !== undefined) continue;
       const features = featuresOf(this.netdevs, name, type);

@@ -21,6 +21,7 @@ import {
 import { mirrorStatistics } from './mirror-config.ts';
 import type { NetdevStats, NetdevTable } from './netdev.ts';
 import { PATCH, patchMac } from './patch-port.ts';
+import type { RemoteDevices } from './remote-devices.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
 
 const log = vlog('bridge');
@@ -37,19 +38,25 @@ export class BridgeStatus {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
   private readonly ports: BridgePorts;
+  private readonly remote: RemoteDevices;
   /** By interface name: what was written last, and what it was made of. */
   private readonly columns = new Map<string, { from: readonly unknown[]; values: RowValues<typeof Interface> }>();
 
-  constructor(ofproto: Ofproto, netdevs: NetdevTable, ports: BridgePorts) {
+  constructor(ofproto: Ofproto, netdevs: NetdevTable, ports: BridgePorts, remote: RemoteDevices) {
     this.ofproto = ofproto;
     this.netdevs = netdevs;
     this.ports = ports;
+    this.remote = remote;
   }
 
   /** Writes what the bridge, its interfaces and its controllers are. */
   write(txn: Txn, config: BridgeConfig, datapathId: string, version: string): void {
     txn.update(BridgeTable, config.uuid, { datapath_id: datapathId, datapath_version: version });
     this.writeControllers(txn, config);
+    this.writeInterfaces(txn, config);
+  }
+
+  writeInterfaces(txn: Txn, config: BridgeConfig): void {
     const interfaces = interfacesOf(config);
     if (this.columns.size > interfaces.length) this.columns.clear();
     for (const iface of interfaces) {
@@ -61,7 +68,7 @@ export class BridgeStatus {
   private interfaceColumns(iface: InterfaceConfig): RowValues<typeof Interface> {
     const { name, type } = iface;
     const port = this.ofproto.ports.get(name);
-    const netdev = this.netdevs.get(name);
+    const netdev = this.netdevs.get(name) ?? this.remote.get(name);
     const features = featuresOf(this.netdevs, name, type);
     const error = this.ports.errorOf(name);
     const from = [port, netdev, features, error, type, this.ports.tunnels.statusOf(name)];
@@ -87,7 +94,7 @@ export class BridgeStatus {
     return {
       ofport: port.ofport,
       error: undefined,
-      ...deviceColumns(this.netdevs.get(name), type),
+      ...deviceColumns(this.netdevs.get(name) ?? this.remote.get(name), type),
       ...linkColumns(featuresOf(this.netdevs, name, type)?.curr ?? 0),
     };
   }

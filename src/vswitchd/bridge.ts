@@ -14,6 +14,7 @@ import { BridgePorts, interfacesOf } from './bridge-ports.ts';
 import { BridgeStatus, type Counted } from './bridge-status.ts';
 import type { NetdevTable } from './netdev.ts';
 import { BridgeQos } from './qos/bridge-qos.ts';
+import { RemoteDevices } from './remote-devices.ts';
 import type { BridgeConfig } from './switch-config.ts';
 import { isTargetPermitted } from './unix-targets.ts';
 
@@ -23,6 +24,7 @@ export class Bridge {
   private readonly runDir: string | undefined;
   private readonly findNextHop: NetdevTable['findNextHop'];
   private readonly ports: BridgePorts;
+  private readonly remote: RemoteDevices;
   private readonly devices: BridgeDevices;
   private readonly bundles: BridgeBundles;
   private readonly status: BridgeStatus;
@@ -37,9 +39,10 @@ export class Bridge {
     this.name = ofproto.name;
     this.ofproto = ofproto;
     this.ports = new BridgePorts(ofproto, netdevs);
-    this.devices = new BridgeDevices(ofproto, netdevs);
+    this.remote = new RemoteDevices(ofproto, netdevs);
+    this.devices = new BridgeDevices(ofproto, netdevs, this.remote);
     this.bundles = new BridgeBundles(ofproto);
-    this.status = new BridgeStatus(ofproto, netdevs, this.ports);
+    this.status = new BridgeStatus(ofproto, netdevs, this.ports, this.remote);
     this.qos = new BridgeQos(ofproto, netdevs);
   }
 
@@ -66,6 +69,7 @@ export class Bridge {
     );
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
+    await this.remote.refresh(config);
     this.devices.describe(config);
     this.ports.tunnels.describe(interfacesOf(config));
     await this.ports.tunnels.findEgress(interfacesOf(config));
@@ -83,8 +87,14 @@ export class Bridge {
   }
 
   /** Asks what the ports have counted; gives the function that writes it.  Ports that went away meanwhile are left out. */
-  readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
-    return this.status.readStatistics(config, counted);
+  async readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
+    const hasChanged = await this.remote.refresh(config);
+    if (hasChanged) this.devices.describe(config);
+    const write = await this.status.readStatistics(config, counted);
+    return (txn) => {
+      if (hasChanged) this.status.writeInterfaces(txn, config);
+      write(txn);
+    };
   }
 
   private configureOpenflow(config: BridgeConfig): void {

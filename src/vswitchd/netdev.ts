@@ -17,6 +17,7 @@ import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { DeviceCounters } from '../ofproto/connmgr/device-control.ts';
 import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
+import type { DevicePlace } from '../ofproto/ofproto-provider.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatMac, IPV4_SIZE, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
@@ -61,6 +62,8 @@ export interface NetdevTable {
   get(name: string): Netdev | undefined;
   /** Asks the kernel again, and updates the table; undefined if there is no such device. */
   refresh(name: string): Promise<Netdev | undefined>;
+  /** A device in another network namespace; undefined if there is none.  A table may know of one namespace only. */
+  inNamespace?(place: DevicePlace): Promise<Netdev | undefined>;
   /** Rejects with a NetlinkError. */
   setMac(name: string, mac: string): Promise<void>;
   setMtu(name: string, mtu: number): Promise<void>;
@@ -153,6 +156,18 @@ export class RtnetlinkTable implements NetdevTable {
       if (error.errno !== ERRNO.ENODEV) throw error;
       const old = this.byName.get(name);
       if (old !== undefined) this.remove(old.ifindex);
+      return undefined;
+    }
+  }
+
+  async inNamespace({ ifindex, netnsid }: DevicePlace): Promise<Netdev | undefined> {
+    try {
+      const [link] = await this.requests.getLink({ index: ifindex }, { targetNetnsid: netnsid });
+      return link === undefined ? undefined : netdevOf(link);
+    } catch (cause) {
+      const error = toNetlinkError(cause, `device ${ifindex} of namespace ${netnsid}`);
+      // No such device, or no such namespace.
+      if (error.errno !== ERRNO.ENODEV && error.errno !== ERRNO.EINVAL) throw error;
       return undefined;
     }
   }
@@ -262,21 +277,10 @@ export class RtnetlinkTable implements NetdevTable {
   }
 
   private put(link: rt.LinkMessage): Netdev | undefined {
-    const { data, attrs } = link;
-    const ifindex = data.index;
-    if (ifindex === undefined || attrs.ifname === undefined) return undefined;
-    const old = this.byIndex.get(ifindex);
-    const hasCarrier = data.flags?.running ?? false;
-    const netdev: Netdev = {
-      name: attrs.ifname,
-      ifindex,
-      mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
-      mtu: attrs.mtu ?? 0,
-      isUp: data.flags?.up ?? false,
-      hasCarrier,
-      linkResets: (old?.linkResets ?? 0) + (old !== undefined && old.hasCarrier !== hasCarrier ? 1 : 0),
-      kind: kindOf(attrs.linkinfo),
-    };
+    const old = this.byIndex.get(link.data.index ?? 0);
+    const netdev = netdevOf(link, old);
+    if (netdev === undefined) return undefined;
+    const { ifindex } = netdev;
     if (old !== undefined && sameNetdev(old, netdev)) return old;
     if (old !== undefined && old.name !== netdev.name) this.remove(ifindex);
     this.byIndex.set(ifindex, netdev);
@@ -305,6 +309,22 @@ export class RtnetlinkTable implements NetdevTable {
 function statsOf(link: rt.LinkMessage | undefined): NetdevStats {
   const stats: Partial<Record<(typeof STATS)[number], bigint>> = link?.attrs.stats64 ?? {};
   return Object.fromEntries(STATS.map((key) => [key, stats[key] ?? 0n])) as NetdevStats;
+}
+
+/** `old` is what the device was before. */
+function netdevOf({ data, attrs }: rt.LinkMessage, old?: Netdev): Netdev | undefined {
+  if (data.index === undefined || attrs.ifname === undefined) return undefined;
+  const hasCarrier = data.flags?.running ?? false;
+  return {
+    name: attrs.ifname,
+    ifindex: data.index,
+    mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
+    mtu: attrs.mtu ?? 0,
+    isUp: data.flags?.up ?? false,
+    hasCarrier,
+    linkResets: (old?.linkResets ?? 0) + (old !== undefined && old.hasCarrier !== hasCarrier ? 1 : 0),
+    kind: kindOf(attrs.linkinfo),
+  };
 }
 
 const sameNetdev = (a: Netdev, b: Netdev): boolean =>

@@ -56,6 +56,7 @@ def internal(lab):
     run('ip', '-n', 'h1', 'neigh', 'replace', '10.0.0.5', 'lladdr', mac(5), 'dev', 'eth0', 'nud', 'permanent')
     lab.until('int5 is reached', lambda: lab.ping(1, '10.0.0.5', 1))
     lab.settled(lambda: lab.pings(1, '10.0.0.5'))
+    lab.until('int5 is seen to be up', lambda: lab.vsctl('get', 'interface', 'int5', 'link_state').strip() == 'up')
 
 
 def internal_gone(lab):
