@@ -51,6 +51,8 @@ export interface SwitchConfig {
   readonly vlanLimit: number;
   /** other_config:flow-restore-wait. */
   readonly flowRestoreWait: boolean;
+  /** other_config:enable-statistics. */
+  readonly hasSystemStats: boolean;
   readonly ctZones: CtZoneConfig;
   /** The SSL row. */
   readonly tls: TlsFiles | undefined;
@@ -91,6 +93,7 @@ export function readConfig(db: RowSource, memo: ConfigMemo = new ConfigMemo()): 
     },
     vlanLimit: smapInt(config, 'vlan-limit', DEFAULT_VLAN_LIMIT),
     flowRestoreWait: config.get('flow-restore-wait') === 'true',
+    hasSystemStats: config.get('enable-statistics') === 'true',
     ctZones: readCtZones(db),
     tls: readTls(db),
     statsIntervalMs: Math.max(

@@ -18,6 +18,7 @@ import type { NetdevTable } from './netdev.ts';
 import { PATCH } from './patch-port.ts';
 import type { BridgeConfig, SwitchConfig } from './switch-config.ts';
 import type { SwitchDatapath } from './switch-datapath.ts';
+import { readSystemStats } from './system-stats.ts';
 import { OVS_VERSION } from './version.ts';
 
 const log = vlog('bridge');
@@ -31,6 +32,8 @@ export interface SwitchStatusParts {
   readonly datapath: SwitchDatapath;
   /** By name. */
   readonly bridges: ReadonlyMap<string, Bridge>;
+  /** Where the pidfiles are of the processes that Open_vSwitch.statistics tells of. */
+  readonly runDir: string | undefined;
   /** What the column "datapath_version" of bridges says. */
   datapathVersion(): string;
 }
@@ -57,7 +60,7 @@ export class SwitchStatus {
 
   /** Asks what all ports have counted, and writes it.  Never rejects. */
   async writeStatistics(config: SwitchConfig): Promise<void> {
-    const { idl, bridges } = this.parts;
+    const { idl, bridges, runDir } = this.parts;
     try {
       const counted = await this.countAll(config);
       const writers: ((txn: Txn) => void)[] = [];
@@ -65,8 +68,10 @@ export class SwitchStatus {
         const writer = await bridges.get(bridge.name)?.readStatistics(bridge, counted);
         if (writer !== undefined) writers.push(writer);
       }
-      if (writers.length === 0 || !idl.hasLock) return;
+      const system = config.hasSystemStats ? await readSystemStats({ proc: '/proc', runDir }) : new Map();
+      if (!idl.hasLock) return;
       await idl.transact((txn) => {
+        if (config.root !== undefined) txn.update(schema.Open_vSwitch, config.root, { statistics: system });
         for (const writer of writers) writer(txn);
         // Seconds since this and that go by without being told.
         this.putControllers(txn, config);

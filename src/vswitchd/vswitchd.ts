@@ -108,7 +108,7 @@ export class Vswitchd {
     });
     const { idl, datapath, bridges } = this;
     const datapathVersion = () => options.datapathVersion?.() ?? '<unknown>';
-    this.status = new SwitchStatus({ idl, netdevs, datapath, bridges, datapathVersion });
+    this.status = new SwitchStatus({ idl, netdevs, datapath, bridges, runDir: options.runDir, datapathVersion });
     this.timers.after('datapath', this.datapathCheckMs, () => this.checkDatapath());
   }
 

@@ -57,6 +57,7 @@ test('no row, no bridges', () => {
     backer: { maxIdleMs: 10_000, flowLimit: 200_000, maxRevalidatorMs: 500, minRevalidatePps: 5 },
     vlanLimit: 1,
     flowRestoreWait: false,
+    hasSystemStats: false,
     ctZones: new Map(),
     tls: undefined,
     statsIntervalMs: 5000,

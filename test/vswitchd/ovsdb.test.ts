@@ -1,0 +1,193 @@
+/** What vswitchd reads of the table Open_vSwitch and writes there: real ovsdb-server, stock ovs-vsctl, and a fake backer. */
+import { execFile } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { setConsole } from '../../src/util/vlog.ts';
+import { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
+import { type OvsdbServer, skipReason, startOvsdbServer, until } from '../ovsdb/ovsdb-server.ts';
+import { FakeWorld } from './fakes.ts';
+
+describe.skipIf(skipReason())('vswitchd and its database', () => {
+  let server: OvsdbServer;
+  let world: FakeWorld;
+  let lines: string[] = [];
+  const running: Vswitchd[] = [];
+
+  beforeEach(async () => {
+    lines = [];
+    setConsole((line) => lines.push(line));
+    server = await startOvsdbServer();
+    world = new FakeWorld();
+    for (const name of ['eth0', 'eth1', 'eth2']) world.netdevs.put(name);
+  });
+  afterEach(async () => {
+    for (const v of running.splice(0)) await v.stop(false);
+    await server.stop();
+    setConsole(undefined);
+  });
+
+  async function start(): Promise<Vswitchd> {
+    const v = await Vswitchd.start({
+      database: server.remote,
+      openProvider: world.openProvider,
+      openBacker: world.openBacker,
+      openNetdevs: world.openNetdevs,
+      session: { minBackoffMs: 20 },
+      datapathCheckMs: 20,
+      statsMs: 30,
+    });
+    running.push(v);
+    return v;
+  }
+  /** Runs ovs-vsctl, which waits until vswitchd has done it. */
+  const vsctl = (...args: string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      execFile('ovs-vsctl', [`--db=${server.remote}`, '--timeout=5', ...args], (error, out) => {
+        if (error === null) resolve(out);
+        else reject(new Error(`ovs-vsctl ${args.join(' ')}: ${error.message}`));
+      });
+    });
+  const get = async (...args: string[]) => (await vsctl('--no-wait', 'get', ...args)).trim();
+
+  test('numbers of the host are there while they are asked for', async () => {
+    await start();
+    await vsctl('set', 'open', '.', 'other_config:enable-statistics=true');
+    await until(async () => /cpu="?\d/.test(await get('open', '.', 'statistics')), 'statistics');
+    expect(await get('open', '.', 'statistics')).toMatch(/load_average="\d.*memory="\d/);
+    await vsctl('remove', 'open', '.', 'other_config', 'enable-statistics');
+    await until(async () => (await get('open', '.', 'statistics')) === '{}', 'none');
+  });
+
+  test('flow-restore-wait holds until it is false once, and keeps controllers away', async () => {
+    server.vsctl('set', 'open', '.', 'other_config:flow-restore-wait=true');
+    const v = await start();
+    await vsctl('add-br', 'br0', '--', 'set-controller', 'br0', 'tcp:127.0.0.1:1');
+    const options = () => (v.backer as unknown as { options: { flowRestoreWait?: boolean } }).options;
+    const controllers = () => world.backer?.ofprotos.get('br0')?.openflow?.controllers.map((c) => c.target);
+    expect(options().flowRestoreWait).toBe(true);
+    expect(controllers()).toEqual([]);
+    await vsctl('remove', 'open', '.', 'other_config', 'flow-restore-wait');
+    expect(options().flowRestoreWait).toBe(false);
+    expect(controllers()).toEqual(['tcp:127.0.0.1:1']);
+    await vsctl('set', 'open', '.', 'other_config:flow-restore-wait=true');
+    expect(options().flowRestoreWait).toBe(false);
+    expect(controllers()).toEqual(['tcp:127.0.0.1:1']);
+  });
+
+  test('zones of the connection tracker', async () => {
+    await start();
+    await vsctl(
+      'add-br',
+      'br0',
+      '--',
+      '--id=@dp',
+      'create',
+      'datapath',
+      'datapath_version=0',
+      '--',
+      'set',
+      'open',
+      '.',
+      'datapaths:system=@dp',
+    );
+    expect(await vsctl('list-dp-cap', 'system')).toContain('recirc=true');
+    await vsctl('add-zone-tp', 'system', 'zone=3', 'udp_single=7', 'tcp_close=9');
+    const times = new Map([
+      ['tcp_close', 9],
+      ['udp_single', 7],
+    ]);
+    expect(world.backer?.ctZones).toEqual(new Map([[3, times]]));
+    await vsctl('del-zone-tp', 'system', 'zone=3');
+    expect(world.backer?.ctZones).toEqual(new Map());
+  });
+
+  test('a killed database changes nothing; what was written meanwhile is done when it is back', async () => {
+    await start();
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    const before = [...(world.ports?.keys() ?? [])];
+    world.journal.length = 0;
+    await server.restart();
+    expect([...(world.ports?.keys() ?? [])]).toEqual(before);
+    await vsctl('add-port', 'br0', 'eth1', '--', 'del-port', 'eth0');
+    expect([...(world.ports?.keys() ?? [])].sort()).toEqual(['br0', 'eth1', 'ovs-system']);
+    // Columns that the server does not keep are written again.
+    expect(await get('interface', 'br0', 'ofport')).toBe('65534');
+    expect(await get('bridge', 'br0', 'datapath_id')).toMatch(/^"[0-9a-f]{16}"$/);
+  });
+
+  test('one transaction: deleted and added under the same names, moved to another bridge, numbers exchanged', async () => {
+    await start();
+    await vsctl(
+      'add-br',
+      'br0',
+      '--',
+      'add-br',
+      'br1',
+      '--',
+      'add-port',
+      'br0',
+      'eth0',
+      '--',
+      'add-port',
+      'br0',
+      'eth1',
+    );
+    const ofport = (name: string) => get('interface', name, 'ofport');
+    const bridgeOf = (name: string) => vsctl('--no-wait', 'port-to-br', name).then((s) => s.trim());
+    await vsctl('del-port', 'eth0', '--', 'add-port', 'br1', 'eth0');
+    expect([await bridgeOf('eth0'), await ofport('eth0')]).toEqual(['br1', '1']);
+    expect([...(world.backer?.ofprotos.get('br1')?.ports.keys() ?? [])]).toContain('eth0');
+    expect([...(world.backer?.ofprotos.get('br0')?.ports.keys() ?? [])]).not.toContain('eth0');
+
+    await vsctl(
+      'add-port',
+      'br0',
+      'eth2',
+      '--',
+      'set',
+      'interface',
+      'eth1',
+      'ofport_request=5',
+      '--',
+      'set',
+      'interface',
+      'eth2',
+      'ofport_request=6',
+    );
+    expect([await ofport('eth1'), await ofport('eth2')]).toEqual(['5', '6']);
+    await vsctl('set', 'interface', 'eth1', 'ofport_request=6', '--', 'set', 'interface', 'eth2', 'ofport_request=5');
+    expect([await ofport('eth1'), await ofport('eth2')]).toEqual(['6', '5']);
+
+    await vsctl(
+      'del-br',
+      'br0',
+      '--',
+      'add-br',
+      'br0',
+      '--',
+      'add-port',
+      'br0',
+      'eth1',
+      '--',
+      'set',
+      'port',
+      'eth1',
+      'tag=7',
+    );
+    expect([...(world.backer?.ofprotos.get('br0')?.ports.keys() ?? [])].sort()).toEqual(['br0', 'eth1']);
+    expect(world.backer?.ofprotos.get('br0')?.bundles.get('eth1')?.tag).toBe(7);
+    // A port of another name that takes over the interface's device.
+    await vsctl('del-port', 'br0', 'eth1', '--', 'add-bond', 'br0', 'bond0', 'eth1', 'eth2');
+    expect([...(world.backer?.ofprotos.get('br0')?.bundles.get('bond0')?.members ?? [])]).toEqual(['eth1', 'eth2']);
+  });
+
+  test('fake bridges are ports with a tag', async () => {
+    await start();
+    await vsctl('add-br', 'br0', '--', 'add-br', 'vlan9', 'br0', '9', '--', 'add-port', 'vlan9', 'eth0');
+    const bundle = (name: string) => world.backer?.ofprotos.get('br0')?.bundles.get(name);
+    expect(bundle('vlan9')).toMatchObject({ tag: 9, vlanMode: 'access' });
+    expect(bundle('eth0')).toMatchObject({ tag: 9, vlanMode: 'access' });
+    expect(await get('interface', 'vlan9', 'ofport')).toMatch(/^\d+$/);
+    await vsctl('br-set-external-id', 'vlan9', 'a', 'b', '--', 'del-br', 'vlan9');
+    expect(bundle('eth0')).toBe(undefined);
+  });
+});
