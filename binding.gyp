@@ -6,6 +6,7 @@
       'sources': [
         'native/addon.cc',
         'native/bpf.cc',
+        'native/ethtool.cc',
         'native/netlink_socket.cc',
         'native/packet_port.cc',
         'native/packet_ring.cc',

@@ -30,6 +30,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openTunnelUdp", Napi::Function::New(env, OpenTunnelUdp, "openTunnelUdp"));
   exports.Set("openTunnelRaw", Napi::Function::New(env, OpenTunnelRaw, "openTunnelRaw"));
   exports.Set("tunnelSource", Napi::Function::New(env, TunnelSource, "tunnelSource"));
+  exports.Set("deviceDriver", Napi::Function::New(env, DeviceDriver, "deviceDriver"));
   exports.Set("setDeviceUp", Napi::Function::New(env, SetDeviceUp, "setDeviceUp"));
   exports.Set("attachIngressDrop", Napi::Function::New(env, AttachIngressDrop, "attachIngressDrop"));
   exports.Set("loadIngressDrop", Napi::Function::New(env, LoadIngressDrop, "loadIngressDrop"));

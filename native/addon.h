@@ -15,6 +15,7 @@ Napi::Value OpenNetlink(const Napi::CallbackInfo &info);
 Napi::Value CreateArena(const Napi::CallbackInfo &info);
 Napi::Value OpenPacket(const Napi::CallbackInfo &info);
 Napi::Value OpenPacketSender(const Napi::CallbackInfo &info);
+Napi::Value DeviceDriver(const Napi::CallbackInfo &info);
 Napi::Value OpenTap(const Napi::CallbackInfo &info);
 Napi::Value OpenTunnelUdp(const Napi::CallbackInfo &info);
 Napi::Value OpenTunnelRaw(const Napi::CallbackInfo &info);

@@ -113,6 +113,13 @@ export const TUNNEL_TX_WORDS = 14;
 export const VNET_HDR_SIZE = 10;
 export const RX_WORDS = 4;
 
+/** struct ethtool_drvinfo; texts may be empty. */
+export interface DeviceDriver {
+  readonly name: string;
+  readonly version: string;
+  readonly firmware: string;
+}
+
 export interface NativeAddon {
   /** `protocol` is NETLINK_*; `portId` 0 lets the kernel choose; `rcvbuf` in bytes, forced where allowed. */
   openNetlink(protocol: number, portId: number, rcvbuf: number): NativeNetlinkSocket;
@@ -146,6 +153,8 @@ export interface NativeAddon {
   ): NativeTunnelSocket;
   /** Replaces the address in `words` (4; of IPv4 the first) by that from which packets to it go.  Returns 0 or -errno. */
   tunnelSource(ipv6: boolean, words: Int32Array): number;
+  /** What the driver of device `name` calls itself.  Throws EOPNOTSUPP if it does not say, ENODEV if there is no such device. */
+  deviceDriver(name: string): DeviceDriver;
   /** Gives device `name` its MTU and sets it up. */
   setDeviceUp(name: string, mtu: number): void;
   /**

@@ -44,6 +44,8 @@ interface Iface {
   readonly ofport: Ofport;
   /** The device's number when it was added: another number is another device of the same name. */
   readonly ifindex: number | undefined;
+  /** How often the device's link had changed by then. */
+  readonly linkResets?: number | undefined;
 }
 
 export class BridgePorts {
@@ -65,6 +67,11 @@ export class BridgePorts {
   /** Why the interface is not a port; undefined if it is one, or nobody tried. */
   errorOf(name: string): string | undefined {
     return this.errors.get(name);
+  }
+
+  /** How often the link of a port's device had changed before it became one. */
+  linkResetsBefore(name: string): number {
+    return this.ifaces.get(name)?.linkResets ?? 0;
   }
 
   /** Names of the ports that are not wanted, or not as they are. */
@@ -153,7 +160,7 @@ export class BridgePorts {
       const { ofportRequest: ofport, ofportHint: before, isLocal } = iface;
       const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
-      this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex });
+      this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex, linkResets: netdev?.linkResets });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;
     } catch (error) {

@@ -94,7 +94,7 @@ export class BridgeStatus {
     return {
       ofport: port.ofport,
       error: undefined,
-      ...deviceColumns(this.netdevs.get(name) ?? this.remote.get(name), type),
+      ...deviceColumns(this.netdevs.get(name) ?? this.remote.get(name), type, this.netdevs.driver?.(name), this.ports.linkResetsBefore(name)),
       ...linkColumns(featuresOf(this.netdevs, name, type)?.curr ?? 0),
     };
   }
@@ -129,12 +129,13 @@ export class BridgeStatus {
     for (const { uuid, name, type } of interfacesOf(config)) {
       if (uuid === undefined || !this.ofproto.ports.has(name)) continue;
       try {
-        const { odpPort, type: portType } = this.ofproto.ports.get(name) as Ofport;
+        const { odpPort, type: portType, tunnel } = this.ofproto.ports.get(name) as Ofport;
         const known = portType === 'system' || portType === 'internal' ? counted.ports?.get(odpPort) : undefined;
         const port = known ?? (await this.ofproto.portStats(name));
         const isDevice = type === 'system' && this.netdevs.get(name) !== undefined;
         const device = isDevice ? (counted.devices?.get(name) ?? (await this.netdevs.stats(name))) : undefined;
-        found.push({ uuid, statistics: statisticsColumn(port, device) });
+        const hasDevice = portType !== PATCH && tunnel === undefined;
+        found.push({ uuid, statistics: statisticsColumn(port, device ?? (hasDevice ? 'none' : 'unknown')) });
       } catch (error) {
         if (isDatapathGone(error)) throw error;
         log.dbg(`${name}: no statistics (${reason(error)})`);

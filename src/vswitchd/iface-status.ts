@@ -3,6 +3,7 @@
  * what it has counted.  bridge.ts writes them.  Source: vswitchd/vswitch.xml (Interface), vswitchd/bridge.c.
  */
 import type { DpifPortStats } from '../dpif/dpif-types.ts';
+import type { DeviceDriver } from '../native/index.ts';
 import { speedOf } from '../openflow/messages/phy-port.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
 import type { Interface } from '../ovsdb/vswitch-schema.ts';
@@ -12,19 +13,32 @@ import type { Netdev, NetdevStats } from './netdev.ts';
 type InterfaceColumns = RowValues<typeof Interface>;
 
 /** Columns that follow the device; empty ones if there is none that we can see. */
-export function deviceColumns(netdev: Netdev | undefined, type: string): InterfaceColumns {
+export function deviceColumns(
+  netdev: Netdev | undefined,
+  type: string,
+  driver: DeviceDriver | undefined,
+  linkResetsBefore = 0,
+): InterfaceColumns {
   if (netdev === undefined) return NO_DEVICE;
-  const driver = type === 'internal' ? 'openvswitch' : netdev.kind;
   return {
     admin_state: netdev.isUp ? 'up' : 'down',
     link_state: netdev.hasCarrier ? 'up' : 'down',
-    link_resets: netdev.linkResets,
+    link_resets: netdev.linkResets - linkResetsBefore,
     mtu: netdev.mtu,
     mac_in_use: netdev.mac,
     ifindex: netdev.ifindex,
-    status: new Map(driver === undefined ? [] : [['driver_name', driver]]),
+    status: new Map(type === 'internal' ? [['driver_name', 'openvswitch']] : driverStatus(driver)),
   };
 }
+
+const driverStatus = (driver: DeviceDriver | undefined): [string, string][] =>
+  driver === undefined
+    ? []
+    : [
+        ['driver_name', driver.name],
+        ['driver_version', driver.version],
+        ['firmware_version', driver.firmware],
+      ];
 
 /** OFPPF_* of links that send and receive at once. */
 const FULL_DUPLEX = 0x3ea;
@@ -89,13 +103,18 @@ const FROM_DEVICE = [
   ['rx_multicast_packets', 'multicast'],
 ] as const;
 
-/**
- * Interface.statistics: what the datapath has counted on the port, and, of an existing device, the errors that only it
- * knows of.
- */
-export function statisticsColumn(port: DpifPortStats, device: NetdevStats | undefined): ReadonlyMap<string, number> {
+/** Of what counts its own packets (patch ports, tunnels), only this is known. */
+const OWN = ['rx_packets', 'tx_packets', 'rx_bytes', 'tx_bytes'];
+
+/** Where the errors are that only a device knows of: in its own counters; nowhere, so that there are none; or not told at all. */
+export type DeviceErrors = NetdevStats | 'none' | 'unknown';
+
+/** Interface.statistics: what the datapath has counted on the port, and errors of its device. */
+export function statisticsColumn(port: DpifPortStats, device: DeviceErrors): ReadonlyMap<string, number> {
   const result = new Map<string, number>();
-  for (const [name, key] of FROM_DATAPATH) result.set(name, Number(port[key]));
-  if (device !== undefined) for (const [name, key] of FROM_DEVICE) result.set(name, Number(device[key]));
+  const isOwn = device === 'unknown';
+  for (const [name, key] of FROM_DATAPATH) if (!isOwn || OWN.includes(name)) result.set(name, Number(port[key]));
+  if (isOwn) return result;
+  for (const [name, key] of FROM_DEVICE) result.set(name, device === 'none' ? 0 : Number(device[key]));
   return result;
 }

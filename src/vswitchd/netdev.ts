@@ -10,6 +10,7 @@
  */
 import { constants } from 'node:os';
 import { createRtNetlink, rt } from 'netlink';
+import { type DeviceDriver, native } from '../native/index.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { forEachMessage } from '../netlink/message.ts';
@@ -81,6 +82,8 @@ export interface NetdevTable {
   counters?(name: string): DeviceCounters | undefined;
   /** What the link of a device can do and does; undefined: not known, or not yet. */
   features?(name: string): LinkFeatures | undefined;
+  /** What a device's driver calls itself; undefined: it does not say. */
+  driver?(name: string): DeviceDriver | undefined;
   /** Numbers of a device's queues; those of `qos` if left out. */
   queues?(name: string): readonly number[];
   /** Traffic control of devices; undefined: there is none. */
@@ -104,6 +107,7 @@ export class RtnetlinkTable implements NetdevTable {
   private readonly notifications: NetlinkTransport;
   private readonly byIndex = new Map<number, Netdev>();
   private readonly byName = new Map<string, Netdev>();
+  private readonly drivers = new Map<number, { readonly driver: DeviceDriver | undefined }>();
   private readonly watchers = new Set<(name: string) => void>();
   private readonly links = new LinkModes({ open: () => openSocketTransport(), peer: 0 }, (name) => this.tell(name));
   private resyncing: Promise<void> | undefined;
@@ -145,6 +149,18 @@ export class RtnetlinkTable implements NetdevTable {
   features(name: string): LinkFeatures | undefined {
     const netdev = this.byName.get(name);
     return netdev === undefined || this.closed ? undefined : this.links.get(netdev);
+  }
+
+  driver(name: string): DeviceDriver | undefined {
+    const ifindex = this.byName.get(name)?.ifindex;
+    if (ifindex === undefined) return undefined;
+    // It is asked for once: a device does not change its driver.
+    let known = this.drivers.get(ifindex);
+    if (known === undefined) {
+      known = { driver: askDriver(name) };
+      this.drivers.set(ifindex, known);
+    }
+    return known.driver;
   }
 
   async refresh(name: string): Promise<Netdev | undefined> {
@@ -293,6 +309,7 @@ export class RtnetlinkTable implements NetdevTable {
     const old = this.byIndex.get(ifindex);
     if (old === undefined) return;
     this.byIndex.delete(ifindex);
+    this.drivers.delete(ifindex);
     // The name may belong to another device by now: a device is renamed, or made anew, before we hear of the deletion.
     if (this.byName.get(old.name) === old) {
       this.byName.delete(old.name);
@@ -345,6 +362,15 @@ function kindOf(linkinfo: unknown): string | undefined {
     at += (size + 3) & ~3;
   }
   return undefined;
+}
+
+function askDriver(name: string): DeviceDriver | undefined {
+  try {
+    return native().deviceDriver(name);
+  } catch (error) {
+    log.dbg(() => `${name}: driver is not known (${(error as Error).message})`);
+    return undefined;
+  }
 }
 
 /** The errno that the package put into its message's text. */

@@ -17,6 +17,8 @@ interface Port {
   readonly ofport: number;
   /** OFPPC.*, but PORT_DOWN, which the device tells. */
   readonly config: number;
+  /** Of a port without a device of its own, which counts by itself, and nothing but what it passed on. */
+  readonly counts?: object | undefined;
   /** When it became one; 0: not known. */
   readonly createdMs?: number;
 }
@@ -39,6 +41,13 @@ export interface PortQueues {
   /** Undefined: there is none. */
   readonly device: DeviceControl | undefined;
 }
+
+const ownCounters = ({ rxPackets, txPackets, rxBytes, txBytes }: DpifPortStats): DeviceCounters['counters'] => ({
+  rxPackets,
+  txPackets,
+  rxBytes,
+  txBytes,
+});
 
 const NOTHING: DeviceCounters = { counters: {}, custom: [] };
 
@@ -68,15 +77,16 @@ export class PortControl {
   }
 
   private async statsOf(port: Port): Promise<PortStats> {
-    const counted = await this.countersOf(port.name);
+    const counted = await this.countersOf(port);
     const ageMs = Math.max(0, monotonicMs() - (port.createdMs ?? 0));
     const durationSec = Math.floor(ageMs / 1000);
     return { ...counted, portNo: port.ofport, durationSec, durationNsec: Math.floor((ageMs % 1000) * 1e6) };
   }
 
-  private async countersOf(name: string): Promise<DeviceCounters> {
+  private async countersOf({ name, counts }: Port): Promise<DeviceCounters> {
     try {
       const datapath = await this.owner.portStats?.(name);
+      if (datapath !== undefined && counts !== undefined) return { counters: ownCounters(datapath), custom: [] };
       const control = this.devices.get(name)?.control;
       if (control !== undefined) return await control.counters(datapath);
       if (datapath === undefined) return NOTHING;
