@@ -174,6 +174,8 @@ export interface Ofproto {
   setMacTable(agingSec: number, maxEntries: number): void;
   /** other_config flood_vlans. */
   setFloodVlans(vlans: readonly number[]): void;
+  /** other_config forward-bpdu: whether NORMAL forwards frames to reserved addresses. */
+  setForwardBpdu(isForwarded: boolean): void;
   /** Bridge.mirrors: those that there are to be.  They keep their counters. */
   setMirrors(mirrors: readonly MirrorSettings[]): void;
   /** What the mirror of that `id` has sent; undefined if there is none. */

@@ -5,16 +5,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Dpif } from '../dpif/dpif.ts';
-import type { DpifOp, DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
+import type { DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
-import { OFPP } from '../openflow/ofp-port.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
-import { Bundle, ODPP_NONE, type XPort } from './bundle.ts';
+import type { Bundle, XPort } from './bundle.ts';
 import { Control } from './connmgr/control.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import { checkDpActions, checkDpMask } from './dp-check.ts';
@@ -23,18 +22,17 @@ import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { LearnedCookies } from './learned-cookies.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, type MacStats, MacTable } from './mac-learning.ts';
-import type { MeterIds } from './meters/meter-ids.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 import { MirrorTable } from './mirror/mirror-table.ts';
 import type { BundleConfig, DevicePlace, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
-import { PortNumbers } from './port-numbers.ts';
 import { formatAllFlows } from './show-flows.ts';
-import { PATCH, SwitchPort } from './switch-port.ts';
+import type { SwitchBacker } from './switch-backer.ts';
+import { PATCH, type SwitchPort } from './switch-port.ts';
+import { SwitchPorts } from './switch-ports.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
-import type { Tunnels } from './tunnel/tunnels.ts';
 import { TableLearnedFlow } from './xlate/learn.ts';
 import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
 import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
@@ -43,48 +41,6 @@ import { queuePriority } from './xlate/xlate-send.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);
-
-/** What a switch needs of the datapath that it shares. */
-export interface SwitchBacker {
-  readonly dpif?: Dpif;
-  /** What translation may make use of; what openvswitch.ko can, if undefined. */
-  readonly support?: DpSupport;
-  /** The datapath's meters. */
-  readonly meterIds: MeterIds;
-  readonly tunnels: Tunnels;
-  /** Has all flows checked again. */
-  revalidate(): void;
-  /** Puts device `name` into the datapath, or finds it there; resolves to its number. */
-  attach(name: string, type: string): Promise<number>;
-  detach(odpPort: number): Promise<void>;
-  portStats(odpPort: number): Promise<DpifPortStats>;
-  /** The switch of that id. */
-  byUuid(uuid: Uint8Array): XBridge | undefined;
-  /** The patch port `name` of any switch whose peer is `peer`. */
-  patchPort(name: string, peer: string): { readonly bridge: XBridge; readonly port: XPort } | undefined;
-  /** Has the datapath carry out operations, as Dpif.operate. */
-  operate(ops: DpifOp[]): Promise<void>;
-  upcallPid(odpPort: number | undefined): number;
-  /** The timeout policy of a zone of the connection tracker. */
-  ctPolicyName?(zone: number, isIpv4: boolean, proto: number): string | undefined;
-  /** The switch's ports or bundles changed; `gone` if the switch itself did. */
-  changed(ofproto: OfprotoSwitch, gone: boolean): void;
-  /** Has all switches forget where `mac` is in `vlan`. */
-  forgetMac?(mac: number, vlan: number): void;
-  /** Soon after this the MAC table's changes have flows revalidated. */
-  macsChanged(): void;
-}
-
-const TYPES: ReadonlySet<string> = new Set([
-  'system',
-  'internal',
-  'tap',
-  '',
-  'dummy',
-  'dummy-internal',
-  'dummy-pmd',
-  'patch',
-]);
 
 export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
@@ -101,16 +57,15 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   onPacketIn: ((event: PacketInEvent) => void) | undefined;
   readonly macs = new MacTable<Bundle>();
   readonly mirrors = new MirrorTable();
+  forwardsBpdu = false;
   private readonly backer: SwitchBacker;
-  private readonly byName = new Map<string, SwitchPort>();
-  private byNumber = new Map<number, SwitchPort>();
-  private readonly byBundle = new Map<string, Bundle>();
-  private readonly numbers = new PortNumbers();
+  private readonly portTable: SwitchPorts;
   private hwaddr = '';
 
   constructor(name: string, backer: SwitchBacker) {
     this.name = name;
     this.backer = backer;
+    this.portTable = new SwitchPorts(this, backer);
     this.tables = new FlowTables((changes) => {
       backer.revalidate();
       this.learned.update(this.tables, changes);
@@ -126,7 +81,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
       if (mask !== undefined) checkDpMask(mask, this.support);
       checkDpActions(actions, this.support);
     };
-    this.lookups = new TableLookup(this.tables, (ofport) => this.byNumber.get(ofport)?.config);
+    this.lookups = new TableLookup(this.tables, (ofport) => this.portTable.byNumber.get(ofport)?.config);
     this.lookups.wantsMisses = () => this.control.conns.wantsMisses;
     this.control.conns.start();
   }
@@ -135,16 +90,16 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return this.backer.support ?? KERNEL_DP_SUPPORT;
   }
   get ports(): ReadonlyMap<string, Ofport> {
-    return this.byName;
+    return this.portTable.byName;
   }
   get bundles(): Iterable<Bundle> {
-    return this.byBundle.values();
+    return this.portTable.byBundle.values();
   }
   get xports(): Iterable<XPort> {
-    return this.byNumber.values();
+    return this.portTable.byNumber.values();
   }
   xport(ofport: number): XPort | undefined {
-    return this.byNumber.get(ofport);
+    return this.portTable.byNumber.get(ofport);
   }
   lookupRule(table: number, flow: FlowKey, wc: FlowMask, how: LookupHow = plainLookup(table)): Rule {
     return this.lookups.find(flow, wc, how);
@@ -189,14 +144,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
   /** The patch port `name`, if its peer is `peer`. */
   patchPort(name: string, peer: string): SwitchPort | undefined {
-    const port = this.byName.get(name);
+    const port = this.portTable.byName.get(name);
     return port?.peer === peer ? port : undefined;
   }
   get queuePriority(): ((queue: number) => number | undefined) | undefined {
     return this.backer.dpif?.queuePriority;
   }
   upcallPid(ofport: number): number {
-    const port = this.byNumber.get(ofport);
+    const port = this.portTable.byNumber.get(ofport);
     return this.backer.upcallPid(port?.type === PATCH ? undefined : port?.odpPort);
   }
   /** The MAC address of the LOCAL port, as set. */
@@ -214,88 +169,24 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     if (this.macs.needRevalidate) this.backer.macsChanged();
   }
 
-  async portAdd(request: OfportRequest): Promise<Ofport> {
-    const { name } = request;
-    if (!TYPES.has(request.type) && request.tunnel === undefined) {
-      throw new RangeError(`${name}: interface type "${request.type}" is not supported, want system, internal or tap`);
-    }
-    const type = request.type === '' ? 'system' : request.type;
-    const old = this.byName.get(name);
-    if (old !== undefined) {
-      const isSameNumber = request.isLocal || request.ofport === undefined || request.ofport === old.ofport;
-      if (isSameNumber && old.type === type) return old;
-      await this.portDel(name);
-    }
-    const odpPort = type === PATCH ? ODPP_NONE : await this.attach(request, type);
-    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport, request.before);
-    if (ofport === undefined) {
-      if (type !== PATCH) await this.backer.detach(odpPort);
-      throw new RangeError(`${name}: bridge ${this.name} has no free OpenFlow port number`);
-    }
-    const port = new SwitchPort(name, type, ofport, odpPort, request.tunnel);
-    try {
-      if (request.tunnel !== undefined) this.backer.tunnels.put(this, port, request.tunnel);
-    } catch (error) {
-      this.numbers.release(ofport);
-      await this.backer.detach(odpPort);
-      throw error;
-    }
-    this.byName.set(name, port);
-    this.byNumber.set(ofport, port);
-    this.byNumber = new Map([...this.byNumber].sort(([a], [b]) => a - b));
-    for (const bundle of this.byBundle.values()) if (bundle.memberNames.includes(name)) this.join(bundle, port);
-    this.changed();
-    return port;
+  portAdd(request: OfportRequest): Promise<Ofport> {
+    return this.portTable.add(request);
   }
-
-  private attach({ name, tunnel }: OfportRequest, type: string): Promise<number> {
-    return tunnel === undefined ? this.backer.attach(name, type) : this.backer.tunnels.devices.attach(tunnel);
+  portDel(name: string): Promise<void> {
+    return this.portTable.delete(name);
   }
-
-  async setTunnel(name: string, settings: TunnelSettings): Promise<void> {
-    const port = this.byName.get(name);
-    if (port?.tunnel === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such tunnel`);
-    const { tunnels } = this.backer;
-    tunnels.remove(port);
-    try {
-      if (!tunnels.devices.fits(port.odpPort, settings)) {
-        await this.backer.detach(port.odpPort);
-        port.odpPort = ODPP_NONE;
-        port.odpPort = await tunnels.devices.attach(settings);
-      }
-      if (this.byName.get(name) !== port) throw new Error(`${name} is gone`);
-      tunnels.put(this, port, settings);
-    } catch (error) {
-      if (this.byName.get(name) === port) this.forget(name);
-      if (port.odpPort !== ODPP_NONE) await this.backer.detach(port.odpPort);
-      throw error;
-    }
-    port.tunnel = settings;
-    this.changed();
+  setTunnel(name: string, settings: TunnelSettings): Promise<void> {
+    return this.portTable.setTunnel(name, settings);
   }
-
-  async portDel(name: string): Promise<void> {
-    const port = this.forget(name);
-    this.numbers.forget(name);
-    if (port !== undefined && port.type !== PATCH) await this.backer.detach(port.odpPort);
+  bundleSet(config: BundleConfig): void {
+    this.portTable.bundleSet(config);
   }
-
+  bundleRemove(name: string): void {
+    this.portTable.bundleRemove(name);
+  }
   /** The port's device is gone from the datapath, whoever removed it: its number and place stay remembered. */
   portVanished(name: string): void {
-    this.forget(name);
-  }
-
-  private forget(name: string): SwitchPort | undefined {
-    const port = this.byName.get(name);
-    if (port === undefined) return undefined;
-    this.byName.delete(name);
-    this.byNumber.delete(port.ofport);
-    if (port.tunnel !== undefined) this.backer.tunnels.remove(port);
-    if (port.ofport !== OFPP.LOCAL) this.numbers.release(port.ofport);
-    this.leave(port);
-    log.dbg(`bridge ${this.name}: deleted interface ${name} on port ${port.ofport}`);
-    this.changed();
-    return port;
+    this.portTable.forget(name);
   }
 
   preparePacket(packet: PacketToSend): PreparedPacket {
@@ -334,14 +225,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   /** Says whether a port's device is up, and its link. */
   setPortLive(name: string, isLive: boolean): void {
-    const port = this.byName.get(name);
+    const port = this.portTable.byName.get(name);
     if (port === undefined || port.isUp === isLive) return;
     port.isUp = isLive;
     this.backer.revalidate();
   }
 
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void {
-    const port = this.byName.get(name);
+    const port = this.portTable.byName.get(name);
     if (port === undefined) return;
     const before = port.queueDscps ?? new Map<number, number>();
     const now = queueDscps(dscps, this.queuePriority ?? queuePriority);
@@ -360,8 +251,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   /** OFPPC_* bits of a port; a RangeError if there is none of that name. */
   setPortConfig(name: string, config: number): void {
-    const port = this.byName.get(name);
-    if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
+    const port = this.portTable.named(name);
     if (port.config === config) return;
     port.config = config;
     this.control.portsChanged();
@@ -369,7 +259,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   setPatchPeer(name: string, peer: string | undefined): void {
-    const port = this.byName.get(name);
+    const port = this.portTable.byName.get(name);
     if (port?.type !== PATCH) throw new RangeError(`${name}: bridge ${this.name} has no such patch port`);
     if (port.peer === peer) return;
     port.peer = peer;
@@ -377,67 +267,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   async portStats(name: string): Promise<DpifPortStats> {
-    const port = this.byName.get(name);
-    if (port === undefined) throw new RangeError(`${name}: bridge ${this.name} has no such port`);
+    const port = this.portTable.named(name);
     return port.ownStats ?? this.backer.portStats(port.odpPort);
   }
 
   async portPolice(name: string, policing: DpifPortPolicing): Promise<boolean> {
-    const port = this.byName.get(name);
+    const port = this.portTable.byName.get(name);
     if (port === undefined || port.counts !== undefined) return false;
     return (await this.backer.dpif?.portPolice?.(port.odpPort, policing)) ?? false;
-  }
-
-  bundleSet(config: BundleConfig): void {
-    let bundle = this.byBundle.get(config.name);
-    const isNew = bundle === undefined;
-    bundle ??= new Bundle(config.name);
-    this.byBundle.set(config.name, bundle);
-    const members = config.members.flatMap((m) => this.byName.get(m) ?? []);
-    const sameMembers = members.length === bundle.members.length && members.every((m, i) => m === bundle.members[i]);
-    bundle.memberNames = [...config.members];
-    if (!sameMembers) {
-      for (const m of bundle.members) m.bundle = undefined;
-      bundle.members = [];
-      for (const m of members) this.join(bundle, m);
-    }
-    const isChanged = bundle.configure(config);
-    // What was learned on it may be wrong in its new VLANs.
-    if (isChanged && !isNew) this.macs.flushPort(bundle);
-    if (isNew || isChanged || !sameMembers) this.changed();
-  }
-
-  bundleRemove(name: string): void {
-    const bundle = this.byBundle.get(name);
-    if (bundle === undefined) return;
-    this.byBundle.delete(name);
-    for (const m of bundle.members) m.bundle = undefined;
-    bundle.members = [];
-    this.flushEverywhere(bundle);
-    this.changed();
-  }
-
-  /**
-   * Forgets what was learned on `bundle`, which goes, here and on all bridges: who was behind it may be behind another bridge's port now, and
-   * patch ports may have told of it.
-   */
-  private flushEverywhere(bundle: Bundle): void {
-    for (const { mac, vlan } of this.macs.flushPort(bundle)) this.backer.forgetMac?.(mac, vlan);
-  }
-
-  private join(bundle: Bundle, port: SwitchPort): void {
-    this.leave(port);
-    port.bundle = bundle;
-    bundle.members.push(port);
-  }
-
-  private leave(port: SwitchPort): void {
-    const { bundle } = port;
-    if (bundle === undefined) return;
-    port.bundle = undefined;
-    bundle.members = bundle.members.filter((m) => m !== port);
-    // With other members left, the addresses are still there.
-    if (bundle.members.length === 0) this.flushEverywhere(bundle);
   }
 
   setMacTable(agingSec: number, maxEntries: number): void {
@@ -445,12 +282,18 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.run();
   }
 
+  setForwardBpdu(isForwarded: boolean): void {
+    if (this.forwardsBpdu === isForwarded) return;
+    this.forwardsBpdu = isForwarded;
+    this.backer.revalidate();
+  }
+
   setFloodVlans(vlans: readonly number[]): void {
     if (this.macs.setFloodVlans(vlans)) this.backer.revalidate();
   }
 
   setMirrors(mirrors: readonly MirrorSettings[]): void {
-    this.mirrors.configure(mirrors, this.byBundle);
+    this.mirrors.configure(mirrors, this.portTable.byBundle);
     this.backer.revalidate();
   }
 
@@ -489,7 +332,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   fdbAdd(name: string, vlan: number, mac: number): boolean {
-    const bundle = this.byName.get(name)?.bundle;
+    const bundle = this.portTable.byName.get(name)?.bundle;
     if (bundle === undefined) return false;
     this.macs.addStatic(mac, vlan, bundle);
     this.run();
@@ -516,8 +359,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.backer.revalidate();
   }
 
-  private changed(): void {
-    this.mirrors.bundlesChanged(this.byBundle);
+  portsChanged(): void {
+    this.mirrors.bundlesChanged(this.portTable.byBundle);
     this.backer.changed(this, false);
     this.control.portsChanged();
   }
@@ -529,8 +372,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   async destroy(): Promise<void> {
     this.close();
-    const names = [...this.byName.keys()];
-    for (const name of [...this.byBundle.keys()]) this.bundleRemove(name);
+    const names = [...this.portTable.byName.keys()];
+    for (const name of [...this.portTable.byBundle.keys()]) this.bundleRemove(name);
     for (const name of names) await this.portDel(name);
     await this.meters.deleteAll();
     this.backer.changed(this, true);
