@@ -1,12 +1,13 @@
 /** Packets that begin with their network header, as controllers send them. */
 import { expect, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
-import { newFlow, setField } from '../../src/flow/flow-key.ts';
+import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { readAttrs } from '../../src/odp/odp-attr-list.ts';
 import { odpKeyFromFlow } from '../../src/odp/odp-key-build.ts';
 import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { metadataNest } from '../../src/ofproto/xlate/execute-parts.ts';
+import { clearAbsent } from '../../src/ofproto/xlate/packet-fields.ts';
 import { flowOfPacket } from '../../src/ofproto/xlate/packet-flow.ts';
 import { formatFlow } from '../../src/openflow/match/flow-format.ts';
 
@@ -31,8 +32,28 @@ test('their type is metadata; the datapath is told the ethertype', () => {
   expect(types.includes(K.ETHERTYPE)).toBe(false);
 });
 
+test('their megaflows match the ethertype, and no addresses', () => {
+  const metadata = newFlow();
+  setField(metadata, FIELD.packetType, 0x0800);
+  const flow = flowOfPacket(IPV4, metadata);
+  const wc = newFlow();
+  for (const field of [FIELD.ethType, FIELD.ethSrc, FIELD.nwProto]) setFieldOnes(wc, field);
+  clearAbsent(wc, flow);
+  expect([getField(wc, FIELD.ethType), getField(wc, FIELD.nwProto)]).toEqual([0xffff, 0xff]);
+  expect(wc[FIELD.ethSrc.word]).toBe(0);
+});
+
 test('a flow of a packet type alone has no fields of what it begins with', () => {
   const flow = newFlow();
   setField(flow, FIELD.packetType, 0x894f);
   expect(formatFlow(flow)).toBe('packet_type=(1,0x894f)');
+});
+
+test('a megaflow of theirs matches the ethertype: without it datapaths refuse it', () => {
+  const flow = newFlow();
+  setField(flow, FIELD.packetType, 0x0800);
+  setField(flow, FIELD.ethType, 0x0800);
+  const mask = newFlow().fill(-1);
+  clearAbsent(mask, flow);
+  expect([getField(mask, FIELD.ethType), mask[FIELD.ethDst.word]]).toEqual([0xffff, 0]);
 });

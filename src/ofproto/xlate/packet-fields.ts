@@ -12,7 +12,9 @@ import { bitsOf, nVlans, unwildcard } from './wildcards.ts';
 // biome-ignore format: table
 const GROUPS = {
   metadata: ['recircId', 'inPort', 'skbPriority', 'skbMark', 'dpHash', 'ctState', 'ctZone', 'ctMark', 'ctLabels'],
-  ethernet: ['ethDst', 'ethSrc', 'ethType'],
+  ethernet: ['ethDst', 'ethSrc'],
+  // Of a packet without an Ethernet header, too.
+  type:     ['ethType'],
   vlan:     ['vlanTpid', 'vlanTci'],
   cvlan:    ['cvlanTpid', 'cvlanTci'],
   ip:       ['nwProto', 'nwTos', 'nwTtl', 'nwFrag'],
@@ -94,7 +96,7 @@ function l3Groups(key: FlowKey): Group[] {
 }
 
 function groupsOf(key: FlowKey): Group[] {
-  const groups: Group[] = ['metadata'];
+  const groups: Group[] = ['metadata', 'type'];
   if (getField(key, FIELD.packetType) === 0) groups.push('ethernet');
   const tags = nVlans(key);
   if (tags > 0) groups.push('vlan');
