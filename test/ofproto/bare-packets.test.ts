@@ -1,7 +1,7 @@
 /** Packets that begin with their network header, as controllers send them. */
 import { expect, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
-import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
+import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { readAttrs } from '../../src/odp/odp-attr-list.ts';
 import { odpKeyFromFlow } from '../../src/odp/odp-key-build.ts';
@@ -47,13 +47,4 @@ test('a flow of a packet type alone has no fields of what it begins with', () =>
   const flow = newFlow();
   setField(flow, FIELD.packetType, 0x894f);
   expect(formatFlow(flow)).toBe('packet_type=(1,0x894f)');
-});
-
-test('a megaflow of theirs matches the ethertype: without it datapaths refuse it', () => {
-  const flow = newFlow();
-  setField(flow, FIELD.packetType, 0x0800);
-  setField(flow, FIELD.ethType, 0x0800);
-  const mask = newFlow().fill(-1);
-  clearAbsent(mask, flow);
-  expect([getField(mask, FIELD.ethType), mask[FIELD.ethDst.word]]).toEqual([0xffff, 0]);
 });
