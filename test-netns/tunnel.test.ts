@@ -3,8 +3,9 @@
  * ovs-dpctl's way of making such ports.
  */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { eventually, type Namespace, run, TAPSWITCH, useLab } from './harness.ts';
+import { eventually, type Namespace, ROOT, run, TAPSWITCH, useLab } from './harness.ts';
 import { startDatapath } from './switch.ts';
 
 let left: Namespace;
@@ -130,4 +131,21 @@ test('a UDP port that another program has is refused', async () => {
   expect(result.status).toBe(1);
   expect(result.stderr).toContain('Address already in use');
   await other.stop();
+});
+
+test('a userspace action tells how the packet would leave by a tunnel', async () => {
+  await dpctl(left, 'add-if', 'dp0', 'u0,type=vxlan,dst_port=4798,remote_ip=flow');
+  const port = /port (\d+): vxlan_sys_4798 /.exec(await dpctl(left, 'show', 'dp0'))?.[1] ?? '';
+  const client = (of: string, actions: string) =>
+    left.ok([join(ROOT, 'node_modules/.bin/tsx'), join(ROOT, 'test-netns/egress-client.ts'), of, actions]);
+  const set = (to: string) => `set(tunnel(tun_id=5,${to},tos=0x4,ttl=9,flags(df|key)))`;
+  // The source address is that of the route, the source port that of the flow.
+  const v4 = 'tunnel(tun_id=0x5,src=192.0.2.1,dst=192.0.2.2,tos=0x4,ttl=9,tp_src=PORT,tp_dst=4798,flags(df|key))';
+  const v6 = 'tunnel(tun_id=0x5,ipv6_src=fd02::1,ipv6_dst=fd02::2,tos=0x4,ttl=9,tp_src=PORT,tp_dst=4798,flags(df|key))';
+  const withoutPort = (text: string) => text.trim().replace(/tp_src=\d+/, 'tp_src=PORT');
+  expect(withoutPort(await client(port, set('dst=192.0.2.2')))).toBe(v4);
+  expect(withoutPort(await client(port, set('ipv6_dst=fd02::2')))).toBe(v6);
+  // A packet that is not to be wrapped, and a port that is no tunnel.
+  expect((await client(port, 'set(skb_mark(1))')).trim()).toBe('none');
+  expect((await client('0', set('dst=192.0.2.2'))).trim()).toBe('none');
 });
