@@ -325,8 +325,9 @@ describe('encap and decap', () => {
     expect(text).toMatch(/^push_nsh\(flags=0,ttl=63,mdtype=1,np=3,spi=0x0,si=255,.*\),push_eth\(.*\),12$/);
   });
 
-  it('Ethernet off an IP packet', () => {
-    expect(run(one([decap, output(2)]), packet).text).toBe('pop_eth,12');
+  it('Ethernet off an IP packet, and on again: ports without it there are none', () => {
+    expect(run(one([decap, output(2)]), packet).text).toBe('drop');
+    expect(run(one([decap, encap(0), output(2)]), packet).text).toMatch(/^(pop_eth,)?push_eth\(.*\),12$/);
   });
 
   it('recirculates behind NSH', () => {

@@ -49,7 +49,7 @@ describe('in userspace', () => {
     ['a packet that is cut',    { trunc: false },       'output(port=2,max_len=100)',                                        'trunc(100),3'],
     ['its length is long',      { checkPktLen: false }, 'check_pkt_larger(99)->NXM_NX_REG0[0],move:NXM_NX_REG0[0]->NXM_NX_IP_TTL[0],output:2', 'set(ipv4(ttl=1/0x1)),3'],
     ['its length is not',       { checkPktLen: false }, 'check_pkt_larger(100)->NXM_NX_REG0[0],move:NXM_NX_REG0[0]->NXM_NX_IP_TTL[0],output:2', '3'],
-    ['a label on all of it',    { addMpls: false },     'encap(mpls),output:2',                                              'add_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),3'],
+    ['a label on all of it',    { addMpls: false },     'encap(mpls),encap(ethernet),output:2',                                'add_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),push_eth(src=00:00:00:00:00:00,dst=00:00:00:00:00:00),3'],
   ])('%s', async (_name, less, actions, text) => {
     const slow = await translate(less, actions);
     expect(slow).toMatchObject({ text, slow: SLOW_PATH.ACTION });
