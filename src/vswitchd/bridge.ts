@@ -67,6 +67,7 @@ export class Bridge {
     this.ifChanged('mac table', [config.macAgingSec, config.macTableSize], () =>
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
     );
+    this.ifChanged('bpdu', config.forwardBpdu, () => this.ofproto.setForwardBpdu(config.forwardBpdu));
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     await this.remote.refresh(config);

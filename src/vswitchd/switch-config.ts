@@ -37,6 +37,8 @@ export interface BridgeConfig {
   readonly macAgingSec: number;
   readonly macTableSize: number;
   readonly floodVlans: readonly number[];
+  /** Whether frames to addresses of link protocols (STP ...) are forwarded like others. */
+  readonly forwardBpdu: boolean;
   readonly mirrors: readonly MirrorSettings[];
   readonly openflow: OpenflowConfig;
 }
@@ -126,7 +128,6 @@ function readBridge(db: RowSource, row: BridgeRow, memo: ConfigMemo): BridgeConf
     ports.set(row.name, syntheticLocalPort(row.name));
   }
   const config = row.other_config;
-  if (config.has('forward-bpdu')) log.dbg(`bridge ${row.name}: other_config:forward-bpdu has no effect yet`);
   const fresh: BridgeConfig = {
     uuid: row._uuid,
     name: row.name,
@@ -137,6 +138,7 @@ function readBridge(db: RowSource, row: BridgeRow, memo: ConfigMemo): BridgeConf
     macAgingSec: smapInt(config, 'mac-aging-time', 300) || 300,
     macTableSize: smapInt(config, 'mac-table-size', 8192) || 8192,
     floodVlans: row.flood_vlans,
+    forwardBpdu: config.get('forward-bpdu') === 'true',
     mirrors: readMirrors(db, row, new Set(ports.keys())),
     openflow: memo.openflow.get(row._uuid, db, (source) => readOpenflow(source, source.row(Bridge, row._uuid) ?? row)),
   };

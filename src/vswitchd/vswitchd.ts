@@ -30,6 +30,7 @@ import { ConfigMemo, readConfig, type SwitchConfig } from './switch-config.ts';
 import { type DatapathKind, SwitchDatapath } from './switch-datapath.ts';
 import { SwitchStatus } from './switch-status.ts';
 import { Timers } from './timers.ts';
+import { Unsupported } from './unsupported.ts';
 import { VERSION_TEXT } from './version.ts';
 
 const log = vlog('bridge');
@@ -75,6 +76,7 @@ export class Vswitchd {
   private readonly contendedLimit = new RateLimit(1, 1);
   private readonly timers = new Timers();
   private readonly memo = new ConfigMemo();
+  private readonly unsupported = new Unsupported();
   private config: SwitchConfig | undefined;
   /** Names of its interfaces. */
   private devices: ReadonlySet<string> = new Set();
@@ -180,6 +182,7 @@ export class Vswitchd {
     if (!idl.hasLock) return;
     reconfigured.n++;
     const stop = reconfiguration.start();
+    this.unsupported.report(idl);
     const config = this.untilRestored(readConfig(idl, this.memo));
     this.config = config;
     this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));

@@ -242,6 +242,8 @@ describe('NORMAL', () => {
       'drop',
       '1,3,4',
     ]);
+    rig.br.setForwardBpdu(true);
+    expect(await rig.forward(udp(2, MAC_B, '01:80:c2:00:00:0e'))).toEqual(['1,3,4']);
   });
 
   it('never sends back through the port that it learned the address on', async () => {

@@ -32,7 +32,15 @@ const OPENFLOW: BridgeConfig['openflow'] = {
 };
 const bridge = (ports: PortConfig[], change: Partial<BridgeConfig> = {}): BridgeConfig => ({
   ...{ uuid: '04030201-0000-0605-0000-000000000000', name: 'br0', datapathType: 'system', ports, hwaddr: undefined },
-  ...{ datapathId: undefined, macAgingSec: 300, macTableSize: 8192, floodVlans: [], mirrors: [], openflow: OPENFLOW },
+  ...{
+    datapathId: undefined,
+    macAgingSec: 300,
+    macTableSize: 8192,
+    floodVlans: [],
+    forwardBpdu: false,
+    mirrors: [],
+    openflow: OPENFLOW,
+  },
   ...change,
 });
 

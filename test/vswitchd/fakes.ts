@@ -307,6 +307,10 @@ export class FakeOfproto implements Ofproto {
   setMacTable(agingSec: number, maxEntries: number): void {
     this.world.journal.push(`macs ${agingSec} ${maxEntries}`);
   }
+  forwardsBpdu = false;
+  setForwardBpdu(isForwarded: boolean): void {
+    this.forwardsBpdu = isForwarded;
+  }
   setFloodVlans(vlans: readonly number[]): void {
     this.world.journal.push(`flood [${vlans}]`);
   }

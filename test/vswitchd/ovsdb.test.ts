@@ -190,4 +190,37 @@ describe.skipIf(skipReason())('vswitchd and its database', () => {
     await vsctl('br-set-external-id', 'vlan9', 'a', 'b', '--', 'del-br', 'vlan9');
     expect(bundle('eth0')).toBe(undefined);
   });
+
+  test('what cannot be followed is said once', async () => {
+    await start();
+    await vsctl('set', 'open', '.', 'other_config:pmd-cpu-mask=3', 'other_config:max-idle=5000');
+    await vsctl(
+      'add-br',
+      'br0',
+      '--',
+      '--id=@n',
+      'create',
+      'netflow',
+      'targets="here"',
+      '--',
+      'set',
+      'bridge',
+      'br0',
+      'netflow=@n',
+    );
+    await vsctl('set', 'bridge', 'br0', 'stp_enable=true', 'other_config:forward-bpdu=true');
+    await vsctl('set', 'interface', 'br0', 'bfd:enable=true');
+    const said = (text: string) => lines.filter((line) => line.includes(text)).length;
+    expect(said('INFO|other_config:pmd-cpu-mask has no effect: there are no PMD threads')).toBe(1);
+    expect(said('max-idle')).toBe(0);
+    expect(said('WARN|bridge br0: NetFlow target "here" is not HOST:PORT')).toBe(1);
+    expect(said('WARN|bridge br0: NetFlow is not supported; its settings are ignored')).toBe(1);
+    expect(said('WARN|bridge br0: spanning tree (STP) is not supported')).toBe(1);
+    expect(said('WARN|interface br0: BFD is not supported')).toBe(1);
+    expect(world.backer?.ofprotos.get('br0')?.forwardsBpdu).toBe(true);
+    // Set anew, it is said anew.
+    await vsctl('set', 'bridge', 'br0', 'stp_enable=false');
+    await vsctl('set', 'bridge', 'br0', 'stp_enable=true');
+    expect(said('spanning tree (STP)')).toBe(2);
+  });
 });

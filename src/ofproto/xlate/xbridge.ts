@@ -21,6 +21,8 @@ export interface XBridge {
   readonly bundles: Iterable<Bundle>;
   /** undefined: none. */
   readonly mirrors?: MirrorTable;
+  /** Whether NORMAL forwards frames to reserved addresses. */
+  readonly forwardsBpdu?: boolean;
   /** By rising OpenFlow number. */
   readonly xports: Iterable<XPort>;
   xport(ofport: number): XPort | undefined;

@@ -92,7 +92,7 @@ export function xlateNormal(ctx: XlateCtx, send: Send): void {
   from.translateIn(ctx.inVlan, ctx.vlan);
   const vlan = ctx.vlan.vid0;
   const dst = ethDstOf(flow);
-  if (inPort !== undefined && isReserved(dst)) {
+  if (inPort !== undefined && bridge.forwardsBpdu !== true && isReserved(dst)) {
     ctx.trace?.detail('packet has reserved destination MAC, dropping');
     return;
   }
