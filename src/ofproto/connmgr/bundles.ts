@@ -14,8 +14,9 @@ import type { FlowTransaction } from '../tables/flow-transaction.ts';
 /** How long a bundle may lie idle unless the database says otherwise. */
 export const BUNDLE_IDLE_MS = 10_000;
 
-/** Of one connection at a time. */
+/** Of one connection at a time, and messages in all of them: a peer must not fill the memory with what it never commits. */
 const MAX_BUNDLES = 1024;
+const MAX_MESSAGES = 500_000;
 
 /** What is left of a message of a bundle that was begun. */
 export interface BundleStep {
@@ -46,6 +47,12 @@ export interface Bundle {
 
 export class Bundles {
   private readonly byId = new Map<number, Bundle>();
+  private readonly maxMessages: number;
+  private nMessages = 0;
+
+  constructor(maxMessages = MAX_MESSAGES) {
+    this.maxMessages = maxMessages;
+  }
 
   get size(): number {
     return this.byId.size;
@@ -57,8 +64,13 @@ export class Bundles {
     return bundle;
   }
 
-  private refuse(bundle: Bundle, err: OfpErr): never {
+  private remove(bundle: Bundle): void {
     this.byId.delete(bundle.id);
+    this.nMessages -= bundle.entries.length;
+  }
+
+  private refuse(bundle: Bundle, err: OfpErr): never {
+    this.remove(bundle);
     throw new OfpError(err, `bundle ${bundle.id}`);
   }
 
@@ -86,8 +98,7 @@ export class Bundles {
   }
 
   discard(id: number): void {
-    this.known(id);
-    this.byId.delete(id);
+    this.remove(this.known(id));
   }
 
   /** Adds a message, to a new bundle if there is none yet. */
@@ -95,15 +106,17 @@ export class Bundles {
     const bundle = this.byId.get(id) ?? this.create(id, flags, entry.bytes, nowMs);
     if (bundle.isClosed) this.refuse(bundle, OFPERR.OFPBFC_BUNDLE_CLOSED);
     if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
+    if (this.nMessages >= this.maxMessages) this.refuse(bundle, OFPERR.OFPBFC_MSG_TOO_MANY);
     bundle.usedMs = nowMs;
     bundle.entries.push(entry);
+    this.nMessages++;
   }
 
   /** Takes the bundle out, to be carried out. */
   take(id: number, flags: number): Bundle {
     const bundle = this.known(id);
     if (bundle.flags !== flags) this.refuse(bundle, OFPERR.OFPBFC_BAD_FLAGS);
-    this.byId.delete(id);
+    this.remove(bundle);
     return bundle;
   }
 
@@ -111,7 +124,7 @@ export class Bundles {
   expire(nowMs: number, idleMs: number, fail: (opening: Uint8Array) => void): void {
     for (const bundle of this.byId.values()) {
       if (bundle.usedMs > nowMs - idleMs) continue;
-      this.byId.delete(bundle.id);
+      this.remove(bundle);
       fail(bundle.opening);
     }
   }

@@ -83,6 +83,12 @@ const isSame = (a: PhyPort, b: PhyPort): boolean =>
   a.name === b.name &&
   a.hwAddr.every((byte, i) => byte === b.hwAddr[i]);
 
+/** Whether two devices' links are no different; what is not known yet is no difference. */
+const isSameLink = ({ features: a }: PortDevice, { features: b }: PortDevice): boolean =>
+  a === undefined ||
+  b === undefined ||
+  (a.curr === b.curr && a.advertised === b.advertised && a.supported === b.supported);
+
 /** What connections know of a port, and what it was made of: as long as that is the same, nothing has changed. */
 interface ToldPort {
   readonly desc: PhyPort;
@@ -201,7 +207,9 @@ export class Control implements OfSwitch {
       const fresh = { ...desc, state: desc.state & ~OFPPS.LIVE };
       this.tell(OFPPR.ADD, fresh);
       if (fresh.state !== desc.state) this.tell(OFPPR.MODIFY, desc, fresh);
-    } else if (!isSame(old.desc, desc)) this.tell(OFPPR.MODIFY, desc, old.desc);
+    } else if (!isSame(old.desc, desc) || !isSameLink(old.device, now.device)) {
+      this.tell(OFPPR.MODIFY, desc, old.desc);
+    }
   }
 
   private tell(reason: number, desc: PhyPort, old?: PhyPort): void {

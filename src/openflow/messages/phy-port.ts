@@ -43,7 +43,16 @@ const STATE11 = 0x7;
 export function isSameIn(version: OfVersion, a: PhyPort, b: PhyPort): boolean {
   const [config, state] = version === 1 ? [CONFIG10, STATE10] : [CONFIG11, STATE11];
   const isSameText = a.name === b.name && a.hwAddr.every((byte, i) => byte === b.hwAddr[i]);
-  return isSameText && ((a.config ^ b.config) & config) === 0 && ((a.state ^ b.state) & state) === 0;
+  const isSameState = ((a.config ^ b.config) & config) === 0 && ((a.state ^ b.state) & state) === 0;
+  return isSameText && isSameState && isSameLinkIn(version, a, b);
+}
+
+const FEATURES = ['curr', 'advertised', 'supported', 'peer'] as const;
+/** The same of what a link can do and does. */
+function isSameLinkIn(version: OfVersion, a: PhyPort, b: PhyPort): boolean {
+  const onWire = version === 1 ? featuresTo10 : (bits: number): number => bits;
+  const isSameSpeed = version === 1 || (a.currSpeed === b.currSpeed && a.maxSpeed === b.maxSpeed);
+  return isSameSpeed && FEATURES.every((key) => onWire(a[key]) === onWire(b[key]));
 }
 
 /** OpenFlow 1.0 has no bits for 40 Gb/s to "other": the five above those are four places lower. */

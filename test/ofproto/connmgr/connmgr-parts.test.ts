@@ -40,6 +40,20 @@ test('a mistake forgets a bundle', () => {
   expect(bundles.size).toBe(0);
 });
 
+test('messages of a connection that wait in bundles are so many and no more', () => {
+  const bundles = new Bundles(3);
+  bundles.add(1, 0, entry, 0);
+  bundles.add(2, 0, entry, 0);
+  bundles.add(2, 0, entry, 0);
+  expect(() => bundles.add(1, 0, entry, 0)).toThrow('OFPBFC_MSG_TOO_MANY');
+  // What it had waits no longer, as the bundle is gone.
+  bundles.add(3, 0, entry, 0);
+  expect(bundles.take(2, 0).entries.length).toBe(2);
+  for (let i = 0; i < 2; i++) bundles.add(3, 0, entry, 0);
+  expect(() => bundles.add(3, 0, entry, 0)).toThrow('OFPBFC_MSG_TOO_MANY');
+  expect(bundles.size).toBe(0);
+});
+
 test('a bundle that nothing is done with is given up after the time given', () => {
   const bundles = new Bundles();
   bundles.open(7, 0, new Uint8Array([9]), 1000);

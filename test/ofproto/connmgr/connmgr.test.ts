@@ -157,6 +157,23 @@ describe('what nobody asked for', () => {
     expect(new Set(await peer.hears())).toEqual(new Set(['port_status']));
   });
 
+  test("a link's speed alone is news, but not what is found out about a port later", async () => {
+    const [old, late] = [await rig.connect(1), await rig.connect(4)];
+    const device = { hwAddr: new Uint8Array(6), isUp: true, hasCarrier: true };
+    const features = { curr: 0x820, advertised: 0, supported: 0x800 };
+    const told = async (now: typeof features | undefined) => {
+      rig.control.setPortDevice('p1', { ...device, features: now });
+      return [(await old.hears()).length, (await late.hears()).length];
+    };
+    await told(undefined);
+    expect(await told(features)).toEqual([0, 0]);
+    expect(await told({ ...features, curr: 0x840 })).toEqual([1, 1]);
+    expect(await told({ ...features, curr: 0x840 })).toEqual([0, 0]);
+    // 1.0 has no word for 40 Gb/s and more.
+    await told({ ...features, curr: 0x880 });
+    expect(await told({ ...features, curr: 0x900 })).toEqual([0, 1]);
+  });
+
   test('packet_ins go to those of their controller id, whose masks have their reason', async () => {
     const peer = await rig.connect(4);
     const other = await rig.connect(4);
