@@ -282,14 +282,15 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   /** Forgets ports whose devices are no longer in the datapath. */
   private async findVanished(): Promise<void> {
-    const numbers = (s: OfprotoSwitch) => new Map(Array.from(s.ports.values(), (p) => [p, p.odpPort]));
-    const before = new Map([...this.switches].map(([name, s]) => [name, numbers(s)]));
+    const ports = (s: OfprotoSwitch) => new Map(Array.from(s.ports.values(), (p) => [p, { ...p }]));
+    const before = new Map([...this.switches].map(([name, s]) => [name, ports(s)]));
     const there = new Map((await this.dpif.portDump()).map((p) => [p.portNo, p.name]));
     for (const s of this.switches.values()) {
       for (const port of [...s.ports.values()]) {
         // A port that was added, or became another one of the datapath, while we asked is not missing.
         const device = port.tunnel === undefined ? port.name : tunnelDeviceName(port.tunnel);
-        if (port.type === PATCH || before.get(s.name)?.get(port) !== port.odpPort) continue;
+        const was = before.get(s.name)?.get(port);
+        if (port.type === PATCH || was?.odpPort !== port.odpPort || was.tunnel !== port.tunnel) continue;
         if (there.get(port.odpPort) === device) continue;
         if (port.tunnel !== undefined) this.tunnels.devices.forget(port.odpPort);
         s.portVanished(port.name);
