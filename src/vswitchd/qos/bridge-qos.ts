@@ -68,7 +68,7 @@ export class BridgeQos {
     if (old !== undefined && isSame(old, now)) return;
     this.applied.delete(name);
     this.ofproto.setPortQueues(name, dscpsOf(qos));
-    let isDone = device === undefined || this.netdevs.qos?.configure(device, qos) !== false;
+    let isDone = device === undefined || (await this.netdevs.qos?.configure(device, qos)) !== false;
     isDone = (await this.police(name, device, policing)) && isDone;
     // What could not be done is tried again.
     if (isDone) this.applied.set(name, now);

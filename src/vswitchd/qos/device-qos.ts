@@ -5,6 +5,8 @@
  * is another device.  bridge-qos.ts configures; device-control.ts and commands/qos-commands.ts ask.
  * Source: lib/netdev-linux.c (netdev_linux_set_qos and others), vswitchd/bridge.c (iface_configure_qos).
  */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NetlinkError } from '../../netlink/errors.ts';
 import { TC_H } from '../../netlink/families/tc.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
@@ -19,6 +21,8 @@ import { TcTicks } from './tc-ticks.ts';
 const log = vlog('netdev_linux');
 const limit = new RateLimit(5, 20);
 const NO_CONFIG: Smap = new Map();
+/** Queues that are set up before others get their turn: there may be tens of thousands. */
+const QUEUES_A_TURN = 64;
 
 /** What is in force on a device. */
 export interface QosShown {
@@ -45,13 +49,13 @@ export class DeviceQos {
   }
 
   /** Makes a device what the database wants; what cannot be done is logged.  Whether all went well; if not, another call tries again. */
-  configure(device: TcDevice, qos: QosConfig | undefined): boolean {
+  async configure(device: TcDevice, qos: QosConfig | undefined): Promise<boolean> {
     const entry = this.entry(device);
     const wanted = JSON.stringify([device, qos], (_, value) => (value instanceof Map ? [...value].sort() : value));
     if (entry.applied === wanted) return true;
     entry.applied = undefined;
     let isDone = this.attempt(() => this.install(entry, qos));
-    if (qos !== undefined) isDone = this.configureQueues(entry, qos) && isDone;
+    if (qos !== undefined) isDone = (await this.configureQueues(entry, qos)) && isDone;
     if (isDone) entry.applied = wanted;
     return isDone;
   }
@@ -134,7 +138,7 @@ export class DeviceQos {
   }
 
   /** Whether all went well. */
-  private configureQueues(entry: Entry, qos: QosConfig): boolean {
+  private async configureQueues(entry: Entry, qos: QosConfig): Promise<boolean> {
     const { device } = entry;
     let isDone = true;
     const attempt = (what: () => void): void => {
@@ -147,11 +151,18 @@ export class DeviceQos {
     if (discipline === undefined) return false;
     const { queues, kind } = discipline;
     const wanted = new Map(qos.queues.map((queue) => [queue.id, queue.config]));
-    for (const id of [...queues.keys()]) if (!wanted.has(id)) attempt(() => discipline?.deleteQueue(id));
+    let n = 0;
+    for (const id of [...queues.keys()]) {
+      if (wanted.has(id)) continue;
+      attempt(() => discipline?.deleteQueue(id));
+      if (++n % QUEUES_A_TURN === 0) await nextTurn();
+    }
     // What no flow sends to a queue goes to this one.
     if (!wanted.has(0)) wanted.set(0, NO_CONFIG);
     for (const [id, config] of wanted) {
-      if (id < kind.nQueues) attempt(() => discipline?.setQueue(id, config, device));
+      if (id >= kind.nQueues) continue;
+      attempt(() => discipline?.setQueue(id, config, device));
+      if (++n % QUEUES_A_TURN === 0) await nextTurn();
     }
     return isDone;
   }
