@@ -13,6 +13,7 @@ import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
 import type { MacStats } from './mac-learning.ts';
+import type { McastSettings } from './mcast/mcast-settings.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 
 export interface BackerOptions {
@@ -153,6 +154,15 @@ export interface FdbEntry {
   readonly ageSec: number;
 }
 
+/** A group that a port has members of, or a router that it leads to. */
+export interface MdbEntry {
+  readonly ofport: number;
+  readonly vlan: number;
+  /** The group's address; undefined: a router. */
+  readonly group: string | undefined;
+  readonly ageSec: number;
+}
+
 export interface Ofproto {
   readonly name: string;
   readonly ports: ReadonlyMap<string, Ofport>;
@@ -176,6 +186,12 @@ export interface Ofproto {
   setFloodVlans(vlans: readonly number[]): void;
   /** other_config forward-bpdu: whether NORMAL forwards frames to reserved addresses. */
   setForwardBpdu(isForwarded: boolean): void;
+  /** undefined: multicast packets are flooded. */
+  setMcastSnooping(settings: McastSettings | undefined): void;
+  /** The multicast table; undefined if there is none. */
+  mdb(): MdbEntry[] | undefined;
+  /** False if there is none. */
+  mdbFlush(): boolean;
   /** Bridge.mirrors: those that there are to be.  They keep their counters. */
   setMirrors(mirrors: readonly MirrorSettings[]): void;
   /** What the mirror of that `id` has sent; undefined if there is none. */

@@ -22,10 +22,21 @@ import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { LearnedCookies } from './learned-cookies.ts';
 import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, type MacStats, MacTable } from './mac-learning.ts';
+import type { McastSettings } from './mcast/mcast-settings.ts';
+import type { McastSnooping } from './mcast/mcast-snooping.ts';
+import { SwitchMcast } from './mcast/switch-mcast.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 import { MirrorTable } from './mirror/mirror-table.ts';
-import type { BundleConfig, DevicePlace, FdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import type {
+  BundleConfig,
+  DevicePlace,
+  FdbEntry,
+  MdbEntry,
+  Ofport,
+  OfportRequest,
+  Ofproto,
+} from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { formatAllFlows } from './show-flows.ts';
 import type { SwitchBacker } from './switch-backer.ts';
@@ -58,6 +69,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   readonly macs = new MacTable<Bundle>();
   readonly mirrors = new MirrorTable();
   forwardsBpdu = false;
+  private readonly multicast = new SwitchMcast();
   private readonly backer: SwitchBacker;
   private readonly portTable: SwitchPorts;
   private hwaddr = '';
@@ -292,6 +304,29 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     if (this.macs.setFloodVlans(vlans)) this.backer.revalidate();
   }
 
+  get mcast(): McastSnooping<Bundle> | undefined {
+    return this.multicast.table;
+  }
+
+  mcastChanged(): void {
+    this.backer.macsChanged();
+  }
+
+  setMcastSnooping(settings: McastSettings | undefined): void {
+    if (this.multicast.configure(settings, this.portTable.byBundle)) this.backer.revalidate();
+    this.run();
+  }
+
+  mdb(): MdbEntry[] | undefined {
+    return this.multicast.entries();
+  }
+
+  mdbFlush(): boolean {
+    this.mcast?.flush();
+    this.run();
+    return this.mcast !== undefined;
+  }
+
   setMirrors(mirrors: readonly MirrorSettings[]): void {
     this.mirrors.configure(mirrors, this.portTable.byBundle);
     this.backer.revalidate();
@@ -354,13 +389,15 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   run(): void {
     this.control.conns.run(monotonicMs());
     this.macs.run();
-    if (!this.macs.needRevalidate) return;
+    const mcastChanged = this.multicast.run();
+    if (!this.macs.needRevalidate && !mcastChanged) return;
     this.macs.needRevalidate = false;
     this.backer.revalidate();
   }
 
   portsChanged(): void {
     this.mirrors.bundlesChanged(this.portTable.byBundle);
+    this.multicast.bundlesChanged(this.portTable.byBundle);
     this.backer.changed(this, false);
     this.control.portsChanged();
   }

@@ -80,6 +80,7 @@ export function preparePacket(bridge: XBridge, p: PacketToSend, operate: Operate
     ofpacts: p.actions,
     isPacketOut: true,
     hasSideEffects: true,
+    packet: p.packet,
     stats: statsOf(p.packet, flow),
     cache: undefined,
   });
@@ -119,6 +120,7 @@ export function prepareResumption(
       userdata: new Uint8Array(0),
     },
     hasSideEffects: true,
+    packet: packetIn.packet,
     stats: statsOf(packetIn.packet, flow),
     cache: undefined,
   });

@@ -151,7 +151,10 @@ export class SwitchPorts {
     }
     const isChanged = bundle.configure(config);
     // What was learned on it may be wrong in its new VLANs.
-    if (isChanged && !isNew) this.host.macs.flushPort(bundle);
+    if (isChanged && !isNew) {
+      this.host.macs.flushPort(bundle);
+      this.host.mcast?.flushPort(bundle);
+    }
     if (isNew || isChanged || !sameMembers) this.host.portsChanged();
   }
 
@@ -171,6 +174,7 @@ export class SwitchPorts {
    */
   private flushEverywhere(bundle: Bundle): void {
     for (const { mac, vlan } of this.host.macs.flushPort(bundle)) this.backer.forgetMac?.(mac, vlan);
+    this.host.mcast?.flushPort(bundle);
   }
 
   private join(bundle: Bundle, port: SwitchPort): void {

@@ -69,6 +69,7 @@ export class Bridge {
     );
     this.ifChanged('bpdu', config.forwardBpdu, () => this.ofproto.setForwardBpdu(config.forwardBpdu));
     this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
+    this.ifChanged('multicast', config.mcast ?? null, () => this.ofproto.setMcastSnooping(config.mcast));
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     await this.remote.refresh(config);
     this.devices.describe(config);

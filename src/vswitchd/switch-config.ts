@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_VLAN_LIMIT } from '../odp/vlan-limit.ts';
+import type { McastSettings } from '../ofproto/mcast/mcast-settings.ts';
 import type { MirrorSettings } from '../ofproto/mirror/mirror-settings.ts';
 import type { BackerOptions } from '../ofproto/ofproto-provider.ts';
 import type { Uuid } from '../ovsdb/ovsdb-types.ts';
@@ -12,6 +13,7 @@ import { Bridge, type BridgeRow, Mirror, Open_vSwitch, Port } from '../ovsdb/vsw
 import type { TlsFiles } from '../util/tls-files.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { type CtZoneConfig, readCtZones } from './ct-zone-config.ts';
+import { readMcast } from './mcast-config.ts';
 import { readMirrors } from './mirror-config.ts';
 import { type OpenflowConfig, readOpenflow, readTls } from './openflow-config.ts';
 import { type PortConfig, readPort, syntheticLocalPort } from './port-config.ts';
@@ -40,6 +42,7 @@ export interface BridgeConfig {
   /** Whether frames to addresses of link protocols (STP ...) are forwarded like others. */
   readonly forwardBpdu: boolean;
   readonly mirrors: readonly MirrorSettings[];
+  readonly mcast: McastSettings | undefined;
   readonly openflow: OpenflowConfig;
 }
 
@@ -139,6 +142,7 @@ function readBridge(db: RowSource, row: BridgeRow, memo: ConfigMemo): BridgeConf
     macTableSize: smapInt(config, 'mac-table-size', 8192) || 8192,
     floodVlans: row.flood_vlans,
     forwardBpdu: config.get('forward-bpdu') === 'true',
+    mcast: readMcast(db, row),
     mirrors: readMirrors(db, row, new Set(ports.keys())),
     openflow: memo.openflow.get(row._uuid, db, (source) => readOpenflow(source, source.row(Bridge, row._uuid) ?? row)),
   };

@@ -39,6 +39,7 @@ const bridge = (ports: PortConfig[], change: Partial<BridgeConfig> = {}): Bridge
     floodVlans: [],
     forwardBpdu: false,
     mirrors: [],
+    mcast: undefined,
     openflow: OPENFLOW,
   },
   ...change,

@@ -5,12 +5,14 @@ import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
+import type { McastSettings } from '../../src/ofproto/mcast/mcast-settings.ts';
 import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
 import type {
   BackerOptions,
   BundleConfig,
   FdbEntry,
   FlowControl,
+  MdbEntry,
   Ofport,
   OfportRequest,
   Ofproto,
@@ -313,6 +315,21 @@ export class FakeOfproto implements Ofproto {
   }
   setFloodVlans(vlans: readonly number[]): void {
     this.world.journal.push(`flood [${vlans}]`);
+  }
+  mcast: McastSettings | undefined;
+  setMcastSnooping(settings: McastSettings | undefined): void {
+    this.mcast = settings;
+  }
+  mdb(): MdbEntry[] | undefined {
+    if (this.mcast === undefined) return undefined;
+    return [
+      { ofport: 2, vlan: 5, group: '224.1.1.1', ageSec: 7 },
+      { ofport: 0xfffe, vlan: 0, group: undefined, ageSec: 0 },
+    ];
+  }
+  mdbFlush(): boolean {
+    this.world.journal.push(`mdb flush ${this.name}`);
+    return this.mcast !== undefined;
   }
   mirrors: readonly MirrorSettings[] = [];
   setMirrors(mirrors: readonly MirrorSettings[]): void {

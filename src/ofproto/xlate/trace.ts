@@ -170,6 +170,7 @@ class Tracing {
       ofpacts: this.ofpacts,
       hasSideEffects: packet !== undefined,
       hasPacket: packet !== undefined,
+      packet,
       stats: undefined,
       cache: undefined,
       trace: sink,

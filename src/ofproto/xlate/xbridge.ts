@@ -8,6 +8,7 @@ import type { Bundle, XPort } from '../bundle.ts';
 import type { DpSupport } from '../dp-support.ts';
 import type { Group } from '../groups/group.ts';
 import type { MacTable } from '../mac-learning.ts';
+import type { McastSnooping } from '../mcast/mcast-snooping.ts';
 import type { MirrorTable } from '../mirror/mirror-table.ts';
 import type { Rule } from '../tables/rule.ts';
 
@@ -23,6 +24,10 @@ export interface XBridge {
   readonly mirrors?: MirrorTable;
   /** Whether NORMAL forwards frames to reserved addresses. */
   readonly forwardsBpdu?: boolean;
+  /** undefined: multicast packets are flooded. */
+  readonly mcast?: McastSnooping<Bundle> | undefined;
+  /** Soon after this, changes of `mcast` have flows revalidated. */
+  mcastChanged?(): void;
   /** By rising OpenFlow number. */
   readonly xports: Iterable<XPort>;
   xport(ofport: number): XPort | undefined;

@@ -59,6 +59,8 @@ export interface XlateIn {
   readonly hasSideEffects: boolean;
   /** A packet is at hand, not only its flow: what goes wrong with it is logged. */
   readonly hasPacket?: boolean;
+  /** That packet, an Ethernet frame. */
+  readonly packet?: Uint8Array | undefined;
   /** Bytes of the packet that is at hand. */
   readonly packetSize?: number;
   /** Packets to credit to the rules; undefined credits none. */
@@ -85,6 +87,7 @@ export class XlateCtx {
 
   readonly isPacketOut: boolean;
   readonly hasPacket: boolean;
+  readonly packet: Uint8Array | undefined;
   /** 0 if there is no packet at hand. */
   readonly packetSize: number;
   /** Of the packet, if it is of TCP. */
@@ -169,6 +172,7 @@ export class XlateCtx {
     this.tcpFlags = getField(xin.flow, FIELD.tcpFlags);
     this.isPacketOut = xin.isPacketOut ?? false;
     this.hasPacket = xin.hasPacket ?? false;
+    this.packet = xin.packet;
     this.packetSize = xin.packetSize ?? 0;
     this.trace = xin.trace;
     this.base = scratchBase;

@@ -10,8 +10,18 @@ import { formatMac } from '../mac-learning.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { ETH_BROADCAST, ethDstOf, ethSrcOf, isReserved } from './xlate-mac.ts';
+import { xlateMulticast } from './xlate-mcast.ts';
 import { reportError } from './xlate-report.ts';
-import { admitsVid, inputBundle, mirrorRefusal, NO_BUNDLE, outputNormal, type Send } from './xlate-vlan.ts';
+import {
+  admitsVid,
+  flood,
+  inputBundle,
+  isMirrorOutput,
+  mirrorRefusal,
+  NO_BUNDLE,
+  outputNormal,
+  type Send,
+} from './xlate-vlan.ts';
 
 const ETH_ADDRESSES = bitsOf(FIELD.ethSrc, FIELD.ethDst);
 const ETH_DST = bitsOf(FIELD.ethDst);
@@ -36,16 +46,6 @@ function isGratuitousArp(ctx: XlateCtx): boolean {
   if (opcode !== ARP_REQUEST) return false;
   unwildcard(wc, ARP_ADDRESSES);
   return getField(flow, FIELD.nwSrc) === getField(flow, FIELD.nwDst);
-}
-
-/** Whether `bundle` is for mirrors, and for nothing else. */
-const isMirrorOutput = ({ bridge }: XlateCtx, bundle: Bundle): boolean => bridge.mirrors?.isOutput(bundle) === true;
-
-function flood(ctx: XlateCtx, from: Bundle, send: Send): void {
-  for (const bundle of ctx.bridge.bundles) {
-    if (bundle === from || !bundle.includes(ctx.vlan) || !bundle.isFloodable) continue;
-    if (!isMirrorOutput(ctx, bundle)) outputNormal(ctx, bundle, ctx.vlan, send);
-  }
 }
 
 function learn(ctx: XlateCtx, src: number, vlan: number, from: Bundle, isGarp: boolean): void {
@@ -104,6 +104,7 @@ export function xlateNormal(ctx: XlateCtx, send: Send): void {
   if (ctx.hasSideEffects && from !== NO_BUNDLE) learn(ctx, src, vlan, from, isGarp);
   ctx.cache?.addLearn(bridge, { ofpInPort: ctx.ofpInPort, mac: src, vlan, isGarp });
 
+  if (xlateMulticast(ctx, from, send)) return;
   const entry = bridge.macs.lookup(dst, vlan);
   if (entry === undefined) {
     ctx.trace?.detail('no learned MAC for destination, flooding');

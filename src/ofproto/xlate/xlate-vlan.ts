@@ -65,3 +65,15 @@ export function outputNormal(ctx: XlateCtx, bundle: Bundle, vlan: Xvlan, send: S
   flow[VLAN_WORDS[0]] = outer;
   flow[VLAN_WORDS[1]] = inner;
 }
+
+/** Whether `bundle` is for mirrors, and for nothing else. */
+export const isMirrorOutput = ({ bridge }: XlateCtx, bundle: Bundle): boolean =>
+  bridge.mirrors?.isOutput(bundle) === true;
+
+/** Sends the packet to all bundles of its VLAN but `from`. */
+export function flood(ctx: XlateCtx, from: Bundle, send: Send): void {
+  for (const bundle of ctx.bridge.bundles) {
+    if (bundle === from || !bundle.includes(ctx.vlan) || !bundle.isFloodable) continue;
+    if (!isMirrorOutput(ctx, bundle)) outputNormal(ctx, bundle, ctx.vlan, send);
+  }
+}

@@ -21,6 +21,7 @@ import type { DeviceQos } from '../qos/device-qos.ts';
 import { DATAPATH_COMMANDS, offloadCommands } from './datapath-commands.ts';
 import { fdbCommands } from './fdb-commands.ts';
 import { featureCommands } from './feature-commands.ts';
+import { mdbCommands } from './mdb-commands.ts';
 import { PROTOCOL_COMMANDS } from './protocol-commands.ts';
 import { qosCommands } from './qos-commands.ts';
 import { upcallCommands } from './upcall-commands.ts';
@@ -63,6 +64,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     ...LOG_COMMANDS,
     ...featureCommands(target),
     ...fdbCommands(bridge, bridges),
+    ...mdbCommands(bridge, bridges),
     ...PROTOCOL_COMMANDS,
     ...DATAPATH_COMMANDS,
     ...offloadCommands(target),

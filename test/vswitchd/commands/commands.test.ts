@@ -88,6 +88,21 @@ test('fdb/stats-show and fdb/stats-clear', async () => {
   expect(await refused('fdb/stats-show', 'br9')).toBe('no such bridge');
 });
 
+test('mdb/show and mdb/flush', async () => {
+  expect(await refused('mdb/show', 'br9')).toBe('no such bridge');
+  expect(await refused('mdb/show', 'br0')).toBe('multicast snooping is disabled');
+  expect(await refused('mdb/flush', 'br0')).toBe('multicast snooping is disabled');
+  expect(await run('mdb/flush')).toBe('table successfully flushed');
+  const limits = { agingSec: 300, maxEntries: 2048, floodsUnregistered: true };
+  target.backer?.ofprotos.get('br0')?.setMcastSnooping({ ...limits, floodPorts: [], reportPorts: [] });
+  expect(await run('mdb/flush', 'br0')).toBe('table successfully flushed');
+  expect(await run('mdb/show', 'br0')).toBe(
+    ' port  VLAN  GROUP                Age\n' +
+      '    2     5  224.1.1.1           7\n' +
+      'LOCAL     0  querier               0\n',
+  );
+});
+
 test('fdb/flush', async () => {
   world.journal.length = 0;
   expect(await run('fdb/flush', 'br0')).toBe('table successfully flushed');
