@@ -68,6 +68,8 @@ export interface SwitchConfig {
 export class ConfigMemo {
   readonly ports = new RowMemo<PortConfig>();
   readonly openflow = new RowMemo<OpenflowConfig>();
+  readonly mcast = new RowMemo<McastSettings | undefined>();
+  readonly mirrors = new RowMemo<readonly MirrorSettings[]>();
   bridges: ReadonlyMap<string, BridgeConfig> = new Map();
 }
 
@@ -86,6 +88,8 @@ export function readConfig(db: RowSource, memo: ConfigMemo = new ConfigMemo()): 
   }
   memo.ports.sweep();
   memo.openflow.sweep();
+  memo.mcast.sweep();
+  memo.mirrors.sweep();
   memo.bridges = bridges;
   return {
     root: root?._uuid,
@@ -131,6 +135,9 @@ function readBridge(db: RowSource, row: BridgeRow, memo: ConfigMemo): BridgeConf
     ports.set(row.name, syntheticLocalPort(row.name));
   }
   const config = row.other_config;
+  // Of what depends on the bridge's row, too.
+  const bridgeOf = (source: RowSource): BridgeRow => source.row(Bridge, row._uuid) ?? row;
+  const names = [...ports.keys()];
   const fresh: BridgeConfig = {
     uuid: row._uuid,
     name: row.name,
@@ -142,9 +149,11 @@ function readBridge(db: RowSource, row: BridgeRow, memo: ConfigMemo): BridgeConf
     macTableSize: smapInt(config, 'mac-table-size', 8192) || 8192,
     floodVlans: row.flood_vlans,
     forwardBpdu: config.get('forward-bpdu') === 'true',
-    mcast: readMcast(db, row),
-    mirrors: readMirrors(db, row, new Set(ports.keys())),
-    openflow: memo.openflow.get(row._uuid, db, (source) => readOpenflow(source, source.row(Bridge, row._uuid) ?? row)),
+    mcast: memo.mcast.get(row._uuid, db, (source) => readMcast(source, bridgeOf(source))),
+    mirrors: memo.mirrors.get(`${row._uuid} ${names.join(' ')}`, db, (source) =>
+      readMirrors(source, bridgeOf(source), new Set(names)),
+    ),
+    openflow: memo.openflow.get(row._uuid, db, (source) => readOpenflow(source, bridgeOf(source))),
   };
   const before = memo.bridges.get(row.name);
   return before !== undefined && isSame(before, fresh) ? before : fresh;
