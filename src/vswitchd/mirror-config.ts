@@ -53,7 +53,7 @@ function readMirror(
     dsts: row.select_all ? [...ports] : namesOf(row.select_dst_port),
     vlans: row.select_vlan,
     outPort,
-    outVlan: row.output_vlan ?? 0,
+    outVlan: outPort === undefined ? (row.output_vlan ?? 0) : 0,
     snaplen: row.snaplen ?? 0,
   };
 }
