@@ -19,7 +19,6 @@ import {
   OvsdbFormatError,
   OvsdbNotOwner,
   OvsdbTimedOut,
-  OvsdbUnknownMethod,
   ovsdbError,
   type Row,
   type Table,
@@ -246,7 +245,8 @@ export class Idl {
       resolve: (result) => this.monitorReply(method, result),
       reject: (error) => {
         const older = METHODS[METHODS.indexOf(method) + 1];
-        if (error instanceof OvsdbUnknownMethod && older !== undefined) this.monitor(older);
+        // Servers differ in how they say that they have no such method.
+        if (error instanceof OvsdbError && older !== undefined) this.monitor(older);
         else this.giveUp(`${method}: ${error.message}`);
       },
     });

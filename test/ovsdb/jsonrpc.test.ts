@@ -157,7 +157,7 @@ test('an old server: the replica falls back to monitor, and leaves out columns t
             params: ['idl', { T: { [UUID]: { new: { name: 'a', n: 2 } } } }],
           }),
       );
-    } else say(socket, { id, result: null, error: { error: 'unknown method' } });
+    } else say(socket, { id, result: null, error: 'unknown method' });
   };
   const seen: string[] = [];
   const idl = new Idl({
