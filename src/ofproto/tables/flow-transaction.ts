@@ -7,7 +7,7 @@
  * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
  */
 import type { FlowMask } from '../../flow/flow-key.ts';
-import { miniFromFlow } from '../../flow/minimatch.ts';
+import { type Minimatch, miniFromFlow } from '../../flow/minimatch.ts';
 import {
   FLOW_FLAG,
   type FlowMod,
@@ -87,12 +87,13 @@ export class FlowTransaction {
 
   /**
    * Carries out a flow_mod; on an OfpError `revert` has to follow, as part of it may be done.  `isInternal`: it is the switch's own, which
-   * reaches hidden flows and tables, and adds hidden flows.  `match` takes the place of the flow_mod's, and is not kept.
+   * reaches hidden flows and tables, and adds hidden flows.  `match` takes the place of the flow_mod's, and is not kept;
+   * `mini` is the same, if that is at hand.
    */
-  apply(fm: FlowMod, isInternal = false, match = fm.match): void {
+  apply(fm: FlowMod, isInternal = false, match = fm.match, mini?: Minimatch): void {
     switch (fm.command) {
       case OFPFC.ADD:
-        this.add(fm, isInternal, match);
+        this.add(fm, isInternal, match, mini);
         break;
       case OFPFC.MODIFY:
       case OFPFC.MODIFY_STRICT:
@@ -135,12 +136,12 @@ export class FlowTransaction {
     return [...rules];
   }
 
-  private add(fm: FlowMod, isInternal: boolean, { flow, mask }: Match): void {
+  private add(fm: FlowMod, isInternal: boolean, { flow, mask }: Match, mini?: Minimatch): void {
     const table = tableForNew(this.owner, fm, isInternal);
     const { ofpacts, flags, idleTimeout, hardTimeout, importance, priority } = fm;
     this.owner.checkActions(ofpacts);
     this.owner.checkRule(mask, ofpacts);
-    const match = miniFromFlow(flow, mask);
+    const match = mini ?? miniFromFlow(flow, mask);
     const old = table.classifier.findExactly(match, priority, this.version);
     const rule = new Rule({
       table: table.number,

@@ -5,25 +5,30 @@
  */
 import type { FlowTable } from './flow-table.ts';
 import type { Rule } from './rule.ts';
+import { RuleList } from './rule-list.ts';
 import { RuleUses } from './rule-uses.ts';
 
-const NONE: ReadonlySet<Rule> = new Set();
+const NONE: readonly Rule[] = [];
 
 export class RuleIndex {
   readonly uses = new RuleUses();
   /** Rules that have, or had, a timeout. */
   readonly timed = new Set<Rule>();
-  private readonly byCookie = new Map<bigint, Set<Rule>>();
+  private readonly byCookie = new Map<bigint, RuleList>();
 
-  ofCookie(cookie: bigint): ReadonlySet<Rule> {
+  /** In the order in which they were added. */
+  ofCookie(cookie: bigint): Iterable<Rule> {
     return this.byCookie.get(cookie) ?? NONE;
   }
 
   /** Adds a rule of `table`, which counts it. */
   add(rule: Rule, table: FlowTable): void {
-    const same = this.byCookie.get(rule.cookie);
-    if (same === undefined) this.byCookie.set(rule.cookie, new Set([rule]));
-    else same.add(rule);
+    let same = this.byCookie.get(rule.cookie);
+    if (same === undefined) {
+      same = new RuleList();
+      this.byCookie.set(rule.cookie, same);
+    }
+    same.add(rule);
     if (rule.hasTimeout) this.timed.add(rule);
     table.eviction?.add(rule);
     this.uses.add(rule);
@@ -33,9 +38,9 @@ export class RuleIndex {
 
   remove(rule: Rule, table: FlowTable): void {
     const same = this.byCookie.get(rule.cookie);
-    same?.delete(rule);
-    if (same?.size === 0) this.byCookie.delete(rule.cookie);
-    this.timed.delete(rule);
+    same?.remove(rule);
+    if (same?.isEmpty) this.byCookie.delete(rule.cookie);
+    if (rule.hasTimeout) this.timed.delete(rule);
     table.eviction?.remove(rule);
     this.uses.remove(rule);
     table.nFlows--;

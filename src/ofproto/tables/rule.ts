@@ -66,6 +66,9 @@ export class Rule implements ClassifierRule {
   nBytes = 0n;
   addedIn = 0;
   removedIn: number = FOREVER;
+  /** For `RuleList`. */
+  prevInList: Rule | undefined;
+  nextInList: Rule | undefined;
   private successor: Rule | undefined;
   private forwardsCounts = false;
 

@@ -67,7 +67,7 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
       const step = stepOf(fm.command);
       return (tx) => {
         expandTo(mini, scratch.flow, scratch.mask);
-        tx.apply(kept, false, scratch);
+        tx.apply(kept, false, scratch, mini);
         return step;
       };
     },
