@@ -14,16 +14,18 @@ useLab(async (lab) => {
   const patch = (name: string, peer: string) => `set interface ${name} type=patch options:peer=${peer}`;
   await vsctl(sw, 'add-br br0 -- add-port br0 p1 -- add-port br0 i1 -- set interface i1 type=internal');
   await vsctl(sw, `add-port br0 pa -- add-port br0 pb -- ${patch('pa', 'pb')} -- ${patch('pb', 'pa')}`);
+  await vsctl(sw, 'add-port br0 t1 -- set interface t1 type=tap');
   // It cannot have so large an MTU, which is no error of the port.
   await vsctl(sw, 'set interface i1 mtu_request=70000');
 });
 
+const INTERFACES = ['br0', 'i1', 'p1', 'pa', 't1'];
 const COLUMNS = 'admin_state,duplex,error,link_speed,link_state,mtu,statistics,status';
 
 /** The columns of some interfaces; of statistics, what they are of. */
 async function columns(): Promise<string> {
   const texts: string[] = [];
-  for (const name of ['br0', 'i1', 'p1', 'pa']) {
+  for (const name of INTERFACES) {
     texts.push(name, await sw.ok(['ovs-vsctl', `--columns=${COLUMNS}`, 'list', 'interface', name]));
   }
   return texts.join('\n').replace(/\b(\w+)=\d+/g, '$1=');
@@ -39,7 +41,7 @@ test('the columns are those of the stock vswitchd', async () => {
   expect(ours).toMatch(/status +: \{driver_name=openvswitch\}/);
   expect(ours).toMatch(/status +: \{driver_name=veth, driver_version="[^"]*", firmware_version="[^"]*"\}/);
   await parts.vswitchd.stop();
-  for (const name of ['br0', 'i1', 'p1', 'pa']) {
+  for (const name of INTERFACES) {
     await sw.ok([
       'ovs-vsctl',
       '--no-wait',
@@ -69,4 +71,17 @@ test('a link that goes and comes back is counted, from when its device is a port
   await a.ip('link set eth0 up');
   await eventually('the link is up', async () => (await column('p1', 'link_state')) === 'up');
   expect(await column('p1', 'link_resets')).toBe('2');
+});
+
+test('the device of a tap interface is there as long as the interface', async () => {
+  const devices = () => sw.ip('-o link');
+  expect(await devices()).toContain(' t1:');
+  await vsctl(sw, 'del-port t1');
+  expect(await devices()).not.toContain(' t1:');
+  // One that is there already is used, and stays.
+  await sw.ip('tuntap add t2 mode tap');
+  await vsctl(sw, 'add-port br0 t2 -- set interface t2 type=tap');
+  expect(await column('t2', 'error')).toBe('[]');
+  await vsctl(sw, 'del-port t2');
+  expect(await devices()).toContain(' t2:');
 });

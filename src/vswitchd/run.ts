@@ -39,7 +39,7 @@ import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
 import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
-import { RtnetlinkTable } from './netdev.ts';
+import { RtnetlinkTable } from './rtnetlink-table.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
 import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ERRNO } from '../../src/util/errno.ts';
 import { linkColumns } from '../../src/vswitchd/iface-status.ts';
 import { featuresOf } from '../../src/vswitchd/link-modes.ts';
-import { RtnetlinkTable } from '../../src/vswitchd/netdev.ts';
+import { RtnetlinkTable } from '../../src/vswitchd/rtnetlink-table.ts';
 
 const bits = (...set: number[]): Uint8Array => {
   const bytes = new Uint8Array(16);

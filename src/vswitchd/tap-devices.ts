@@ -1,0 +1,41 @@
+/**
+ * The TAPs of interfaces of type "tap": devices that exist as long as their interface does, or this process.
+ *
+ * They are ports like any device of the host.  What the switch sends to one waits for whoever reads its descriptor, that is, for nobody: it
+ * is of use where the device is sent to from the host, or is moved elsewhere.  One that is there already is taken as it is.
+ * Source: lib/netdev-linux.c (netdev_linux_construct_tap), vswitchd/vswitch.xml (Interface, type tap).
+ */
+import { type NativeArena, type NativePort, native } from '../native/index.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
+
+const log = vlog('netdev_linux');
+const limit = new RateLimit(1, 5);
+
+/** Nothing is received, so that there is no need for more. */
+const ARENA_SIZE = 4096;
+
+export class TapDevices {
+  private readonly ports = new Map<string, NativePort>();
+  private arena: NativeArena | undefined;
+
+  /** Makes the device; why that cannot be is logged. */
+  make(name: string): void {
+    this.remove(name);
+    try {
+      this.arena ??= native().createArena(ARENA_SIZE);
+      this.ports.set(name, native().openTap(this.arena, name));
+    } catch (error) {
+      log.warn(`${name}: creating tap device failed: ${(error as Error).message}`, limit);
+    }
+  }
+
+  /** Removes a device that was made here; others stay. */
+  remove(name: string): void {
+    this.ports.get(name)?.close();
+    this.ports.delete(name);
+  }
+
+  close(): void {
+    for (const name of [...this.ports.keys()]) this.remove(name);
+  }
+}
