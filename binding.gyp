@@ -13,6 +13,7 @@
         'native/pidfile.cc',
         'native/poller.cc',
         'native/process.cc',
+        'native/socket_option.cc',
         'native/tunnel_socket.cc',
       ],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],

@@ -40,6 +40,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockMemory", Napi::Function::New(env, LockMemory, "lockMemory"));
   exports.Set("closeStandardFds", Napi::Function::New(env, CloseStandardFds, "closeStandardFds"));
   exports.Set("connectDatagram", Napi::Function::New(env, ConnectDatagram, "connectDatagram"));
+  exports.Set("setDscp", Napi::Function::New(env, SetDscp, "setDscp"));
   exports.Set("closeFd", Napi::Function::New(env, CloseFd, "closeFd"));
   return exports;
 }

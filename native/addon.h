@@ -29,6 +29,7 @@ Napi::Value BecomeUser(const Napi::CallbackInfo &info);
 Napi::Value LockMemory(const Napi::CallbackInfo &info);
 Napi::Value CloseStandardFds(const Napi::CallbackInfo &info);
 Napi::Value ConnectDatagram(const Napi::CallbackInfo &info);
+Napi::Value SetDscp(const Napi::CallbackInfo &info);
 
 Napi::Function NetlinkSocketClass(Napi::Env env);
 Napi::Function PortClass(Napi::Env env);

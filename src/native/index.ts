@@ -186,6 +186,8 @@ export interface NativeAddon {
    * does not block.  Throws ENOENT, ECONNREFUSED and the like.
    */
   connectDatagram(address: string, port: number): number;
+  /** What a socket of IP sends has this DSCP, 0 to 63, from now on; others are left alone. */
+  setDscp(fd: number, dscp: number): void;
   closeFd(fd: number): void;
 }
 

@@ -6,6 +6,8 @@
  * that changes nothing costs nothing.  The parts: bridge-ports.ts, bridge-devices.ts, bridge-bundles.ts, bridge-status.ts.
  * Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
+
+import { native } from '../native/index.ts';
 import type { Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import { BridgeBundles } from './bridge-bundles.ts';
@@ -17,6 +19,8 @@ import { BridgeQos } from './qos/bridge-qos.ts';
 import { RemoteDevices } from './remote-devices.ts';
 import type { BridgeConfig } from './switch-config.ts';
 import { isTargetPermitted } from './unix-targets.ts';
+
+const setDscp = (fd: number, dscp: number): void => native().setDscp(fd, dscp);
 
 export class Bridge {
   readonly name: string;
@@ -105,7 +109,7 @@ export class Bridge {
     const { datapathId } = this.devices;
     this.ifChanged('openflow', [openflow, datapathId], () => {
       const controllers = openflow.controllers.filter((c) => isTargetPermitted(c.target, this.name, runDir ?? '/'));
-      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir, findNextHop });
+      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir, findNextHop, setDscp });
     });
   }
 

@@ -25,6 +25,7 @@ const limit = new RateLimit(1, 5);
 /** Bounds of other_config:controller-queue-size. */
 const QUEUE_SIZE = { default: 100, min: 1, max: 512 } as const;
 const DEFAULT_BACKOFF_SEC = 8;
+const DEFAULT_DSCP = 48;
 const DEFAULT_PROBE_SEC = 5;
 
 /** What the database says; the rest of the settings is the process's and the bridge's. */
@@ -51,6 +52,7 @@ function readController(row: ControllerRow, queueSize: number, mayInBand: boolea
     rateLimit: row.controller_rate_limit ?? 0,
     burstLimit: row.controller_burst_limit ?? 0,
     maxQueue: row.controller_queue_size ?? queueSize,
+    dscp: smapInt(row.other_config, 'dscp', DEFAULT_DSCP, 0, 63),
     isInBand: mayInBand && (row.connection_mode ?? 'in-band') === 'in-band',
   };
 }

@@ -272,14 +272,15 @@ export class ConnMgr implements Connections, ServiceOwner {
     );
   }
 
+  /** Whether controllers are reached through the switch itself. */
+  get isInBand(): boolean {
+    return this.inBand.isActive;
+  }
+
   /** Whether a controller is connected. */
   get isControlled(): boolean {
     for (const service of this.services.values()) if (service.kind === 'primary' && service.isConnected) return true;
     return false;
-  }
-  /** Whether controllers are reached through the switch itself. */
-  get isInBand(): boolean {
-    return this.inBand.isActive;
   }
 
   /** Whether a packet that matches no flow interests somebody. */

@@ -24,6 +24,8 @@ export interface ControllerSettings {
   readonly burstLimit: number;
   /** Packet-ins that wait to be sent. */
   readonly maxQueue: number;
+  /** Of what is sent to it, 0 to 63. */
+  readonly dscp?: number;
   /** The way there is through the switch itself, which has to keep it open. */
   readonly isInBand?: boolean;
 }
@@ -47,6 +49,9 @@ export interface TableSettings {
   readonly prefixes: readonly FlowBits[] | undefined;
 }
 
+/** `fd` is a socket's, of any family. */
+export type SetDscp = (fd: number, dscp: number) => void;
+
 export type FailMode = 'standalone' | 'secure';
 
 /** What the switch's own traffic needs besides controllers (`in-band/`). */
@@ -65,6 +70,8 @@ export interface OpenflowSettings {
   readonly tls: TlsFiles | undefined;
   readonly inBand?: InBandSettings;
   readonly findNextHop?: FindNextHop | undefined;
+  /** Gives what a socket sends a DSCP; undefined: nobody can. */
+  readonly setDscp?: SetDscp | undefined;
   /** After how long a bundle with which nothing is done is given up; undefined: the usual. */
   readonly bundleIdleMs?: number | undefined;
   /** Tables that are not as usual, by rising number. */

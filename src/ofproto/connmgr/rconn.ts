@@ -43,6 +43,8 @@ export interface RconnOptions {
   onClose(): void;
   /** What `pairs` tells has changed. */
   onChange(): void;
+  /** Gets each stream as soon as it is made, most likely before it is connected. */
+  onStream?(stream: Duplex): void;
   /** Makes the stream to the target; throws if that is out of the question.  A socket if left out. */
   openStream?(target: Target): Duplex;
 }
@@ -152,6 +154,7 @@ export class Rconn {
       this.fail((error as Error).message);
       return;
     }
+    this.options.onStream?.(stream);
     this.deadlineMs = Math.max(this.deadlineMs, now + this.backoffMs);
     this.enter('CONNECTING');
     const vconn = new Vconn(stream, { name: this.options.peer, versions });

@@ -23,6 +23,15 @@ const MAX_MONITORS = 8;
 /** What waits for a listener that does not read; the rest it misses. */
 const MAX_MONITOR_BACKLOG = 256 * 1024;
 
+/** DSCP_DEFAULT: internet control. */
+const DEFAULT_DSCP = 48;
+
+/** The file descriptor of a socket, of one under TLS, too: Node has no other word for it.  Undefined: it has none (yet). */
+function fdOf(stream: Duplex): number | undefined {
+  const { _handle: handle } = stream as { readonly _handle?: { readonly fd?: number } | null };
+  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+}
+
 const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
   [ROLE.EQUAL]: 'other',
   [ROLE.PRIMARY]: 'master',
@@ -30,7 +39,7 @@ const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
 };
 
 /** Settings that a service is made with; if one of them changes, it is made anew. */
-type Base = Pick<OpenflowSettings, 'versions' | 'tls' | 'runDir'>;
+type Base = Pick<OpenflowSettings, 'versions' | 'tls' | 'runDir' | 'setDscp'>;
 const keyOf = ({ versions, tls, runDir }: Base, { target, kind, enableAsync }: ControllerSettings): string =>
   JSON.stringify([versions, /^p?ssl:/.test(target) ? tls : undefined, runDir, kind, enableAsync]);
 
@@ -95,6 +104,7 @@ export class Service {
       },
       onClose: () => this.forgetAll(),
       onChange: () => this.owner.changed(),
+      onStream: (stream) => this.mark(stream),
     });
     this.rconn = rconn;
     this.apply();
@@ -118,6 +128,7 @@ export class Service {
 
   /** `peer`: "unix#3". */
   private accept(stream: Duplex, peer: string): void {
+    this.mark(stream);
     const name = this.nameOf(peer);
     const vconn = new Vconn(stream, { name: peer, versions: this.base.versions });
     this.own.set(vconn, undefined);
@@ -127,6 +138,22 @@ export class Service {
       else rconnLog.warn(`${name}: connection dropped (${reasonText(reason)})`);
       this.forget(vconn);
     };
+  }
+
+  /** Gives what a connection sends the DSCP of the settings, once there is a socket; without, it goes all the same. */
+  private mark(stream: Duplex): void {
+    const { setDscp } = this.base;
+    const mark = (): void => {
+      const fd = fdOf(stream);
+      if (fd === undefined) return;
+      try {
+        setDscp?.(fd, this.settings.dscp ?? DEFAULT_DSCP);
+      } catch (error) {
+        log.warn(`${this.settings.target}: ${(error as Error).message}`);
+      }
+    };
+    if ((stream as { readonly connecting?: boolean }).connecting === true) stream.once('connect', mark);
+    else mark();
   }
 
   /** "br0<->unix#3". */
