@@ -241,7 +241,7 @@ export class LoggedDpif implements Dpif {
     const text = () =>
       `${this.fullName}: execute ${formatOdpActions(op.actions)}` +
       (errno === 0 ? '' : ` failed (${errnoText(errno)})`) +
-      ` on ${op.packet.length}-byte packet ${Buffer.from(op.packet.subarray(0, 64)).toString('hex')}` +
+      ` on packet ${Buffer.from(op.packet.subarray(0, 64)).toString('hex')}` +
       ` with metadata ${formatOdpFlow(op.key, undefined, { verbose: true })} mtu ${op.mru ?? 0}`;
     log.at(errno === 0 ? 'dbg' : 'warn', text, errno === 0 ? dbgLimit : errorLimit);
   }

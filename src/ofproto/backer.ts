@@ -22,6 +22,7 @@ import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch } from './ofproto.ts';
 import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
+import { StrayWatch } from './stray-watch.ts';
 import type { SwitchBacker } from './switch-backer.ts';
 import { PATCH, type SwitchPort } from './switch-port.ts';
 import { tunnelDeviceName } from './tunnel/tunnel-devices.ts';
@@ -66,6 +67,8 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   private isClosed = false;
   /** other_config:flow-restore-wait. */
   private isWaiting: boolean;
+  onStrayPorts: (() => void) | undefined;
+  private readonly strays: StrayWatch;
   /** One look at the datapath's ports at a time. */
   private resync: Promise<void> | undefined;
 
@@ -76,6 +79,8 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     this.isWaiting = options.flowRestoreWait === true;
     this.tunnels = new Tunnels(dpif);
     this.scheduler = scheduler;
+    const isPort = (name: string): boolean => [...this.switches.values()].some((s) => s.ports.has(name));
+    this.strays = new StrayWatch(scheduler, isPort, () => void this.findStrays());
     this.udpif = new Udpif(
       dpif,
       {
@@ -264,7 +269,11 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   private portEvent(event: PortEvent): void {
     if (this.isClosed) return;
-    if (event.kind === 'changed' && !event.deleted) return;
+    if (event.kind === 'resync') this.strays.added(undefined);
+    else if (!event.deleted) {
+      this.strays.added(event.name);
+      return;
+    }
     // One look at all ports serves any number of events; those during a look ask for another.
     const look = async () => {
       try {
@@ -296,6 +305,14 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
         s.portVanished(port.name);
         for (const handler of this.vanishedHandlers) handler(s.name, port.name);
       }
+    }
+  }
+
+  private async findStrays(): Promise<void> {
+    try {
+      if (!this.isClosed && (await this.strayPorts()).length > 0) this.onStrayPorts?.();
+    } catch (e) {
+      log.dbg(() => `${dpifFullName(this.dpif)}: cannot list ports: ${String(e)}`);
     }
   }
 
@@ -353,6 +370,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     this.cancelSettle();
     this.cancelSettleMax();
     this.stopPolling();
+    this.strays.close();
     try {
       await this.udpif.stop();
       if (deleteDatapath) await this.dpif.destroy();

@@ -56,6 +56,8 @@ export interface OfprotoBacker {
   createOfproto(name: string): Ofproto;
   /** Names and numbers of datapath ports that no ofproto owns: left over from an earlier run. */
   strayPorts(): Promise<{ name: string; portNo: number }[]>;
+  /** Called when somebody has put a port into the datapath that no bridge has. */
+  onStrayPorts?: (() => void) | undefined;
   /** Resolves when a whole round of revalidation that began after this call is done (revalidator/wait). */
   revalidated(): Promise<void>;
   /**

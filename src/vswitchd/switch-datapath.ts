@@ -40,7 +40,7 @@ export class SwitchDatapath {
   private provider: DpifProvider | undefined;
   private current: OfprotoBacker | undefined;
   private why: string | undefined;
-  /** Whether ports that an earlier run left in the datapath have been looked for. */
+  /** Whether ports in the datapath that are no bridge's have been looked for. */
   private isSwept = false;
 
   constructor(kind: DatapathKind, options: SwitchDatapathOptions) {
@@ -69,6 +69,10 @@ export class SwitchDatapath {
       this.provider ??= await this.options.openProvider();
       this.current = await this.options.openBacker(this.provider, name, options);
       this.current.onPortVanished(() => this.options.portVanished());
+      this.current.onStrayPorts = () => {
+        this.isSwept = false;
+        this.options.portVanished();
+      };
       if (this.why !== undefined) log.info(`datapath ${name} is available again`);
       this.why = undefined;
       this.isSwept = false;
@@ -82,7 +86,7 @@ export class SwitchDatapath {
     return this.current;
   }
 
-  /** Deletes, the first time after `open`, ports that an earlier run left in the datapath and that are not `wanted`. */
+  /** Deletes ports that an earlier run left in the datapath, or somebody else put there since, and that are not `wanted`. */
   async sweep(wanted: ReadonlySet<string>): Promise<void> {
     const { current } = this;
     if (this.isSwept || current === undefined) return;

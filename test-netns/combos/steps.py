@@ -323,9 +323,16 @@ def overrun(lab):
         lab.dpctl('add-if', 'ovs-system', 'stray,type=internal')
     finally:
         process.send_signal(signal.SIGCONT)
+    lab.until('a port that is in no bridge is gone', lambda: 'stray' not in lab.dpctl('show'))
     lab.until('the port is back', lambda: lab.ping(3, '10.0.0.4', 1))
     lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
-    lab.dpctl('del-if', 'ovs-system', 'stray')
+
+
+def stray(lab):
+    """A port that somebody else puts into the datapath is removed."""
+    lab.dpctl('add-if', 'ovs-system', 'stray,type=internal')
+    lab.until('it is gone', lambda: 'stray' not in lab.dpctl('show'))
+    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
 
 
 def notify(peer, times):
@@ -358,4 +365,4 @@ def cleanup(lab):
 
 
 STEPS = [start, ping4, ping6, internal, internal_gone, vlan, native, plain, patch, patch_gone, flows, flows_gone, conntrack, conntrack_gone,
-         mirror, mirror_gone, vxlan, vxlan_gone, vanish, returned, killed, stopped, orphans, adopted, overrun, cleanup]
+         mirror, mirror_gone, vxlan, vxlan_gone, vanish, returned, killed, stopped, orphans, adopted, overrun, stray, cleanup]
