@@ -17,11 +17,11 @@ import type {
   PortEvent,
 } from '../dpif/dpif-types.ts';
 import { LoggedDpif } from '../dpif/logged-dpif.ts';
-import { type TunnelConfig, tunnelDevice, tunnelType } from '../dpif/tunnel-types.ts';
+import { type TunnelConfig, tunnelDevice, tunnelType, tunnelTypeOfDevice } from '../dpif/tunnel-types.ts';
 import { NLM_F } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_DATAPATH_VERSION, OVS_DP_CMD } from '../netlink/families/ovs-datapath.ts';
-import { OVS_VPORT_CMD } from '../netlink/families/ovs-vport.ts';
+import { OVS_VPORT_CMD, OVS_VPORT_TYPE, type VportAttrs } from '../netlink/families/ovs-vport.ts';
 import type { GenlEndpoint } from '../netlink/genl.ts';
 import { dump } from '../netlink/genl-dump.ts';
 import { subscribe } from '../netlink/genl-notify.ts';
@@ -32,15 +32,16 @@ import { type DpReply, decodeDp, dpQuery, isPerCpu, openDp } from './dp-open.ts'
 import { FlowOps } from './flow-ops.ts';
 import { MeterOps } from './meter-ops.ts';
 import { type OvsFamilies, openOvsFamilies } from './ovs-families.ts';
+import { makeTunnelDevice, removeTunnelDevice, type TunnelLinks } from './tunnel-links.ts';
 import { dispatchPerCpu, dispatchPerVport, followVports } from './upcall-dispatch.ts';
 import { UpcallReceiver } from './upcall-receiver.ts';
 import {
   addVport,
   decodeVport,
   deleteVport,
-  policeVport,
   dumpVports,
   findVport,
+  policeVport,
   toDpifPort,
   toPortStats,
   tunnelOptionsNest,
@@ -58,11 +59,18 @@ export class DpifNetlinkProvider implements DpifProvider {
   readonly type = SYSTEM_TYPE;
   private readonly resolve: () => Promise<GenlEndpoint>;
   private readonly netfilter: OpenNetfilter;
+  private readonly links: TunnelLinks | undefined;
   private families: Promise<OvsFamilies> | undefined;
 
-  constructor(resolve: () => Promise<GenlEndpoint>, netfilter: OpenNetfilter = openNetfilter) {
+  /** `links` makes devices for tunnels that the datapath has no vport for; without it there are none. */
+  constructor(
+    resolve: () => Promise<GenlEndpoint>,
+    netfilter: OpenNetfilter = openNetfilter,
+    links?: TunnelLinks | undefined,
+  ) {
     this.resolve = resolve;
     this.netfilter = netfilter;
+    this.links = links;
   }
 
   async enumerate(): Promise<string[]> {
@@ -77,7 +85,7 @@ export class DpifNetlinkProvider implements DpifProvider {
 
   async open(name: string, create: boolean): Promise<Dpif> {
     const fam = await this.ready();
-    return new LoggedDpif(new DpifNetlink(fam, await openDp(fam, name, create), this.netfilter));
+    return new LoggedDpif(new DpifNetlink(fam, await openDp(fam, name, create), this.netfilter, this.links));
   }
 
   close(): void {
@@ -132,11 +140,13 @@ class DpifNetlink implements Dpif {
   private readonly dpIfindex: number;
   private readonly userFeatures: number;
   private readonly flows: FlowOps;
+  private readonly links: TunnelLinks | undefined;
   private readonly stops = new Set<() => void>();
   private upcalls: Upcalls | undefined;
 
-  constructor(fam: OvsFamilies, dp: DpReply, netfilter: OpenNetfilter) {
+  constructor(fam: OvsFamilies, dp: DpReply, netfilter: OpenNetfilter, links: TunnelLinks | undefined) {
     this.fam = fam;
+    this.links = links;
     this.name = dp.name;
     this.ct = new CtOps(fam, netfilter);
     this.meters = new MeterOps(fam, dp.dpIfindex);
@@ -205,14 +215,31 @@ class DpifNetlink implements Dpif {
       if (e instanceof NetlinkError && e.errno === ERRNO.EBUSY && portNo !== undefined) {
         log.info(`${dpifFullName(this)}: requested port ${portNo} is in use`);
       }
+      const hasNoVport = e instanceof NetlinkError && e.errno === ERRNO.EAFNOSUPPORT;
+      if (!hasNoVport || ofTunnel === undefined || this.links === undefined) throw e;
+      const made = await makeTunnelDevice(this.links, ofTunnel, config);
+      if (!made) throw e;
+      return this.addDevice(this.links, { ...number, type: OVS_VPORT_TYPE.NETDEV, name: device, upcallPid });
+    }
+  }
+
+  /** Adds a device that was made for it. */
+  private async addDevice(links: TunnelLinks, attrs: VportAttrs & { name: string }): Promise<number> {
+    try {
+      return (await addVport(this.fam, this.dpIfindex, attrs)).portNo;
+    } catch (e) {
+      await removeTunnelDevice(links, attrs.name);
       throw e;
     }
   }
 
   async portDel(portNo: number): Promise<void> {
     const { fam, dpIfindex } = this;
-    if ((await findVport(fam, dpIfindex, portNo)) === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
+    const port = await findVport(fam, dpIfindex, portNo);
+    if (port === undefined) throw new NetlinkError(ERRNO.ENODEV, `port ${portNo}`);
     await deleteVport(fam, dpIfindex, portNo);
+    const isTunnelDevice = port.type === OVS_VPORT_TYPE.NETDEV && tunnelTypeOfDevice(port.name) !== undefined;
+    if (isTunnelDevice && this.links !== undefined) await removeTunnelDevice(this.links, port.name);
   }
 
   portPolice(portNo: number, policing: DpifPortPolicing): Promise<boolean> {

@@ -15,6 +15,7 @@ import { HostNetdevs } from '../dpctl/netdevs.ts';
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { DpifProviders } from '../dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
+import { rtnetlinkTunnelLinks } from '../dpif-netlink/tunnel-links.ts';
 import { DATAPATH_PORT_ID } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
@@ -39,8 +40,8 @@ import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
 import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
-import { RtnetlinkTable } from './rtnetlink-table.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
+import { RtnetlinkTable } from './rtnetlink-table.ts';
 import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
@@ -49,7 +50,7 @@ const HOUSEKEEPING_MS = 1000;
 const MODULE_VERSION = '/sys/module/openvswitch/version';
 
 const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
-  new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport));
+  new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport), undefined, rtnetlinkTunnelLinks);
 
 /** A provider whose datapath is there.  Rejects with ENOENT otherwise, without a word in the log: this is tried every second. */
 async function readyProvider(
@@ -59,7 +60,7 @@ async function readyProvider(
   const endpoint = await resolveEndpoint(choice, openSocketTransport);
   onFound(endpoint);
   if (!(await hasDatapathFamily(endpoint))) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
-  return new DpifNetlinkProvider(async () => endpoint);
+  return new DpifNetlinkProvider(async () => endpoint, undefined, rtnetlinkTunnelLinks);
 }
 
 /** What is different between a switch of this host and one of dummy devices. */
