@@ -130,6 +130,28 @@ describe('upcalls', () => {
     expect(lab.upcall()).toBe(-errno);
   });
 
+  test('for a full queue are lost without an attempt for a while, those for another are not', () => {
+    const lab = new Lab();
+    lab.load(UDP_FRAME);
+    let nSent = 0;
+    const send = lab.transport.send.bind(lab.transport);
+    lab.transport.send = (...args) => {
+      nSent++;
+      return send(...args);
+    };
+    lab.transport.failure = -ERRNO.EAGAIN;
+    for (let i = 0; i < 100; i++) expect(lab.upcall()).toBe(-ERRNO.EAGAIN);
+    expect(nSent).toBeGreaterThan(1);
+    expect(nSent).toBeLessThan(10);
+    lab.transport.failure = 0;
+    lab.info.portId = 98;
+    expect(lab.upcall()).toBe(0);
+    lab.info.portId = 99;
+    let nLost = 0;
+    while (lab.upcall() !== 0) expect(++nLost).toBeLessThan(100);
+    expect(lab.upcall()).toBe(0);
+  });
+
   test('of more than an attribute holds are EFBIG', () => {
     const lab = new Lab();
     lab.info.size = 65_532;
