@@ -31,7 +31,7 @@ import { type DatapathKind, SwitchDatapath } from './switch-datapath.ts';
 import { SwitchStatus } from './switch-status.ts';
 import { Timers } from './timers.ts';
 import { Unsupported } from './unsupported.ts';
-import { VERSION_TEXT } from './version.ts';
+import { VERSION_LINE } from './version.ts';
 
 const log = vlog('bridge');
 const reconfigured = coverage('bridge_reconfigure');
@@ -138,7 +138,9 @@ export class Vswitchd {
     await this.running;
     if (cleanup) {
       for (const bridge of this.bridges.values()) {
+        const names = [...bridge.ofproto.ports.keys()];
         await bridge.ofproto.destroy().catch((e: Error) => log.warn(`bridge ${bridge.name}: ${e.message}`));
+        for (const name of names) this.netdevs.release?.(name);
       }
     }
     await this.closeDatapath(cleanup);
@@ -201,7 +203,7 @@ export class Vswitchd {
     // The first time.
     this.resolveConfigured();
     // After who started this in the background has been let go.
-    void this.configured.then(() => log.info(VERSION_TEXT));
+    void this.configured.then(() => log.info(VERSION_LINE));
     this.timers.after('stats', this.options.statsMs ?? config.statsIntervalMs, () => this.updateStatistics());
   }
 

@@ -69,7 +69,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
     expect(server.vsctl('get', 'open', '.', 'iface_types')).toMatch(/internal,.* patch,.* system/);
     const appctl = (...args: string[]) => execFileSync('ovs-appctl', args, { env, encoding: 'utf8' });
     expect(appctl('-t', 'ovs-vswitchd', 'version')).toBe(
-      `ovs-vswitchd (Open vSwitch) ${OVS_VERSION} (tapswitch ${TAPSWITCH_VERSION})\n`,
+      `ovs-vswitchd (Open vSwitch) ${OVS_VERSION}\ntapswitch ${TAPSWITCH_VERSION}\n`,
     );
     expect(appctl('list-commands')).toContain('  exit                    [--cleanup]\n');
 
