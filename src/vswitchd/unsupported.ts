@@ -65,7 +65,6 @@ function ofBridge(db: RowSource, row: schema.BridgeRow): Remark[] {
     remarks.push(missing(where, name));
   }
   if (row.auto_attach !== undefined) remarks.push(missing(where, 'auto attach'));
-  if (row.mcast_snooping_enable) remarks.push(missing(where, 'multicast snooping'));
   if (row.stp_enable) remarks.push(missing(where, 'spanning tree (STP)'));
   if (row.rstp_enable) remarks.push(missing(where, 'spanning tree (RSTP)'));
   return remarks;
