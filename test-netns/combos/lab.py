@@ -213,6 +213,8 @@ class Lab:
 
     def settled(self, traffic):
         """Has the datapath the flows of `traffic` alone, as they are when addresses are known."""
+        # Flows of before the last change are gone after this.
+        self.appctl('revalidator/wait')
         traffic()
         self.appctl('revalidator/wait')
         self.appctl('revalidator/purge')
