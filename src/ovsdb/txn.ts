@@ -3,7 +3,7 @@
  * Source: RFC 7047 section 5.2.
  */
 import type { JsonObject } from '../util/json-stream.ts';
-import { encodeValue, type RowValues, type Table, type Uuid, valuesEqual } from './ovsdb-types.ts';
+import { encodeValue, type Row, type RowValues, type Table, type Uuid, valuesEqual } from './ovsdb-types.ts';
 import { type AnyRow, columnOf, type Replica } from './replica.ts';
 
 /** Collects a transaction's operations. */
@@ -18,11 +18,19 @@ export class Txn {
     this.replica = replica;
   }
 
-  /** Writes columns of a row, those that differ from the replica's.  A row that is no longer there is left alone. */
-  update<T extends Table>(table: T, uuid: Uuid, values: RowValues<T>): void {
+  /** A row as the replica has it. */
+  row<T extends Table>(table: T, uuid: Uuid): Row<T> | undefined {
+    return this.replica.row(table, uuid);
+  }
+
+  /**
+   * Writes columns of a row, those that differ from the replica's; tells whether any does.  A row that is no longer there is
+   * left alone.
+   */
+  update<T extends Table>(table: T, uuid: Uuid, values: RowValues<T>): boolean {
     const key = `${table.name} ${uuid}`;
     const before = this.replica.row(table, uuid) as AnyRow | undefined;
-    if (before === undefined) return;
+    if (before === undefined) return false;
     const update = this.updates.get(key) ?? { table, uuid, values: new Map<string, unknown>() };
     for (const [name, value] of Object.entries(values)) {
       const isSame = valuesEqual(columnOf(table, name), before[name], value) && this.replica.isReplicated(table, name);
@@ -31,6 +39,7 @@ export class Txn {
     }
     if (update.values.size > 0) this.updates.set(key, update);
     else this.updates.delete(key);
+    return update.values.size > 0;
   }
 
   /** Makes the transaction fail ("try-again") if the row's column is no longer what the replica has. */

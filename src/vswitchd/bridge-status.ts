@@ -6,7 +6,7 @@ import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
-import { Bridge as BridgeTable, Controller, Interface, Mirror } from '../ovsdb/vswitch-schema.ts';
+import { Bridge as BridgeTable, Controller, Interface, type InterfaceRow, Mirror } from '../ovsdb/vswitch-schema.ts';
 import { vlog } from '../util/vlog.ts';
 import { featuresOf } from './bridge-devices.ts';
 import { type BridgePorts, interfacesOf, isDatapathGone, reason } from './bridge-ports.ts';
@@ -34,13 +34,20 @@ export interface Counted {
   readonly devices: ReadonlyMap<string, NetdevStats> | undefined;
 }
 
+interface Columns {
+  readonly from: readonly unknown[];
+  readonly values: RowValues<typeof Interface>;
+  /** The row, if it has these values. */
+  shownBy: InterfaceRow | undefined;
+}
+
 export class BridgeStatus {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
   private readonly ports: BridgePorts;
   private readonly remote: RemoteDevices;
   /** By interface name: what was written last, and what it was made of. */
-  private readonly columns = new Map<string, { from: readonly unknown[]; values: RowValues<typeof Interface> }>();
+  private readonly columns = new Map<string, Columns>();
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable, ports: BridgePorts, remote: RemoteDevices) {
     this.ofproto = ofproto;
@@ -60,12 +67,17 @@ export class BridgeStatus {
     const interfaces = interfacesOf(config);
     if (this.columns.size > interfaces.length) this.columns.clear();
     for (const iface of interfaces) {
-      if (iface.uuid !== undefined) txn.update(Interface, iface.uuid, this.interfaceColumns(iface));
+      if (iface.uuid === undefined) continue;
+      const columns = this.interfaceColumns(iface);
+      const row = txn.row(Interface, iface.uuid);
+      if (row === undefined || columns.shownBy === row) continue;
+      // Where nothing had to be written, nothing has to be as long as both stay as they are.
+      if (!txn.update(Interface, iface.uuid, columns.values)) columns.shownBy = row;
     }
   }
 
   /** The columns of before, if what they were made of is still the same. */
-  private interfaceColumns(iface: InterfaceConfig): RowValues<typeof Interface> {
+  private interfaceColumns(iface: InterfaceConfig): Columns {
     const { name, type } = iface;
     const port = this.ofproto.ports.get(name);
     const netdev = this.netdevs.get(name) ?? this.remote.get(name);
@@ -73,10 +85,10 @@ export class BridgeStatus {
     const error = this.ports.errorOf(name);
     const from = [port, netdev, features, error, type, this.ports.tunnels.statusOf(name)];
     const old = this.columns.get(name);
-    if (old?.from.every((part, i) => part === from[i])) return old.values;
-    const values = this.makeColumns(iface, port);
-    this.columns.set(name, { from, values });
-    return values;
+    if (old?.from.every((part, i) => part === from[i])) return old;
+    const columns: Columns = { from, values: this.makeColumns(iface, port), shownBy: undefined };
+    this.columns.set(name, columns);
+    return columns;
   }
 
   private makeColumns({ name, type }: InterfaceConfig, port: Ofport | undefined): RowValues<typeof Interface> {
