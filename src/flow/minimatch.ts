@@ -55,8 +55,25 @@ const forgotten = new FinalizationRegistry<string>((id) => {
   if (interned.get(id)?.deref() === undefined) interned.delete(id);
 });
 
+/** The one that was asked for last: flows come in runs of one mask. */
+let latest: Minimask | undefined;
+
+/** Whether `mask` has the words of `mini`, and no others. */
+function isMask(mask: FlowMask, { words, bits }: Minimask): boolean {
+  let i = 0;
+  for (let w = 0; w < mask.length; w++) {
+    if (mask[w] !== 0 && (words[i] !== w || bits[i++] !== mask[w])) return false;
+  }
+  return i === words.length;
+}
+
 /** The Minimask of a mask of any length. */
 export function internMask(mask: FlowMask): Minimask {
+  if (latest === undefined || !isMask(mask, latest)) latest = findMask(mask);
+  return latest;
+}
+
+function findMask(mask: FlowMask): Minimask {
   let id = '';
   let n = 0;
   for (let w = 0; w < mask.length; w++) {

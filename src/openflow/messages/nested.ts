@@ -47,7 +47,7 @@ const bundleAdd: BodyCodec<BundleAdd> = {
     if (kind === undefined || !BUNDLED.has(kind)) {
       throw new OfpError(OFPERR.OFPBFC_MSG_UNSUP, `${raw.text}: ${kind ?? 'no message that is known'} in it`);
     }
-    return { bundleId: dv.getUint32(at), flags: dv.getUint16(at + 6), message: message.slice() };
+    return { bundleId: dv.getUint32(at), flags: dv.getUint16(at + 6), message };
   },
   encode({ bundleId, flags, message }, { out }) {
     out.u32(bundleId);
