@@ -15,6 +15,8 @@ export default defineConfig({
           include: ['test-netns/**/*.test.ts'],
           exclude: ['test-netns/golden/**'],
           fileParallelism: false,
+          // Real time and a real host: what is late once gets a second try, which the log tells ("retry x1").
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
