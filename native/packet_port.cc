@@ -128,13 +128,13 @@ class Port : public Napi::ObjectWrap<Port> {
     return bind(fd_, reinterpret_cast<sockaddr *>(&sa), sizeof sa) < 0 ? "bind" : nullptr;
   }
 
-  const char *OpenTap(const std::string &name) {
+  const char *OpenTap(const std::string &name, bool persistent) {
     tap_ = true;
     fd_ = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd_ < 0) return "open /dev/net/tun";
     ifreq ifr{};
-    /* EXCL: never take over a persistent TAP that somebody else made. */
-    ifr.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
+    /* EXCL: never take over a persistent TAP that somebody else made, unless that is what is wanted. */
+    ifr.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (persistent ? 0 : IFF_TUN_EXCL));
     if (name.size() >= sizeof ifr.ifr_name) {
       errno = ENAMETOOLONG;
       return "ioctl TUNSETIFF";
@@ -148,6 +148,7 @@ class Port : public Napi::ObjectWrap<Port> {
     if (ioctl(fd_, TUNSETOFFLOAD, offload | kTunUso) < 0 && ioctl(fd_, TUNSETOFFLOAD, offload) < 0) {
       return "ioctl TUNSETOFFLOAD";
     }
+    if (persistent && ioctl(fd_, TUNSETPERSIST, 1) < 0) return "ioctl TUNSETPERSIST";
     ifindex_ = static_cast<int>(if_nametoindex(name_.c_str()));
     return ifindex_ == 0 ? "if_nametoindex" : nullptr;
   }
@@ -223,7 +224,9 @@ class Port : public Napi::ObjectWrap<Port> {
     return error == 0 ? env.Undefined() : ThrowErrno(env, -error, "uv_poll_start");
   }
 
+  /* Argument: whether the device of a persistent TAP goes as well. */
   Napi::Value Close(const Napi::CallbackInfo &info) {
+    if (tap_ && fd_ >= 0 && info[0].ToBoolean()) ioctl(fd_, TUNSETPERSIST, 0);
     CloseNow();
     return info.Env().Undefined();
   }
@@ -386,10 +389,10 @@ Napi::Value OpenPacketSender(const Napi::CallbackInfo &info) {
 }
 
 Napi::Value OpenTap(const Napi::CallbackInfo &info) {
-  Napi::Object object = NewPort(info, "openTap(arena, name)");
+  Napi::Object object = NewPort(info, "openTap(arena, name, persistent)");
   if (object.IsEmpty()) return info.Env().Undefined();
   std::string name = info[1].ToString();
-  const char *failed = Port::Unwrap(object)->OpenTap(name);
+  const char *failed = Port::Unwrap(object)->OpenTap(name, info[2].ToBoolean());
   if (failed != nullptr) return ThrowErrno(info.Env(), errno, failed, name);
   return object;
 }

@@ -81,7 +81,8 @@ export interface NativePort {
   lost(): number;
   /** As a netlink socket's. */
   poll(onReadable: (() => void) | null): void;
-  close(): void;
+  /** `deletesTap`: a persistent TAP goes away, too. */
+  close(deletesTap?: boolean): void;
 }
 
 /** A socket that a tunnel port's packets come and go through: UDP, or raw for sending UDP and for GRE. */
@@ -135,8 +136,11 @@ export interface NativeAddon {
    * choose their class).  `sndbuf` in bytes.
    */
   openPacketSender(arena: NativeArena, ifindex: number, priority: number, sndbuf: number): NativePort;
-  /** Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process. */
-  openTap(arena: NativeArena, name: string): NativePort;
+  /**
+   * Creates TAP `name` with IFF_VNET_HDR and all offloads; it goes away when closed, or with the process.  A `persistent` one does not, and
+   * may be there already.
+   */
+  openTap(arena: NativeArena, name: string, persistent?: boolean): NativePort;
   /**
    * UDP socket that hears `port` of all addresses.  A port has two: the one that `chooses`, opened first, gets packets
    * without UDP checksum, the other those with one.  The first throws EADDRINUSE if anybody has the port.

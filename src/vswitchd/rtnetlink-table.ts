@@ -83,9 +83,9 @@ export class RtnetlinkTable implements NetdevTable {
     return this.byName.get(name);
   }
 
-  /** Makes the device of a "tap" interface, unless it is there; others are the host's business. */
+  /** Makes the device of a "tap" interface, or takes over the one that is there; others are the host's business. */
   configure(name: string, type: string): void {
-    if (type === 'tap' && !this.byName.has(name)) this.taps.make(name);
+    if (type === 'tap') this.taps.make(name);
   }
 
   release(name: string): void {
@@ -260,6 +260,7 @@ export class RtnetlinkTable implements NetdevTable {
     // The name may belong to another device by now: a device is renamed, or made anew, before we hear of the deletion.
     if (this.byName.get(old.name) === old) {
       this.byName.delete(old.name);
+      this.taps.forget(old.name);
       this.links.forget(old.name);
     }
     this.tell(old.name);

@@ -1,8 +1,9 @@
 /**
- * The TAPs of interfaces of type "tap": devices that exist as long as their interface does, or this process.
+ * The TAPs of interfaces of type "tap": devices that exist as long as their interface does, whether or not there is a vswitchd.
  *
  * They are ports like any device of the host.  What the switch sends to one waits for whoever reads its descriptor, that is, for nobody: it
- * is of use where the device is sent to from the host, or is moved elsewhere.  One that is there already is taken as it is.
+ * is of use where the device is sent to from the host, or is moved elsewhere.  One that is there already is taken over, and goes with its
+ * interface like the others.
  * Source: lib/netdev-linux.c (netdev_linux_construct_tap), vswitchd/vswitch.xml (Interface, type tap).
  */
 import { type NativeArena, type NativePort, native } from '../native/index.ts';
@@ -18,24 +19,31 @@ export class TapDevices {
   private readonly ports = new Map<string, NativePort>();
   private arena: NativeArena | undefined;
 
-  /** Makes the device; why that cannot be is logged. */
+  /** Makes the device, or takes it over; why that cannot be is logged. */
   make(name: string): void {
-    this.remove(name);
+    if (this.ports.has(name)) return;
     try {
       this.arena ??= native().createArena(ARENA_SIZE);
-      this.ports.set(name, native().openTap(this.arena, name));
+      this.ports.set(name, native().openTap(this.arena, name, true));
     } catch (error) {
       log.warn(`${name}: creating tap device failed: ${(error as Error).message}`, limit);
     }
   }
 
-  /** Removes a device that was made here; others stay. */
-  remove(name: string): void {
+  /** The device has gone by itself. */
+  forget(name: string): void {
     this.ports.get(name)?.close();
     this.ports.delete(name);
   }
 
+  /** Removes a device that was made here; others stay. */
+  remove(name: string): void {
+    this.ports.get(name)?.close(true);
+    this.ports.delete(name);
+  }
+
+  /** Leaves the devices as they are. */
   close(): void {
-    for (const name of [...this.ports.keys()]) this.remove(name);
+    for (const name of [...this.ports.keys()]) this.forget(name);
   }
 }
