@@ -10,9 +10,10 @@ const log = vlog('memory');
 const CHECK_MS = 10_000;
 const GROWTH = 1.5;
 
-/** "handlers:1 ports:3 ...", by name. */
+/** "handlers:1 ports:3 ...", by name, without what there is none of. */
 export const formatUsage = (usage: Readonly<Record<string, number>>): string =>
   Object.entries(usage)
+    .filter(([, n]) => n !== 0)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, n]) => `${name}:${n}`)
     .join(' ');

@@ -40,5 +40,6 @@ test('the size is logged after ten seconds, and again when it has grown by half'
 
 test('nothing to count is no text', () => {
   expect(formatUsage({})).toBe('');
+  expect(formatUsage({ rules: 2, 'udpif keys': 0, ports: 1 })).toBe('ports:1 rules:2');
   expect(rssKb()).toBeGreaterThan(1000);
 });
