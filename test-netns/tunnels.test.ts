@@ -91,10 +91,16 @@ test('Geneve options are fields of tun_metadata, set on one side and matched on 
   }
   await expectPing(3);
   expect(await appctl(right, 'dpctl/dump-flows')).toContain('geneve({class=0x102,type=0x1,len=4,0xcafe}');
+  // In a group, too.
+  const bucket = 'bucket=set_field:0xcafe->tun_metadata0,set_field:5->tun_id,output:1';
+  await ofctl(left, '-OOpenFlow13', 'add-group', 'br0', `group_id=1,type=indirect,${bucket}`);
+  await ofctl(left, '-OOpenFlow13', 'mod-flows', 'br0', 'in_port=LOCAL,actions=group:1');
+  await expectPing(3);
   await ofctl(right, 'mod-flows', 'br0', 'in_port=LOCAL,actions=set_field:0xbeef->tun_metadata0,set_tunnel:5,output:1');
   await expectPing(0, 2);
   for (const side of [left, right]) {
     await ofctl(side, 'del-flows', 'br0');
+    await ofctl(side, '-OOpenFlow13', 'del-groups', 'br0');
     await ofctl(side, 'del-tlv-map', 'br0');
   }
 });
