@@ -99,9 +99,9 @@ export interface OfportRequest {
   readonly name: string;
   /** "system", "internal", "tap", "patch", and types of tunnels; others throw a RangeError that says so. */
   readonly type: string;
-  /** Interface.ofport_request; undefined lets the ofproto choose (the number it had before, or the next one that is free). */
+  /** Interface.ofport_request; undefined lets the ofproto choose: `before`, or the next one that is free. */
   readonly ofport: number | undefined;
-  /** Interface.ofport: the number that it had with the vswitchd before. */
+  /** Interface.ofport: the number that it had with the vswitchd before, or until now. */
   readonly before?: number | undefined;
   /** The bridge's own port: number OFPP_LOCAL (65534). */
   readonly isLocal: boolean;

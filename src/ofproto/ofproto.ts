@@ -196,7 +196,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   bundleRemove(name: string): void {
     this.portTable.bundleRemove(name);
   }
-  /** The port's device is gone from the datapath, whoever removed it: its number and place stay remembered. */
+  /** The port's device is gone from the datapath, whoever removed it: its place stays remembered. */
   portVanished(name: string): void {
     this.portTable.forget(name);
   }

@@ -13,23 +13,21 @@ const AUTO_LIMIT = 0x8000;
 const QUARANTINE_MS = 60 * 60 * 1000;
 
 /**
- * Gives OpenFlow numbers to ports: the one asked for, the one that a port of that name had before (it vanished, or another vswitchd gave it), or
- * the next one that was not used for a while.
+ * Gives OpenFlow numbers to ports: the one asked for, the one that the database says the port has (another vswitchd gave it, or it was taken from
+ * the datapath behind our back), or the next one that was not used for a while.
  */
 export class PortNumbers {
   /** Number -> when it became free; Infinity while in use. */
   private readonly usage = new Map<number, number>();
-  private readonly lastOf = new Map<string, number>();
   /** The number that was chosen last, or the highest that a vswitchd before gave: the search goes on from here. */
   private cursor = 0;
 
-  /** Takes a number for port `name`, which had number `before` with another vswitchd; undefined if all are in use. */
-  take(name: string, requested: number | undefined, before?: number): number | undefined {
-    const n = this.choose(name, requested, before);
+  /** Takes a number for a port that has number `before` in the database; undefined if all are in use. */
+  take(requested: number | undefined, before?: number): number | undefined {
+    const n = this.choose(requested, before);
     if (n !== undefined && n === before && n < AUTO_LIMIT) this.cursor = Math.max(this.cursor, n);
     if (n === undefined) return undefined;
     this.usage.set(n, Number.POSITIVE_INFINITY);
-    this.lastOf.set(name, n);
     return n;
   }
 
@@ -37,19 +35,12 @@ export class PortNumbers {
     this.usage.set(n, monotonicMs());
   }
 
-  /** Port `name` does not come back: the next one of that name is another. */
-  forget(name: string): void {
-    this.lastOf.delete(name);
-  }
-
   private isUsed(n: number): boolean {
     return this.usage.get(n) === Number.POSITIVE_INFINITY;
   }
 
-  private choose(name: string, requested: number | undefined, before: number | undefined): number | undefined {
+  private choose(requested: number | undefined, before: number | undefined): number | undefined {
     for (const n of [requested, before]) if (n !== undefined && isRequestable(n) && !this.isUsed(n)) return n;
-    const last = this.lastOf.get(name);
-    if (last !== undefined && !this.isUsed(last)) return last;
     const now = monotonicMs();
     let oldest: number | undefined;
     let oldestAt = Number.POSITIVE_INFINITY;

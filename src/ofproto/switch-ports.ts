@@ -69,7 +69,7 @@ export class SwitchPorts {
       await this.delete(name);
     }
     const odpPort = type === PATCH ? ODPP_NONE : await this.attach(request, type);
-    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(name, request.ofport, request.before);
+    const ofport = request.isLocal ? OFPP.LOCAL : this.numbers.take(request.ofport, request.before);
     if (ofport === undefined) {
       if (type !== PATCH) await this.backer.detach(odpPort);
       throw new RangeError(`${name}: bridge ${this.host.name} has no free OpenFlow port number`);
@@ -118,7 +118,6 @@ export class SwitchPorts {
 
   async delete(name: string): Promise<void> {
     const port = this.forget(name);
-    this.numbers.forget(name);
     if (port !== undefined && port.type !== PATCH) await this.backer.detach(port.odpPort);
   }
 

@@ -37,9 +37,10 @@ EXPLAINED = [
 
 
 def normal(command, text):
+    text = '\n'.join(line for line in text.split('\n') if not chatter(line))
     for pattern, replacement in MOMENT + EXPLAINED:
         text = re.sub(pattern, replacement, text, flags=re.M)
-    lines = [line for line in text.split('\n') if line.strip() != '' and not chatter(line)]
+    lines = [line for line in text.split('\n') if line.strip() != '']
     if 'dump-flows' in command or 'fdb/show' in command:
         lines.sort()
     if command == 'ovs-vsctl show':
@@ -65,7 +66,7 @@ def sorted_tree(lines):
 
 def chatter(line):
     """Flows of what hosts send of their own accord, multicast reports; and what a stock tool logs."""
-    return re.search(r'33:33:00:00:00:16|ff02::|\|netdev_linux\|', line) is not None
+    return re.search(r'33:33:|ff02::|\|netdev_linux\|', line) is not None
 
 
 def main():

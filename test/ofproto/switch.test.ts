@@ -65,7 +65,7 @@ describe('ports', () => {
     expect(gone).toEqual(['br0/v2']);
     expect(rig.br.ports.has('v2')).toBe(false);
     expect(actionsText(rig.dpif.only.actions)).toBe('1,4');
-    const back = await rig.br.portAdd({ name: 'v2', type: 'system', ofport: undefined, isLocal: false });
+    const back = await rig.br.portAdd({ name: 'v2', type: 'system', ofport: undefined, before: 2, isLocal: false });
     expect(back.ofport).toBe(2);
     await rig.scheduler.advance(20);
     // It is in its bundle again without being told.
