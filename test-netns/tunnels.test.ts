@@ -83,6 +83,8 @@ test('Geneve options are fields of tun_metadata, set on one side and matched on 
   const map = '{class=0x102,type=0x1,len=4}->tun_metadata0';
   for (const side of [left, right]) {
     await setUp(side, 'geneve', `remote_ip=${underlay(peerOf(side))} key=flow`, []);
+    await ofctl(side, '-OOpenFlow13', 'del-groups', 'br0');
+    await ofctl(side, 'del-tlv-map', 'br0');
     await ofctl(side, 'add-tlv-map', 'br0', map);
   }
   for (const side of [left, right]) {
@@ -97,12 +99,8 @@ test('Geneve options are fields of tun_metadata, set on one side and matched on 
   await ofctl(left, '-OOpenFlow13', 'mod-flows', 'br0', 'in_port=LOCAL,actions=group:1');
   await expectPing(3);
   await ofctl(right, 'mod-flows', 'br0', 'in_port=LOCAL,actions=set_field:0xbeef->tun_metadata0,set_tunnel:5,output:1');
+  await appctl(right, 'revalidator/wait');
   await expectPing(0, 2);
-  for (const side of [left, right]) {
-    await ofctl(side, 'del-flows', 'br0');
-    await ofctl(side, '-OOpenFlow13', 'del-groups', 'br0');
-    await ofctl(side, 'del-tlv-map', 'br0');
-  }
 });
 
 test('one port for any key and remote end', async () => {
