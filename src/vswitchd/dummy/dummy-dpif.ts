@@ -14,6 +14,14 @@ import { withPids } from './dummy-pids.ts';
 export const DUMMY_DPIF_TYPE = 'dummy';
 const MAX_PORT = 0xffff;
 
+/**
+ * What a datapath is called in the datapath process.  There all names of devices are one set, and a datapath's own port is a device of its name;
+ * here a bridge and a datapath may have the same one.  "ovs-dummy" is nobody else's.
+ */
+const WIRE_PREFIX = 'dp~';
+const wireName = (name: string): string => (name.startsWith('ovs-') ? name : WIRE_PREFIX + name);
+const ownName = (name: string): string => (name.startsWith(WIRE_PREFIX) ? name.slice(WIRE_PREFIX.length) : name);
+
 /** The number to try first for a port called `name`; undefined if the name has none. */
 export function wantedPortNo(name: string): number | undefined {
   const digits = /\d+/.exec(name)?.[0];
@@ -33,9 +41,9 @@ export function dummyProvider(
 ): DpifProvider {
   return {
     type: DUMMY_DPIF_TYPE,
-    enumerate: () => provider.enumerate(),
+    enumerate: async () => (await provider.enumerate()).map(ownName).sort(),
     open: async (name, create) => {
-      const dpif = await provider.open(name, create);
+      const dpif = await provider.open(wireName(name), create);
       const known = flows.get(dpif.name) ?? new DummyFlows();
       flows.set(dpif.name, known);
       // What is logged is what comes and goes here, under the type of this provider.
@@ -47,9 +55,14 @@ export function dummyProvider(
 }
 
 function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
-  const typed = (port: DpifPort): DpifPort => ({ ...port, type: netdevs.typeOf(port.name) ?? port.type });
+  const typed = (port: DpifPort): DpifPort => ({
+    ...port,
+    name: port.name === dpif.name ? ownName(port.name) : port.name,
+    type: netdevs.typeOf(port.name) ?? port.type,
+  });
   const changed = {
     type: DUMMY_DPIF_TYPE,
+    name: ownName(dpif.name),
     async portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number> {
       const ofTunnel = tunnelType(type);
       const config = tunnel ?? { dstPort: ofTunnel?.defaultPort ?? 0, extensions: [] };
@@ -59,7 +72,7 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
       return dpif.portAdd(device, 'system', number);
     },
     async portQuery(which: string | number): Promise<DpifPort | undefined> {
-      const port = await dpif.portQuery(which);
+      const port = await dpif.portQuery(which === ownName(dpif.name) ? dpif.name : which);
       return port === undefined ? undefined : typed(port);
     },
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
