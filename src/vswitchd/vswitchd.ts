@@ -188,8 +188,10 @@ export class Vswitchd {
     const config = this.untilRestored(readConfig(idl, this.memo));
     this.config = config;
     this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));
-    setVlanLimit(config.vlanLimit);
+    const isNewLimit = setVlanLimit(config.vlanLimit);
     try {
+      // Flows that there are say of tags what the old limit let them.
+      if (isNewLimit && this.backer !== undefined) await this.backer.setSupport(this.backer.support);
       await this.apply(config);
     } catch (error) {
       if (!isDatapathGone(error)) throw error;

@@ -170,6 +170,7 @@ export class FakeBacker implements OfprotoBacker {
   }
   async setSupport(support: DpSupport): Promise<void> {
     this.support = support;
+    this.world.journal.push('flows anew');
   }
   createOfproto(name: string): Ofproto {
     this.world.journal.push(`create ${name}`);

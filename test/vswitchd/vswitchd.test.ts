@@ -104,6 +104,14 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect(world.journal.length).toBe(before);
   });
 
+  test('another limit of VLAN tags has flows made anew', async () => {
+    await vsctl('add-br', 'br0');
+    await vsctl('set', 'open', '.', 'other_config:vlan-limit=0');
+    await vsctl('set', 'open', '.', 'other_config:vlan-limit=2');
+    await vsctl('set', 'open', '.', 'other_config:vlan-limit=1');
+    expect(world.journal.filter((line) => line === 'flows anew')).toHaveLength(2);
+  });
+
   test('ofport_request moves ports, and the one that was there by chance', async () => {
     await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
     expect([await get('eth0', 'ofport'), await get('eth1', 'ofport')]).toEqual([['1'], ['2']]);
