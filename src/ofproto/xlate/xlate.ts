@@ -90,8 +90,8 @@ export function xlateActions(xin: XlateIn): XlateOut {
       xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
     } else xlateGivenActions(ofpacts, ctx);
     if (!ctx.freezing) xlateActionSet(ctx);
-    if (!ctx.freezing && ctx.error === XLATE_ERROR.OK) xlateInBand(ctx, xin);
     if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
+    if (!ctx.freezing && ctx.error === XLATE_ERROR.OK) xlateInBand(ctx, xin);
   }
   const { tlvTable } = xin.bridge;
   if (tlvTable !== undefined && getField(xin.flow, FIELD.tunOptsSize) !== 0) maskOptions(tlvTable, xin.flow, wc);
