@@ -97,13 +97,6 @@ export function putUfid(ufid: Ufid, dv: DataView, at: number): void {
   dv.setInt32(at + 12, ufid.w3, LITTLE_ENDIAN);
 }
 
-/** The bytes of a UFID. */
-export function ufidBytes(ufid: Ufid): Uint8Array {
-  const bytes = new Uint8Array(UFID_SIZE);
-  putUfid(ufid, new DataView(bytes.buffer), 0);
-  return bytes;
-}
-
 const C0 = 0x239b961b;
 const C1 = 0xab0e9789;
 const C2 = 0x38b34ae5;

@@ -7,7 +7,7 @@ import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
-import { formatUfid, hashToUfid, parseUfidPrefix, ufidBytes, ufidOf } from '../../src/odp/odp-ufid.ts';
+import { formatUfid, hashToUfid, parseUfidPrefix, putUfid, ufidOf } from '../../src/odp/odp-ufid.ts';
 import { SLOW_PATH, SLOW_PATH_ALL, SLOW_PATH_REASONS } from '../../src/odp/slow-path.ts';
 import { type CookieBody, decodeCookie, encodeCookie, OFPP_NONE } from '../../src/odp/user-action-cookie.ts';
 
@@ -121,7 +121,9 @@ describe('UFIDs', () => {
     expect(new DataView(bytes.buffer).getUint32(0, new Uint8Array(Uint16Array.of(1).buffer)[0] === 1)).toBe(0x00112233);
     expect(formatUfid(bytes)).toBe(text);
     expect(formatUfid(ufidOf(bytes))).toBe(text);
-    expect(ufidBytes(ufidOf(bytes))).toEqual(bytes);
+    const written = new Uint8Array(16);
+    putUfid(ufidOf(bytes), new DataView(written.buffer), 0);
+    expect(written).toEqual(bytes);
   });
 
   // biome-ignore format: table
