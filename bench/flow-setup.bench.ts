@@ -41,7 +41,7 @@ for (const text of FLOWS) br.tables.apply(parseFlow(text, OFPFC.ADD).flow);
 
 // Ethernet, IPv4, UDP of 18 bytes.
 const frame = Buffer.from(
-  '020000000002020000000001080045000' + '02e00000000401100000a6300010a63004d03e807d0001a0000' + '00'.repeat(18),
+  `02000000000202000000000108004500002e00000000401100000a6300010a63004d03e807d0001a0000${'00'.repeat(18)}`,
   'hex',
 );
 let next = 0;
