@@ -125,6 +125,10 @@ export class Idl {
   tableRevision(table: Table): number {
     return this.replica.tableRevision(table);
   }
+  /** Grows with each change of any table that is not quiet. */
+  get dataRevision(): number {
+    return this.replica.dataRevision;
+  }
 
   /**
    * Sends what `build` writes, after the transactions before it are done; it is called then, and sees the replica of that

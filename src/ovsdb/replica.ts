@@ -89,6 +89,10 @@ export class Replica {
   tableRevision(table: Table): number {
     return this.tables.get(table.name)?.revision ?? 0;
   }
+  /** Grows with each change of any table that is not quiet. */
+  get dataRevision(): number {
+    return this.nextRevision;
+  }
   /** Whether the replica knows what the server has in that column. */
   isReplicated(table: Table, column: string): boolean {
     return this.available.get(table.name)?.has(column) ?? false;

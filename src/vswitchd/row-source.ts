@@ -11,6 +11,8 @@ export interface RowSource {
   revision?(table: Table, uuid: Uuid): number;
   /** The same of all rows of a table. */
   tableRevision?(table: Table): number;
+  /** The same of all tables. */
+  readonly dataRevision?: number;
 }
 
 export type Smap = ReadonlyMap<string, string>;

@@ -71,10 +71,20 @@ export class ConfigMemo {
   readonly mcast = new RowMemo<McastSettings | undefined>();
   readonly mirrors = new RowMemo<readonly MirrorSettings[]>();
   bridges: ReadonlyMap<string, BridgeConfig> = new Map();
+  /** All of it, and of which rows. */
+  whole: { readonly config: SwitchConfig; readonly revision: number } | undefined;
 }
 
 /** Reads the whole configuration.  What has not changed since an earlier call with the same `memo` is the same object. */
 export function readConfig(db: RowSource, memo: ConfigMemo = new ConfigMemo()): SwitchConfig {
+  const revision = db.dataRevision;
+  if (revision !== undefined && memo.whole?.revision === revision) return memo.whole.config;
+  const config = readAll(db, memo);
+  memo.whole = revision === undefined ? undefined : { config, revision };
+  return config;
+}
+
+function readAll(db: RowSource, memo: ConfigMemo): SwitchConfig {
   const [root] = db.rows(Open_vSwitch);
   const config = root?.other_config ?? new Map<string, string>();
   const bridges = new Map<string, BridgeConfig>();

@@ -97,9 +97,13 @@ function ofInterface(row: schema.InterfaceRow): Remark[] {
 export class Unsupported {
   private readonly memo = new RowMemo<readonly Remark[]>();
   private said = new Set<string>();
+  /** Of the rows that were looked at last. */
+  private revision: number | undefined;
 
   /** Looks at all settings, and says what was not there the last time. */
   report(db: RowSource): void {
+    if (db.dataRevision !== undefined && db.dataRevision === this.revision) return;
+    this.revision = db.dataRevision;
     const remarks: Remark[] = [];
     const look = (uuid: string, make: (db: RowSource) => readonly Remark[]) => {
       remarks.push(...this.memo.get(uuid, db, make));
