@@ -173,7 +173,9 @@ export class BridgePorts {
       return `could not open network device ${name} (${reason(error)})`;
     }
     try {
-      const { ofportRequest: ofport, ofportHint: before, isLocal } = iface;
+      const { ofportRequest: ofport, ofportHint, isLocal } = iface;
+      // One that could not be a port until now has no number any more.
+      const before = this.errors.has(name) ? undefined : ofportHint;
       const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex, linkResets: netdev?.linkResets });
