@@ -106,7 +106,12 @@ export class BridgeStatus {
     return {
       ofport: port.ofport,
       error: undefined,
-      ...deviceColumns(this.netdevs.get(name) ?? this.remote.get(name), type, this.netdevs.driver?.(name), this.ports.linkResetsBefore(name)),
+      ...deviceColumns(
+        this.netdevs.get(name) ?? this.remote.get(name),
+        type,
+        this.netdevs.driver?.(name),
+        this.ports.linkResetsBefore(name),
+      ),
       ...linkColumns(featuresOf(this.netdevs, name, type)?.curr ?? 0),
     };
   }
