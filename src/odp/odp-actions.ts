@@ -22,6 +22,7 @@ import {
 import { storeKeyAttr } from './key-codec.ts';
 import { KEY_ROWS, OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from './key-table.ts';
 import { putNsh, putTunnel } from './odp-key-nests.ts';
+import { LABELS_SIZE, putLabels } from './odp-labels.ts';
 import { NLA_MAX_PAYLOAD } from './odp-text-scan.ts';
 
 export interface UserspaceOptions {
@@ -39,7 +40,7 @@ export interface CtOptions {
   readonly force?: boolean;
   readonly zone?: number;
   readonly mark?: { readonly value: number; readonly mask: number };
-  /** 16 bytes each, as OVS_KEY_ATTR_CT_LABELS has them. */
+  /** 16 bytes each, the highest bits first. */
   readonly labels?: { readonly value: Uint8Array; readonly mask: Uint8Array };
   readonly helper?: string;
   readonly timeout?: string;
@@ -213,8 +214,8 @@ export class OdpActionsBuilder {
     }
     if (options.labels) {
       const at = w.attrHeader(C.LABELS, 32);
-      w.bytes.set(options.labels.value.subarray(0, 16), at);
-      w.bytes.set(options.labels.mask.subarray(0, 16), at + 16);
+      putLabels(w.bytes, at, options.labels.value);
+      putLabels(w.bytes, at + LABELS_SIZE, options.labels.mask);
     }
     if (options.helper !== undefined) w.attrString(C.HELPER, options.helper);
     if (options.timeout !== undefined) w.attrString(C.TIMEOUT, options.timeout);

@@ -12,6 +12,7 @@ import { MessageWriter } from '../netlink/message.ts';
 import { storeKeyAttr } from './key-codec.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
 import { putNsh, putTunnel } from './odp-key-nests.ts';
+import { LABELS_SIZE, putFlowLabels } from './odp-labels.ts';
 import { ETH_P, IPPROTO, isIp, isMpls, isNd, isVlan } from './odp-layers.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up; this saves a third of the time here.
@@ -139,7 +140,10 @@ function putConntrack(w: MessageWriter, data: FlowKey, flow: FlowKey, support: O
   if (support.ctState) putAttr(w, K.CT_STATE, data);
   if (support.ctZone) putAttr(w, K.CT_ZONE, data);
   if (support.ctMark) putAttr(w, K.CT_MARK, data);
-  if (support.ctLabel) putAttr(w, K.CT_LABELS, data);
+  if (support.ctLabel) {
+    const at = w.attrHeader(K.CT_LABELS, LABELS_SIZE);
+    putFlowLabels(w.bytes, at, data);
+  }
   if (getField(flow, CT_NW_PROTO) === 0) return;
   const ethType = getField(flow, ETH_TYPE);
   if (support.ctOrigTuple && ethType === ETH_P.IP) putAttr(w, K.CT_ORIG_TUPLE_IPV4, data);

@@ -18,13 +18,14 @@ import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
 import { exactMaskOf } from './odp-exact-mask.ts';
 import { loadNsh, loadTunnel } from './odp-key-nests.ts';
 import { keyAttrName } from './odp-key-text.ts';
+import { loadFlowLabels } from './odp-labels.ts';
 import { ETH_P, isMpls, isNd, isVlan, l3Attr, l4Attr } from './odp-layers.ts';
 import { vlanLimit } from './vlan-limit.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up; this saves a third of the time here.
 // biome-ignore format: table
 const {
-  arpSha: ARP_SHA, arpTha: ARP_THA, ctIpv6Dst: CT_IPV6_DST, ctIpv6Src: CT_IPV6_SRC, ctLabels: CT_LABELS,
+  arpSha: ARP_SHA, arpTha: ARP_THA, ctIpv6Dst: CT_IPV6_DST, ctIpv6Src: CT_IPV6_SRC,
   ctMark: CT_MARK, ctNwDst: CT_NW_DST, ctNwProto: CT_NW_PROTO, ctNwSrc: CT_NW_SRC, ctState: CT_STATE,
   ctTpDst: CT_TP_DST, ctTpSrc: CT_TP_SRC, ctZone: CT_ZONE, cvlanTci: CVLAN_TCI, cvlanTpid: CVLAN_TPID,
   dpHash: DP_HASH, ethDst: ETH_DST, ethSrc: ETH_SRC, ethType: ETH_TYPE, inPort: IN_PORT, ipv6Dst: IPV6_DST,
@@ -232,7 +233,7 @@ function loadMetadata(out: FlowKey, isMask: boolean): boolean {
     expected |= bit(K.CT_ZONE);
   }
   if (has(K.CT_LABELS)) {
-    put128(out, CT_LABELS, attrAt[K.CT_LABELS]!);
+    loadFlowLabels(out, bytes, attrAt[K.CT_LABELS]!);
     expected |= bit(K.CT_LABELS);
   }
   if (has(K.CT_ORIG_TUPLE_IPV4)) {
