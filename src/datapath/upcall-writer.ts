@@ -42,10 +42,14 @@ export class UpcallWriter implements UpcallSink {
   private readonly familyId: number;
   private readonly writer = new MessageWriter(0);
   private readonly base: number;
-  /** The port id whose queue was full, what sending to it returned, and upcalls until it is tried again. */
+  /** The port id whose queue was full, what sending to it returned, and upcalls until it is tried again, in this turn of the event loop. */
   private fullPortId = 0;
   private fullError = 0;
   private nSkips = 0;
+  /** The client may have read meanwhile. */
+  private readonly tryAgain = (): void => {
+    this.nSkips = 0;
+  };
 
   /** Takes UPCALL_SLOTS adjacent slots of `arena` for good, so it must come before anything gives slots back. */
   constructor(transport: NetlinkTransport, familyId: number, arena: Arena, overruns = new Overruns(transport)) {
@@ -84,6 +88,7 @@ export class UpcallWriter implements UpcallSink {
     if (isFull(sent)) {
       this.fullPortId = info.portId;
       this.fullError = sent;
+      if (this.nSkips === 0) setImmediate(this.tryAgain);
       this.nSkips = SKIPPED_WHEN_FULL;
     }
     return sent;

@@ -49,6 +49,8 @@ export interface OvsRequest {
 
 /** How long to wait for an answer, and how often to look whether the peer still exists. */
 const TIMEOUT_MS = 10_000;
+/** How much later than a request another one was sent whose answer means that the first gets none. */
+const OVERTAKEN_MS = 250;
 const TICK_MS = 1000;
 /** A datagram of a batch is sent when it has grown to this, so that any peer's queue can take it. */
 const DATAGRAM_BYTES = 32_768;
@@ -340,6 +342,11 @@ export class GenlClient {
     this.flights.splice(this.flights.indexOf(flight), 1);
     if (this.flights.length === 0) this.sleep();
     flight.resolve();
+    // Answers come in the order of requests.  What was asked long before this and has none was lost with the process that had it, whose
+    // place another has taken since.
+    for (const f of this.flights.filter((x) => x.deadline + OVERTAKEN_MS < flight.deadline)) {
+      this.fail(f, peerError(ERRNO.ECONNREFUSED, this.endpoint.peer, f.where));
+    }
   }
 
   private fail(flight: Flight, error: Error): void {

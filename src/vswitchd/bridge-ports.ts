@@ -54,8 +54,6 @@ export class BridgePorts {
   private readonly netdevs: NetdevTable;
   private readonly ifaces = new Map<string, Iface>();
   readonly tunnels: TunnelPorts;
-  /** UUIDs of the interfaces that were tried. */
-  private readonly hinted = new Set<string>();
   /** By interface name: why it is not part of the bridge. */
   private errors = new Map<string, string>();
 
@@ -108,11 +106,7 @@ export class BridgePorts {
 
   /** Adds the ports that are missing: those that want a certain number first, then those that had one.  Rejects only if the datapath is gone. */
   async add(config: BridgeConfig): Promise<void> {
-    const missing = interfacesOf(config)
-      .filter((iface) => !this.ofproto.ports.has(iface.name))
-      .map((iface) => this.withHintOnce(iface));
-    const uuids = new Set(interfacesOf(config).map(({ uuid }) => uuid));
-    for (const uuid of this.hinted) if (!uuids.has(uuid)) this.hinted.delete(uuid);
+    const missing = interfacesOf(config).filter((iface) => !this.ofproto.ports.has(iface.name));
     const rank = ({ isLocal, ofportRequest, ofportHint }: InterfaceConfig) =>
       isLocal ? 0 : ofportRequest !== undefined ? 1 : ofportHint !== undefined ? 2 : 3;
     missing.sort((a, b) => rank(a) - rank(b));
@@ -144,16 +138,6 @@ export class BridgePorts {
     const holder = [...this.ofproto.ports.values()].find((p) => p.ofport === request);
     if (holder === undefined) return [iface.name];
     return wanted.get(holder.name)?.ofportRequest === request ? [] : [iface.name, holder.name];
-  }
-
-  /** The number that the database has counts the first time only: from then on it is one of ours, or that of a failure. */
-  private withHintOnce(iface: InterfaceConfig): InterfaceConfig {
-    const { uuid } = iface;
-    if (uuid === undefined || !this.hinted.has(uuid)) {
-      if (uuid !== undefined) this.hinted.add(uuid);
-      return iface;
-    }
-    return { ...iface, ofportHint: undefined };
   }
 
   /** Adds one port; gives the text for its "error" column if that cannot be done. */

@@ -63,6 +63,8 @@ export class BridgeQos {
     const { name } = iface;
     const old = this.applied.get(name);
     const device = tcDevice(this.netdevs, iface);
+    // A device that is gone takes along all that was set; the port follows it.
+    if (device === undefined && old?.device !== undefined) return;
     const policing = withBursts(iface.policing ?? NO_POLICING);
     const now = { device, odpPort, qos, policing: Object.values(policing).join() };
     if (old !== undefined && isSame(old, now)) return;
