@@ -305,13 +305,13 @@ def orphans(lab):
     lab.vsctl('set', 'open_vswitch', '.', 'external_ids:orphans=1')
     lab.until('the ports are those of the database', lambda: 'stray' not in lab.dpctl('show') and ' p3' not in lab.dpctl('show'))
     lab.until('the flow is gone', lambda: '00:99' not in lab.dpctl('dump-flows'))
-    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
+    lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(1, '10.0.0.4')))
     lab.no_ping(3, '10.0.0.1')
 
 
 def adopted(lab):
     lab.vsctl('add-port', 'br0', 'p3')
-    lab.settled(lambda: lab.pings(3, '10.0.0.1'))
+    lab.settled(lambda: (lab.pings(3, '10.0.0.1'), lab.pings(1, '10.0.0.4')))
 
 
 def overrun(lab):
