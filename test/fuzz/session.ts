@@ -47,6 +47,8 @@ export interface Report {
 export const MAX_CASE_MS = 1000;
 /** What a run may leave on the heap besides what was kept: noise of the compiler and its code.  Bytes. */
 const MAX_GROWTH = 24 << 20;
+/** Sessions shorter than this say nothing of growth: what happens to be allocated at either moment is more.  s */
+const MIN_GROWTH_SECONDS = 10;
 const SETTLED_CASES = 500;
 const PROGRESS_MS = 10_000;
 
@@ -60,6 +62,8 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 function heapInUse(): number {
+  collect();
+  // The memory of array buffers is given back in the background; the next collection waits for that.
   collect();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
@@ -116,7 +120,8 @@ export async function runSession(options: SessionOptions): Promise<Report> {
   const culprit = problem === undefined ? undefined : formatCase(await shrinkCulprit(target, current, problem));
   coverage?.close();
   const heapAfter = heapInUse();
-  if (problem === undefined && heapBefore !== 0 && heapAfter - heapBefore > MAX_GROWTH) {
+  const isLong = options.seconds >= MIN_GROWTH_SECONDS;
+  if (problem === undefined && isLong && heapBefore !== 0 && heapAfter - heapBefore > MAX_GROWTH) {
     problem = `the heap grew by ${((heapAfter - heapBefore) / 2 ** 20).toFixed(1)} MiB`;
   }
   if (options.keeps && problem === undefined && fuzzer.nNew > 0) {
