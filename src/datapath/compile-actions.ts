@@ -15,18 +15,16 @@ import { AttrCursor } from '../netlink/message.ts';
 import {
   MAX_ACTION_DEPTH,
   OVS_ACTION_ATTR,
-  OVS_CHECK_PKT_LEN_ATTR,
-  OVS_DEC_TTL_ATTR,
   OVS_HASH_ALG,
   OVS_MPLS_L3_TUNNEL_FLAG_MASK,
-  OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR,
 } from '../odp/action-attrs.ts';
 import { OVS_KEY_ATTR } from '../odp/key-table.ts';
 import { ETH_HLEN, ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
 import { ERRNO } from '../util/errno.ts';
+import { keepsKey, lastOfEach, type Range, readCheckPktLen, readDecTtl, readSample, refuse } from './action-parts.ts';
 import { type ActionProgram, SET_OP } from './action-program.ts';
-import { ACTION_SIZES, KEEPS_KEY, USES_UP } from './action-rules.ts';
+import { ACTION_SIZES, USES_UP } from './action-rules.ts';
 import { compileSet, type PacketShape } from './compile-set.ts';
 import { type CtArgs, parseCt } from './conntrack/ct-args.ts';
 import { hasKeptParts, keptActions } from './kept-actions.ts';
@@ -115,10 +113,6 @@ function compileList(
   }
   return compiler;
 }
-
-const refuse = (what: string, errno: number = ERRNO.EINVAL): never => {
-  throw new NetlinkError(errno, `actions: ${what}`);
-};
 
 class Compiler {
   readonly code: number[] = [];
@@ -259,13 +253,13 @@ class Compiler {
         this.sample(it, shape, depth, isLast);
         return;
       case A.CLONE:
-        this.nestedList(A.CLONE, [this.inPlace(it.at, it.size, isLast)], it.at, it.size, shape, depth, 8);
+        this.nestedList(A.CLONE, [this.inPlace(it, isLast)], it.at, it.size, shape, depth, 8);
         return;
       case A.CHECK_PKT_LEN:
         this.checkPktLen(it, shape, depth, isLast);
         return;
       case A.DEC_TTL: {
-        const list = this.decTtlList(it);
+        const list = readDecTtl(dv, it);
         this.noteParts(it);
         this.nestedList(A.DEC_TTL, [], list.at, list.size, shape, depth, NLA_HDRLEN);
         return;
@@ -328,7 +322,7 @@ class Compiler {
   }
 
   private userspace(it: AttrCursor, listAt: number, listSize: number): void {
-    const attrs = this.attributes(it, OVS_USERSPACE_ATTR.ACTIONS);
+    const attrs = lastOfEach(this.dv, it, OVS_USERSPACE_ATTR.ACTIONS);
     const pid = attrs[OVS_USERSPACE_ATTR.PID];
     const port = attrs[OVS_USERSPACE_ATTR.EGRESS_TUN_PORT];
     if ((pid && pid.size < 4) || (port && port.size < 4)) refuse('userspace attribute too short', ERRNO.ERANGE);
@@ -381,46 +375,17 @@ class Compiler {
 
   private sample(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
     this.noteParts(it);
-    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_SAMPLE_ATTR');
-    const attrs: Range[] = [];
-    while (seen.next()) {
-      const isKnown = seen.type === OVS_SAMPLE_ATTR.PROBABILITY || seen.type === OVS_SAMPLE_ATTR.ACTIONS;
-      if (!isKnown || attrs[seen.type] !== undefined) refuse(`sample attribute ${seen.type}`);
-      attrs[seen.type] = { at: seen.at, size: seen.size };
-    }
-    const probability = attrs[OVS_SAMPLE_ATTR.PROBABILITY];
-    if (probability?.size !== 4) refuse('sample without probability');
-    const list = this.checkedList(attrs[OVS_SAMPLE_ATTR.ACTIONS]);
-    const head = [this.u32(probability!.at) | 0, this.inPlace(list.at, list.size, isLast)];
+    const { probability, list } = readSample(this.dv, it);
+    const head = [probability, this.inPlace(list, isLast)];
     this.nestedList(A.SAMPLE, head, list.at, list.size, shape, depth, 12);
   }
 
   private checkPktLen(it: AttrCursor, shape: PacketShape, depth: number, isLast: boolean): void {
-    const C = OVS_CHECK_PKT_LEN_ATTR;
     this.noteParts(it);
-    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_CHECK_PKT_LEN_ATTR');
-    const attrs: Range[] = [];
-    while (seen.next()) {
-      if (seen.type > C.ACTIONS_IF_LESS_EQUAL) refuse(`check_pkt_len attribute ${seen.type}`);
-      if (seen.type === C.PKT_LEN && seen.size < 2) refuse('check_pkt_len length too short', ERRNO.ERANGE);
-      if (seen.type > C.PKT_LEN && seen.size > 0 && seen.size < NLA_HDRLEN) refuse('check_pkt_len list', ERRNO.ERANGE);
-      attrs[seen.type] = { at: seen.at, size: seen.size };
-    }
-    const length = attrs[C.PKT_LEN];
-    const bytes = length === undefined ? 0 : this.dv.getUint16(length.at, LITTLE_ENDIAN);
-    if (bytes === 0) refuse('check_pkt_len without length');
-    const less = this.checkedList(attrs[C.ACTIONS_IF_LESS_EQUAL]);
-    const greater = this.checkedList(attrs[C.ACTIONS_IF_GREATER]);
-
+    const { bytes, less, greater } = readCheckPktLen(this.dv, it);
     const start = this.code.length;
     const storedBefore = this.stored;
-    this.emit(
-      A.CHECK_PKT_LEN,
-      bytes,
-      this.inPlace(less.at, less.size, isLast),
-      this.inPlace(greater.at, greater.size, isLast),
-      0,
-    );
+    this.emit(A.CHECK_PKT_LEN, bytes, this.inPlace(less, isLast), this.inPlace(greater, isLast), 0);
     const lists = this.code.length;
     this.stored += NLA_HDRLEN + 8;
     this.stored += NLA_HDRLEN;
@@ -455,48 +420,9 @@ class Compiler {
     if (this.stored - storedBefore > MAX_ATTR) refuse('too long', ERRNO.EMSGSIZE);
   }
 
-  private inPlace(at: number, size: number, isLast: boolean): number {
-    if (isLast) return 1;
-    const it = new AttrCursor(this.dv, at, at + size, 'OVS_ACTION_ATTR');
-    while (it.next()) if (!KEEPS_KEY.has(it.type)) return 0;
-    return 1;
+  private inPlace(list: Range, isLast: boolean): number {
+    return isLast || keepsKey(this.dv, list) ? 1 : 0;
   }
-
-  private checkedList(list: Range | undefined): Range {
-    if (list === undefined || (list.size > 0 && list.size < NLA_HDRLEN)) return refuse('list of actions missing');
-    return list;
-  }
-
-  /** The list in a DEC_TTL; unknown attributes are ignored, a second list is refused. */
-  private decTtlList(it: AttrCursor): Range {
-    const seen = new AttrCursor(this.dv, it.at, it.at + it.size, 'OVS_DEC_TTL_ATTR');
-    let list: Range | undefined;
-    while (seen.next()) {
-      if (seen.type > OVS_DEC_TTL_ATTR.ACTION) continue;
-      if (seen.type !== OVS_DEC_TTL_ATTR.ACTION || list !== undefined) refuse(`dec_ttl attribute ${seen.type}`);
-      list = { at: seen.at, size: seen.size };
-    }
-    return this.checkedList(list);
-  }
-
-  /** Attributes up to `max` by number, the last of each; the others, and what is left at the end, are ignored. */
-  private attributes(it: AttrCursor, max: number): Range[] {
-    const attrs: Range[] = [];
-    const end = it.at + it.size;
-    for (let at = it.at; end - at >= NLA_HDRLEN; ) {
-      const len = this.dv.getUint16(at, LITTLE_ENDIAN);
-      if (len < NLA_HDRLEN || len > end - at) break;
-      const type = this.dv.getUint16(at + 2, LITTLE_ENDIAN) & 0x3fff;
-      if (type <= max) attrs[type] = { at: at + NLA_HDRLEN, size: len - NLA_HDRLEN };
-      at += nlaAlign(len);
-    }
-    return attrs;
-  }
-}
-
-interface Range {
-  at: number;
-  size: number;
 }
 
 const MPLS_MAY_COVER = (type: number): boolean =>
