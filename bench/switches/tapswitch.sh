@@ -19,7 +19,7 @@ case $1 in
     up)
         set -e
         mkdir -p "$RUN"
-        setsid "$TAPSWITCH" datapath --ready-file "$RUN/ready" --log-file "$RUN/datapath.log" >"$RUN/out" 2>&1 </dev/null &
+        setsid "$TAPSWITCH" datapath --ready-file "$RUN/ready" --log-file="$RUN/datapath.log" >"$RUN/out" 2>&1 </dev/null &
         echo $! >"$RUN/datapath.pid"
         for ((i = 0; i < 200; i++)); do [ -e "$RUN/ready" ] && break; sleep 0.05; done
         dpctl() { "$TAPSWITCH" dpctl "$@"; }

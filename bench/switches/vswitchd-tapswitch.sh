@@ -15,7 +15,7 @@ fi
 if [ "$1" = up ]; then
     mkdir -p "$RUN"
     [ -z "${PROFILE:-}" ] || export LOOP_PROFILE=$PROFILE/datapath LOOP_PROBE=$RUN/datapath.probe NODE_OPTIONS="--import=$here/../loop-probe.mjs"
-    setsid "$TAPSWITCH" datapath --ready-file "$RUN/ready" --log-file "$RUN/datapath.log" >"$RUN/datapath.out" 2>&1 </dev/null &
+    setsid "$TAPSWITCH" datapath --ready-file "$RUN/ready" --log-file="$RUN/datapath.log" >"$RUN/datapath.out" 2>&1 </dev/null &
     echo $! >"$RUN/datapath.pid"
     for ((i = 0; i < 200; i++)); do [ -e "$RUN/ready" ] && break; sleep 0.05; done
 fi
