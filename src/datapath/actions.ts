@@ -22,27 +22,17 @@ import { hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
 import type { Packet } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { type ActionProgram, EMPTY_PROGRAM, SET_OP } from './action-program.ts';
+import { changeError, changePacket, noteEthernet, pushRoom } from './change-packet.ts';
 import type { CtArgs } from './conntrack/ct-args.ts';
 import { CT_STOLEN } from './conntrack/ct-execute.ts';
 import { DROP, type DropReason } from './drop-reasons.ts';
-import { popNsh, pushNsh } from './nsh.ts';
-import {
-  decTtl,
-  popEthernet,
-  popMpls,
-  popVlan,
-  pushEthernet,
-  pushMpls,
-  pushMplsFirst,
-  pushVlan,
-  TTL,
-} from './push-pop.ts';
+import { popNsh } from './nsh.ts';
+import { decTtl, TTL } from './push-pop.ts';
 import { Segmenter } from './segment.ts';
-import { setEthernet, setIpv4, setIpv6, setMark, setMpls, setPriority, setSctp, setTcp, setUdp } from './set-field.ts';
+import { setMark, setPriority } from './set-field.ts';
 import type { SlotPool } from './slot-pool.ts';
 
 const W_RECIRC = FIELD.recircId.word;
-const W_TYPE = FIELD.ethType.word; // with packetType
 const W_DP_HASH = FIELD.dpHash.word;
 
 /** OVS_RECURSION_LIMIT, and what follows from it. */
@@ -235,11 +225,11 @@ export class ActionExecutor {
           // All others change bytes.
           if (!this.makeWritable(pkt, pushRoom(op, code[arg - 1]!))) return -ERRNO.ENOMEM;
           // In userspace a packet that has not got the whole header keeps what it has.
-          isGood = change(pkt, key, code, op, arg) || (host.isUserspace && op < 0 && op !== SET_OP.CT);
+          isGood = changePacket(pkt, key, code, op, arg) || (host.isUserspace && op < 0 && op !== SET_OP.CT);
       }
       if (!isGood) {
         host.drop(DROP.ACTION_ERROR);
-        return ownError || errorOf(op, pkt);
+        return ownError || changeError(op, pkt);
       }
     }
     return 0;
@@ -364,75 +354,3 @@ export class ActionExecutor {
 }
 
 const isWithin = (size: number, max: number): boolean => size > 0 && size <= max;
-
-/** Bytes that an action with `n` argument words writes before the packet. */
-function pushRoom(op: number, n: number): number {
-  switch (op) {
-    case A.PUSH_VLAN:
-    case A.PUSH_MPLS:
-    case A.ADD_MPLS:
-      return 4;
-    case A.PUSH_ETH:
-      return 14;
-    case A.PUSH_NSH:
-      return 4 * n;
-    default:
-      return 0;
-  }
-}
-
-/** -errno: mostly a header is not there, and the kernel says that it cannot make it writable. */
-function errorOf(op: number, pkt: Packet): number {
-  if (op === A.PUSH_ETH || op === A.POP_ETH) return -ERRNO.EPROTO;
-  if (op === A.PUSH_NSH) return -ERRNO.EAFNOSUPPORT;
-  const isBehindTags = op === SET_OP.MPLS && pkt.end - pkt.start - pkt.l3 >= 4;
-  return isBehindTags ? -ERRNO.EINVAL : -ERRNO.ENOMEM;
-}
-
-/** Whether a packet has an Ethernet header is in its key at once, though what else its key says is stale.  Returns true. */
-function noteEthernet(pkt: Packet, key: FlowKey): boolean {
-  const type = key[W_TYPE]! >>> 16;
-  key[W_TYPE] = (type << 16) | (pkt.packetType === 0 ? 0 : type);
-  return true;
-}
-
-/** Runs an action that changes a packet's bytes; false if the packet is not fit for it. */
-function change(pkt: Packet, key: FlowKey, code: Int32Array, op: number, arg: number): boolean {
-  switch (op) {
-    case A.PUSH_VLAN:
-      return pushVlan(pkt, key, code[arg]!);
-    case A.POP_VLAN:
-      return popVlan(pkt, key);
-    case A.PUSH_MPLS:
-      pushMpls(pkt, code[arg]!, code[arg + 1]!, code[arg + 2] === 1);
-      return true;
-    case A.ADD_MPLS:
-      if (code[arg + 2] === 1) pushMpls(pkt, code[arg]!, code[arg + 1]!, false);
-      else pushMplsFirst(pkt, code[arg]!, code[arg + 1]!);
-      return noteEthernet(pkt, key);
-    case A.POP_MPLS:
-      return popMpls(pkt, code[arg]!) && noteEthernet(pkt, key);
-    case A.PUSH_ETH:
-      return pushEthernet(pkt, code, arg) && noteEthernet(pkt, key);
-    case A.POP_ETH:
-      return popEthernet(pkt) && noteEthernet(pkt, key);
-    case A.PUSH_NSH:
-      return pushNsh(pkt, code, arg, code[arg - 1]!) && noteEthernet(pkt, key);
-    case SET_OP.ETHERNET:
-      return setEthernet(pkt, key, code, arg);
-    case SET_OP.IPV4:
-      return setIpv4(pkt, key, code, arg);
-    case SET_OP.IPV6:
-      return setIpv6(pkt, key, code, arg);
-    case SET_OP.TCP:
-      return setTcp(pkt, key, code, arg);
-    case SET_OP.UDP:
-      return setUdp(pkt, key, code, arg);
-    case SET_OP.SCTP:
-      return setSctp(pkt, key, code, arg);
-    case SET_OP.MPLS:
-      return setMpls(pkt, key, code, arg);
-    default:
-      return false;
-  }
-}
