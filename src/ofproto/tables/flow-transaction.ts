@@ -164,7 +164,8 @@ export class FlowTransaction {
     if ((flags & FLOW_FLAG.CHECK_OVERLAP) !== 0 && table.classifier.findOverlap(match, priority, this.version)) {
       throw new OfpError(OFPERR.OFPFMFC_OVERLAP);
     }
-    if (table.nFlows >= table.maxFlows) {
+    // The switch's own flows are let in whatever the limit: without them controllers may be out of reach.
+    if (!isInternal && table.nFlows >= table.maxFlows) {
       const victim = table.eviction?.choose();
       if (victim === undefined) throw new OfpError(OFPERR.OFPFMFC_TABLE_FULL);
       this.remove(victim, OFPRR.EVICTION);

@@ -136,6 +136,8 @@ describe('flow tables', () => {
     tables.apply({ ...overlapping, priority: 101 });
     tables.table(0).maxFlows = 2;
     expect(errorOf(() => tables.apply(flowMod('ADD', { port: 5 })))).toBe(OFPERR.OFPFMFC_TABLE_FULL);
+    // Its own flows, of in-band control for instance, a switch always has.
+    tables.apply(flowMod('ADD', { port: 6 }), true);
     tables.apply(flowMod('ADD', { port: 1, ofpacts: [out(1)] }));
     const hidden = flowMod('ADD', { tableId: TBL_INTERNAL });
     expect(errorOf(() => tables.apply(hidden))).toBe(OFPERR.OFPBRC_EPERM);
