@@ -104,13 +104,8 @@ class Chaos:
         lab.kill('vswitchd')
         lab.start_vswitchd()
         lab.vsctl('set', 'open_vswitch', '.', 'external_ids:last=1')
-        self.verify()
-        received, gaps = self.end_traffic()
-        changes.end()
-        self.verify()
-        self.no_flows()
-        lost = sorted((missing for _, missing in gaps), reverse=True)
-        print(f'{times} kills, {changes.made} changes: of {received + sum(lost)} datagrams, 10 ms apart, {sum(lost)} were lost, in gaps of {lost[:12]}')
+        sent, lost = self.finish()
+        print(f'{times} kills, {changes.made} changes: of {sent} datagrams, 10 ms apart, {sum(lost)} were lost, in gaps of {lost[:12]}')
         quarter = max(1, times // 4)
         print(f'datapath: {min(memory[:quarter]) // 1024}-{max(memory[:quarter]) // 1024} MB in the first quarter, '
               f'{min(memory[-quarter:]) // 1024}-{max(memory[-quarter:]) // 1024} MB in the last; {fds(self.datapath)} file descriptors')
@@ -119,6 +114,16 @@ class Chaos:
             self.problems.append(f'a gap of {lost[0]} datagrams')
         if max(memory[-quarter:]) > max(memory[:quarter]) * 1.25 + 16384:
             self.problems.append('the datapath grows')
+
+    def finish(self):
+        """Ends traffic and changes and checks what is left: the datagrams sent, and the sizes of the gaps in them, largest first."""
+        self.verify()
+        received, gaps = self.end_traffic()
+        self.changes.end()
+        self.verify()
+        self.no_flows()
+        lost = sorted((missing for _, missing in gaps), reverse=True)
+        return received + sum(lost), lost
 
     def verify(self):
         try:
@@ -146,14 +151,9 @@ class Chaos:
                 time.sleep(min(rest, 0.05))
             if not samples or time.monotonic() - samples[-1][0] > 2:
                 samples.append((time.monotonic(), rss_kb(vswitchd), rss_kb(self.datapath)))
-        self.verify()
-        received, gaps = self.end_traffic()
-        changes.end()
-        self.verify()
-        self.no_flows()
-        lost = sorted((missing for _, missing in gaps), reverse=True)
+        sent, lost = self.finish()
         took = time.monotonic() - began
-        print(f'{changes.made} changes in {took:.0f} s: of {received + sum(lost)} datagrams {sum(lost)} were lost, in gaps of {lost[:12]}')
+        print(f'{changes.made} changes in {took:.0f} s: of {sent} datagrams {sum(lost)} were lost, in gaps of {lost[:12]}')
         lags.sort()
         print(f'a command is answered after {lags[len(lags) // 2]:.1f} ms (median), {lags[len(lags) * 99 // 100]:.0f} ms (99 %), {lags[-1]:.0f} ms (longest)')
         with open(f'{self.dir}/memory.log', 'w') as f:
