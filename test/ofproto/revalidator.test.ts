@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { parseFlow } from '../../src/openflow/flow-text.ts';
+import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { BROADCAST, MAC_A, MAC_B, missOf, udp } from './fakes.ts';
 import { actionsText } from './nests.ts';
@@ -18,6 +20,21 @@ describe('revalidation', () => {
     const [rule] = rig.br.tables.rules();
     expect([rule?.nPackets, rule?.nBytes]).toEqual([11n, 1060n]);
     expect(rig.br.fdb()[0]?.ageSec).toBeLessThanOrEqual(1);
+  });
+
+  it('credits later packets of a damaged header to the rule that its key says', async () => {
+    for (const text of ['priority=10,ip,nw_ttl=0,actions=drop', 'priority=9,ip,nw_ttl=2,actions=drop'])
+      rig.br.tables.apply(parseFlow(text, OFPFC.ADD).flow);
+    // Headers that end too soon are believed by the datapath, and not by a switch.
+    const upcall = missOf(udp(2, MAC_A, MAC_B, { nwTtl: 2 }));
+    const packet = upcall.packet.slice();
+    new DataView(packet.buffer).setUint16(16, 1000);
+    await rig.dpif.upcall({ ...upcall, packet });
+    rig.dpif.hit(rig.dpif.only, 3);
+    await rig.scheduler.advance(600);
+    const counts = new Map([...rig.br.tables.rules()].map((rule) => [rule.priority, rule.nPackets]));
+    expect([counts.get(10), counts.get(9)]).toEqual([1n, 3n]);
+    expect(rig.dpif.flows.size).toBe(1);
   });
 
   it('removes idle flows, with their last packets credited', async () => {

@@ -5,14 +5,14 @@
  */
 import type { DpifFlowStats } from '../../dpif/dpif-types.ts';
 import { newFlowKey } from '../../flow/flow-key.ts';
-import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
+import { ODP_FIT, type OdpFit, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { monotonicMs } from '../../util/clock.ts';
-import { originOf } from '../xlate/packet-origin.ts';
+import { originOf, type PacketOrigin } from '../xlate/packet-origin.ts';
 import { recircIds } from '../xlate/recirc.ts';
 import { hasExtraBits } from '../xlate/wildcards.ts';
 import type { PushStats } from '../xlate/xbridge.ts';
-import { xlateActions } from '../xlate/xlate.ts';
+import { type XlateOut, xlateActions } from '../xlate/xlate.ts';
 import { XlateCache } from '../xlate/xlate-cache.ts';
 import { XLATE_ERROR } from '../xlate/xlate-ctx.ts';
 import type { UdpifState } from './udpif-state.ts';
@@ -27,6 +27,13 @@ export type Verdict =
 export const KEEP: Verdict = { kind: 'keep' };
 /** The flow has to go. */
 export const del = (reason: FlowDelReason): Verdict => ({ kind: 'delete', reason });
+
+/** What became of a flow's key. */
+interface Translated {
+  readonly fit: OdpFit;
+  readonly from: PacketOrigin;
+  readonly xout: XlateOut;
+}
 
 /** Needs no more of a datapath's state than to translate; never waits. */
 export class FlowChecker {
@@ -48,11 +55,10 @@ export class FlowChecker {
     let verdict: Verdict = KEEP;
     if (ukey.revalSeq !== revalSeq) {
       if (!this.isWorthChecking(nPackets, stats.used)) return del(FLOW_DEL_REASON.TOO_EXPENSIVE);
-      ukey.cache = new XlateCache();
       verdict = this.retranslate(ukey);
     } else if (nPackets > 0 && ukey.cache === undefined) {
-      ukey.cache = new XlateCache();
-      verdict = this.retranslate(ukey);
+      const why = this.fillCache(ukey);
+      if (why !== undefined) verdict = del(why);
     }
     // The packets of a flow that goes are credited when its last statistics are known.
     if (verdict.kind === 'delete') return verdict;
@@ -73,13 +79,14 @@ export class FlowChecker {
     return sinceMs / Math.max(nPackets, 1) < 1000 / Math.max(1, state.options.minRevalidatePps);
   }
 
-  /** Translates a flow's key again, filling its cache, and compares with what is installed. */
-  private retranslate(ukey: Ukey): Verdict {
+  /** Translates a flow's key again, with a new cache; only says why if it cannot. */
+  private translate(ukey: Ukey): Translated | FlowDelReason {
     const { state, flow } = this;
+    ukey.cache = new XlateCache();
     const fit = odpKeyToFlow(ukey.key, flow);
-    if (fit === ODP_FIT.ERROR) return del(FLOW_DEL_REASON.BAD_ODP_FIT);
+    if (fit === ODP_FIT.ERROR) return FLOW_DEL_REASON.BAD_ODP_FIT;
     const from = originOf(state.bridges, flow);
-    if (typeof from === 'string') return del(FLOW_DEL_REASON.NO_OFPROTO);
+    if (typeof from === 'string') return FLOW_DEL_REASON.NO_OFPROTO;
     const xout = xlateActions({
       bridge: from.bridge,
       flow,
@@ -89,6 +96,23 @@ export class FlowChecker {
       stats: undefined,
       cache: ukey.cache,
     });
+    return { fit, from, xout };
+  }
+
+  /** Finds out whom the packets of a flow are to be credited to, and no more; the answer is why that cannot be. */
+  private fillCache(ukey: Ukey): FlowDelReason | undefined {
+    const translated = this.translate(ukey);
+    if (typeof translated === 'string') return translated;
+    recircIds.release(translated.xout.recircs);
+    return undefined;
+  }
+
+  /** Translates a flow's key again, and compares with what is installed. */
+  private retranslate(ukey: Ukey): Verdict {
+    const { state, flow } = this;
+    const translated = this.translate(ukey);
+    if (typeof translated === 'string') return del(translated);
+    const { fit, from, xout } = translated;
     if (xout.error !== XLATE_ERROR.OK || xout.avoidCaching) {
       recircIds.release(xout.recircs);
       const isError = xout.error !== XLATE_ERROR.OK;
@@ -115,13 +139,10 @@ export class FlowChecker {
   /** Credits the packets of a flow that was deleted; `stats` are its last. */
   creditLast(stats: DpifFlowStats, ukey: Ukey): void {
     if (stats.nPackets <= ukey.stats.nPackets) return;
-    if (ukey.cache === undefined) {
-      ukey.cache = new XlateCache();
-      this.retranslate(ukey);
-    }
+    if (ukey.cache === undefined) this.fillCache(ukey);
     const used = Math.max(stats.used, ukey.stats.used);
     const nBytes = Math.max(0, stats.nBytes - ukey.stats.nBytes);
-    ukey.cache.push(pushOf(stats.nPackets - ukey.stats.nPackets, nBytes, { ...stats, used }));
+    ukey.cache?.push(pushOf(stats.nPackets - ukey.stats.nPackets, nBytes, { ...stats, used }));
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
-import { getField, newFlowKey } from '../../flow/flow-key.ts';
+import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
 import { borrowOdpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
@@ -78,6 +78,8 @@ export class UpcallHandling {
   /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
   isSettled = true;
   private readonly flow = newFlowKey();
+  /** As the datapath's key has it. */
+  private readonly keyed = newFlowKey();
   /** The microflows of the batch that is being handled; undefined for those of which nothing becomes. */
   private readonly misses = new UfidMap<Prepared | null>();
   private readonly slow = new UfidMap<Prepared | null>();
@@ -152,6 +154,7 @@ export class UpcallHandling {
       return undefined;
     }
     // What the datapath made of a damaged header may be more than is believed here.
+    this.keyed.set(flow);
     extractPacket(upcall.packet, flow);
     const revalSeq = state.revalSeq;
     const cache = new XlateCache();
@@ -179,7 +182,8 @@ export class UpcallHandling {
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         createdMs: nowMs,
-        cache,
+        // Later packets are credited by the key; a damaged one is translated by less.
+        ...(isSameFlow(flow, this.keyed) ? { cache } : {}),
         recircs: xout.recircs,
       });
       if (state.ukeys.install(ukey)) {
@@ -268,6 +272,11 @@ export class UpcallHandling {
 }
 
 const needsHelp = (xout: XlateOut): boolean => (xout.slow & SLOW_PATH.ACTION) !== 0;
+
+const isSameFlow = (a: FlowKey, b: FlowKey): boolean => {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
 
 /** Adds to `ops` what the packet of `upcall` is to go through. */
 function execute(
