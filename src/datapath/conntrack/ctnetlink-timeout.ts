@@ -19,25 +19,41 @@ const MAX_NAME = 31;
 /** Place in the list of attribute 1: lists by state begin with one that is not shown. */
 const firstOf = (proto: number): number => (proto === PROTO.TCP || proto === PROTO.SCTP ? 0 : -1);
 
-/** Reads what says which policy is meant; times are the default ones. */
-export function readPolicyName(it: AttrCursor): TimeoutPolicy {
-  let [name, l3, proto] = ['', 0, 0];
+interface PolicyAttrs {
+  name: string;
+  l3: number;
+  proto: number;
+  /** Of the attribute DATA. */
+  data: AttrCursor | undefined;
+}
+
+function readAttrs(it: AttrCursor): PolicyAttrs {
+  const attrs: PolicyAttrs = { name: '', l3: 0, proto: 0, data: undefined };
   while (it.next()) {
     switch (it.type) {
       case CTA_TIMEOUT.NAME:
-        name = readName(it);
+        attrs.name = readName(it);
         break;
       case CTA_TIMEOUT.L3PROTO:
         it.want(2);
-        l3 = it.dv.getUint16(it.at);
+        attrs.l3 = it.dv.getUint16(it.at);
         break;
       case CTA_TIMEOUT.L4PROTO:
         it.want(1);
-        proto = it.dv.getUint8(it.at);
+        attrs.proto = it.dv.getUint8(it.at);
+        break;
+      case CTA_TIMEOUT.DATA:
+        attrs.data = new AttrCursor(it.dv, it.at, it.at + it.size, 'CTA_TIMEOUT_DATA');
         break;
       default:
     }
   }
+  return attrs;
+}
+
+/** Reads what says which policy is meant; times are the default ones. */
+export function readPolicyName(it: AttrCursor): TimeoutPolicy {
+  const { name, l3, proto } = readAttrs(it);
   return { id: 0, name, l3, proto, timeouts: defaultTimeouts(proto) };
 }
 
@@ -54,32 +70,11 @@ function readName(it: AttrCursor): string {
  * if it exists for another protocol.
  */
 export function setPolicy(policies: TimeoutPolicies, it: AttrCursor, flags: number): void {
+  const { name, l3, proto, data } = readAttrs(it);
+  if (name === '' || l3 === 0 || proto === 0 || data === undefined)
+    throw new NetlinkError(ERRNO.EINVAL, 'timeout policy');
   const given: (number | undefined)[] = [];
-  let hasData = false;
-  let [name, l3, proto] = ['', 0, 0];
-  let data: AttrCursor | undefined;
-  while (it.next()) {
-    switch (it.type) {
-      case CTA_TIMEOUT.NAME:
-        name = readName(it);
-        break;
-      case CTA_TIMEOUT.L3PROTO:
-        it.want(2);
-        l3 = it.dv.getUint16(it.at);
-        break;
-      case CTA_TIMEOUT.L4PROTO:
-        it.want(1);
-        proto = it.dv.getUint8(it.at);
-        break;
-      case CTA_TIMEOUT.DATA:
-        data = new AttrCursor(it.dv, it.at, it.at + it.size, 'CTA_TIMEOUT_DATA');
-        hasData = true;
-        break;
-      default:
-    }
-  }
-  if (name === '' || l3 === 0 || proto === 0 || !hasData) throw new NetlinkError(ERRNO.EINVAL, 'timeout policy');
-  while (data?.next()) {
+  while (data.next()) {
     data.want(4);
     given[data.type + firstOf(proto)] = 1000 * data.dv.getUint32(data.at);
   }

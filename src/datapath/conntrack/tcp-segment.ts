@@ -70,44 +70,40 @@ export function endOf(ip: IpView, seq: number, flags: number): number {
 
 const OPT = { EOL: 0, NOP: 1, WINDOW: 3, SACK_PERM: 4, SACK: 5 } as const;
 
+const endOfOptions = ({ view, l4 }: IpView): number => l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
+
+/** Where the next option with a size begins, at or behind `at`: -1 if there is none, or it is cut short. */
+function nextOption(view: DataView, at: number, end: number): number {
+  while (at < end && view.getUint8(at) === OPT.NOP) at++;
+  if (at + 2 > end || view.getUint8(at) === OPT.EOL) return -1;
+  const size = view.getUint8(at + 1);
+  return size < 2 || at + size > end ? -1 : at;
+}
+
 /** Reads window scale and SACK-permitted: `flags | scale << 8`. */
 export function readOptions(ip: IpView): number {
-  const { view, l4 } = ip;
-  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
+  const { view } = ip;
+  const end = endOfOptions(ip);
   let found = 0;
-  for (let at = l4 + TCP.HLEN; at < end; ) {
+  for (let at = nextOption(view, ip.l4 + TCP.HLEN, end); at >= 0; ) {
     const kind = view.getUint8(at);
-    if (kind === OPT.EOL) break;
-    if (kind === OPT.NOP) {
-      at++;
-      continue;
-    }
-    if (at + 2 > end) break;
     const size = view.getUint8(at + 1);
-    if (size < 2 || at + size > end) break;
     if (kind === OPT.SACK_PERM && size === 2) found |= F.SACK_PERM;
     else if (kind === OPT.WINDOW && size === 3) {
       found = (found & 0xff) | F.WINDOW_SCALE | (Math.min(view.getUint8(at + 2), 14) << 8);
     }
-    at += size;
+    at = nextOption(view, at + size, end);
   }
   return found;
 }
 
 /** The highest right edge of SACK blocks, if that is beyond `ack`. */
 export function highestSack(ip: IpView, ack: number): number {
-  const { view, l4 } = ip;
-  const end = l4 + ((view.getUint8(l4 + 12) >>> 4) << 2);
-  for (let at = l4 + TCP.HLEN; at < end; ) {
+  const { view } = ip;
+  const end = endOfOptions(ip);
+  for (let at = nextOption(view, ip.l4 + TCP.HLEN, end); at >= 0; ) {
     const kind = view.getUint8(at);
-    if (kind === OPT.EOL) break;
-    if (kind === OPT.NOP) {
-      at++;
-      continue;
-    }
-    if (at + 2 > end) break;
     const size = view.getUint8(at + 1);
-    if (size < 2 || at + size > end) break;
     if (kind === OPT.SACK && size >= 10 && (size - 2) % 8 === 0) {
       for (let edge = at + 6; edge < at + size; edge += 8) {
         const right = view.getInt32(edge);
@@ -115,7 +111,7 @@ export function highestSack(ip: IpView, ack: number): number {
       }
       break;
     }
-    at += size;
+    at = nextOption(view, at + size, end);
   }
   return ack;
 }
