@@ -116,7 +116,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
       async () => endpoint,
       () => netfilter.open(),
     );
-  const dpctlProvider = () => dummyProvider(netlink(), devices, flows);
+  const provider = (isByHand: boolean) => dummyProvider(netlink(), devices, flows, isByHand);
   const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
   const scheduler = {
     ...systemScheduler,
@@ -126,12 +126,12 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
   return {
     switch: {
       datapath: { name: 'ovs-dummy', types: [DUMMY_DPIF_TYPE, ...replaced] },
-      openProvider: async () => dpctlProvider(),
+      openProvider: async () => provider(false),
       openBacker: (from, name, options) => openBackerWith(from, name, options, scheduler),
       openNetdevs: async () => devices,
       datapathVersion: () => '<built-in>',
     },
-    dpctlProvider,
+    dpctlProvider: () => provider(true),
     commands: dummyCommands(devices, clock),
   };
 }

@@ -59,6 +59,16 @@ describe('commit', () => {
     expect(base).toEqual(wide(to));
   });
 
+  it('matches a protocol 0 that is why nothing is set, but no protocol of a header that went under another', () => {
+    const proto = (from: Values, to: Values): number => {
+      const mask = newFlow();
+      commit(from, to, mask);
+      return getField(mask, FIELD.nwProto);
+    };
+    expect(proto({ ...IP, nwProto: 0 }, { ...IP, nwProto: 0, nwTtl: 63 })).toBe(0xff);
+    expect(proto(IP, { ...MPLS })).toBe(0);
+  });
+
   it('sets only the bits that are matched', () => {
     const mask = newFlow();
     setField(mask, FIELD.skbMark, 0xff);

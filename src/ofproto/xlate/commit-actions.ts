@@ -218,7 +218,8 @@ function commitNsh(flow: FlowKey, base: FlowKey, wc: FlowMask, out: OdpActionsBu
 function commitNw(flow: FlowKey, base: FlowKey, wc: FlowMask, out: OdpActionsBuilder): number {
   if (getField(flow, F.nwProto) === 0) {
     // Without a header there is no protocol.  There is a protocol 0, too: that such a packet is left as it is must not be said of others.
-    if (NW_FIELDS.some((f) => !isSame(flow, base, f))) setFieldOnes(wc, F.nwProto);
+    // One whose header an action has put away under another has a protocol in `base`.
+    if (getField(base, F.nwProto) === 0 && NW_FIELDS.some((f) => !isSame(flow, base, f))) setFieldOnes(wc, F.nwProto);
     return 0;
   }
   switch (getField(base, F.ethType)) {

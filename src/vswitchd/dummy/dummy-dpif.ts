@@ -7,7 +7,7 @@ import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
-import { DummyFlows } from './dummy-flows.ts';
+import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
 
@@ -32,12 +32,13 @@ export function wantedPortNo(name: string): number | undefined {
 
 /**
  * A provider of type "dummy" over `provider`, whose datapaths it gives out.  `flows`: by the names of datapaths, what all providers of these
- * datapaths share.
+ * datapaths share.  `isByHand`: for the commands of dpctl.
  */
 export function dummyProvider(
   provider: DpifProvider,
   netdevs: DummyNetdevs,
   flows: Map<string, DummyFlows>,
+  isByHand: boolean,
 ): DpifProvider {
   return {
     type: DUMMY_DPIF_TYPE,
@@ -48,13 +49,13 @@ export function dummyProvider(
       flows.set(dpif.name, known);
       // What is logged is what comes and goes here, under the type of this provider.
       const inner = dpif instanceof LoggedDpif ? dpif.unlogged : dpif;
-      return new LoggedDpif(dummyDpif(inner, netdevs, known));
+      return new LoggedDpif(dummyDpif(inner, netdevs, known, isByHand));
     },
     close: () => provider.close(),
   };
 }
 
-function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
+function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHand: boolean): Dpif {
   const typed = (port: DpifPort): DpifPort => ({
     ...port,
     name: port.name === dpif.name ? ownName(port.name) : port.name,
@@ -76,7 +77,7 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
       return port === undefined ? undefined : typed(port);
     },
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
-    operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, known, ops),
+    operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, known, ops, isByHand),
     flowDump: (terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> =>
       dpif.flowDump(terse, (flows) => visit(flows.map((flow) => known.shown(flow)))),
     async flowFlush(): Promise<void> {
@@ -103,16 +104,20 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows): Dpif {
 }
 
 /** Carries out `ops` with the port ids that the datapath takes. */
-async function operate(dpif: Dpif, known: DummyFlows, ops: readonly DpifOp[]): Promise<void> {
+async function operate(dpif: Dpif, known: DummyFlows, ops: readonly DpifOp[], isByHand: boolean): Promise<void> {
   const inner = ops.map((op): DpifOp => {
-    return 'actions' in op && op.actions !== undefined ? { ...op, actions: withPids(op.actions) } : { ...op };
+    const changed = op.type === 'put' ? ofOneRecircId(op) : { ...op };
+    return 'actions' in changed && changed.actions !== undefined
+      ? { ...changed, actions: withPids(changed.actions) }
+      : changed;
   });
   await dpif.operate(inner);
   for (const [i, op] of ops.entries()) {
     const done = inner[i] as DpifOp;
-    Object.assign(op, done, 'actions' in op ? { actions: op.actions } : {});
+    const asked = op.type === 'put' ? { key: op.key, mask: op.mask } : {};
+    Object.assign(op, done, asked, 'actions' in op ? { actions: op.actions } : {});
     if (op.type === 'get' && op.flow !== undefined) op.flow = known.shown(op.flow);
-    if (op.result === 0) known.done(op);
+    if (op.result === 0) known.done(op, isByHand);
   }
 }
 

@@ -15,6 +15,9 @@ import {
 } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../../flow/flow-key.ts';
+import { MessageWriter } from '../../netlink/message.ts';
+import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { findAttr, readAttrs } from '../../odp/odp-attr-list.ts';
 import { formatOdpActions } from '../../odp/odp-format-actions.ts';
 import { formatOdpFlow } from '../../odp/odp-format-key.ts';
 import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
@@ -34,6 +37,15 @@ interface KeyAndMask {
   readonly mask: Nest | undefined;
 }
 
+/** What the datapath in this process does not keep of a flow. */
+interface Remembered {
+  readonly key: Nest;
+  readonly isTypeMatched: boolean;
+}
+
+/** Masks without a packet type. */
+const UNTYPED_SUPPORT = { ...NETDEV_SUPPORT, packetType: false };
+
 const flow = newFlow();
 const wc = newFlow();
 
@@ -49,45 +61,62 @@ function setExact(mask: FlowMask, of: FlowKey): void {
 }
 
 /** As userspace writes them; as they are if they make no sense to it. */
-function inUserspace(key: Nest, mask: Nest | undefined, isFlow = true): KeyAndMask {
+function inUserspace({ key, isTypeMatched }: Remembered, mask: Nest | undefined, isFlow = true): KeyAndMask {
   if (odpKeyToFlow(key, flow, MAX_VLANS) === ODP_FIT.ERROR) return { key, mask };
   const shown = odpKeyFromFlow(flow, NETDEV_SUPPORT);
   if (!isFlow) return { key: shown, mask: undefined };
   if (mask === undefined) setExact(wc, flow);
   else if (odpMaskToFlow(mask, wc, flow, MAX_VLANS) === ODP_FIT.ERROR) return { key: shown, mask };
-  return { key: shown, mask: odpKeyFromMask(wc, flow, NETDEV_SUPPORT) };
+  return { key: shown, mask: odpKeyFromMask(wc, flow, isTypeMatched ? NETDEV_SUPPORT : UNTYPED_SUPPORT) };
 }
+
+/** A flow is of one recirculation id to a datapath in userspace, whether it was put with one or not.  `id`: -1 in a mask. */
+function withRecircId(nest: Nest, id: number): Nest {
+  if (findAttr(readAttrs(nest).attrs, OVS_KEY_ATTR.RECIRC_ID) !== undefined) return nest;
+  const w = new MessageWriter(nest.length + 8);
+  w.attrU32(OVS_KEY_ATTR.RECIRC_ID, id);
+  return Buffer.concat([w.bytes.subarray(0, w.size), nest]);
+}
+
+/** A put as the datapath in this process has to see it. */
+export const ofOneRecircId = (op: DpifFlowPut): DpifFlowPut => ({
+  ...op,
+  key: withRecircId(op.key, 0),
+  ...(op.mask && { mask: withRecircId(op.mask, -1) }),
+});
+
+const matchesType = (mask: Nest): boolean => findAttr(readAttrs(mask).attrs, OVS_KEY_ATTR.PACKET_TYPE) !== undefined;
 
 /** Those of one datapath. */
 export class DummyFlows {
-  /** The whole keys of flows. */
-  private readonly keys = new UfidMap<Nest>();
+  private readonly known = new UfidMap<Remembered>();
 
   shown(dumped: DpifFlow): DpifFlow {
     const actions = dumped.actions && withoutPids(dumped.actions);
     if (dumped.key === undefined) return { ...dumped, actions };
-    const whole = (dumped.ufid !== undefined && this.keys.get(dumped.ufid)) || dumped.key;
-    return { ...dumped, ...inUserspace(whole, dumped.mask), actions, isOfMainThread: true };
+    const flow = (dumped.ufid !== undefined && this.known.get(dumped.ufid)) || { key: dumped.key, isTypeMatched: true };
+    return { ...dumped, ...inUserspace(flow, dumped.mask), actions, isOfMainThread: true };
   }
 
-  /** Takes note of an operation that succeeded. */
-  done(op: DpifOp): void {
-    if (op.type === 'put') this.put(op);
-    else if (op.type === 'del' && op.ufid !== undefined) this.keys.delete(op.ufid);
+  /** Takes note of an operation that succeeded.  `isByHand`: it came from a command, not from the switch, which matches all packet types. */
+  done(op: DpifOp, isByHand: boolean): void {
+    if (op.type === 'put') this.put(op, isByHand);
+    else if (op.type === 'del' && op.ufid !== undefined) this.known.delete(op.ufid);
   }
 
   flushed(): void {
-    this.keys.clear();
+    this.known.clear();
   }
 
-  private put(op: DpifFlowPut): void {
+  private put(op: DpifFlowPut, isByHand: boolean): void {
     const isNew = (op.flags & DPIF_FP.CREATE) !== 0;
-    if (op.ufid !== undefined && isNew && this.keys.get(op.ufid) === undefined) this.keys.set(op.ufid, op.key);
+    const put = { key: op.key, isTypeMatched: !isByHand || op.mask === undefined || matchesType(op.mask) };
+    if (op.ufid !== undefined && isNew && this.known.get(op.ufid) === undefined) this.known.set(op.ufid, put);
     // A probe is a flow like any other to the datapath, but gone at once.
     if ((op.flags & DPIF_FP.PROBE) !== 0) return;
     log.dbg(() => {
-      const whole = (op.ufid !== undefined && this.keys.get(op.ufid)) || op.key;
-      const { key, mask } = inUserspace(whole, op.mask);
+      const flow = (op.ufid !== undefined && this.known.get(op.ufid)) || put;
+      const { key, mask } = inUserspace(flow, op.mask);
       const mega = formatUfid(flowUfid(Buffer.concat([key, mask ?? key])));
       const ufid = op.ufid === undefined ? '' : `${formatUfid(op.ufid)} `;
       return `flow_${isNew ? 'add' : 'mod'}: ${ufid}mega_${mega} ${formatOdpFlow(key, mask)}, actions:${formatOdpActions(op.actions)}`;
@@ -100,7 +129,9 @@ export class DummyFlows {
     for (const { type, key, packet } of upcalls) {
       log.dbg(() => {
         const what = type === DPIF_UC.MISS ? 'miss' : 'action';
-        const whole = formatOdpFlow(inUserspace(key, undefined, false).key, undefined, { verbose: true });
+        const whole = formatOdpFlow(inUserspace({ key, isTypeMatched: true }, undefined, false).key, undefined, {
+          verbose: true,
+        });
         return `${name}: ${what} upcall:\n${whole}\n${Buffer.from(packet).toString('hex')}`;
       }, limit);
     }

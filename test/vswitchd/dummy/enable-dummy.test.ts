@@ -81,6 +81,18 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     expect(log).toMatch(/dpif_netdev.DBG.ovs-dummy: miss upcall:\nskb_priority\(0\),skb_mark\(0\),ct_state\(0\)/);
 
     expect(appctl('dpctl/dump-conntrack')).toBe('');
+
+    // A flow by hand is of one recirculation, and of any type of packet unless it says so.
+    appctl('dpctl/del-flows');
+    appctl('dpctl/add-flow', 'in_port(1),eth(dst=00:00:00:00:00:02),eth_type(0x1234)', '2');
+    appctl('dpctl/add-flow', 'in_port(2),eth(),eth_type(0x0800),ipv4()', '1');
+    const byHand = appctl('dpctl/dump-flows').split('\n').slice(1).sort();
+    const rest = 'packets:0, bytes:0, used:never, actions:';
+    expect(byHand).toEqual([
+      '',
+      `recirc_id(0),in_port(1),eth(dst=00:00:00:00:00:02),eth_type(0x1234), ${rest}2`,
+      `recirc_id(0),in_port(2),eth(),eth_type(0x0800), ${rest}1`,
+    ]);
   });
 
   test('time stands still until it is warped, in both halves', async () => {
