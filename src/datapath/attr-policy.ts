@@ -135,12 +135,12 @@ export class AttrTable {
   u64Low(type: number): number {
     return this.dv.getUint32(this.at[type]! + (LITTLE_ENDIAN ? 0 : 4), LITTLE_ENDIAN);
   }
-  /** Bytes up to the first NUL, as text; the rule has seen to it that there is one. */
+  /** Bytes up to the first NUL, as UTF-8; the rule has seen to it that there is one. */
   string(type: number): string {
     const at = this.at[type]!;
     let size = 0;
     while (size < this.sizes[type]! && this.dv.getUint8(at + size) !== 0) size++;
-    return Buffer.from(this.dv.buffer, this.dv.byteOffset + at, size).toString('latin1');
+    return Buffer.from(this.dv.buffer, this.dv.byteOffset + at, size).toString();
   }
   /** A copy of the payload. */
   bytes(type: number): Uint8Array {

@@ -46,12 +46,19 @@ export interface PortFactory {
   sync?(): void;
 }
 
+/** Bytes that no device's name has: blanks (0xa0 is one to the kernel as well), "/" and ":". */
+const UNFIT_BYTES = /[\s/:]/;
+const MAX_NAME_BYTES = 15;
+
 /**
- * Whether a device can be called `name`: 1 to 15 bytes, no blank, slash or colon, and not "." or "..".  The kernel takes
- * other bytes than ASCII too, and makes a name of "tap%d"; here neither is wanted.
+ * Whether a device can be called `name`: 1 to 15 bytes of UTF-8, none of them a blank, slash or colon, and not "." or "..".
+ * The kernel takes bytes that are no UTF-8 too, and makes a name of "tap%d"; here neither is wanted.
+ * Source: net/core/dev.c (dev_valid_name).
  */
 export function isDeviceName(name: string): boolean {
-  return name !== '.' && name !== '..' && /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name);
+  const bytes = Buffer.from(name).toString('latin1');
+  const isFit = bytes.length >= 1 && bytes.length <= MAX_NAME_BYTES && !UNFIT_BYTES.test(bytes);
+  return isFit && name !== '.' && name !== '..' && !/[%\0\ufffd]/.test(name);
 }
 
 /** Ports of this host's network namespace. */

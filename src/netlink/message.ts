@@ -208,9 +208,9 @@ export class MessageWriter {
     if (size <= 64) for (let i = 0; i < size; i++) this.bytes[at + i] = from[offset + i] as number;
     else this.bytes.set(from.subarray(offset, offset + size), at);
   }
-  /** A NUL-terminated string. */
-  attrString(type: number, value: string): void {
-    this.attrBytes(type, Buffer.from(`${value}\0`));
+  /** A NUL-terminated string.  'latin1' is for one that was read so, to keep its bytes. */
+  attrString(type: number, value: string, encoding: 'utf8' | 'latin1' = 'utf8'): void {
+    this.attrBytes(type, Buffer.from(`${value}\0`, encoding));
   }
 
   /** Begins a nested attribute; returns its offset for {@link endNest}. */

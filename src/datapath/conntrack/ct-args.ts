@@ -247,7 +247,7 @@ export function writeCt(w: MessageWriter, args: CtArgs): void {
   }
   if (args.helperName !== '') w.attrString(CT.HELPER, args.helperName);
   if (args.eventMask !== undefined) w.attrU32(CT.EVENTMASK, args.eventMask);
-  if (args.timeout !== '') w.attrString(CT.TIMEOUT, args.timeout);
+  if (args.timeout !== '') w.attrString(CT.TIMEOUT, args.timeout, 'latin1');
   if (args.nat !== CT_NAT.NONE) writeNat(w, args);
 }
 

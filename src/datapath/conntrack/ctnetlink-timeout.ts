@@ -99,7 +99,7 @@ export function deletePolicy(policies: TimeoutPolicies, it: AttrCursor): void {
 
 /** Appends a policy's attributes. */
 export function putPolicy(w: MessageWriter, policy: TimeoutPolicy): void {
-  if (policy.name !== '') w.attrString(CTA_TIMEOUT.NAME, policy.name);
+  if (policy.name !== '') w.attrString(CTA_TIMEOUT.NAME, policy.name, 'latin1');
   w.dv.setUint16(w.attrHeader(CTA_TIMEOUT.L3PROTO, 2), policy.l3);
   w.attrU8(CTA_TIMEOUT.L4PROTO, policy.proto);
   if (policy.name !== '') w.dv.setUint32(w.attrHeader(CTA_TIMEOUT.USE, 4), 1);
