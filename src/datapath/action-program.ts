@@ -47,6 +47,7 @@ export const SET_OP = {
   TUNNEL: -12,
   CT: -10, //  Mark or labels of conntrack: may be installed, but drops; only a ct action sets them.
   END: -11, // What is left of the packet is dropped.
+  SCTP_UNPADDED: -13, // As the datapath in userspace: a frame's padding is no part of what the checksum covers.
 } as const;
 
 export interface ActionProgram {

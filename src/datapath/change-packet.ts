@@ -11,7 +11,7 @@ import { ERRNO } from '../util/errno.ts';
 import { SET_OP } from './action-program.ts';
 import { pushNsh } from './nsh.ts';
 import { popEthernet, popMpls, popVlan, pushEthernet, pushMpls, pushMplsFirst, pushVlan } from './push-pop.ts';
-import { setEthernet, setIpv4, setIpv6, setMpls, setSctp, setTcp, setUdp } from './set-field.ts';
+import { endOfIp, setEthernet, setIpv4, setIpv6, setMpls, setSctp, setTcp, setUdp } from './set-field.ts';
 
 const W_TYPE = FIELD.ethType.word; // with packetType
 
@@ -79,7 +79,9 @@ export function changePacket(pkt: Packet, key: FlowKey, code: Int32Array, op: nu
     case SET_OP.UDP:
       return setUdp(pkt, key, code, arg);
     case SET_OP.SCTP:
-      return setSctp(pkt, key, code, arg);
+      return setSctp(pkt, key, code, arg, pkt.end);
+    case SET_OP.SCTP_UNPADDED:
+      return setSctp(pkt, key, code, arg, endOfIp(pkt));
     case SET_OP.MPLS:
       return setMpls(pkt, key, code, arg);
     default:

@@ -221,8 +221,10 @@ class Compiler {
           stored = SET_TUNNEL_SIZE;
           break;
         }
+        const op = this.code.length;
         const n = compileSet(it, it.type === A.SET_MASKED, this.key, shape, this.code);
         if (n < 0) refuse('set of a field that cannot be set here');
+        if (this.isUserspace && this.code[op] === SET_OP.SCTP) this.code[op] = SET_OP.SCTP_UNPADDED;
         if (it.type === A.SET) stored = n;
         break;
       }

@@ -207,9 +207,18 @@ function setPorts(pkt: Packet, key: FlowKey, code: Int32Array, at: number, ports
   if (to !== from || check < 0) pkt.nfct = 0;
 }
 
-export function setSctp(pkt: Packet, key: FlowKey, code: Int32Array, at: number): boolean {
+/** Where the packet ends by its IP header, which has been found sound; the frame's padding is behind it. */
+export function endOfIp(pkt: Packet): number {
+  const nh = pkt.start + pkt.l3;
+  const { view } = pkt.arena;
+  const isIpv4 = view.getUint8(nh) >> 4 === 4;
+  return nh + (isIpv4 ? view.getUint16(nh + IP.TOTAL) : IPV6.HLEN + view.getUint16(nh + IPV6.LEN));
+}
+
+/** The kernel counts the padding of a short frame, if there is any, to what the checksum covers: then `end` is the frame's. */
+export function setSctp(pkt: Packet, key: FlowKey, code: Int32Array, at: number, end: number): boolean {
   const sh = pkt.start + pkt.l4;
-  const size = pkt.end - sh;
+  const size = Math.min(end, pkt.end) - sh;
   if (size < SCTP.HLEN) return false;
   const { view } = pkt.arena;
   // A checksum that was wrong before must stay wrong.
