@@ -60,6 +60,18 @@ test('a port whose device is missing has an error in the database and in show, a
   await vsctl(sw, 'del-port nodev');
 });
 
+test('a device may have a name that is not ASCII', async () => {
+  await sw.ip('link add é0 type veth peer name é1');
+  await vsctl(sw, 'add-port br0 é0 -- add-port br0 ü1 -- set interface ü1 type=internal');
+  expect(await devices()).toContain('ü1');
+  const { stdout } = await stockDpctl(sw, ['show']);
+  expect(stdout).toMatch(/port \d+: é0\n/);
+  expect(stdout).toMatch(/port \d+: ü1 \(internal\)/);
+  await vsctl(sw, 'del-port é0 -- del-port ü1');
+  expect(await devices()).not.toContain('ü1');
+  await sw.ip('link del é0');
+});
+
 test('the tools on the control socket answer', async () => {
   expect(await sw.ok(['ovs-appctl', 'version'])).toMatch(/\S/);
   expect(await sw.ok(['ovs-appctl', 'list-commands'])).toMatch(/fdb\/show/);
