@@ -182,13 +182,23 @@ export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLas
   }
 }
 
-/** Carries out actions in place of a rule's, from the beginning of a translation. */
-export function xlateGivenActions(actions: readonly Ofpact[], ctx: XlateCtx): void {
+/** The actions of the packet's first rule, which is credited whether the packet is let in or not. */
+export function firstActions(ctx: XlateCtx): readonly Ofpact[] {
+  const rule = lookUp(ctx, ctx.table, ctx.ofpInPort, { isFirst: true });
+  if (rule === undefined) return [];
+  ctx.trace?.enterTable(ctx.bridge, rule, ctx.table);
+  ctx.rule = rule;
+  ctx.ruleCookie = rule.cookie;
+  return rule.actions;
+}
+
+/** Carries out the actions with which a translation begins. */
+export function xlateFirst(actions: readonly Ofpact[], ctx: XlateCtx): void {
   if (!takeIn(ctx)) return;
   xlateActionList(actions, ctx, true);
 }
 
-/** Begins with the packet, once its first rule is known.  False: it is dropped for what happened to it in its tunnel. */
+/** Begins with the packet.  False: it is dropped for what happened to it in its tunnel. */
 function takeIn(ctx: XlateCtx): boolean {
   if (!decapsulateEcn(ctx.flow)) {
     ctx.error = XLATE_ERROR.CONGESTION_DROP;
@@ -211,19 +221,16 @@ export function xlateTable(
   if (rule === undefined) return;
   const up = ctx.trace?.enterTable(ctx.bridge, rule, ctx.table);
   // Tables in rising order cannot lead round in a circle.
-  const deepens = !how.isFirst && table <= oldTable ? 1 : 0;
-  if (!how.isFirst) ctx.resubmits++;
+  const deepens = table <= oldTable ? 1 : 0;
+  ctx.resubmits++;
   ctx.depth += deepens;
   ctx.rule = rule;
   ctx.ruleCookie = rule.cookie;
   ctx.inBucket = false;
-  if (how.isFirst && !takeIn(ctx)) return;
   if (how.asClone) xlateClone(ctx, rule.actions, isLast, RUNNER);
   else xlateActionList(rule.actions, ctx, isLast);
   ctx.depth -= deepens;
   ctx.inBucket = inBucket;
-  // The end of the pipeline, its action set too, is the first rule's.
-  if (how.isFirst) return;
   ctx.trace?.leave(up);
   ctx.ruleCookie = oldCookie;
   ctx.rule = oldRule;

@@ -18,7 +18,7 @@ import { clearAbsent, isIp, shownBits } from './packet-fields.ts';
 import { recircIds } from './recirc.ts';
 import { maskOptions, optionsToFields } from './tunnel-options.ts';
 import { bitsOf, unwildcard } from './wildcards.ts';
-import { xlateActionSet, xlateGivenActions, xlateTable } from './xlate-actions.ts';
+import { firstActions, xlateActionSet, xlateFirst } from './xlate-actions.ts';
 import { countPatch } from './xlate-cache.ts';
 import { XLATE_ERROR, XlateCtx, type XlateError, type XlateIn } from './xlate-ctx.ts';
 import { countDrop, isAsPlanned } from './xlate-error.ts';
@@ -80,18 +80,22 @@ export function xlateActions(xin: XlateIn): XlateOut {
   } else if (xin.frozen !== undefined && xin.ofpacts !== undefined && xin.ofpacts.length > 0) {
     // Actions that were given, and actions that are left.
     ctx.error = XLATE_ERROR.RECIRCULATION_CONFLICT;
-  } else if (from?.bundle !== undefined && xin.bridge.mirrors?.isOutput(from.bundle)) {
-    reportError(ctx, mirrorRefusal(from.bundle));
-  } else if (from === undefined || mayReceive(from, xin.flow, wc)) {
+  } else {
     if (from?.tunnel !== undefined && xin.frozen === undefined) receiveFromTunnel(ctx, from);
-    const ofpacts = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
+    const given = xin.frozen === undefined ? xin.ofpacts : xin.frozen.ofpacts;
     // A frozen state without actions goes on at its table.
-    if (ofpacts === undefined || (xin.frozen !== undefined && ofpacts.length === 0)) {
-      xlateTable(ctx, ctx.table, ctx.ofpInPort, true, { isFirst: true });
-    } else xlateGivenActions(ofpacts, ctx);
-    if (!ctx.freezing) xlateActionSet(ctx);
-    if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
-    if (!ctx.freezing && ctx.error === XLATE_ERROR.OK) xlateInBand(ctx, xin);
+    const isLookUp = given === undefined || (xin.frozen !== undefined && given.length === 0);
+    const ofpacts = isLookUp ? firstActions(ctx) : given;
+    if (from?.bundle !== undefined && xin.bridge.mirrors?.isOutput(from.bundle)) {
+      reportError(ctx, mirrorRefusal(from.bundle));
+    } else {
+      if (from === undefined || mayReceive(from, xin.flow, wc)) {
+        xlateFirst(ofpacts, ctx);
+        if (!ctx.freezing) xlateActionSet(ctx);
+        if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);
+      }
+      if (!ctx.freezing && ctx.error === XLATE_ERROR.OK) xlateInBand(ctx, xin);
+    }
   }
   const { tlvTable } = xin.bridge;
   if (tlvTable !== undefined && getField(xin.flow, FIELD.tunOptsSize) !== 0) maskOptions(tlvTable, xin.flow, wc);
