@@ -51,7 +51,12 @@ const CASES: [string, number[][]][] = [
 
 for (const [name, list] of CASES) {
   const arena = newArena(256);
-  const dp = new Datapath({ name: 'dp', arena, clock: () => performance.now() | 0, upcallSink: { upcall: () => 0 } });
+  const dp = new Datapath({
+    name: 'dp',
+    arena,
+    clock: () => performance.now() | 0,
+    upcallSink: { upcall: () => 0, queue: () => 0, flush: () => {} },
+  });
   const [a, b] = [new NullPort(), new NullPort()];
   dp.addVport({ portNo: 1, type: 1, name: 'a', backend: a });
   dp.addVport({ portNo: 2, type: 1, name: 'b', backend: b });

@@ -102,7 +102,12 @@ if (gc === undefined) throw new Error('run it with --expose-gc');
 const arena = newArena(256);
 const devices = [new BusyDevice(arena), new BusyDevice(arena)] as const;
 const ports = devices.map((device) => new BusyPort(device, arena));
-const dp = new Datapath({ name: 'dp', arena, clock: monotonicMs, upcallSink: { upcall: () => 0 } });
+const dp = new Datapath({
+  name: 'dp',
+  arena,
+  clock: monotonicMs,
+  upcallSink: { upcall: () => 0, queue: () => 0, flush: () => {} },
+});
 for (const [i, backend] of ports.entries()) dp.addVport({ portNo: i + 1, type: 1, name: `port${i + 1}`, backend });
 
 // What a megaflow of a learning switch matches.

@@ -179,7 +179,10 @@ export class Datapath implements ActionHost {
     const { rx, rxKey } = this;
     rx.receiveFrom(from);
     rx.inPort = vport.portNo;
-    if (this.now < 0) this.now = this.clock();
+    if (this.now < 0) {
+      this.now = this.clock();
+      this.upcaller.beginBatch();
+    }
     extractMetadata(rx, rxKey);
     if (vport.rxTunnel !== undefined) copyTunnel(vport.rxTunnel, rxKey);
     if (extractHeaders(rx, rxKey)) {
@@ -284,6 +287,15 @@ export class Datapath implements ActionHost {
     this.tracking.clear(pkt, key);
   }
 
+  /** See UpcallOrigin. */
+  upcallLost(vport: Vport | undefined): void {
+    this.nLost++;
+    this.drop(DROP.UPCALL);
+    if (vport === undefined) return;
+    vport.upcallSuccess--;
+    vport.upcallFail++;
+  }
+
   drop(reason: DropReason): void {
     this.drops[reason]!++;
   }
@@ -333,6 +345,7 @@ export class Datapath implements ActionHost {
 
   /** Sends what is queued on all ports; the end of a batch. */
   flush(): void {
+    this.upcaller.flush();
     this.sender.flush();
     this.slots.giveBack();
     if (this.now - this.lastRebalance >= REBALANCE_MS) {

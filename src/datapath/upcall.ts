@@ -20,6 +20,8 @@ export interface UpcallOrigin {
   readonly ifindex: number;
   /** OVS_DP_F bits. */
   readonly userFeatures: number;
+  /** An upcall for a packet of `vport` was queued, and then could not be sent. */
+  upcallLost(vport: Vport | undefined): void;
 }
 
 /** What comes with a packet.  One object, reused: copy what must outlive the call. */
@@ -28,6 +30,8 @@ export class UpcallInfo {
   cmd = 0;
   /** Netlink port id of the receiver, never 0 when the sink sees it. */
   portId = 0;
+  /** The port that the packet came in by. */
+  vport: Vport | undefined;
   /** Bytes of the packet to send, from its start; `pkt.size` may be more (then OVS_PACKET_ATTR_LEN tells it). */
   size = 0;
   /** OVS_PACKET_ATTR_MRU, 0 if none. */
@@ -47,8 +51,11 @@ export class UpcallInfo {
 
 /** Implemented by the netlink side: builds and sends the message.  Hot path. */
 export interface UpcallSink {
-  /** Returns 0 or -errno.  `key`, `pkt` and `info` are borrowed for the call. */
+  /** Sends one, behind those that are queued.  Returns 0 or -errno.  `key`, `pkt` and `info` are borrowed for the call. */
   upcall(dp: UpcallOrigin, key: FlowKey, pkt: Packet, info: UpcallInfo): number;
+  /** As `upcall`, but it may be sent by a later `flush`: what is lost then, `dp` is told. */
+  queue(dp: UpcallOrigin, key: FlowKey, pkt: Packet, info: UpcallInfo): number;
+  flush(): void;
 }
 
 /** What the class below needs of the datapath. */
@@ -72,12 +79,26 @@ export class Upcaller {
   private readonly copy: Packet;
   private readonly segmenter = new Segmenter();
   private readonly laterKey = newFlowKey();
+  /** While packets of a batch are handled their upcalls are sent together, at its end. */
+  private isBatch = false;
 
   constructor(host: UpcallHost, slots: SlotPool, sink: UpcallSink) {
     this.host = host;
     this.slots = slots;
     this.sink = sink;
     this.copy = slots.newPacket();
+  }
+
+  /** Packets of a batch come now, up to the next `flush`.  Hot path. */
+  beginBatch(): void {
+    this.isBatch = true;
+  }
+
+  /** Sends what is queued.  Hot path. */
+  flush(): void {
+    if (!this.isBatch) return;
+    this.isBatch = false;
+    this.sink.flush();
   }
 
   /** No flow: to whom the port's upcalls go.  Returns 0 or -errno. */
@@ -123,6 +144,7 @@ export class Upcaller {
   /** `cutLen`: bytes to send, 0 for all. */
   private send(pkt: Packet, key: FlowKey, vport: Vport | undefined, cutLen: number): number {
     const { info } = this;
+    info.vport = vport;
     info.mru = pkt.mru;
     info.hash = pkt.hash >>> 0;
     info.isHashL4 = key[W_TP] !== 0;
@@ -140,10 +162,12 @@ export class Upcaller {
     return err;
   }
 
-  private sendOne(pkt: Packet, key: FlowKey, cutLen: number): number {
+  private sendOne(pkt: Packet, key: FlowKey, cutLen: number, isSegment = false): number {
     const size = pkt.end - pkt.start;
     this.info.size = cutLen !== 0 && cutLen < size ? cutLen : size;
     if (this.info.size > MAX_PACKET) return -ERRNO.EFBIG;
+    // Segments are no more sent once one of them is lost.
+    if (this.isBatch && !isSegment) return this.sink.queue(this.host, key, pkt, this.info);
     return this.sink.upcall(this.host, key, pkt, this.info);
   }
 
@@ -175,7 +199,7 @@ export class Upcaller {
         setField(this.laterKey, FIELD.nwFrag, OVS_FRAG_TYPE.LATER);
         key = this.laterKey;
       }
-      err = this.sendOne(copy, key, cutLen);
+      err = this.sendOne(copy, key, cutLen, true);
     }
     copy.slot = -1;
     return err;

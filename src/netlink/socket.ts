@@ -72,10 +72,6 @@ export class SocketTransport implements NetlinkTransport {
     return this.closed ? -ERRNO.EBADF : this.socket.send(bytes, offset, size, portId, 0);
   }
 
-  /**
-   * Sends `n` datagrams with as few system calls as may be; see NativeNetlinkSocket.sendMany for `list`.  Returns how
-   * many went out.
-   */
   sendMany(bytes: Uint8Array, list: Int32Array, n: number): number {
     return this.closed ? -ERRNO.EBADF : this.socket.sendMany(bytes, list, n);
   }

@@ -25,6 +25,11 @@ export interface NetlinkTransport {
   readonly portId: number;
   /** Sends a copy of `size` bytes to `portId`.  Returns `size`, or -errno (-EAGAIN: that socket's queue is full). */
   send(bytes: Uint8Array, offset: number, size: number, portId: number): number;
+  /**
+   * Sends `n` datagrams in order, with as few system calls as may be: words `3 * i` to `3 * i + 2` of `list` are offset, size and port id of
+   * one, and the last of them becomes what `send` returns.  Returns how many went out.
+   */
+  sendMany(bytes: Uint8Array, list: Int32Array, n: number): number;
   /** Sends to every socket that joined `group` (1..32) but this one.  Returns `size`, or -ESRCH if there is none. */
   multicast(bytes: Uint8Array, offset: number, size: number, group: number): number;
   join(group: number): void;
@@ -34,6 +39,17 @@ export interface NetlinkTransport {
   /** Whether an open transport keeps the process alive; it does at first. */
   setRef(on: boolean): void;
   close(): void;
+}
+
+/** `sendMany` for transports to which one datagram costs as much as another. */
+export function sendEach(to: Pick<NetlinkTransport, 'send'>, bytes: Uint8Array, list: Int32Array, n: number): number {
+  let nSent = 0;
+  for (let i = 0; i < 3 * n; i += 3) {
+    const sent = to.send(bytes, list[i] as number, list[i + 1] as number, (list[i + 2] as number) >>> 0);
+    list[i + 2] = sent;
+    if (sent >= 0) nSent++;
+  }
+  return nSent;
 }
 
 /** Whether a datagram is NLMSG_OVERRUN alone, with which a process says what the kernel says with ENOBUFS.  Hot path. */
@@ -98,6 +114,10 @@ class MemoryTransport implements NetlinkTransport {
     const peer = this.net.find(portId);
     if (peer === undefined) return -ERRNO.ECONNREFUSED;
     return peer.enqueue(bytes, offset, size, this.portId) ? size : -ERRNO.EAGAIN;
+  }
+
+  sendMany(bytes: Uint8Array, list: Int32Array, n: number): number {
+    return sendEach(this, bytes, list, n);
   }
 
   multicast(bytes: Uint8Array, offset: number, size: number, group: number): number {

@@ -26,7 +26,15 @@ describe('groups', () => {
     at = w.begin(NLMSG.DONE, NLM_F.MULTI, 1, 5);
     w.end(at);
     return {
-      ...{ portId: 5, multicast: () => 0, join: () => {}, leave: () => {}, setRef: () => {}, close: () => {} },
+      ...{
+        portId: 5,
+        sendMany: () => 0,
+        multicast: () => 0,
+        join: () => {},
+        leave: () => {},
+        setRef: () => {},
+        close: () => {},
+      },
       send: (_bytes, _offset, size) => {
         if (how === 'refused') return -ERRNO.ECONNREFUSED;
         if (how === 'done') queueMicrotask(() => receiver?.datagram(w.bytes, w.dv, 0, w.size, 0));

@@ -8,7 +8,7 @@ import { OVS_PACKET_ATTR, OVS_PACKET_CMD } from '../../src/netlink/families/ovs-
 import { OVS_VPORT_ATTR, OVS_VPORT_CMD, OVS_VPORT_TYPE } from '../../src/netlink/families/ovs-vport.ts';
 import type { Kind } from '../../src/netlink/kinds.ts';
 import { MessageWriter } from '../../src/netlink/message.ts';
-import type { NetlinkReceiver, NetlinkTransport } from '../../src/netlink/transport.ts';
+import { type NetlinkReceiver, type NetlinkTransport, sendEach } from '../../src/netlink/transport.ts';
 import { OVS_ACTION_ATTR } from '../../src/odp/action-attrs.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { ERRNO } from '../../src/util/errno.ts';
@@ -35,6 +35,9 @@ export class DirectTransport implements NetlinkTransport {
     if (this.failure !== 0) return this.failure;
     this.answers.push({ to, group: 0, bytes: bytes.slice(offset, offset + size) });
     return size;
+  }
+  sendMany(bytes: Uint8Array, list: Int32Array, n: number): number {
+    return sendEach(this, bytes, list, n);
   }
   multicast(bytes: Uint8Array, offset: number, size: number, group: number): number {
     this.answers.push({ to: 0, group, bytes: bytes.slice(offset, offset + size) });

@@ -41,6 +41,9 @@ class Lab {
   upcall(): number {
     return this.writer.upcall(this.dp, this.key, this.pkt, this.info);
   }
+  queue(): number {
+    return this.writer.queue(this.dp, this.key, this.pkt, this.info);
+  }
   take(): Uint8Array {
     const [answer] = this.transport.answers.splice(0);
     if (answer === undefined) throw new Error('no upcall');
@@ -150,6 +153,51 @@ describe('upcalls', () => {
     let nLost = 0;
     while (lab.upcall() !== 0) expect(++nLost).toBeLessThan(100);
     expect(lab.upcall()).toBe(0);
+  });
+
+  test('that are queued go out together, in order, each to its receiver', () => {
+    const lab = new Lab();
+    lab.load(UDP_FRAME);
+    const one = lab.upcall() === 0 ? lab.take() : undefined;
+    for (const portId of [99, 98, 0xfffffffe]) {
+      lab.info.portId = portId;
+      expect(lab.queue()).toBe(0);
+    }
+    expect(lab.transport.answers).toEqual([]);
+    lab.writer.flush();
+    expect(lab.transport.answers.map((a) => a.to)).toEqual([99, 98, 0xfffffffe]);
+    for (const { bytes } of lab.transport.answers) expect(bytes).toEqual(one);
+    lab.writer.flush();
+    expect(lab.transport.answers.length).toBe(3);
+  });
+
+  test('that are queued and then lost are told to their datapath; after one that shows it none is queued for a full queue', () => {
+    const lab = new Lab();
+    lab.load(UDP_FRAME);
+    for (let i = 0; i < 3; i++) expect(lab.queue()).toBe(0);
+    lab.transport.failure = -ERRNO.EAGAIN;
+    lab.writer.flush();
+    expect(lab.dp.nLost).toBe(3);
+    expect(lab.queue()).toBe(-ERRNO.EAGAIN);
+    lab.transport.failure = 0;
+    let nLost = 0;
+    while (lab.queue() !== 0) expect(++nLost).toBeLessThan(100);
+    expect(lab.transport.answers.length).toBe(1);
+    expect(lab.queue()).toBe(0);
+    expect(lab.transport.answers.length).toBe(1);
+    lab.writer.flush();
+    expect(lab.transport.answers.length).toBe(2);
+    expect(lab.dp.nLost).toBe(3);
+  });
+
+  test('that are large do not all fit at a time', () => {
+    const lab = new Lab();
+    lab.load(new Uint8Array(60_000).fill(7));
+    for (let i = 0; i < 12; i++) expect(lab.queue()).toBe(0);
+    expect(lab.transport.answers.length).toBeGreaterThan(0);
+    lab.writer.flush();
+    expect(lab.transport.answers.length).toBe(12);
+    expect(new Set(lab.transport.answers.map((a) => Buffer.from(a.bytes).toString('base64'))).size).toBe(1);
   });
 
   test('of more than an attribute holds are EFBIG', () => {

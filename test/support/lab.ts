@@ -66,6 +66,11 @@ export class Lab implements UpcallSink {
     return 0;
   }
 
+  queue(dp: UpcallOrigin, key: FlowKey, pkt: Packet, info: UpcallInfo): number {
+    return this.upcall(dp, key, pkt, info);
+  }
+  flush(): void {}
+
   port(portNo: number, options: Partial<MemoryPortOptions> = {}, upcallPids = [100 + portNo]): MemoryPort {
     const backend = new MemoryPort(this.arena, { name: `p${portNo}`, ifindex: 10 + portNo, ...options });
     this.dp.addVport({ portNo, type: 1, name: backend.name, backend, upcallPids });
