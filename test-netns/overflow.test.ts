@@ -62,13 +62,12 @@ describe.each([
     a.ok(['python3', '-c', FLOOD, 'eth0', `${first}`, `${end}`], { timeoutMs: 60_000 });
 
   test('loses upcalls while it is stopped, hears of it and goes on', async () => {
-    expect(await overflows()).toBe(0);
-    expect(await lost()).toBe(0);
+    const [overflowsBefore, lostBefore] = [await overflows(), await lost()];
     process.kill(vswitchd.pid, 'SIGSTOP');
     try {
       // More than any queue holds.
       await flood(0, 20_000);
-      await eventually('upcalls are lost', async () => (await lost()) > 0);
+      await eventually('upcalls are lost', async () => (await lost()) > lostBefore);
     } finally {
       process.kill(vswitchd.pid, 'SIGCONT');
     }
@@ -76,14 +75,15 @@ describe.each([
     let first = 20_000;
     const counts = async () => {
       await flood(first++, first);
-      return (await overflows()) > 0;
+      return (await overflows()) > overflowsBefore;
     };
     await eventually('it counts that', counts, 30_000);
     expect(vswitchd.output()).toMatch(
       /dpif_netlink(\(handler\d+\))?\|WARN\|system@ovs-system: lost packet on handler \d+/,
     );
-    const { sent, received, text } = await a.ping('10.9.0.2', 5);
-    expect({ sent, received }, text).toEqual({ sent: 5, received: 5 });
+    // What waits in the queue comes first.
+    const isAnswered = async () => (await a.ping('10.9.0.2', 5)).received === 5;
+    await eventually('every ping is answered', isAnswered, 30_000);
   });
 });
 
