@@ -6,7 +6,7 @@
  * Source: lib/flow.h, net/openvswitch/flow_netlink.c (the attributes that each protocol has).
  */
 import { FIELD, type FieldName, FLOW_WORDS, FLOW_WORDS_BASE, OVS_FRAG_TYPE, VLAN_CFI } from '../../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, newFlowKey } from '../../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, getField, newFlowKey, setField } from '../../flow/flow-key.ts';
 import { bitsOf, nVlans, unwildcard } from './wildcards.ts';
 
 // biome-ignore format: table
@@ -176,6 +176,10 @@ export function shownBits(consulted: FlowMask, key: FlowKey): FlowMask {
   if (ethType !== ETH_TYPE.MPLS && ethType !== ETH_TYPE.MPLS_MCAST) for (const w of MPLS_BITS.words) wc[w] = 0;
   // Fields of tun_metadata are shown as such, not as the options that they are.
   if (getField(key, FIELD.tunPresent) === 0) wc.fill(0, FIELD.tunId.word);
-  else wc.fill(0, FIELD.tunOptsSize.word, FIELD.tunMetaPresent.word);
+  else {
+    // The size shares its word with fields of ERSPAN.
+    setField(wc, FIELD.tunOptsSize, 0);
+    wc.fill(0, FIELD.tunOptsSize.word + 1, FIELD.tunMetaPresent.word);
+  }
   return wc;
 }
