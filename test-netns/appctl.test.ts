@@ -2,42 +2,21 @@
  * The control sockets of stock ovs-vswitchd and of ours, each with a database, a datapath and a bridge of its own: the same commands, the same
  * answers.  Neighbour: daemon.test.ts.
  */
-import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { type Lab, type Namespace, type Result, TAPSWITCH, useLab } from './harness.ts';
-import { startDatapath } from './switch.ts';
+import { type Result, useLab } from './harness.ts';
+import { type Side, sideVsctl, startSide } from './two-sides.ts';
 
-interface Side {
-  readonly ns: Namespace;
-  readonly rundir: string;
-  readonly socket: string;
-}
 let stock: Side;
 let ours: Side;
 
-async function start(lab: Lab, name: string, command: readonly string[]): Promise<Side> {
-  const ns = await lab.namespace(name);
-  await startDatapath(ns);
-  await ns.address('lo', '192.0.2.1/24');
-  const rundir = join(lab.dir, name);
-  mkdirSync(rundir);
-  const socket = join(rundir, 'a.ctl');
-  const [file, remote] = [join(rundir, 'conf.db'), join(rundir, 'db.sock')];
-  await ns.ok(['ovsdb-tool', 'create', file, '/usr/share/openvswitch/vswitch.ovsschema']);
-  const server = ['ovsdb-server', file, `--remote=punix:${remote}`, '--unixctl=none', '-vsyslog:off'];
-  const database = ns.daemon(`${name}-db`, server, { OVS_RUNDIR: rundir });
-  await database.until('listens', () => existsSync(remote));
-  const args = [`unix:${remote}`, `--unixctl=${socket}`, `--log-file=${rundir}/x.log`, '-vsyslog:off'];
-  const daemon = ns.daemon(name, [...command, ...args], { OVS_RUNDIR: rundir });
-  await daemon.until('listens', () => existsSync(socket));
-  await ns.ok(['ovs-vsctl', '--timeout=20', `--db=unix:${remote}`, 'add-br', 'br0']);
-  return { ns, rundir, socket };
-}
-
 useLab(async (lab) => {
-  stock = await start(lab, 'stock', [TAPSWITCH, 'exec', '--', 'ovs-vswitchd']);
-  ours = await start(lab, 'ours', [TAPSWITCH, 'vswitchd']);
+  stock = await startSide(lab, 'stock');
+  ours = await startSide(lab, 'ours');
+  for (const side of [stock, ours]) {
+    await side.ns.address('lo', '192.0.2.1/24');
+    await sideVsctl(side, 'add-br br0');
+  }
 });
 
 const ask = ({ ns, socket }: Side, line: string): Promise<Result> =>

@@ -174,6 +174,8 @@ export interface Ofproto {
   portDel(name: string): Promise<void>;
   /** Sets Interface.options:peer of a port of type "patch"; a RangeError for others. */
   setPatchPeer(name: string, peer: string | undefined): void;
+  /** Why nothing goes through a port of type "patch", as the column "error" says it; undefined: it has a peer. */
+  patchError(name: string): string | undefined;
   /** Changes the settings of a tunnel port.  Rejects, and the port is gone, if that cannot be done; EEXIST: another port has the same. */
   setTunnel(name: string, settings: TunnelSettings): Promise<void>;
   portStats(name: string): Promise<DpifPortStats>;

@@ -278,6 +278,12 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.backer.revalidate();
   }
 
+  patchError(name: string): string | undefined {
+    const port = this.portTable.byName.get(name);
+    if (port?.peer === undefined || this.peerOf(port) !== undefined) return undefined;
+    return `No usable peer '${port.peer}' exists in '${this.backer.dpif?.type}' datapath.`;
+  }
+
   async portStats(name: string): Promise<DpifPortStats> {
     const port = this.portTable.named(name);
     return port.ownStats ?? this.backer.portStats(port.odpPort);

@@ -7,14 +7,16 @@
  */
 import { NetlinkError } from '../netlink/errors.ts';
 import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
-import { ERRNO } from '../util/errno.ts';
-import { vlog } from '../util/vlog.ts';
+import { ERRNO, errnoText } from '../util/errno.ts';
+import { RateLimit, vlog } from '../util/vlog.ts';
 import type { NetdevTable } from './netdev.ts';
 import { PATCH, peerError } from './patch-port.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
 import { isTunnel, TunnelPorts } from './tunnel-ports.ts';
 
 const log = vlog('bridge');
+const netdevLog = vlog('netdev');
+const limit = new RateLimit(1, 5);
 
 /** Interface types that can be ports. */
 export const IFACE_TYPES: readonly string[] = ['internal', 'system', 'tap'];
@@ -147,7 +149,8 @@ export class BridgePorts {
     if (type === PATCH) return this.addPatchPort(iface);
     if (isTunnel(type)) return this.addTunnel(iface);
     if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
-      return `could not open network device ${name} (interfaces of type "${type}" are not supported)`;
+      netdevLog.warn(`could not create netdev ${name} of unknown type ${type}`, limit);
+      return `could not open network device ${name} (${errnoText(ERRNO.EAFNOSUPPORT)})`;
     }
     this.netdevs.configure?.(name, type, iface.options);
     try {

@@ -82,8 +82,10 @@ export class BridgeStatus {
     const port = this.ofproto.ports.get(name);
     const netdev = this.netdevs.get(name) ?? this.remote.get(name);
     const features = featuresOf(this.netdevs, name, type);
-    const error = this.ports.errorOf(name);
-    const from = [port, netdev, features, error, type, this.ports.tunnels.statusOf(name)];
+    const error = port?.type === PATCH ? this.ofproto.patchError(name) : this.ports.errorOf(name);
+    const { tunnels } = this.ports;
+    const ifindex = port?.tunnel === undefined ? 0 : tunnels.ifindexOf(port);
+    const from = [port, netdev, features, error, type, tunnels.statusOf(name), ifindex];
     const old = this.columns.get(name);
     if (old?.from.every((part, i) => part === from[i])) return old;
     const columns: Columns = { from, values: this.makeColumns(iface, port), shownBy: undefined };
@@ -94,13 +96,18 @@ export class BridgeStatus {
   private makeColumns({ name, type }: InterfaceConfig, port: Ofport | undefined): RowValues<typeof Interface> {
     if (port === undefined) return failedColumns(this.ports.errorOf(name) ?? `${name} is not a port of the datapath`);
     if (port.type === PATCH) {
-      return { ofport: port.ofport, error: undefined, ...patchColumns(patchMac(this.ofproto.name, name)) };
+      const error = this.ofproto.patchError(name);
+      return { ofport: port.ofport, error, ...patchColumns(patchMac(this.ofproto.name, name)) };
     }
     if (port.tunnel !== undefined) {
       return {
         ofport: port.ofport,
         error: undefined,
-        ...tunnelColumns(patchMac(this.ofproto.name, name), this.ports.tunnels.statusOf(name)),
+        ...tunnelColumns(
+          patchMac(this.ofproto.name, name),
+          this.ports.tunnels.ifindexOf(port),
+          this.ports.tunnels.statusOf(name),
+        ),
       };
     }
     return {

@@ -61,8 +61,13 @@ export const patchColumns = (mac: Uint8Array): InterfaceColumns => ({
 });
 
 /** Columns of a tunnel, which is always up, too. */
-export const tunnelColumns = (mac: Uint8Array, status: ReadonlyMap<string, string>): InterfaceColumns => ({
+export const tunnelColumns = (
+  mac: Uint8Array,
+  ifindex: number,
+  status: ReadonlyMap<string, string>,
+): InterfaceColumns => ({
   ...patchColumns(mac),
+  ifindex,
   status,
 });
 

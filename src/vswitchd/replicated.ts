@@ -9,7 +9,10 @@ export const REPLICATED: readonly Replicated[] = [
   {
     table: schema.Open_vSwitch,
     omit: ['external_ids', 'system_type', 'system_version'],
-    quiet: ['cur_cfg', 'statistics', 'datapath_types', 'iface_types', 'ovs_version', 'db_version'],
+    quiet: [
+      ...['cur_cfg', 'statistics', 'datapath_types', 'iface_types', 'ovs_version', 'db_version'],
+      ...['dpdk_initialized', 'dpdk_version'],
+    ],
   },
   {
     table: schema.Bridge,

@@ -127,6 +127,8 @@ export class SwitchStatus {
       cur_cfg: config.nextCfg,
       iface_types: [...(netdevs.types ?? IFACE_TYPES), PATCH, ...TUNNEL_TYPES.map((t) => t.name)].sort(),
       datapath_types: datapath.kind.types,
+      dpdk_initialized: false,
+      dpdk_version: 'none',
       // Whoever started the database may have written these; ovs-ctl does.
       ovs_version: root.ovs_version ?? OVS_VERSION,
       db_version: root.db_version ?? schema.SCHEMA_VERSION,

@@ -5,6 +5,7 @@
  */
 import { tunnelType } from '../dpif/tunnel-types.ts';
 import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
+import { tunnelDeviceName } from '../ofproto/tunnel/tunnel-devices.ts';
 import { vlog } from '../util/vlog.ts';
 import type { NetdevTable } from './netdev.ts';
 import { patchMac } from './patch-port.ts';
@@ -20,16 +21,19 @@ const NO_STATUS: TunnelStatus = new Map();
 /** Whether interfaces of this type are tunnels. */
 export const isTunnel = (type: string): boolean => tunnelType(type) !== undefined;
 
+/** What tunnels need to know of devices. */
+type TunnelNetdevs = Pick<NetdevTable, 'findEgress' | 'get' | 'refresh'>;
+
 export class TunnelPorts {
   private readonly ofproto: Ofproto;
-  private readonly netdevs: Pick<NetdevTable, 'findEgress'>;
+  private readonly netdevs: TunnelNetdevs;
   private readonly configs: TunnelConfigs;
   /** By name; the same object as long as it says the same. */
   private readonly statuses = new Map<string, TunnelStatus>();
   /** By name: what OpenFlow was told of. */
   private readonly described = new Map<string, Ofport>();
 
-  constructor(ofproto: Ofproto, netdevs: Pick<NetdevTable, 'findEgress'>, configs: TunnelConfigs = tunnelConfigs) {
+  constructor(ofproto: Ofproto, netdevs: TunnelNetdevs, configs: TunnelConfigs = tunnelConfigs) {
     this.ofproto = ofproto;
     this.netdevs = netdevs;
     this.configs = configs;
@@ -40,7 +44,10 @@ export class TunnelPorts {
     const tunnel = this.configs.read(name, type, options);
     if (typeof tunnel === 'string') return tunnel;
     const [ofport, before] = [ofportRequest, ofportHint];
-    return this.ofproto.portAdd({ name, type, ofport, before, isLocal: false, tunnel });
+    const port = await this.ofproto.portAdd({ name, type, ofport, before, isLocal: false, tunnel });
+    // It may have been made just now.
+    await this.netdevs.refresh(tunnelDeviceName(tunnel)).catch(() => undefined);
+    return port;
   }
 
   /** Gives ports that are tunnels already the settings of now.  One that cannot have them is no port any more: `add` tells why. */
@@ -72,6 +79,11 @@ export class TunnelPorts {
   /** What of a tunnel's status is known: by which device its packets leave, and whether that has a link. */
   statusOf(name: string): TunnelStatus {
     return this.statuses.get(name) ?? NO_STATUS;
+  }
+
+  /** The number of the datapath's device for a tunnel; 0: it has none that we can see. */
+  ifindexOf({ tunnel }: Ofport): number {
+    return (tunnel && this.netdevs.get(tunnelDeviceName(tunnel))?.ifindex) ?? 0;
   }
 
   /** Looks where tunnels leave the host.  Gives those interfaces of which that has changed. */

@@ -289,6 +289,9 @@ export class FakeOfproto implements Ofproto {
   setPatchPeer(name: string, peer: string | undefined): void {
     this.peers.set(name, peer);
   }
+  patchError(name: string): string | undefined {
+    return this.peers.get(name) === 'nobody' ? 'no such peer' : undefined;
+  }
   async portStats(name: string): Promise<DpifPortStats> {
     this.world.check();
     const n = BigInt(this.ports.get(name)?.odpPort ?? 0);
