@@ -31,6 +31,7 @@ const log = vlog('netdev_linux');
 const RTNLGRP_LINK = 1;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
+const IFNAMSIZ = 16;
 const AF_UNSPEC = 0;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -110,6 +111,7 @@ export class RtnetlinkTable implements NetdevTable {
   }
 
   async refresh(name: string): Promise<Netdev | undefined> {
+    if (Buffer.byteLength(name) >= IFNAMSIZ) return undefined;
     try {
       const [link] = await this.requests.getLink({}, { ifname: name });
       return link === undefined ? undefined : this.put(link);
