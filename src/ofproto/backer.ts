@@ -38,9 +38,12 @@ const log = vlog('ofproto_dpif');
 const DP_LOCAL_PORT = 0;
 /** How often MAC tables age. */
 const TICK_MS = 1000;
-/** Without `configured()`, the bridges count as configured after this long without a change, or this long at all. */
-const SETTLE_QUIET_MS = 500;
-const SETTLE_MAX_MS = 5000;
+/**
+ * Without `configured()`, the bridges count as configured after this long without a change, or this long at all.  Long, for slow
+ * machines: flows of ports that no bridge has yet would be deleted.
+ */
+const SETTLE_QUIET_MS = 10_000;
+const SETTLE_MAX_MS = 60_000;
 
 interface Owner {
   readonly bridge: OfprotoSwitch;
