@@ -7,13 +7,15 @@ Left out is what nobody can expect to agree: the number of a hash (OVS_PACKET_AT
 a source port that NAT chose at random, how long a connection of UDP and a short one of SCTP live, and the port id within an
 upcall's actions.
 """
-import json, os, re, sys
+import json, os, re, sys, zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from random_connections import NAT_PORT, crc32c
+from outer import WIRE, completed, plain_outer
 from wire import KEY, attr, attrs, be16, format_actions, format_key
 
 UPCALL_NAMES = {1: 'packet', 2: 'key', 3: 'actions', 4: 'userdata', 5: 'egress_tun', 9: 'mru', 10: 'len', 11: 'hash'}
+TUNNEL_TP_SRC = 9
 IPPROTO_FRAGMENT, IPPROTO_SCTP = 44, 132
 COMMANDS = {1: 'MISS', 2: 'ACTION', 3: 'EXECUTE'}
 
@@ -34,16 +36,18 @@ def plain_key(key, lucky):
     return b''.join(parts)
 
 
-def plain_upcall(upcall, pid, lucky):
+def plain_upcall(upcall, pid, ids, lucky):
     command, found = upcall
     parts = [COMMANDS.get(command, str(command))]
     for kind, text in found:
         if kind == 2:
             text = format_key(plain_key(bytes.fromhex(text), lucky))
-        elif kind == 1 and lucky:
-            text = without_luck(bytes.fromhex(text), {}, lucky).hex()
+        elif kind == 1:
+            text = without_luck(bytes.fromhex(text), ids, lucky).hex()
         elif kind == 3:
             text = format_actions(bytes.fromhex(text.replace(pid, 'a5c3e187')))
+        elif kind == 5:
+            text = ' '.join(f'{k}={"port" if k == TUNNEL_TP_SRC else p.hex()}' for k, p in attrs(bytes.fromhex(text)))
         elif kind == 11:
             text = 'hash'
         parts.append(f'{UPCALL_NAMES.get(kind, kind)}: {text}')
@@ -105,19 +109,38 @@ def without_luck(frame, ids, lucky):
 def plain_frame(outcome, pid, lucky=frozenset()):
     ports, ids = {}, {}
     for port, frame, *offloads in outcome['out']:
+        if port == WIRE:
+            text = plain_outer(completed(bytes.fromhex(frame), *map(bytes.fromhex, offloads)))
+            if text is not None:
+                ports.setdefault('wire', []).append(text)
+            continue
         if not both_can_send(bytes.fromhex(frame)):
             continue
         frame = without_luck(bytes.fromhex(frame), ids, lucky).hex()
         ports.setdefault(str(port), []).append(' '.join([frame, *offloads]))
     plain = {f'port {port}': frames for port, frames in sorted(ports.items())}
-    plain['upcalls'] = [plain_upcall(u, pid, lucky) for u in outcome['upcalls']]
+    plain['upcalls'] = [plain_upcall(u, pid, ids, lucky) for u in outcome['upcalls']]
     if 'connections' in outcome:
         found = [bytes.fromhex(c) for c in outcome['connections']]
         plain['connections'] = sorted(plain_connection(c, lucky) for c in found if not is_short_lived(c))
-    for name in ('send', 'lost', 'executed'):
+    if 'replies' in outcome:
+        plain['replies'] = [format_attrs(without_time(attrs(bytes.fromhex(reply)))) for reply in outcome['replies']]
+    for name in ('send', 'lost', 'executed', 'errno'):
         if name in outcome:
             plain[name] = [str(outcome[name])]
     return plain
+
+
+METER_USED = 5
+
+
+def without_time(found):
+    """Attributes of a meter: when it was last used is left out."""
+    return [(kind, b'' if kind == METER_USED else payload) for kind, payload in found]
+
+
+def format_attrs(found):
+    return ' '.join(f'{kind}={payload.hex()}' for kind, payload in found)
 
 
 CT_NAMES = {1: 'orig', 2: 'reply', 3: 'status', 4: 'protoinfo', 5: 'help', 8: 'mark', 14: 'master', 18: 'zone', 22: 'labels', 25: 'synproxy'}
@@ -157,12 +180,17 @@ def plain_connection(connection, lucky):
     return ' '.join(parts)
 
 
+def shortened(text):
+    """Text in which long frames are only begun, and told apart by a checksum."""
+    return re.sub('[0-9a-f]{600,}', lambda m: f'{m[0][:400]}... ({len(m[0]) // 2} bytes, {zlib.crc32(m[0].encode()):08x})', text)
+
+
 def show(side, plain, other):
     for name, items in plain.items():
         for item in items:
             if name == 'connections' and item in other[name]:
                 continue
-            print(f'    {side} {name}: {item}')
+            print(f'    {side} {name}: {shortened(item)}')
 
 
 def flow_text(flow):
@@ -186,6 +214,25 @@ def stats_differences(real, ours):
             yield flow, sides
 
 
+def step_text(step):
+    if isinstance(step, dict):
+        if 'wire' in step:
+            return f'from the underlay: {step["wire"]}'
+        return f'request {step["request"]}' if 'request' in step else f'window of {step["window"]} s'
+    port, frame, actions, _ = [*step, None, None][:4]
+    return f'into port {port}: {frame}' + (f'\n    executed with {format_actions(bytes.fromhex(actions))}' if actions else '')
+
+
+def late_steps(scenario, *sides):
+    """Numbers of the steps in windows that one side was too slow for."""
+    groups = [[]]
+    for index, step in enumerate(scenario['frames']):
+        if isinstance(step, dict) and 'window' in step:
+            groups.append([])
+        groups[-1].append(index)
+    return {index for group in groups if any(side['frames'][i].get('late') for side in sides for i in group) for index in group}
+
+
 def main(scenario, real, ours, most):
     differences = explained = 0
     for flow, a, b in zip(scenario['flows'], real['flows'], ours['flows'], strict=True):
@@ -194,7 +241,10 @@ def main(scenario, real, ours, most):
             if differences <= most:
                 print(f'flow: the module answers {a}, ours {b}\n    {flow_text(flow)}')
     bad, lucky = [], (nat_ports(real), nat_ports(ours))
-    for index, ((port, frame, actions, _), a, b) in enumerate(zip(([*step, None, None][:4] for step in scenario['frames']), real['frames'], ours['frames'], strict=True)):
+    late = late_steps(scenario, real, ours)
+    for index, (step, a, b) in enumerate(zip(scenario['frames'], real['frames'], ours['frames'], strict=True)):
+        if index in late:
+            continue
         sides = plain_frame(a, real['pid'], lucky[0]), plain_frame(b, ours['pid'], lucky[1])
         if sides[0] != sides[1] and without_stale_addresses(sides[0]) == without_stale_addresses(sides[1]):
             explained += 1
@@ -202,16 +252,14 @@ def main(scenario, real, ours, most):
             differences += 1
             bad.append(index)
             if differences <= most:
-                print(f'frame {index} into port {port}: {frame}')
-                if actions:
-                    print(f'    executed with {format_actions(bytes.fromhex(actions))}')
+                print(f'frame {index} {shortened(step_text(step))}')
                 different = only_different(*sides)
                 for side, plain, other in zip(('module', 'ours  '), different, reversed(different)):
                     show(side, plain, other)
                 for flow in b.get('hit', ()):
                     key, mask = (bytes.fromhex(half) for half in flow.split('/'))
                     print(f'    hit {format_key(key)}\n    mask {format_key(mask)}\n    actions {format_actions(bytes.fromhex(ours["stats"][flow][3]))}')
-    for flow, sides in stats_differences(real['stats'], ours['stats']):
+    for flow, sides in stats_differences(real['stats'], ours['stats']) if not late else ():
         differences += 1
         if differences <= most:
             key, mask = (format_key(bytes.fromhex(half)) for half in flow.split('/'))
@@ -219,7 +267,9 @@ def main(scenario, real, ours, most):
     upcalls = sum(len(f['upcalls']) for f in real['frames'])
     out = sum(len(f['out']) for f in real['frames'])
     installed = real['flows'].count(0)
-    print(f'seed {scenario["seed"]}: {len(real["frames"])} frames in, {out} out, {upcalls} upcalls, {installed} of {len(real["flows"])} flows: {differences} differences' + (f', {explained} explained ones' if explained else ''))
+    frames = sum(isinstance(step, list) or 'wire' in step for step in scenario['frames']) - len(late)
+    tails = (f', {explained} explained ones' if explained else '') + (f', {len(late)} steps too slow to compare' if late else '')
+    print(f'seed {scenario["seed"]}: {frames} frames in, {out} out, {upcalls} upcalls, {installed} of {len(real["flows"])} flows: {differences} differences{tails}')
     return bad, differences
 
 

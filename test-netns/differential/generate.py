@@ -8,6 +8,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import random_connections
 import random_flows
 import random_frames
+import random_meters
+import random_supers
+import random_tunnels
 from wire import ACTION, attr, u32
 
 FREQUENT, FLOWS, ATTEMPTS, RECIRC_IDS = 90, 90, 2500, (1, 2, 3)
@@ -66,6 +69,9 @@ def stateless(seed, count, kinds, Actions):
 KINDS = {
     'frames': lambda seed, count: stateless(seed, count, random_frames.COMMON, random_flows.Actions),
     'conntrack': random_connections.scenario,
+    'meters': random_meters.scenario,
+    'super': random_supers.scenario,
+    'tunnels': random_tunnels.scenario,
     'headers': lambda seed, count: stateless(seed, count, random_frames.HEADERS, random_flows.HeaderActions),
 }
 

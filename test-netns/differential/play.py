@@ -8,92 +8,49 @@ sends out of every port and to user space.  When that has arrived everywhere, al
 Nothing of Open vSwitch is used, and only what comes with Python, so that it is quick where the machine is emulated.
 
 A step of a scenario is [PORT, FRAME, ACTIONS or null, OFFLOADS]: executed rather than received if it has actions, sent with a
-virtio_net_hdr if it has offloads.  Where the frame is null, the connections are listed.
+virtio_net_hdr if it has offloads.  Where the frame is null, the connections are listed.  Or it is {"request": [FAMILY, COMMAND, HEX]},
+something else to ask the datapath; {"wire": FRAME, "probes": [FRAME...]}, what enters at the underlay's far end, and probes that take
+the same way; or {"window": SECONDS}: what follows, up to the next such step, tells if it came later than that.
 """
-import json, os, select, socket, struct, subprocess, sys, time
+import json, os, select, socket, struct, sys, time
+from collections import Counter
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from netlink import ACK, NETLINK_GENERIC, SO_RCVBUFFORCE, TIMEOUT, Netlink
+from outer import FAR_DEVICE, WIRE
+from underlay import ip
 from wire import ACTION, KEY, attr, attrs, be16, u32
+import underlay
 
 SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 8, 15, 23
-NETLINK_NETFILTER, NETLINK_GENERIC, VNET_HLEN, NO_OFFLOADS, NEEDS_CSUM = 12, 16, 10, bytes(10), 1
+NETLINK_NETFILTER, VNET_HLEN, NO_OFFLOADS, NEEDS_CSUM = 12, 10, bytes(10), 1
 CTNETLINK_GET, CTNETLINK_DELETE = 0x101, 0x102
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
-REQUEST, ACK, ECHO, ROOT, MATCH, CREATE, EXCL = 1, 4, 8, 0x100, 0x200, 0x400, 0x200
+ROOT, MATCH, CREATE, EXCL = 0x100, 0x200, 0x400, 0x200
 PORTS = (1, 2, 3, 4)
-PROBE_TYPE, PROBE_DATA, TIMEOUT = 0x88B5, b'probe---', 20.0
+PROBE_TYPE, PROBE_DATA = 0x88B5, b'probe---'
 PROBE = bytes.fromhex('02000000fefe02000000fdfd') + be16(PROBE_TYPE) + bytes(46)
 DATAPATH = 'diff-dp'
-
-
-class Netlink:
-    """Requests to one datapath, one at a time."""
-
-    def __init__(self, peer, protocol=NETLINK_GENERIC):
-        self.peer, self.seq = peer, 0
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
-        self.socket.bind((0, 0))
-        self.pid = self.socket.getsockname()[0]
-        self.families = {}
-
-    def send_raw(self, kind, flags, payload):
-        self.seq += 1
-        self.socket.sendto(struct.pack('=IHHII', 16 + len(payload), kind, REQUEST | flags, self.seq, self.pid) + payload, (self.peer, 0))
-
-    def send(self, kind, command, payload, flags, version=1):
-        self.send_raw(kind, flags, struct.pack('=BBH', command, version, 0) + payload)
-
-    def receive(self):
-        """[(type, bytes after nlmsghdr)] of a datagram.  Acks of an earlier request never come here: all are awaited."""
-        data, found, at = self.socket.recv(1 << 17), [], 0
-        while at + 16 <= len(data):
-            size, kind = struct.unpack_from('=IH', data, at)
-            found.append((kind, data[at + 16:at + size]))
-            at += size + 3 & ~3
-        return found
-
-    def request(self, kind, command, payload, flags=0, version=1):
-        """Sends and waits: (errno, replies)."""
-        self.send(kind, command, payload, flags | ACK, version)
-        return self.replies()
-
-    def replies(self):
-        replies = []
-        while True:
-            if not select.select([self.socket], [], [], TIMEOUT)[0]:
-                raise SystemExit('no answer')
-            for got, body in self.receive():
-                if got == 2:
-                    return -struct.unpack_from('=i', body)[0], replies
-                if got == 3:
-                    return 0, replies
-                replies.append(body)
-
-    def family(self, name):
-        errno, replies = self.request(16, 3, attr(2, name.encode() + b'\0'))
-        if errno:
-            raise SystemExit(f'{name}: errno {errno}')
-        found = dict(attrs(replies[0][4:]))
-        return struct.unpack('=H', found[1])[0]
 
 
 class Player:
     def __init__(self, peer):
         self.requests, self.upcalls, self.netfilter = Netlink(peer), Netlink(peer), Netlink(peer, NETLINK_NETFILTER)
         self.upcalls.socket.setblocking(False)
-        self.dp_type, self.vport_type, self.flow_type, self.packet_type = (
-            self.requests.family(f'ovs_{name}') for name in ('datapath', 'vport', 'flow', 'packet'))
+        self.types = {name: self.requests.family(f'ovs_{name}') for name in ('datapath', 'vport', 'flow', 'packet', 'meter')}
         self.sockets = {}
         for port in PORTS:
-            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-            s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-            s.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-            s.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
-            s.bind((f'q{port}', 0))
-            s.setblocking(False)
-            self.sockets[port] = s
+            self.listen(port, f'q{port}')
+
+    def listen(self, port, device):
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        s.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        s.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        s.bind((device, 0))
+        s.setblocking(False)
+        self.sockets[port] = s
 
     def dp(self, kind, command, payload, flags=0, version=1):
         header = struct.pack('=i', self.ifindex)
@@ -104,30 +61,41 @@ class Player:
         if errno:
             raise SystemExit(f'{what}: {os.strerror(errno)}')
 
-    def set_up(self):
+    def set_up(self, has_underlay):
         pid = u32(self.upcalls.pid)
         self.ifindex = 0
-        self.must('new datapath', self.dp(self.dp_type, 1, attr(1, DATAPATH.encode() + b'\0') + attr(2, pid) + attr(5, u32(1)), 0, 2)[0])
+        self.must('new datapath', self.dp(self.types['datapath'], 1, attr(1, DATAPATH.encode() + b'\0') + attr(2, pid) + attr(5, u32(1)), 0, 2)[0])
         self.ifindex = socket.if_nametoindex(DATAPATH)
         for port in PORTS:
             name = f'p{port}'.encode() + b'\0'
-            self.must(f'port {port}', self.dp(self.vport_type, 1, attr(2, u32(1)) + attr(3, name) + attr(1, u32(port)) + attr(5, pid))[0])
+            self.must(f'port {port}', self.dp(self.types['vport'], 1, attr(2, u32(1)) + attr(3, name) + attr(1, u32(port)) + attr(5, pid))[0])
         everywhere = b''.join(attr(ACTION['output'], u32(port)) for port in PORTS)
         actions = everywhere + attr(ACTION['userspace'], attr(1, pid) + attr(2, PROBE_DATA))
-        for port in PORTS:
+        ports = list(PORTS)
+        if has_underlay:
+            underlay.make()
+            self.listen(WIRE, FAR_DEVICE)
+            for port, payload in underlay.vports(pid):
+                self.must(f'port {port}', self.dp(self.types['vport'], 1, payload)[0])
+                ports.append(port)
+            actions += underlay.probe_actions()
+        for port in ports:
             key = attr(KEY['in_port'], u32(port)) + attr(KEY['eth'], bytes(12)) + attr(KEY['eth_type'], be16(PROBE_TYPE))
             mask = attr(KEY['in_port'], b'\xff' * 4) + attr(KEY['eth'], bytes(12)) + attr(KEY['eth_type'], b'\xff\xff')
             self.must('probe flow', self.put(key, mask, actions))
 
     def put(self, key, mask, actions):
-        return self.dp(self.flow_type, 1, attr(1, key) + attr(7, mask) + attr(2, actions), CREATE | EXCL)[0]
+        return self.dp(self.types['flow'], 1, attr(1, key) + attr(7, mask) + attr(2, actions), CREATE | EXCL)[0]
 
     def tear_down(self):
-        self.must('delete datapath', self.dp(self.dp_type, 2, b'', 0, 2)[0])
+        self.must('delete datapath', self.dp(self.types['datapath'], 2, b'', 0, 2)[0])
+        if WIRE in self.sockets:
+            self.sockets.pop(WIRE).close()
+            underlay.remove()
 
     def drain(self, out):
-        """Whatever has arrived, into `out`.  True if a probe was among it, for each of where."""
-        probes = set()
+        """Whatever has arrived, into `out`.  How often a probe was among it, for each of where."""
+        probes = Counter()
         for port, s in self.sockets.items():
             while True:
                 try:
@@ -141,8 +109,8 @@ class Player:
                         if status & TP_STATUS_VLAN_VALID:
                             tpid = tpid if status & TP_STATUS_VLAN_TPID_VALID else 0x8100
                             frame = frame[:12] + struct.pack('>HH', tpid, tci) + frame[12:]
-                if frame == PROBE:
-                    probes.add(port)
+                if frame == PROBE or port == WIRE and frame.endswith(PROBE):
+                    probes[port] += 1
                 else:
                     out['out'].append([port, frame.hex()] + ([offloads.hex()] if offloads[0] & NEEDS_CSUM or offloads[1] else []))
         while True:
@@ -151,11 +119,11 @@ class Player:
             except BlockingIOError:
                 break
             for kind, body in messages:
-                if kind != self.packet_type:
+                if kind != self.types['packet']:
                     continue
                 found = attrs(body[8:])
                 if (4, PROBE_DATA) in found:
-                    probes.add(0)
+                    probes[0] += 1
                 else:
                     out['upcalls'].append([body[0], [[k, p.hex()] for k, p in found]])
         return probes
@@ -164,14 +132,24 @@ class Player:
         out = {'out': [], 'upcalls': []}
         if actions is not None:
             key = attr(KEY['in_port'], u32(port)) + attr(KEY['skb_mark'], u32(5)) + attr(KEY['priority'], u32(6))
-            out['executed'] = self.dp(self.packet_type, 3, attr(1, frame) + attr(2, key) + attr(3, actions))[0]
+            out['executed'] = self.dp(self.types['packet'], 3, attr(1, frame) + attr(2, key) + attr(3, actions))[0]
         else:
             try:
                 self.sockets[port].send(offloads + frame)
             except OSError as error:
                 out['send'] = error.errno
         self.sockets[port].send(NO_OFFLOADS + PROBE)
-        missing, end = {0, *PORTS}, time.monotonic() + TIMEOUT
+        return self.wait_for_probes(1, out)
+
+    def wire(self, frame, probes):
+        """A frame from the far end of the underlay, and `probes`."""
+        self.sockets[WIRE].send(NO_OFFLOADS + frame)
+        for probe in probes:
+            self.sockets[WIRE].send(NO_OFFLOADS + probe)
+        return self.wait_for_probes(len(probes), {'out': [], 'upcalls': []})
+
+    def wait_for_probes(self, count, out):
+        missing, end = Counter({place: count for place in (0, *self.sockets)}), time.monotonic() + TIMEOUT
         while missing:
             left = end - time.monotonic()
             if left <= 0:
@@ -183,7 +161,7 @@ class Player:
 
     def dump(self):
         """Statistics of each flow by its key and mask: [packets, bytes, TCP flags]."""
-        errno, flows = self.dp(self.flow_type, 3, b'', ROOT | MATCH)
+        errno, flows = self.dp(self.types['flow'], 3, b'', ROOT | MATCH)
         self.must('dump', errno)
         found = {}
         for flow in flows:
@@ -203,7 +181,7 @@ class Player:
         self.must('delete connections', self.netfilter.replies()[0])
 
     def play(self, scenario):
-        self.set_up()
+        self.set_up(scenario.get('underlay', False))
         if scenario.get('conntrack'):
             self.forget_connections()
         pid, own = self.upcalls.pid.to_bytes(4, 'little').hex(), scenario['pid']
@@ -213,7 +191,21 @@ class Player:
             result['flows'].append(self.put(hexes(flow['key']), hexes(flow['mask']), hexes(flow['actions'].replace(own, pid))))
         traced = scenario.get('trace', False)
         before = self.dump() if traced else {}
-        for port, frame, actions, offloads in ([*step, None, None][:4] for step in scenario['frames']):
+        deadline = None
+        for step in scenario['frames']:
+            late = {'late': True} if deadline is not None and time.monotonic() > deadline else {}
+            if isinstance(step, dict):
+                if 'wire' in step:
+                    result['frames'].append(self.wire(hexes(step['wire']), [hexes(probe) for probe in step['probes']]))
+                elif 'window' in step:
+                    deadline = time.monotonic() + step['window']
+                    result['frames'].append({'out': [], 'upcalls': []})
+                else:
+                    family, command, payload = step['request']
+                    errno, replies = self.dp(self.types[family], command, hexes(payload))
+                    result['frames'].append({'out': [], 'upcalls': [], 'errno': errno, 'replies': [reply.hex() for reply in replies], **late})
+                continue
+            port, frame, actions, offloads = [*step, None, None][:4]
             if frame is None:
                 result['frames'].append({'out': [], 'upcalls': [], 'connections': self.connections()})
                 continue
@@ -222,14 +214,12 @@ class Player:
                 after = self.dump()
                 out['hit'] = [flow for flow in after if after[flow][:3] != before[flow][:3]]
                 before = after
-            result['frames'].append(out)
+            if deadline is not None and time.monotonic() > deadline:
+                late = {'late': True}
+            result['frames'].append({**out, **late})
         result['stats'] = self.dump()
         self.tear_down()
         return result
-
-
-def ip(*args):
-    subprocess.run(('ip', *args), check=True)
 
 
 def make_devices():

@@ -1,0 +1,99 @@
+"""Compares what two vswitchds made of scenarios and prints each difference; the status is 1 if there is one.
+
+  compare.py MOST LIST SCENARIO.json STOCK.json OURS.json [...]     MOST: differences of a scenario that are printed
+
+LIST becomes a file with the seeds of the scenarios that differ.
+
+Left out is what cannot be the same: ages, the numbers of recirculations, and, where a step says so, the order of lines.
+"""
+import json, os, re, sys
+
+VOLATILE = [(r'\b(duration|used|idle_age|hard_age)([=:])[0-9.a-z]+,? ?', r''), (r'recirc_id\(0x[0-9a-f]+\)', 'recirc_id(ID)'),
+            (r'recirc\(0x[0-9a-f]+\)', 'recirc(ID)'), (r'recirc_id=0x[0-9a-f]+', 'recirc_id=ID'),
+            (r'recirc_id=[1-9][0-9]*\b', 'recirc_id=ID'), (r'^( *\S+ +\d+  [0-9a-f:]{17}) +\d+$', r'\1'), (r'^NXST.*|^OFPST.*', ''),
+            (r'\d{4}-\S+Z\|\d+\|', ''), (r' \(xid=0x[0-9a-f]+\)', ''), (r'continuation\.bridge=\S+', ''), (r'addr:\S+', ''),
+            (r'/run-(ours|stock)/', '/'), (r'^[0-9a-f]{8}  .*', '')]
+
+# Later versions of stock match the protocol wherever a field of IP is set; 3.1.0 and ours do not.
+SETS_IP = re.compile(r'proto=\d+,?(?=.*actions:.*set\(ipv)')
+TAGGED = re.compile(r'eth_type\(0x(8100|88a8)\),vlan\(')
+WIDTH = 240
+
+
+def plain(text):
+    for pattern, by in VOLATILE:
+        text = re.sub(pattern, by, text, flags=re.M)
+    return text
+
+
+def lines(result, is_ordered):
+    if result is None or isinstance(result, list):
+        return result or []
+    found = [line.rstrip() for line in plain(result['out'] + result['err']).split('\n') if line.strip()]
+    return [f"status {result['status']}"] + (found if is_ordered else sorted(found))
+
+
+def messages(result):
+    """Messages of ovs-ofctl monitor, whose order is chance: each with the lines that belong to it."""
+    text = plain(result['out'])
+    return [f"status {result['status']}", *sorted(re.split(r'\n(?=\S+ \(OF1\.\d\))', text))]
+
+
+def pair(step, a, b):
+    if step['do'] == 'heard':
+        return messages(a), messages(b)
+    x, y = (lines(result, step.get('ordered', True)) for result in (a, b))
+    if step['do'] == 'appctl' and step['args'][0] == 'dpctl/dump-flows':
+        x, y = ([SETS_IP.sub('', line) for line in found] for found in (x, y))
+        # Stock leaves out that there is a tag where nothing looks at it, and the datapath refuses such a flow: only ours has it.
+        y = [line for line in y if line in x or not TAGGED.search(line)]
+    return x, y
+
+
+def title(step):
+    if step['do'] == 'frame':
+        return f"frame {step['frame']} on port {step['port']}"
+    return ' '.join([step['do'], *step.get('args', []), repr(step['stdin']) if 'stdin' in step else ''])
+
+
+def short(text, other=''):
+    """`text`, if it is long where it begins to differ from the other side's."""
+    at = max(0, len(os.path.commonprefix([text, other])) - WIDTH // 2) if len(text) > WIDTH else 0
+    return ('...' if at else '') + text[at:at + WIDTH] + ('...' if at + WIDTH < len(text) else '')
+
+
+def nearest(line, others):
+    return max(others, key=lambda other: len(os.path.commonprefix([line, other])), default='')
+
+
+def main(most, listed, files):
+    total, different = 0, []
+    for names in zip(files[::3], files[1::3], files[2::3]):
+        scenario, a, b = (json.load(open(name)) for name in names)
+        found = []
+        for index, (step, x, y) in enumerate(zip(scenario['steps'], a['results'], b['results'])):
+            x, y = pair(step, x, y)
+            if x != y and 'quiet' not in step:
+                found.append((index, title(step), x, y))
+        total += len(found)
+        different += [scenario['seed']] if found else []
+        for index, what, x, y in found[:most]:
+            print(f"scenario {scenario['seed']}: step {index}: {short(what)}")
+            for line in x:
+                if line not in y:
+                    print(f'  stock: {short(line, nearest(line, y))}')
+            for line in y:
+                if line not in x:
+                    print(f'  ours:  {short(line, nearest(line, x))}')
+            if sorted(x) == sorted(y):
+                print('  another order')
+        if len(found) > most:
+            print(f"scenario {scenario['seed']}: {len(found) - most} more differences")
+    with open(listed, 'w') as f:
+        f.writelines(f'{seed}\n' for seed in different)
+    print(f'{len(files) // 3} scenarios, {len(files) // 3 - len(different)} of them the same, {total} differences')
+    return 1 if total else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))

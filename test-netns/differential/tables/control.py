@@ -1,0 +1,61 @@
+"""Commands to a vswitchd: the tools as they are, and ovs-appctl's protocol without its start for what is asked after every frame."""
+import json, os, socket, subprocess, time
+
+TIMEOUT = 60
+
+
+def run(*command, stdin=None):
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return {'status': 'timeout', 'out': '', 'err': ''}
+    return {'status': done.returncode, 'out': done.stdout, 'err': done.stderr}
+
+
+def ask(path, method, *args):
+    """What the daemon behind a control socket answers."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(TIMEOUT)
+        s.connect(path)
+        s.sendall(json.dumps({'id': 0, 'method': method, 'params': args}).encode())
+        answer = b''
+        while True:
+            answer += s.recv(65536)
+            try:
+                return json.loads(answer)
+            except ValueError:
+                continue
+
+
+def vswitchd_socket():
+    run_dir = os.environ['OVS_RUNDIR']
+    with open(f'{run_dir}/ovs-vswitchd.pid') as f:
+        return f'{run_dir}/ovs-vswitchd.{f.read().strip()}.ctl'
+
+
+def appctl(path, *args):
+    answer = ask(path, *args)
+    if answer['error'] is not None:
+        return {'status': 2, 'out': '', 'err': answer['error']}
+    return {'status': 0, 'out': answer['result'], 'err': ''}
+
+
+class Listener:
+    """An `ovs-ofctl monitor`, for what comes to controllers."""
+
+    def __init__(self, args):
+        self.path = f"{os.environ['OVS_RUNDIR']}/listener.ctl"
+        self.log = f"{os.environ['OVS_RUNDIR']}/listener.log"
+        with open(self.log, 'w') as f:
+            self.process = subprocess.Popen(['ovs-ofctl', f'--unixctl={self.path}', *args], stdout=f, stderr=f, stdin=subprocess.DEVNULL)
+        while not os.path.exists(self.path) and self.process.poll() is None:
+            time.sleep(0.005)
+
+    def end(self):
+        """All that was heard."""
+        if self.process.poll() is None:
+            ask(self.path, 'ofctl/barrier')
+            ask(self.path, 'exit')
+        status = self.process.wait(TIMEOUT)
+        with open(self.log) as f:
+            return {'status': status, 'out': f.read(), 'err': ''}
