@@ -71,6 +71,11 @@ export function putMatch(out: OfpWriter, version: OfVersion, match: Match): void
     out.put(version === 1 ? encodeOf10Match(match) : encodeOf11Match(match));
     return;
   }
+  putOxmMatch(out, version, match);
+}
+
+/** Appends a match as OXM, in whatever version. */
+export function putOxmMatch(out: OfpWriter, version: OfVersion, match: Match): void {
   const oxm = borrowNxMatch(match, version);
   const at = out.size;
   out.u16(OFPMT.OXM);

@@ -12,7 +12,7 @@
  */
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
-import { decodeMatch, decodePaddedNxMatch, putMatch, putPaddedNxMatch } from '../match/match-codec.ts';
+import { decodeMatch, decodePaddedNxMatch, putMatch, putOxmMatch, putPaddedNxMatch } from '../match/match-codec.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFPRAW } from '../ofp-msgs.ts';
 import {
@@ -177,7 +177,8 @@ function encodeHead11(fs: FlowStats, { raw, version, out }: BodyOut): void {
   out.u64(fs.cookie);
   out.u64(isNxm ? fs.packetCount : known(fs.packetCount));
   out.u64(isNxm ? fs.byteCount : known(fs.byteCount));
-  if (!isNxm) putMatch(out, version, fs.match);
+  // 1.1's own match has too few fields.
+  if (!isNxm) putOxmMatch(out, version, fs.match);
   else {
     const length = putPaddedNxMatch(out, fs.match);
     out.dv.setUint16(lengthAt, length);
