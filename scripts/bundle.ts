@@ -1,28 +1,90 @@
 /**
- * Puts the compiled program together in a few files, dist/bundle/: Node takes half a second to load some hundred modules, and a tenth of that to
- * load the same code in one.  What is imported on demand stays in files of its own.  bin/tapswitch runs the result; stack traces name the sources.
- * Part of `npm run build:ts`.
+ * Puts the compiled program together in one file, dist/bundle/program-HASH.cjs, where Node would take half a second to load some hundred modules;
+ * dist/bundle/main.cjs runs it.  What is imported on demand is run on demand.  CommonJS, because V8 remembers having compiled that
+ * (src/cli/code-cache.ts).  Part of `npm run build:ts`.
  */
-import { readdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { CACHE_KINDS, cacheFile } from '../src/cli/code-cache.ts';
 
 /** As deep as the folders of dist/, so that what is found relative to a module is found from here. */
 const OUT = 'dist/bundle';
 
-const { metafile } = await build({
-  entryPoints: ['src/cli/main.ts'],
-  outdir: OUT,
+/** The package `netlink` looks for its addon beside its own file. */
+const netlinkAddon: Plugin = {
+  name: 'netlink-addon',
+  setup({ onLoad }) {
+    onLoad({ filter: /node_modules\/netlink\/dist\/raw\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(
+        "__dirname + '/..'",
+        "require.resolve('netlink/package.json') + '/..'",
+      ),
+    }));
+  },
+};
+
+const OPTIONS: BuildOptions = {
   bundle: true,
-  splitting: true,
-  format: 'esm',
+  format: 'cjs',
   platform: 'node',
   target: 'node20.17',
-  packages: 'external',
-  sourcemap: true,
-  sourcesContent: false,
-  metafile: true,
+  define: { 'import.meta.url': '__moduleUrl', 'import.meta.dirname': '__dirname' },
   logLevel: 'warning',
+};
+
+/** Another build that is at work may have made what is younger. */
+const OLD_MS = 10 * 60 * 1000;
+
+/** Builds `entry`; gives what its files are to contain, by the ends of their names. */
+async function bundle(
+  entry: string,
+  options: BuildOptions,
+): Promise<{ code: Uint8Array; map: Uint8Array | undefined }> {
+  const outfile = join(OUT, 'out.cjs');
+  const { outputFiles } = await build({ ...OPTIONS, ...options, entryPoints: [entry], outfile, write: false });
+  const contents = (end: string) => outputFiles.find(({ path }) => path.endsWith(end))?.contents;
+  return { code: contents('.cjs') ?? new Uint8Array(), map: contents('.map') };
+}
+
+/** Writes all of it at once, for whoever reads it meanwhile. */
+function write(file: string, contents: Uint8Array): void {
+  writeFileSync(`${file}.${process.pid}`, contents);
+  renameSync(`${file}.${process.pid}`, file);
+}
+
+mkdirSync(OUT, { recursive: true });
+const { code, map } = await bundle('src/cli/main.ts', {
+  banner: { js: "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  external: ['node-gyp-build', 'netlink/package.json'],
+  plugins: [netlinkAddon],
+  // vm.Script has none.
+  supported: { 'dynamic-import': false },
+  sourcemap: 'external',
+  sourcesContent: false,
 });
-const made = new Set(Object.keys(metafile.outputs).map((file) => basename(file)));
-for (const file of readdirSync(OUT)) if (!made.has(file)) rmSync(join(OUT, file));
+const name = `program-${createHash('sha256').update(code).digest('hex').slice(0, 16)}.cjs`;
+const program = join(OUT, name);
+const caches = CACHE_KINDS.map((kind) => cacheFile(program, kind));
+if (!existsSync(program)) write(program, code);
+if (map !== undefined) write(`${program}.map`, map);
+if (!caches.every((file) => existsSync(file))) {
+  const learn = join(OUT, `learn-code.${process.pid}.cjs`);
+  write(learn, (await bundle('scripts/learn-code.ts', {})).code);
+  spawnSync(
+    'scripts/learn-code.sh',
+    [learn, program].map((file) => resolve(file)),
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  rmSync(learn);
+}
+for (const file of caches) if (!existsSync(file)) console.warn(`no ${file}: processes of that kind start slower`);
+const start = await bundle('src/cli/start.ts', { define: { ...OPTIONS.define, PROGRAM: JSON.stringify(name) } });
+// Last: until now who starts the program gets the old one.
+write(join(OUT, 'main.cjs'), start.code);
+const made = new Set([join(OUT, 'main.cjs'), program, `${program}.map`, ...caches]);
+for (const file of readdirSync(OUT).map((entry) => join(OUT, entry))) {
+  if (!made.has(file) && Date.now() - statSync(file).mtimeMs > OLD_MS) rmSync(file, { force: true });
+}

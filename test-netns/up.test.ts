@@ -74,7 +74,7 @@ test('vswitchd and the datapath are started again when they die', async () => {
     // A change that vswitchd has to make real shows that all parts work together again.
     await eventually(
       'a command works',
-      async () => (await sw.run(['ovs-vsctl', '--timeout=3', 'add-br', `b-${role}`])).status === 0,
+      async () => (await sw.run(['ovs-vsctl', '--timeout=3', '--may-exist', 'add-br', `b-${role}`])).status === 0,
       20_000,
     );
     // Without a datapath for a moment the command is carried out later: vswitchd looks for it every second.

@@ -6,7 +6,6 @@
  * Source: utilities/ovs-dpctl.c.
  */
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { runDpctl } from '../dpctl/commands.ts';
 import { type DpctlContext, defaultOptions } from '../dpctl/dpctl-context.ts';
 import { readLines } from '../dpctl/dpctl-unixctl.ts';
@@ -43,20 +42,6 @@ const OPTIONS: readonly LongOption[] = [
 const DATAPATH_OPTION = '--datapath=';
 const CHOICES: readonly DatapathChoice[] = ['auto', 'kernel', 'emulated'];
 
-export function registerDpctl(program: Command): void {
-  program
-    .command('dpctl')
-    .description('show and change datapaths, as ovs-dpctl does (see: tapswitch dpctl --help)')
-    .argument('[args...]')
-    .helpOption(false)
-    .allowUnknownOption()
-    .passThroughOptions()
-    .action(async (_args: string[], _options: unknown, command: Command) => {
-      process.exitCode = await main(command.args, process.env);
-      process.exit();
-    });
-}
-
 /** Thrown to leave with an exit status, once what there is to say was said. */
 class Exit {
   readonly status: number;
@@ -65,8 +50,9 @@ class Exit {
   }
 }
 
-async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const { TAPSWITCH_DPCTL_NAME, OVS_LOGDIR, OVS_CTL_TIMEOUT = '' } = env;
+/** Runs `tapswitch dpctl` with the command line `argv` (the words after "dpctl").  Resolves to the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const { TAPSWITCH_DPCTL_NAME, OVS_LOGDIR, OVS_CTL_TIMEOUT = '' } = process.env;
   const programName = TAPSWITCH_DPCTL_NAME || 'tapswitch-dpctl';
   const logDir = OVS_LOGDIR || '/var/log/openvswitch';
   const output = new Output();

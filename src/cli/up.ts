@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { hasDatapathFamily } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
-import { collectLevels } from './datapath.ts';
 import { cleanLeftovers, type Dirs, dirsOf, lockPath, takeRundir } from './rundir.ts';
 import { SwitchService } from './switch-service.ts';
 
@@ -21,6 +20,12 @@ interface UpOptions {
 }
 
 const LAUNCHER = new URL('../../bin/tapswitch', import.meta.url).pathname;
+
+/** Collects the specs of repeated -v options; one without a spec means that everything is logged. */
+const collectLevels = (spec: string | true, specs: string[]): string[] => [
+  ...specs,
+  spec === true ? 'any:any:dbg' : spec,
+];
 
 /** What the background process tells the one that started it. */
 interface Report {

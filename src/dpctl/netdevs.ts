@@ -3,7 +3,7 @@
  * keep.  `HostNetdevs` asks the kernel, through the npm package `netlink`; tests have their own.
  * Source: lib/netdev.c, lib/netdev-linux.c, include/uapi/linux/if_link.h.
  */
-import type { createRtNetlink } from 'netlink';
+import type { createRtNetlink } from '../netlink/rtnetlink-package.ts';
 import { ERRNO } from '../util/errno.ts';
 
 /** Counters of a device beside those of its vport. */
@@ -103,7 +103,7 @@ export class HostNetdevs implements Netdevs {
   /** The package is loaded at first use: most commands do without it. */
   private async open(): Promise<ReturnType<typeof createRtNetlink>> {
     if (this.rt === undefined) {
-      const { createRtNetlink: create } = await import('netlink');
+      const { createRtNetlink: create } = await import('../netlink/rtnetlink-package.ts');
       this.rt ??= create();
     }
     return this.rt;

@@ -6,9 +6,10 @@
  *
  * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_create()), include/uapi/linux/if_link.h, if_tunnel.h.
  */
-import { createRtNetlink } from 'netlink';
+
 import { type TunnelConfig, type TunnelType, tunnelDevice } from '../dpif/tunnel-types.ts';
 import { MessageWriter } from '../netlink/message.ts';
+import { createRtNetlink } from '../netlink/rtnetlink-package.ts';
 import { vlog } from '../util/vlog.ts';
 
 const log = vlog('dpif_netlink_rtnl');

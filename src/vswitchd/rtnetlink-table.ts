@@ -8,11 +8,11 @@
  * Source: include/uapi/linux/rtnetlink.h, if_link.h; lib/netdev-linux.c.
  */
 import { constants } from 'node:os';
-import { createRtNetlink, rt } from 'netlink';
 import { type DeviceDriver, native } from '../native/index.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { forEachMessage } from '../netlink/message.ts';
+import { createRtNetlink, rt } from '../netlink/rtnetlink-package.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';

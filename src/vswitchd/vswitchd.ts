@@ -111,7 +111,7 @@ export class Vswitchd {
     const { idl, datapath, bridges } = this;
     const datapathVersion = () => options.datapathVersion?.() ?? '<unknown>';
     this.status = new SwitchStatus({ idl, netdevs, datapath, bridges, runDir: options.runDir, datapathVersion });
-    this.timers.after('datapath', this.datapathCheckMs, () => this.checkDatapath());
+    this.timers.after('datapath', this.datapathCheckMs, () => void this.checkDatapath());
   }
 
   /** Starts to follow the database.  Throws a RangeError if its name is none. */
@@ -249,6 +249,8 @@ export class Vswitchd {
 
   /** Once a second: is the datapath still there, or there again? */
   private async checkDatapath(): Promise<void> {
+    // Without waiting for the answer: one that was asked of a datapath that died comes only when the next question was answered by its successor.
+    this.timers.after('datapath', this.datapathCheckMs, () => void this.checkDatapath());
     const { backer } = this.datapath;
     if (backer === undefined) {
       if (this.datapath.error !== undefined) this.reconfigureSoon();
@@ -265,7 +267,6 @@ export class Vswitchd {
       }
     }
     coverageRun();
-    this.timers.after('datapath', this.datapathCheckMs, () => void this.checkDatapath());
   }
 
   private async loseDatapath(error: NetlinkError): Promise<void> {

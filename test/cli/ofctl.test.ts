@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ofpPrint } from '../../src/cli/ofctl.ts';
+import { ofpPrint } from '../../src/cli/ofp-print.ts';
 
 describe('ofctl ofp-print', () => {
   test('prints a message, blanks between digits or not', () => {

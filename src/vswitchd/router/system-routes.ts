@@ -2,7 +2,7 @@
  * The routes and addresses that the kernel has in this network namespace, read over rtnetlink when somebody asks.
  * Source: lib/route-table.c (route_table_parse).
  */
-import { createRtNetlink } from 'netlink';
+import { createRtNetlink } from '../../netlink/rtnetlink-package.ts';
 import { type IpPrefix, ipOfBytes } from './ip-prefix.ts';
 
 export interface SystemRoute {
