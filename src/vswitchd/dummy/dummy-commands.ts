@@ -2,7 +2,7 @@
  * What `ovs-appctl` can tell a vswitchd that runs with --enable-dummy: netdev-dummy/* and time/*.
  * Names, usage and texts are the stock program's.  Source: lib/netdev-dummy.c, lib/timeval.c.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { composeFlow } from '../../flow/flow-compose.ts';
 import { newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow } from '../../odp/odp-key.ts';
@@ -37,7 +37,7 @@ export function dummyCommands(netdevs: DummyNetdevs, clock: WarpClock): UnixctlC
 /** As strtol() reads a number: 0 for what is none. */
 const integer = (text: string | undefined): number => Number.parseInt(text ?? '', 10) || 0;
 
-function receive(netdevs: DummyNetdevs, args: readonly string[]): string {
+async function receive(netdevs: DummyNetdevs, args: readonly string[]): Promise<string> {
   const [name = '', ...rest] = args;
   const device = netdevs.find(name);
   if (device === undefined) throw new UnixctlError('no such dummy netdev');
@@ -61,6 +61,9 @@ function receive(netdevs: DummyNetdevs, args: readonly string[]): string {
     }
     device.receive(frameOfFlow(text, size));
   }
+  // Devices, datapath and switch talk to each other within a turn: who hears of success finds flows, log and packet-ins.
+  await nextTurn();
+  await nextTurn();
   return '';
 }
 
