@@ -14,6 +14,8 @@ import { forEachMessage, type MessageView, MessageWriter } from './message.ts';
 const TIMEOUT_MS = 10_000;
 const TICK_MS = 1000;
 const RETRY_MS = 5;
+/** Datagrams taken at a time: of 32 KB each, with some hundred flows. */
+const MAX_BATCH = 4;
 
 /** Sequence numbers of all dumps: an answer to an earlier dump on a reused port id must not be taken for a new one's. */
 let seq = 0;
@@ -82,6 +84,7 @@ export function dump<T>(
       else transport.receive(receiver);
     };
     const receiver = {
+      maxBatch: MAX_BATCH,
       datagram(_bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void {
         if (isOver || from !== endpoint.peer) return;
         try {

@@ -6,14 +6,16 @@
  * receivers may keep nothing of it.
  */
 import { type NativeNetlinkSocket, native } from '../native/index.ts';
+import { systemClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { NETLINK_GENERIC } from './constants.ts';
 import { isOverrun, type NetlinkReceiver, type NetlinkTransport, RECEIVE_BATCH } from './transport.ts';
 
 /** Room for one datagram: an upcall of a 64 KB packet with its key and userdata.  Bytes. */
 const STRIDE = 72 << 10;
-/** Batches taken before the event loop gets its turn: 512 datagrams. */
+/** Batches taken before the event loop gets its turn, and the time after which no other is taken. */
 const BATCHES_PER_POLL = 8;
+const MS_PER_POLL = 5;
 
 interface ReceiveBuffer {
   readonly bytes: Uint8Array;
@@ -109,9 +111,10 @@ export class SocketTransport implements NetlinkTransport {
 
   private drain(): void {
     const buffer = takeBuffer();
+    const until = systemClock.monotonicMs() + MS_PER_POLL;
     try {
       for (let i = 0; i < BATCHES_PER_POLL && this.receiver !== null; i++) {
-        if (!this.receiveBatch(buffer)) break;
+        if (!this.receiveBatch(buffer, this.receiver) || systemClock.monotonicMs() >= until) break;
       }
     } finally {
       idle = buffer;
@@ -119,8 +122,8 @@ export class SocketTransport implements NetlinkTransport {
   }
 
   /** Receives and delivers one batch.  False if there was less than a whole one: nothing is left for now. */
-  private receiveBatch({ bytes, dv, info }: ReceiveBuffer): boolean {
-    const n = this.socket.receive(bytes, STRIDE, RECEIVE_BATCH, info);
+  private receiveBatch({ bytes, dv, info }: ReceiveBuffer, { maxBatch = RECEIVE_BATCH }: NetlinkReceiver): boolean {
+    const n = this.socket.receive(bytes, STRIDE, maxBatch, info);
     if (n < 0) {
       // Any error but "nothing there" means that something was lost; the next receive goes on after it.
       if (n !== -ERRNO.EAGAIN) this.receiver?.overflow?.();
@@ -134,6 +137,6 @@ export class SocketTransport implements NetlinkTransport {
     }
     if (isLossy) this.receiver?.overflow?.();
     this.receiver?.batchEnd?.();
-    return n === RECEIVE_BATCH;
+    return n === maxBatch;
   }
 }

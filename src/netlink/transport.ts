@@ -10,8 +10,10 @@ import { LITTLE_ENDIAN, NLMSG, NLMSG_HDRLEN } from './constants.ts';
 export interface NetlinkReceiver {
   /** One datagram, which may hold several messages, from port id `from` (0 is the kernel). */
   datagram(bytes: Uint8Array, dv: DataView, offset: number, size: number, from: number): void;
-  /** After the last datagram of a batch (64 at most): the time to answer what was collected. */
+  /** After the last datagram of a batch: the time to answer what was collected. */
   batchEnd?(): void;
+  /** Datagrams of a batch at most; RECEIVE_BATCH if it is left out. */
+  readonly maxBatch?: number;
   /**
    * Datagrams were lost because they came faster than they were read (ENOBUFS, or NLMSG_OVERRUN from a process that
    * could not send more: it is not handed over as a datagram).
@@ -56,7 +58,7 @@ export function sendEach(to: Pick<NetlinkTransport, 'send'>, bytes: Uint8Array, 
 export const isOverrun = (dv: DataView, offset: number, size: number): boolean =>
   size === NLMSG_HDRLEN && dv.getUint16(offset + 4, LITTLE_ENDIAN) === NLMSG.OVERRUN;
 
-/** Datagrams handed over before `batchEnd`. */
+/** Datagrams that a batch has at most. */
 export const RECEIVE_BATCH = 64;
 
 /** One network namespace's worth of netlink sockets, in memory. */
@@ -177,7 +179,7 @@ class MemoryTransport implements NetlinkTransport {
       this.overflowed = false;
       receiver.overflow?.();
     }
-    for (const { bytes, from } of this.queue.splice(0, RECEIVE_BATCH)) {
+    for (const { bytes, from } of this.queue.splice(0, receiver.maxBatch ?? RECEIVE_BATCH)) {
       this.queuedBytes -= bytes.length;
       const dv = new DataView(bytes.buffer);
       if (isOverrun(dv, 0, bytes.length)) receiver.overflow?.();

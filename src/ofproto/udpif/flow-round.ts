@@ -2,8 +2,8 @@
  * What is done with the flows of a datapath in one round of the revalidator: a dump and a sweep.
  *
  * The dump sees what the datapath has: flows that nobody here knows (an earlier run's, say) are adopted and then treated like the others.
- * The sweep sees what the dump did not: ukeys whose flow is gone.  Work is cut into batches of 50 flows, with a turn of the event loop for
- * others in between.
+ * The sweep sees what the dump did not: ukeys whose flow is gone.  Work is cut into batches of 50 flows; every few milliseconds others have
+ * a turn of the event loop.
  * Source: ofproto/ofproto-dpif-upcall.c (revalidate, revalidator_sweep, ukey_acquire).
  */
 import type { DpifFlow, DpifFlowGet, DpifFlowStats } from '../../dpif/dpif-types.ts';
@@ -12,7 +12,7 @@ import { getField, newFlowKey } from '../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../../odp/action-attrs.ts';
 import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
 import type { Ufid } from '../../odp/odp-ufid.ts';
-import { monotonicMs } from '../../util/clock.ts';
+import { monotonicMs, systemClock } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { BATCH, FlowChanges } from './flow-changes.ts';
@@ -32,8 +32,10 @@ const duplicateCount = coverage('dumped_duplicate_flow');
 
 /** Idle time of flows while there are too many. */
 const CROWDED_IDLE_MS = 100;
-/** Ukeys that the sweep looks at without giving others a turn. */
+/** Ukeys that the sweep looks at without looking at the time. */
 const SWEEP_BATCH = 500;
+/** Time after which others have a turn, also where the clock that flows go by stands still. */
+const TURN_MS = 2;
 /** A flow that so many dumps in a row have not seen is gone. */
 const MAX_MISSED_DUMPS = 4;
 
@@ -49,6 +51,7 @@ export class FlowRound {
   private readonly checker: FlowChecker;
   private readonly flow = newFlowKey();
   private readonly isStopping: () => boolean;
+  private turnBegan = 0;
 
   /** `isStopping`: ends a round early. */
   constructor(state: UdpifState, isStopping: () => boolean) {
@@ -62,16 +65,22 @@ export class FlowRound {
     const { state } = this;
     const dumpSeq = ++state.dumpSeq;
     const { revalSeq } = state;
-    let isFirstBatch = true;
     await state.dpif.flowDump(state.usesUfid, async (flows) => {
+      this.turnBegan = systemClock.monotonicMs();
       for (let i = 0; i < flows.length; i += BATCH) {
         if (this.isStopping()) return;
-        if (!isFirstBatch) await state.scheduler.yield();
-        isFirstBatch = false;
+        await this.giveTurn();
         await this.dumped(flows.slice(i, i + BATCH), dumpSeq, revalSeq);
       }
     });
     if (!this.isStopping()) await this.sweep(dumpSeq, revalSeq);
+  }
+
+  /** Lets others have a turn if this one has lasted long enough. */
+  private async giveTurn(): Promise<void> {
+    if (systemClock.monotonicMs() - this.turnBegan < TURN_MS) return;
+    await this.state.scheduler.yield();
+    this.turnBegan = systemClock.monotonicMs();
   }
 
   /** Deletes all flows that are known here, and credits their packets. */
@@ -92,24 +101,43 @@ export class FlowRound {
   private async dumped(flows: readonly DpifFlow[], dumpSeq: number, revalSeq: number): Promise<void> {
     const { state } = this;
     const changes = new FlowChanges(state, this.checker);
-    const unknown = flows.filter((f) => state.ukeys.get(ufidOfFlow(f)) === undefined);
-    if (unknown.length > 0) await this.adoptUnknown(unknown, changes);
     await state.countFlows();
     const how = this.strictness();
+    const unknown: DpifFlow[] = [];
     for (const f of flows) {
       const ukey = state.ukeys.get(ufidOfFlow(f));
-      if (ukey === undefined) continue;
-      if (ukey.dumpSeq === dumpSeq) duplicateCount.n++;
-      // Being deleted, or deleted since the datapath was asked: none of a dump's business.
-      else if (ukey.state <= UKEY.INCONSISTENT) {
-        if (ukey.state === UKEY.VISIBLE) ukey.transition(UKEY.OPERATIONAL);
-        const verdict = this.judge(ukey, seenOf(f.stats, ukey, how.now), how, revalSeq);
-        ukey.dumpSeq = dumpSeq;
-        ukey.missedDumps = 0;
-        changes.enact(verdict, ukey);
+      if (ukey === undefined) unknown.push(f);
+      else this.dumpedOne(ukey, f.stats, how, dumpSeq, revalSeq, changes);
+    }
+    if (unknown.length > 0) {
+      await this.adoptUnknown(unknown, changes);
+      for (const f of unknown) {
+        const ukey = state.ukeys.get(ufidOfFlow(f));
+        if (ukey !== undefined) this.dumpedOne(ukey, f.stats, how, dumpSeq, revalSeq, changes);
       }
     }
     await changes.perform();
+  }
+
+  private dumpedOne(
+    ukey: Ukey,
+    stats: DpifFlowStats,
+    how: Strictness,
+    dumpSeq: number,
+    revalSeq: number,
+    changes: FlowChanges,
+  ): void {
+    if (ukey.dumpSeq === dumpSeq) {
+      duplicateCount.n++;
+      return;
+    }
+    // Being deleted, or deleted since the datapath was asked: none of a dump's business.
+    if (ukey.state > UKEY.INCONSISTENT) return;
+    if (ukey.state === UKEY.VISIBLE) ukey.transition(UKEY.OPERATIONAL);
+    const verdict = this.judge(ukey, seenOf(stats, ukey, how.now), how, revalSeq);
+    ukey.dumpSeq = dumpSeq;
+    ukey.missedDumps = 0;
+    changes.enact(verdict, ukey);
   }
 
   private judge(ukey: Ukey, seen: DpifFlowStats, how: Strictness, revalSeq: number): Verdict {
@@ -182,11 +210,11 @@ export class FlowRound {
 
   /** Treats what the dump did not see, and forgets flows that are gone. */
   private async sweep(dumpSeq: number, revalSeq: number): Promise<void> {
-    const { ukeys, scheduler } = this.state;
+    const { ukeys } = this.state;
     const changes = new FlowChanges(this.state, this.checker);
     let n = 0;
     for (let i = ukeys.next(0); i >= 0; i = ukeys.next(i + 1)) {
-      if (++n % SWEEP_BATCH === 0) await scheduler.yield();
+      if (++n % SWEEP_BATCH === 0) await this.giveTurn();
       this.sweepOne(ukeys.at(i), dumpSeq, revalSeq, changes);
       if (changes.isFull) await changes.finish();
     }
@@ -210,11 +238,17 @@ export class FlowRound {
   }
 }
 
-/** Statistics of a dumped flow, with a time of last use even if the datapath knows none. */
+/**
+ * Statistics of a dumped flow, with a time of last use even if the datapath knows none.  Those that are known already if nothing has changed:
+ * a new object for each flow of each dump would live until the next, which is expensive.
+ */
 function seenOf(stats: DpifFlowStats, ukey: Ukey, now: number): DpifFlowStats {
-  if (stats.used !== 0) return stats;
-  const used = stats.nPackets > ukey.stats.nPackets ? now : ukey.stats.used === 0 ? ukey.createdMs : ukey.stats.used;
-  return { ...stats, used };
+  const { nPackets, nBytes, tcpFlags } = stats;
+  const old = ukey.stats;
+  let { used } = stats;
+  if (used === 0) used = nPackets > old.nPackets ? now : old.used === 0 ? ukey.createdMs : old.used;
+  const isOld = old.nPackets === nPackets && old.nBytes === nBytes && old.tcpFlags === tcpFlags && old.used === used;
+  return isOld ? old : { nPackets, nBytes, used, tcpFlags };
 }
 
 /** A flow without UFID is known here by the hash of its key, as it would be had we installed it. */

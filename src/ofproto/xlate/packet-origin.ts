@@ -36,9 +36,12 @@ export function originOf(bridges: BridgeLookup, flow: FlowKey): PacketOrigin | s
   }
   if (isFromTunnel(flow)) {
     const end = bridges.byTunnel?.(flow);
-    return end === undefined ? 'no OpenFlow tunnel port for this packet' : { ...end, frozen };
+    if (end === undefined) return 'no OpenFlow tunnel port for this packet';
+    return { bridge: end.bridge, ofport: end.ofport, frozen };
   }
   const odpPort = getField(flow, FIELD.inPort);
   const from = bridges.byOdpPort(odpPort);
-  return from === undefined ? `no OpenFlow port for datapath port ${odpPort}` : { ...from, frozen };
+  if (from === undefined) return `no OpenFlow port for datapath port ${odpPort}`;
+  // Once an upcall: naming what is copied is much faster than a spread.
+  return { bridge: from.bridge, ofport: from.ofport, frozen };
 }
