@@ -30,11 +30,11 @@ const STEPS = [
   'add-br br1 -- set bridge br1 other_config:hwaddr=0c:00:00:00:aa:01 fail_mode=secure protocols=OpenFlow10,OpenFlow15',
   'add-br br2 br0 20',
   'add-port br0 p1 tag=5 -- set interface p1 external_ids:iface-id=x',
-  'add-port br0 p2 trunks=1,2 vlan_mode=trunk -- set interface p2 mtu_request=1300',
+  'add-port br0 p2 trunks=1,2 vlan_mode=trunk -- set interface p2 mtu_request=70000',
   'add-port br0 p3 tag=7 vlan_mode=native-untagged other_config:priority-tags=always -- set interface p3 ofport_request=9',
   'add-port br1 p4 -- set interface p4 ofport_request=9',
   'add-port br0 i1 -- set interface i1 type=internal mac="0c:00:00:00:bb:01"',
-  'add-port br0 i2 -- set interface i2 type=internal mac="01:00:00:00:bb:02" mtu_request=70000 ofport_request=9',
+  'add-port br0 i2 -- set interface i2 type=internal mac="01:00:00:00:bb:02" ofport_request=9',
   'add-port br0 t1 -- set interface t1 type=tap',
   'add-port br0 pa -- set interface pa type=patch options:peer=pb -- add-port br1 pb -- set interface pb type=patch options:peer=pa',
   'add-port br0 pc -- set interface pc type=patch options:peer=nobody',
@@ -90,7 +90,7 @@ const JUNK = [
   'port p1 status:x=y statistics:x=7 rstp_status:x=y rstp_statistics:x=7 bond_active_slave=x',
   'open_vswitch . statistics:x=y dpdk_version=x dpdk_initialized=true iface_types=x datapath_types=x',
   'controller CONTROLLER is_connected=true role=master status:x=y',
-  'datapath . datapath_version=x capabilities:x=y',
+  'datapath . datapath_version=x',
   'mirror m1 statistics:x=7',
 ];
 
@@ -182,11 +182,17 @@ function differences(theirs: Values, own: Values): string[] {
   return lines;
 }
 
+/** Without the numbers of ports: after a start they depend on the order in which stock finds the ports. */
+function withoutNumbers(values: Values): Values {
+  for (const columns of Object.values(values)) columns['ofport'] = (columns['ofport'] ?? '').replace(/^\d+$/, 'N');
+  return values;
+}
+
 /** Fails unless soon there is no difference. */
-async function expectSame(): Promise<void> {
+async function expectSame(neutral = (values: Values): Values => values): Promise<void> {
   let found: string[] = [];
   const same = async () => {
-    found = differences(await dump(stock), await dump(ours));
+    found = differences(neutral(await dump(stock)), neutral(await dump(ours)));
     return found.length === 0;
   };
   await eventually('the same columns', same, 20_000).catch(() => undefined);
@@ -204,14 +210,16 @@ useLab(async (lab) => {
   }
 });
 
-test('every column of every table is as with stock', expectSame, 60_000);
+test('every column of every table is as with stock', () => expectSame(), 60_000);
 
 test('what an earlier vswitchd, or somebody else, left in columns of status is put right', async () => {
   for (const side of [stock, ours]) {
+    // Either of two equal tunnels may come first.
+    await sideVsctl(side, 'del-port w7');
     await side.vswitchd.stop();
     const [controller = ''] = (await sideVsctl(side, 'get bridge br1 controller')).match(/[0-9a-f-]{36}/) ?? [];
     for (const junk of JUNK) await sideVsctl(side, `--no-wait set ${junk.replace('CONTROLLER', controller)}`);
     side.vswitchd = await startSideVswitchd(side);
   }
-  await expectSame();
+  await expectSame(withoutNumbers);
 }, 90_000);

@@ -6,7 +6,14 @@ import type { DpifPortStats } from '../dpif/dpif-types.ts';
 import type { Ofport, Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
 import type { RowValues } from '../ovsdb/ovsdb-types.ts';
-import { Bridge as BridgeTable, Controller, Interface, type InterfaceRow, Mirror } from '../ovsdb/vswitch-schema.ts';
+import {
+  Bridge as BridgeTable,
+  Controller,
+  Interface,
+  type InterfaceRow,
+  Mirror,
+  Port,
+} from '../ovsdb/vswitch-schema.ts';
 import { vlog } from '../util/vlog.ts';
 import { featuresOf } from './bridge-devices.ts';
 import { type BridgePorts, interfacesOf, isDatapathGone, reason } from './bridge-ports.ts';
@@ -22,6 +29,7 @@ import { mirrorStatistics } from './mirror-config.ts';
 import type { NetdevStats, NetdevTable } from './netdev.ts';
 import { PATCH, patchMac } from './patch-port.ts';
 import type { RemoteDevices } from './remote-devices.ts';
+import { SILENT_BRIDGE, SILENT_INTERFACE, SILENT_PORT } from './silent-protocols.ts';
 import type { BridgeConfig, InterfaceConfig } from './switch-config.ts';
 
 const log = vlog('bridge');
@@ -58,7 +66,8 @@ export class BridgeStatus {
 
   /** Writes what the bridge, its interfaces and its controllers are. */
   write(txn: Txn, config: BridgeConfig, datapathId: string, version: string): void {
-    txn.update(BridgeTable, config.uuid, { datapath_id: datapathId, datapath_version: version });
+    txn.update(BridgeTable, config.uuid, { ...SILENT_BRIDGE, datapath_id: datapathId, datapath_version: version });
+    for (const { uuid } of config.ports) if (uuid !== undefined) txn.update(Port, uuid, SILENT_PORT);
     this.writeControllers(txn, config);
     this.writeInterfaces(txn, config);
   }
@@ -88,7 +97,11 @@ export class BridgeStatus {
     const from = [port, netdev, features, error, type, tunnels.statusOf(name), ifindex];
     const old = this.columns.get(name);
     if (old?.from.every((part, i) => part === from[i])) return old;
-    const columns: Columns = { from, values: this.makeColumns(iface, port), shownBy: undefined };
+    const columns: Columns = {
+      from,
+      values: { ...SILENT_INTERFACE, ...this.makeColumns(iface, port) },
+      shownBy: undefined,
+    };
     this.columns.set(name, columns);
     return columns;
   }

@@ -58,6 +58,8 @@ export const patchColumns = (mac: Uint8Array): InterfaceColumns => ({
   link_resets: 0,
   mac_in_use: formatMac(mac),
   ifindex: 0,
+  duplex: undefined,
+  link_speed: undefined,
 });
 
 /** Columns of a tunnel, which is always up, too. */

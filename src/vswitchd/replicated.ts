@@ -19,13 +19,18 @@ export const REPLICATED: readonly Replicated[] = [
     omit: ['external_ids'],
     quiet: ['datapath_id', 'datapath_version', 'status', 'rstp_status'],
   },
-  { table: schema.Port, omit: ['external_ids'], quiet: ['status', 'statistics', 'rstp_status', 'rstp_statistics'] },
+  {
+    table: schema.Port,
+    omit: ['external_ids'],
+    quiet: ['status', 'statistics', 'rstp_status', 'rstp_statistics', 'bond_active_slave'],
+  },
   {
     table: schema.Interface,
     omit: ['external_ids'],
     quiet: [
       ...['admin_state', 'duplex', 'link_speed', 'link_state', 'link_resets', 'mac_in_use', 'ifindex', 'mtu'],
       ...['ofport', 'error', 'statistics', 'status', 'lacp_current', 'bfd_status'],
+      ...['cfm_fault', 'cfm_fault_status', 'cfm_remote_opstate', 'cfm_flap_count', 'cfm_health', 'cfm_remote_mpids'],
     ],
   },
   { table: schema.Controller, omit: ['external_ids'], quiet: ['is_connected', 'role', 'status'] },
