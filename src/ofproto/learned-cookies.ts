@@ -30,7 +30,7 @@ export class LearnedCookies {
       else if (c.kind === 'replaced') this.count(c.old, -1, dead);
     }
     for (const { table, cookie } of dead) {
-      const rules = tables.select({
+      const gone = tables.select({
         table,
         match: newMatch(),
         strictPriority: undefined,
@@ -40,7 +40,6 @@ export class LearnedCookies {
         outGroup: OFPG.ANY,
         withHidden: false,
       });
-      const gone = [...rules];
       if (gone.length > 0) tables.whenIdle(() => tables.removeAll(gone.filter(isIn), OFPRR.DELETE));
     }
   }

@@ -8,6 +8,7 @@ import { formatMatch } from '../openflow/match/match-text.ts';
 import { unbindMatch } from '../openflow/tlv-bind.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
+import { isVisible } from './classifier/subtable.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
 
@@ -27,6 +28,7 @@ function formatRule(rule: Rule, hasOffloads: boolean, tlvTable: TlvTable): strin
 export function formatAllFlows(tables: FlowTables, hasOffloads: boolean, tlvTable: TlvTable): string {
   const lines: string[] = [];
   for (const { classifier } of tables.tables)
-    for (const rule of classifier) lines.push(formatRule(rule, hasOffloads, tlvTable));
+    for (const rule of classifier)
+      if (isVisible(rule, tables.version)) lines.push(formatRule(rule, hasOffloads, tlvTable));
   return lines.join('');
 }

@@ -13,7 +13,7 @@
  */
 import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import { doOverlap, isSubset, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
+import { doOverlap, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
 import { PrefixTrie } from './prefix-trie.ts';
 import { SEGMENT_OF_WORD } from './segments.ts';
 import { type ClassifierRule, isVisible, type Node, Subtable, type TrieUse, visibleFrom } from './subtable.ts';
@@ -119,16 +119,12 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     return undefined;
   }
 
-  /** The visible rules that match no packet but those of a match: what a loose modification or deletion means. */
-  within(flow: FlowKey, mask: FlowMask, version: number): readonly R[] {
-    // A list, and no generator: a dump asks for 100,000 of them.
-    const found: R[] = [];
+  /** The visible rules that match no packet but those of a match, appended to `found`: what a loose modification or deletion means. */
+  within(flow: FlowKey, mask: FlowMask, version: number, found: R[] = []): readonly R[] {
     const isAll = mask.every((word) => word === 0);
     for (const s of this.byMask.values()) {
-      if (!isAll && !covers(s.mask, mask)) continue;
-      s.forEach((rule) => {
-        if (isVisible(rule, version) && (isAll || isSubset(rule.match, flow, mask))) found.push(rule);
-      });
+      if (isAll) s.collect(version, found);
+      else if (covers(s.mask, mask)) s.collect(version, found, flow, mask);
     }
     return found;
   }

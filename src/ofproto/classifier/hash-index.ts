@@ -113,13 +113,9 @@ export class HashHeads<T> implements Iterable<T> {
     if (++this.n * 2 > this.keys.length) this.grow();
   }
 
-  /** Calls `visit` for each value, as the iterator does. */
-  forEach(visit: (value: T) => void): void {
-    const { heads } = this;
-    for (let i = 0; i < heads.length; i++) {
-      const head = heads[i];
-      if (head !== undefined) visit(head);
-    }
+  /** All values, in the order of the iterator, and holes; valid until the table changes. */
+  get slots(): readonly (T | undefined)[] {
+    return this.heads;
   }
 
   /** All values; do not change the table meanwhile. */

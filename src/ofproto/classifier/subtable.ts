@@ -5,7 +5,7 @@
  */
 import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { Minimask, Minimatch } from '../../flow/minimatch.ts';
+import { isSubset, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
 import { HashCounts, HashHeads } from './hash-index.ts';
 import { PrefixTrie } from './prefix-trie.ts';
 import { N_SEGMENTS, SEGMENT_OF_WORD } from './segments.ts';
@@ -118,13 +118,18 @@ export class Subtable<R extends ClassifierRule> {
     }
   }
 
-  /** Calls `visit` for each rule, in the order of the iterator. */
-  forEach(visit: (rule: R) => void): void {
-    this.heads.forEach((head) => {
-      for (let list: Node<R> | undefined = head; list !== undefined; list = list.chain) {
-        for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) visit(n.rule);
+  /** Appends the visible rules, those within a match if there is one, in the order of the iterator.  No generator: there may be 100,000. */
+  collect(version: number, found: R[], flow?: FlowKey, mask?: FlowMask): void {
+    const { slots } = this.heads;
+    for (let i = 0; i < slots.length; i++) {
+      for (let list = slots[i]; list !== undefined; list = list.chain) {
+        for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) {
+          const { rule } = n;
+          if (!isVisible(rule, version)) continue;
+          if (flow === undefined || mask === undefined || isSubset(rule.match, flow, mask)) found.push(rule);
+        }
       }
-    });
+    }
   }
 
   /** Adds a rule, before others of its match and priority. */

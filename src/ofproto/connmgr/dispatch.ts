@@ -61,15 +61,25 @@ const NOT_ADMITTING: ReadonlySet<OfKind> = new Set<OfKind>([
   'group_features_stats_request', 'table_features_stats_request', 'table_desc_request',
 ]);
 
+/** What is answered at once whatever happens to the tables meanwhile. */
+// biome-ignore format: list
+const FREE_OF_TABLES: ReadonlySet<OfKind> = new Set<OfKind>(['hello', 'error', 'echo_request', 'echo_reply', 'barrier_request']);
+
 /** Handles one message; the promise, if there is one, settles when the next may be handled, and never rejects. */
 export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
   received.n++;
-  conn.request = bytes;
   conn.receivedMs = monotonicMs();
-  // Another connection's bundle may be half done.
-  sw.tables.settle();
+  return take(conn, bytes, sw);
+}
+
+function take(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
+  conn.request = bytes;
   try {
     const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
+    // Another connection's bundle may be half done.
+    if (sw.tables.isBusy && !FREE_OF_TABLES.has(decoded.kind)) {
+      return sw.tables.idle().then(() => (conn.isOpen ? take(conn, bytes, sw) : undefined));
+    }
     if (!NOT_ADMITTING.has(decoded.kind)) conn.admittedMs = conn.receivedMs;
     const msg = conn.multipart.take(decoded, bytes, conn.receivedMs);
     const doing = msg === undefined ? undefined : handle(conn, msg, sw);

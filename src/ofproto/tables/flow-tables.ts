@@ -5,10 +5,12 @@
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
-import { type FlowMod, OFPFC, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import { type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';
-import { FOREVER } from '../classifier/subtable.ts';
+import { FOREVER, isVisible } from '../classifier/subtable.ts';
+import { DroppedRules } from './dropped-rules.ts';
 import { FlowTable } from './flow-table.ts';
 import { FlowTransaction, N_TABLES } from './flow-transaction.ts';
 import type { Rule } from './rule.ts';
@@ -32,6 +34,7 @@ export class FlowTables {
   /** Throws an OfpError if the datapath cannot carry out a rule; without a mask it is one that is there already. */
   checkRule: (mask: FlowMask | undefined, actions: readonly Ofpact[]) => void = () => {};
   private readonly index = new RuleIndex();
+  private readonly dropped = new DroppedRules((rule) => this.table(rule.table).classifier.remove(rule));
   private current: FlowTransaction | undefined;
   private waiting: (() => void)[] = [];
   /** Carries the transaction under way to its end: one that takes several turns of the event loop. */
@@ -63,7 +66,7 @@ export class FlowTables {
   *rules(): Iterable<Rule> {
     for (const table of this.tables) {
       for (const rule of table.classifier) {
-        if (rule.addedIn <= this.version && this.version < rule.removedIn) yield rule;
+        if (isVisible(rule, this.version)) yield rule;
       }
     }
   }
@@ -82,7 +85,7 @@ export class FlowTables {
         this.version = tx.version;
       },
       changed: this.onChange,
-      end: () => this.end(),
+      end: (changes) => this.end(changes),
     });
     this.current = tx;
     return tx;
@@ -98,6 +101,16 @@ export class FlowTables {
     const { finish } = this;
     this.finish = undefined;
     finish?.();
+  }
+
+  /** Whether a transaction is under way: one that takes several turns, when this is asked between two of them. */
+  get isBusy(): boolean {
+    return this.current !== undefined;
+  }
+
+  /** Resolves when no transaction is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => this.whenIdle(resolve));
   }
 
   /** Calls `change` now; if a transaction is under way, when it has ended. */
@@ -175,24 +188,29 @@ export class FlowTables {
     if (rule.hasTimeout && rule.removedIn === FOREVER) this.index.timed.add(rule);
   }
 
-  /** The rules that meet `c` in the current version, or in that of the transaction under way. */
-  *select(c: RuleCriteria): Iterable<Rule> {
-    const version = this.current?.version ?? this.version;
-    for (const rule of this.candidates(c, version)) {
-      if (c.table !== OFPTT_ALL && rule.table !== c.table) continue;
-      if (((rule.cookie ^ c.cookie) & c.cookieMask) !== 0n) continue;
-      if (rule.isHidden && !c.withHidden) continue;
-      if (rule.sendsTo(c.outPort, c.outGroup)) yield rule;
-    }
+  /** The rules that meet `c` in the current version, or in that of the transaction under way: a list of the caller's own. */
+  select(c: RuleCriteria): Rule[] {
+    const found: Rule[] = [];
+    this.collect(c, this.current?.version ?? this.version, found);
+    // A dump asks for 100,000 rules, and for nothing in particular.
+    const hasCookie = c.cookieMask !== 0n;
+    const isAny = !hasCookie && c.outPort === OFPP.NONE && c.outGroup === OFPG.ANY;
+    if (isAny && (c.withHidden || !found.some((rule) => rule.isHidden))) return found;
+    return found.filter(
+      (rule) =>
+        (c.withHidden || !rule.isHidden) &&
+        (!hasCookie || ((rule.cookie ^ c.cookie) & c.cookieMask) === 0n) &&
+        rule.sendsTo(c.outPort, c.outGroup),
+    );
   }
 
-  private *candidates(c: RuleCriteria, version: number): Iterable<Rule> {
-    const isVisible = (r: Rule): boolean => r.addedIn <= version && version < r.removedIn;
+  /** Appends the rules of `c`'s tables and match, or fewer, as its cookie allows. */
+  private collect(c: RuleCriteria, version: number, found: Rule[]): void {
     if (c.strictPriority !== undefined) {
       const match = miniFromFlow(c.match.flow, c.match.mask);
       for (const table of this.matchingTables(c.table)) {
         const rule = table.classifier.findExactly(match, c.strictPriority, version);
-        if (rule !== undefined) yield rule;
+        if (rule !== undefined) found.push(rule);
       }
       return;
     }
@@ -201,12 +219,12 @@ export class FlowTables {
       const isIn = (r: Rule): boolean =>
         r.table === c.table || (c.table === OFPTT_ALL && !this.table(r.table).isHidden);
       for (const rule of this.index.ofCookie(c.cookie)) {
-        if (isVisible(rule) && isIn(rule) && isSubset(rule.match, flow, mask)) yield rule;
+        if (isVisible(rule, version) && isIn(rule) && isSubset(rule.match, flow, mask)) found.push(rule);
       }
       return;
     }
     for (const table of this.matchingTables(c.table)) {
-      yield* table.classifier.within(c.match.flow, c.match.mask, version);
+      table.classifier.within(c.match.flow, c.match.mask, version, found);
     }
   }
 
@@ -215,7 +233,8 @@ export class FlowTables {
     return this.tables.filter((t) => !t.isHidden && t.classifier.size > 0);
   }
 
-  private end(): void {
+  private end(changes: readonly RuleChange[]): void {
+    this.dropped.add(changes);
     this.current = undefined;
     this.finish = undefined;
     for (const change of this.waiting.splice(0)) this.whenIdle(change);

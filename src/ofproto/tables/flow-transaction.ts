@@ -36,8 +36,8 @@ export interface TransactionTarget {
   readonly version: number;
   /** Throws a RangeError for a table that is not there. */
   table(n: number): FlowTable;
-  /** The rules that meet `c` in the version of the transaction. */
-  select(c: RuleCriteria): Iterable<Rule>;
+  /** The rules that meet `c` in the version of the transaction: a list of the caller's own. */
+  select(c: RuleCriteria): Rule[];
   /** Throws an OfpError if actions name a group or a meter that is not there. */
   readonly checkActions: (actions: readonly Ofpact[]) => void;
   /** Throws an OfpError if the datapath cannot carry out a rule. */
@@ -57,11 +57,11 @@ export interface TransactionListener {
   show(): void;
   /** Is told of all changes, some at a time, in their order. */
   changed(changes: readonly RuleChange[]): void;
-  /** Another transaction may begin. */
-  end(): void;
+  /** Another transaction may begin.  The rules that `changes` removed or replaced are in their classifiers yet, where nobody sees them. */
+  end(changes: readonly RuleChange[]): void;
 }
 
-/** Changes that are told of, or rules that are dropped, before the clock is asked. */
+/** Changes that are told of before the clock is asked. */
 const CHUNK = 256;
 
 /** Changes that look-ups do not see before `commit`. */
@@ -73,10 +73,9 @@ export class FlowTransaction {
   readonly version: number;
   private readonly changes: RuleChange[] = [];
   private readonly parts: TransactionPart[] = [];
-  /** How far a commit has come: whether the changes are seen, and those of which was told, and whose old rules are gone. */
+  /** How far a commit has come: whether the changes are seen, and of how many was told. */
   private isShown = false;
   private nTold = 0;
-  private nDropped = 0;
 
   constructor(owner: TransactionTarget, index: RuleIndex, listener: TransactionListener) {
     this.owner = owner;
@@ -123,7 +122,7 @@ export class FlowTransaction {
     const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
     const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
     checkTable(fm.tableId);
-    const rules = this.owner.select({
+    return this.owner.select({
       table: fm.tableId,
       match,
       strictPriority: isStrict ? fm.priority : undefined,
@@ -133,7 +132,6 @@ export class FlowTransaction {
       outGroup: isDelete ? fm.outGroup : OFPG.ANY,
       withHidden: isInternal,
     });
-    return [...rules];
   }
 
   private add(fm: FlowMod, isInternal: boolean, { flow, mask }: Match, mini?: Minimatch): void {
@@ -230,8 +228,8 @@ export class FlowTransaction {
   }
 
   /**
-   * Makes the changes seen, all at once, tells of them, and drops the rules that are no more, until the clock says `untilMs`.  False: it is to be
-   * called again, before anything else is done with the tables.
+   * Makes the changes seen, all at once, and tells of them until the clock says `untilMs`.  False: it is to be called again, before anything else
+   * is done with the tables.
    */
   commit(untilMs = Number.POSITIVE_INFINITY): boolean {
     const { changes, listener } = this;
@@ -246,20 +244,8 @@ export class FlowTransaction {
       listener.changed(some);
       if (monotonicMs() >= untilMs) return false;
     }
-    for (; this.nDropped < changes.length; this.nDropped++) {
-      if (this.nDropped % CHUNK === CHUNK - 1 && monotonicMs() >= untilMs) {
-        this.dropOld(changes[this.nDropped++] as RuleChange);
-        return false;
-      }
-      this.dropOld(changes[this.nDropped] as RuleChange);
-    }
-    listener.end();
+    listener.end(changes);
     return true;
-  }
-
-  private dropOld(c: RuleChange): void {
-    if (c.kind === 'removed') this.drop(c.rule);
-    else if (c.kind === 'replaced') this.drop(c.old);
   }
 
   /** Takes all changes back. */
@@ -278,7 +264,7 @@ export class FlowTransaction {
     }
     this.changes.length = 0;
     for (const part of this.parts) part.revert();
-    this.listener.end();
+    this.listener.end([]);
   }
 
   private drop(rule: Rule): void {

@@ -1,6 +1,6 @@
 /**
- * Changes of the tables that take too long for one turn of the event loop.  Packets and other connections get their turn in between; whoever
- * wants to change or to show the tables meanwhile has the change carried to its end first.
+ * Changes of the tables that take too long for one turn of the event loop.  Packets get their turn in between, and echoes; other requests
+ * wait.  Whoever else wants to change or to show the tables meanwhile has the change carried to its end first.
  */
 import { monotonicMs } from '../../util/clock.ts';
 

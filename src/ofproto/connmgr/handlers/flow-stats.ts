@@ -15,7 +15,7 @@ import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 
 /** The rules that a request is about. */
-function selectRules(sw: OfSwitch, r: FlowStatsRequest): Iterable<Rule> {
+function selectRules(sw: OfSwitch, r: FlowStatsRequest): readonly Rule[] {
   if (r.tableId !== OFPTT_ALL && r.tableId >= N_TABLES) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
   return sw.tables.select({
     table: r.tableId,
@@ -56,7 +56,7 @@ export function flowStatsOf(rule: Rule, now: number, tlvTable: TlvTable, match =
 
 const flowStats: Handler<'flow_stats_request'> = (conn, msg, sw) => {
   const now = monotonicMs();
-  const rules = [...selectRules(sw, msg.body)];
+  const rules = selectRules(sw, msg.body);
   const match = newMatch();
   return conn.replyEach('flow_stats_reply', rules, (rule) => flowStatsOf(rule, now, sw.tlvTable, match), msg);
 };

@@ -1,0 +1,53 @@
+/**
+ * Rules that are no more: their classifiers have them yet, but no look-up sees them.  Few are taken out at once, many in slices, after whoever
+ * removed them has the answer.
+ */
+import { monotonicMs } from '../../util/clock.ts';
+import type { Rule } from './rule.ts';
+import type { RuleChange } from './rule-change.ts';
+
+/** How many are few, and are taken out before the clock is asked. */
+const FEW = 64;
+/** How long a slice may take. */
+const SLICE_MS = 4;
+
+export class DroppedRules {
+  private readonly drop: (rule: Rule) => void;
+  private readonly waiting: (readonly RuleChange[])[] = [];
+  /** How far the first of `waiting` has come. */
+  private nDone = 0;
+
+  /** `drop` takes a rule out of its classifier. */
+  constructor(drop: (rule: Rule) => void) {
+    this.drop = drop;
+  }
+
+  /** Takes the rules out that `changes` removed or replaced. */
+  add(changes: readonly RuleChange[]): void {
+    if (changes.length <= FEW) {
+      for (const c of changes) this.dropOld(c);
+      return;
+    }
+    this.waiting.push(changes);
+    if (this.waiting.length === 1) setImmediate(() => this.run());
+  }
+
+  private run(): void {
+    const untilMs = monotonicMs() + SLICE_MS;
+    for (let changes = this.waiting[0]; changes !== undefined; changes = this.waiting[0]) {
+      while (this.nDone < changes.length) {
+        this.dropOld(changes[this.nDone++] as RuleChange);
+        if (this.nDone % FEW !== 0 || monotonicMs() < untilMs) continue;
+        setImmediate(() => this.run());
+        return;
+      }
+      this.waiting.shift();
+      this.nDone = 0;
+    }
+  }
+
+  private dropOld(c: RuleChange): void {
+    if (c.kind === 'removed') this.drop(c.rule);
+    else if (c.kind === 'replaced') this.drop(c.old);
+  }
+}
