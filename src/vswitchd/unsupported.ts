@@ -94,6 +94,13 @@ function ofInterface(row: schema.InterfaceRow): Remark[] {
   return remarks;
 }
 
+function ofController(row: schema.ControllerRow): Remark[] {
+  return (['local_ip', 'local_netmask', 'local_gateway'] as const).flatMap((column) => {
+    if (row[column] === undefined) return [];
+    return { level: 'warn', text: `controller ${row.target}: ${column} is not supported; give the device its address` };
+  });
+}
+
 export class Unsupported {
   private readonly memo = new RowMemo<readonly Remark[]>();
   private said = new Set<string>();
@@ -127,6 +134,9 @@ export class Unsupported {
     }
     for (const row of db.rows(schema.Interface)) {
       look(row._uuid, (source) => ofInterface(source.row(schema.Interface, row._uuid) ?? row));
+    }
+    for (const row of db.rows(schema.Controller)) {
+      look(row._uuid, (source) => ofController(source.row(schema.Controller, row._uuid) ?? row));
     }
     this.memo.sweep();
     for (const { level, text } of remarks) if (!this.said.has(text)) log.at(level, text);

@@ -210,9 +210,11 @@ describe.skipIf(skipReason())('vswitchd and its database', () => {
     );
     await vsctl('set', 'bridge', 'br0', 'stp_enable=true', 'other_config:forward-bpdu=true');
     await vsctl('set', 'interface', 'br0', 'bfd:enable=true');
+    await vsctl('set-controller', 'br0', 'tcp:127.0.0.1:1', '--', 'set', 'controller', 'br0', 'local_ip=192.0.2.1');
     const said = (text: string) => lines.filter((line) => line.includes(text)).length;
     expect(said('INFO|other_config:pmd-cpu-mask has no effect: there are no PMD threads')).toBe(1);
     expect(said('max-idle')).toBe(0);
+    expect(said('WARN|controller tcp:127.0.0.1:1: local_ip is not supported')).toBe(1);
     expect(said('WARN|bridge br0: NetFlow target "here" is not HOST:PORT')).toBe(1);
     expect(said('WARN|bridge br0: NetFlow is not supported; its settings are ignored')).toBe(1);
     expect(said('WARN|bridge br0: spanning tree (STP) is not supported')).toBe(1);
