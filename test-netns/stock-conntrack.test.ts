@@ -69,6 +69,13 @@ test('a listener hears of them', async () => {
   ]);
 });
 
+test('one is made with NAT', async () => {
+  await conntrack(`-I ${UDP} -t 50 --src-nat 10.9.9.9:7777`);
+  expect(await list()).toEqual([
+    'udp      17 TIME src=10.0.0.1 dst=10.0.0.2 sport=1000 dport=53 [UNREPLIED] src=10.0.0.2 dst=10.9.9.9 sport=53 dport=7777 mark=0 use=1',
+  ]);
+});
+
 test('what there is already, or cannot be, is refused', async () => {
   await conntrack(`-I ${TCP} -t 100 --state ESTABLISHED`);
   const again = await sw.run([TAPSWITCH, 'exec', '--', 'conntrack', '-I', ...`${TCP} -t 1 --state NONE`.split(' ')]);

@@ -276,18 +276,23 @@ export class Connections implements ConnContext {
   }
 
   /**
-   * Adds a confirmed connection that a tool describes, whose tuples need not be inverse to each other, for `ms`.  Returns its row,
-   * -EEXIST if one of the tuples is another connection's, or -ENOMEM.
+   * Adds a confirmed connection that a tool describes, whose tuples need not be inverse to each other, for `ms`; `translate` may change
+   * the reply's tuple before.  Returns its row, -EEXIST if one of the tuples is another connection's, or -ENOMEM.
    */
-  insert(original: Int32Array, reply: Int32Array, ms: number): number {
+  insert(original: Int32Array, reply: Int32Array, ms: number, translate?: (conn: number) => void): number {
     const { table } = this;
-    if (this.find(original) !== NONE || this.find(reply) !== NONE) return -ERRNO.EEXIST;
+    if (this.find(original) !== NONE) return -ERRNO.EEXIST;
     if (this.count >= this.max && !this.dropEarly()) return -ERRNO.ENOMEM;
     const conn = table.alloc();
     if (conn === NONE) return -ERRNO.ENOMEM;
     copyTuple(original, 0, table.tuples, table.tupleAt(2 * conn));
     copyTuple(reply, 0, table.tuples, table.tupleAt(2 * conn + 1));
-    table.status[conn] = IPS.CONFIRMED;
+    translate?.(conn);
+    if (this.find(table.tuples, table.tupleAt(2 * conn + 1)) !== NONE) {
+      table.free(conn);
+      return -ERRNO.EEXIST;
+    }
+    table.status[conn]! |= IPS.CONFIRMED;
     if (this.events?.isWanted() === true) table.eventMask[conn] = -1;
     this.confirmed(conn, ms);
     return conn;

@@ -1,7 +1,7 @@
 /**
  * Connections that a tool makes, and what it may change of one: IPCTNL_MSG_CT_NEW, as `conntrack -I` and `conntrack -U` send it.
  *
- * NAT, masters and sequence number adjustments are not taken: EOPNOTSUPP.
+ * NAT is taken for a new connection only, as in the kernel; masters and sequence number adjustments are not: EOPNOTSUPP.
  * Source: net/netfilter/nf_conntrack_netlink.c (ctnetlink_new_conntrack and what it calls), nf_conntrack_core.c
  * (nf_ct_change_status_common), nf_conntrack_proto_tcp.c, nf_conntrack_proto_sctp.c (from_nlattr).
  */
@@ -14,75 +14,18 @@ import {
   CTA_PROTOINFO_SCTP,
   CTA_PROTOINFO_TCP,
 } from '../../netlink/families/ctnetlink.ts';
-import { AttrCursor } from '../../netlink/message.ts';
+import type { AttrCursor } from '../../netlink/message.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { NONE } from './conn-table.ts';
 import { IPS, PROTO } from './ct-constants.ts';
-import { readTuple } from './ctnetlink-tuple.ts';
+import { CtAttrs } from './ctnetlink-attrs.ts';
+import { natOf } from './ctnetlink-nat.ts';
 import { HELPER, helperNumber } from './helper-names.ts';
+import { NatChooser } from './nat.ts';
 import { setSctpState } from './sctp.ts';
 import { setTcpState } from './tcp-state.ts';
 import type { Tracker } from './tracker.ts';
-import { protoOf, T, TUPLE_WORDS } from './tuple.ts';
-
-/** What is made of a message: the attributes by type. */
-export class CtAttrs {
-  private readonly dv: DataView;
-  private readonly found = new Map<number, { readonly at: number; readonly size: number }>();
-  private readonly name: string;
-
-  /** Throws NetlinkFormatError if they are none. */
-  constructor(it: AttrCursor, name = 'CTA') {
-    this.dv = it.dv;
-    this.name = name;
-    while (it.next()) this.found.set(it.type, { at: it.at, size: it.size });
-  }
-
-  has(type: number): boolean {
-    return this.found.has(type);
-  }
-  /** Undefined if it is not there.  Throws NetlinkError EINVAL if it has not `size` bytes. */
-  private place(type: number, size: number): number | undefined {
-    const attr = this.found.get(type);
-    if (attr !== undefined && attr.size < size) throw new NetlinkError(ERRNO.EINVAL, `${this.name}(${type}) is short`);
-    return attr?.at;
-  }
-  u8(type: number): number | undefined {
-    const at = this.place(type, 1);
-    return at === undefined ? undefined : this.dv.getUint8(at);
-  }
-  be16(type: number): number | undefined {
-    const at = this.place(type, 2);
-    return at === undefined ? undefined : this.dv.getUint16(at);
-  }
-  /** An int32. */
-  be32(type: number): number | undefined {
-    const at = this.place(type, 4);
-    return at === undefined ? undefined : this.dv.getInt32(at);
-  }
-  bytes(type: number): DataView | undefined {
-    const attr = this.found.get(type);
-    return attr && new DataView(this.dv.buffer, this.dv.byteOffset + attr.at, attr.size);
-  }
-  /** Up to the first NUL. */
-  text(type: number): string | undefined {
-    const bytes = this.bytes(type);
-    if (bytes === undefined) return undefined;
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-    return text.split('\0', 1)[0]!;
-  }
-  nested(type: number): CtAttrs | undefined {
-    const attr = this.found.get(type);
-    return attr && new CtAttrs(new AttrCursor(this.dv, attr.at, attr.at + attr.size, `${this.name}(${type})`));
-  }
-  tuple(type: number, family: number, zone: number): Int32Array | undefined {
-    const attr = this.found.get(type);
-    if (attr === undefined) return undefined;
-    const words = new Int32Array(TUPLE_WORDS);
-    readTuple(this.dv, attr.at, attr.size, family, zone, words);
-    return words;
-  }
-}
+import { isV6Of, protoOf, T, TUPLE_WORDS } from './tuple.ts';
 
 function refuse(errno: number, what: string): never {
   throw new NetlinkError(errno, what);
@@ -121,9 +64,9 @@ export function newConnection(tracker: Tracker, it: AttrCursor, family: number, 
 }
 
 /** Attributes that would need more than is here. */
-const UNSUPPORTED = [CTA.NAT_SRC, CTA.NAT_DST, CTA.TUPLE_MASTER, CTA.SEQ_ADJ_ORIG, CTA.SEQ_ADJ_REPLY] as const;
+const UNSUPPORTED = [CTA.TUPLE_MASTER, CTA.SEQ_ADJ_ORIG, CTA.SEQ_ADJ_REPLY] as const;
 function refuseUnsupported(attrs: CtAttrs): void {
-  if (UNSUPPORTED.some((type) => attrs.has(type))) refuse(ERRNO.EOPNOTSUPP, 'NAT, master or sequence numbers');
+  if (UNSUPPORTED.some((type) => attrs.has(type))) refuse(ERRNO.EOPNOTSUPP, 'master or sequence numbers');
 }
 
 function create(tracker: Tracker, original: Int32Array, reply: Int32Array, attrs: CtAttrs): number {
@@ -134,7 +77,8 @@ function create(tracker: Tracker, original: Int32Array, reply: Int32Array, attrs
   const helper = help === undefined ? HELPER.NONE : helperNumber(help, protoOf(original[T.META]!));
   if (help !== undefined && helper === HELPER.NONE) refuse(ERRNO.EOPNOTSUPP, `helper ${help}`);
   checkStatus(IPS.CONFIRMED, attrs);
-  const conn = tracker.insert(original, reply, 1000 * (seconds >>> 0));
+  const translate = natOf(attrs, new NatChooser(tracker), isV6Of(original[T.META]!));
+  const conn = tracker.insert(original, reply, 1000 * (seconds >>> 0), translate);
   if (conn < 0) refuse(-conn, 'connection');
   const { table } = tracker;
   if (help !== undefined) {
@@ -157,6 +101,7 @@ function create(tracker: Tracker, original: Int32Array, reply: Int32Array, attrs
 function change(tracker: Tracker, conn: number, attrs: CtAttrs): void {
   const { table } = tracker;
   refuseUnsupported(attrs);
+  if (attrs.has(CTA.NAT_SRC) || attrs.has(CTA.NAT_DST)) refuse(ERRNO.EOPNOTSUPP, 'NAT of a connection that is there');
   if (attrs.has(CTA.HELP)) changeHelper(tracker, conn, attrs);
   const seconds = attrs.be32(CTA.TIMEOUT);
   if (seconds !== undefined) {

@@ -50,6 +50,9 @@ export const CTA_PROTOINFO_TCP = {
   STATE: 1, WSCALE_ORIGINAL: 2, WSCALE_REPLY: 3, FLAGS_ORIGINAL: 4, FLAGS_REPLY: 5,
 } as const;
 export const CTA_PROTOINFO_SCTP = { STATE: 1, VTAG_ORIGINAL: 2, VTAG_REPLY: 3 } as const;
+/** enum ctattr_nat, ctattr_protonat. */
+export const CTA_NAT = { V4_MINIP: 1, V4_MAXIP: 2, PROTO: 3, V6_MINIP: 4, V6_MAXIP: 5 } as const;
+export const CTA_PROTONAT = { PORT_MIN: 1, PORT_MAX: 2 } as const;
 /** enum ctattr_help. */
 export const CTA_HELP = { NAME: 1 } as const;
 

@@ -5,8 +5,10 @@ import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
 import { NLA_F_NESTED, NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
 import {
   CTA,
+  CTA_NAT,
   CTA_PROTOINFO,
   CTA_PROTOINFO_TCP,
+  CTA_PROTONAT,
   CTA_STATS,
   CTA_TIMEOUT,
   IPCTNL_MSG_CT,
@@ -63,6 +65,19 @@ const tcpInfo = (state: number) => (w: MessageWriter) => {
   w.endNest(info);
 };
 
+/** CTA_NAT_SRC or CTA_NAT_DST: to one IPv4 address, and one port. */
+const natTo = (type: number, address: number[], port?: number) => (w: MessageWriter) => {
+  const nat = w.nest(type | NLA_F_NESTED);
+  const at = w.attrHeader(CTA_NAT.V4_MINIP, address.length);
+  for (const [i, byte] of address.entries()) w.dv.setUint8(at + i, byte);
+  if (port !== undefined) {
+    const ports = w.nest(CTA_NAT.PROTO | NLA_F_NESTED);
+    w.dv.setUint16(w.attrHeader(CTA_PROTONAT.PORT_MIN, 2), port);
+    w.endNest(ports);
+  }
+  w.endNest(nat);
+};
+
 describe('connections that a tool makes', () => {
   const tcp = (flags: number) => eth(0x0800, ipv4With(6, { srcPort: 1000, dstPort: 53, flags }));
   const line = (mark: string) =>
@@ -100,11 +115,38 @@ describe('connections that a tool makes', () => {
     expect(rig.tracker.count).toBe(0);
   });
 
+  test('its reply comes from, and to, where NAT says', async () => {
+    const nat = [natTo(CTA.NAT_SRC, [10, 9, 9, 9], 7777), natTo(CTA.NAT_DST, [10, 8, 8, 8])];
+    const request = both(6, be32(CTA.TIMEOUT, 60), tcpInfo(3), ...nat);
+    expect((await client.ask(NEW, ACK | CREATE, 2, request))[0]?.errno).toBe(0);
+    expect(await client.dump()).toEqual([
+      'tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=1000,dport=53),reply=(src=10.8.8.8,dst=10.9.9.9,sport=53,dport=7777),protoinfo=(state=ESTABLISHED)',
+    ]);
+    // What is there keeps its addresses.
+    expect((await client.ask(NEW, ACK, 2, request))[0]?.errno).toBe(ERRNO.EOPNOTSUPP);
+  });
+
+  test('only the port may change', async () => {
+    await client.ask(
+      NEW,
+      ACK | CREATE,
+      2,
+      both(6, be32(CTA.TIMEOUT, 60), tcpInfo(3), natTo(CTA.NAT_SRC, [10, 0, 0, 1], 2000)),
+    );
+    expect(await client.dump()).toEqual([expect.stringContaining('sport=53,dport=2000')]);
+  });
+
   test.each([
     ['unknown, and not to be made', ERRNO.ENOENT, 0, both(17, be32(CTA.TIMEOUT, 60))],
     ['without a timeout', ERRNO.EINVAL, CREATE, both(17)],
     ['without the reply tuple', ERRNO.EINVAL, CREATE, (w: MessageWriter) => tupleOf(1000, 0)(w)],
-    ['with NAT', ERRNO.EOPNOTSUPP, CREATE, both(17, be32(CTA.TIMEOUT, 1), (w) => w.attrHeader(CTA.NAT_SRC, 0))],
+    ['with half an address', ERRNO.EINVAL, CREATE, both(17, be32(CTA.TIMEOUT, 1), natTo(CTA.NAT_SRC, [10, 9]))],
+    [
+      'with a master',
+      ERRNO.EOPNOTSUPP,
+      CREATE,
+      both(17, be32(CTA.TIMEOUT, 1), (w) => w.attrHeader(CTA.TUPLE_MASTER, 0)),
+    ],
     ['dying', ERRNO.EBUSY, CREATE, both(17, be32(CTA.TIMEOUT, 1), be32(CTA.STATUS, 0x208))],
     ['in no state of TCP', ERRNO.EINVAL, CREATE, both(6, be32(CTA.TIMEOUT, 1), tcpInfo(10))],
     ['with half a mark', ERRNO.EINVAL, CREATE, both(6, be32(CTA.TIMEOUT, 1), (w) => w.attrHeader(CTA.MARK, 2))],
