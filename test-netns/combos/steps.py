@@ -257,12 +257,16 @@ class Pinging:
         want = self.answered() + more
         self.lab.until('pings are answered', lambda: self.answered() >= want)
 
-    def lost(self):
+    def end(self):
+        """Fails if more were lost than a restart may cost."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(10 * self.lab.slow)
         with open(self.file) as f:
             summary = f.read().split('---\n')[-1].split()
-        return int(summary[0]) - int(summary[3])
+        lost = int(summary[0]) - int(summary[3])
+        # Those under way count as lost; and stock begins without flows: how long packets then take depends on the machine.
+        if lost > 10 * max(1, self.lab.slow / 2):
+            raise Failed(f'{lost} pings were lost')
 
 
 def killed(lab):
@@ -275,9 +279,7 @@ def killed(lab):
     lab.vsctl('set', 'open_vswitch', '.', 'external_ids:killed=1')
     lab.until('others are reached', lambda: lab.ping(3, '10.0.0.4', 1))
     pinging.answers(10)
-    lost = pinging.lost()
-    if lost > 10:
-        raise Failed(f'{lost} pings were lost')
+    pinging.end()
     lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
 
 
@@ -289,9 +291,7 @@ def stopped(lab):
     lab.start_vswitchd()
     lab.vsctl('set', 'open_vswitch', '.', 'external_ids:stopped=1')
     pinging.answers(10)
-    lost = pinging.lost()
-    if lost > 10:
-        raise Failed(f'{lost} pings were lost')
+    pinging.end()
     lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
 
 
