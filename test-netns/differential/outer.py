@@ -4,6 +4,7 @@ and a frame off the underlay without what a sender may choose.
 import struct
 
 from random_frames import checksum, filled
+from wire import be16
 
 # The underlay: the datapath's host has the first address of each pair, and who is at the far end the others.
 WIRE = 9
@@ -16,7 +17,8 @@ IPV4, IPV6, UDP, GRE, NEEDS_CSUM = 0x800, 0x86DD, 17, 47, 1
 # Numbers of the tunnel ports; GBP is VXLAN with group policy.
 VXLAN, GBP, GENEVE, GRE_PORT = 11, 12, 13, 14
 UDP_PORTS = {VXLAN: 4789, GBP: 4790, GENEVE: 6081}
-EPHEMERAL = range(32768, 61000)
+# What senders choose source ports from: VXLAN the host's ephemeral ports, Geneve all.
+EPHEMERAL, ANY_PORT = range(32768, 61000), range(1, 65536)
 
 
 def ip(is_v6, src, dst, proto, segment, tos=0, ttl=64, fragment=0, label=0):
@@ -68,6 +70,7 @@ def plain_outer(frame):
         sport, has_checksum = int.from_bytes(body[:2], 'big'), body[6:8] != b'\0\0'
         is_right = checksum(pseudo(is_v6, src, dst, UDP, len(body)) + body) == 0
         check = 'none' if not has_checksum else 'right' if is_right else 'WRONG'
-        port = 'ephemeral' if sport in EPHEMERAL else f'port {sport}'
+        is_geneve = body[2:4] == be16(UDP_PORTS[GENEVE])
+        port = 'any port' if sport in (ANY_PORT if is_geneve else EPHEMERAL) else f'port {sport}'
         return f'{frame[:14].hex()} {head.hex()} udp from {port} checksum {check} {body[2:6].hex()} {body[8:].hex()}'
     return f'{frame[:14].hex()} {head.hex()} gre {body.hex()}'

@@ -11,7 +11,7 @@ import json, os, re, sys
 VOLATILE = [(r'\b(duration|used|idle_age|hard_age)([=:])[0-9.a-z]+,? ?', r''), (r'recirc_id\(0x[0-9a-f]+\)', 'recirc_id(ID)'),
             (r'recirc\(0x[0-9a-f]+\)', 'recirc(ID)'), (r'recirc_id=0x[0-9a-f]+', 'recirc_id=ID'),
             (r'recirc_id=[1-9][0-9]*\b', 'recirc_id=ID'), (r'^( *\S+ +\d+  [0-9a-f:]{17}) +\d+$', r'\1'), (r'^NXST.*|^OFPST.*', ''),
-            (r'\d{4}-\S+Z\|\d+\|', ''), (r' \(xid=0x[0-9a-f]+\)', ''), (r'continuation\.bridge=\S+', ''), (r'addr:\S+', ''),
+            (r'\d{4}-\S+Z\|\d+\|', ''), (r' \(xid=0x[0-9a-f]+\)', ''), (r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', 'UUID'), (r'addr:\S+', ''),
             (r'/run-(ours|stock)/', '/'), (r'^[0-9a-f]{8}  .*', '')]
 
 # Later versions of stock match the protocol wherever a field of IP is set; 3.1.0 and ours do not.

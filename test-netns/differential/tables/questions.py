@@ -32,8 +32,8 @@ def flow_text(r, port, spec):
 
 
 def datapath_text(r, port, spec):
-    """The key of such a frame as the datapath has it; port1 is the datapath's port 2."""
-    text = f"in_port({port + 1}),eth(src={mac(spec['eth_src'][1])},dst={mac(spec['eth_dst'][1])})"
+    """The key of such a frame as the datapath has it; port1 is the datapath's port 3."""
+    text = f"in_port({port + 2}),eth(src={mac(spec['eth_src'][1])},dst={mac(spec['eth_dst'][1])})"
     eth_type = spec['type'][1]
     if eth_type == 0x800:
         proto = spec.get('nw_proto', (1, 0))[1]
