@@ -130,6 +130,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
       openBacker: (from, name, options) => openBackerWith(from, name, options, scheduler),
       openNetdevs: async () => devices,
       datapathVersion: () => '<built-in>',
+      after: scheduler.after,
     },
     dpctlProvider: () => provider(true),
     commands: dummyCommands(devices, clock),

@@ -13,11 +13,6 @@ export class Timers {
     this.timers.set(name, timer);
   }
 
-  /** Whether something of that name is still to be done. */
-  has(name: string): boolean {
-    return this.timers.has(name);
-  }
-
   /** Nothing is done any more. */
   stop(): void {
     this.isStopped = true;

@@ -24,6 +24,7 @@ import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bridge } from './bridge.ts';
 import { interfacesOf, isDatapathGone } from './bridge-ports.ts';
 import type { NetdevTable } from './netdev.ts';
+import { type After, Periodic } from './periodic.ts';
 import type { DeviceQos } from './qos/device-qos.ts';
 import { REPLICATED } from './replicated.ts';
 import { ConfigMemo, readConfig, type SwitchConfig } from './switch-config.ts';
@@ -62,6 +63,8 @@ export interface VswitchdOptions {
   /** For tests: overrides of the periods, in ms. */
   readonly datapathCheckMs?: number;
   readonly statsMs?: number;
+  /** The clock that statistics go by; without it the system's. */
+  readonly after?: After;
 }
 
 export class Vswitchd {
@@ -75,6 +78,7 @@ export class Vswitchd {
   private readonly bridges = new Map<string, Bridge>();
   private readonly contendedLimit = new RateLimit(1, 1);
   private readonly timers = new Timers();
+  private readonly statistics: Periodic;
   private readonly memo = new ConfigMemo();
   private readonly unsupported = new Unsupported();
   private config: SwitchConfig | undefined;
@@ -90,6 +94,7 @@ export class Vswitchd {
   private constructor(options: VswitchdOptions, netdevs: NetdevTable) {
     this.options = options;
     this.netdevs = netdevs;
+    this.statistics = new Periodic(() => this.updateStatistics(), options.after);
     this.datapath = new SwitchDatapath(options.datapath ?? SYSTEM_DATAPATH, {
       openProvider: () => options.openProvider(),
       openBacker: options.openBacker,
@@ -133,6 +138,7 @@ export class Vswitchd {
   async stop(cleanup: boolean): Promise<void> {
     this.isStopping = true;
     this.timers.stop();
+    this.statistics.stop();
     // First, because what runs may be waiting for the database.
     this.idl.close();
     await this.running;
@@ -201,12 +207,12 @@ export class Vswitchd {
     stop();
     if (status === 'try-again') this.timers.after('retry', this.datapathCheckMs, () => this.reconfigureSoon());
     if (status !== 'success' && status !== 'unchanged') return;
-    if (this.timers.has('stats')) return;
-    // The first time.
+    const isFirst = !this.statistics.isStarted;
+    this.statistics.every(this.options.statsMs ?? config.statsIntervalMs);
+    if (!isFirst) return;
     this.resolveConfigured();
     // After who started this in the background has been let go.
     void this.configured.then(() => log.info(VERSION_LINE));
-    this.timers.after('stats', this.options.statsMs ?? config.statsIntervalMs, () => this.updateStatistics());
   }
 
   /**
@@ -293,7 +299,5 @@ export class Vswitchd {
 
   private async updateStatistics(): Promise<void> {
     if (this.config !== undefined) await this.status.writeStatistics(this.config);
-    const ms = this.options.statsMs ?? this.config?.statsIntervalMs ?? 5000;
-    this.timers.after('stats', ms, () => void this.updateStatistics());
   }
 }

@@ -4,7 +4,7 @@
  * Source: lib/dpif-netdev.c (choose_port, dpif_dummy_register).
  */
 import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
-import type { DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
+import type { DpifDpStats, DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
 import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
@@ -13,6 +13,7 @@ import { withPids } from './dummy-pids.ts';
 
 export const DUMMY_DPIF_TYPE = 'dummy';
 const MAX_PORT = 0xffff;
+const NO_MASKS = { nMaskHit: undefined, nMasks: undefined, nCacheHit: undefined, masksCacheSize: undefined };
 
 /**
  * What a datapath is called in the datapath process.  There all names of devices are one set, and a datapath's own port is a device of its name;
@@ -77,6 +78,8 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHan
       return port === undefined ? undefined : typed(port);
     },
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
+    // Masks and their cache are a kernel's.
+    stats: async (): Promise<DpifDpStats> => ({ ...(await dpif.stats()), ...NO_MASKS }),
     operate: (ops: readonly DpifOp[]): Promise<void> => operate(dpif, known, ops, isByHand),
     flowDump: (terse: boolean, visit: (flows: readonly DpifFlow[]) => void | Promise<void>): Promise<void> =>
       dpif.flowDump(terse, (flows) => visit(flows.map((flow) => known.shown(flow)))),
