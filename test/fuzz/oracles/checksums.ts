@@ -23,9 +23,11 @@ export interface Checksums {
   readonly proto: number;
   /** It is a fragment, whose transport checksum cannot be worked out. */
   readonly isFragment: boolean;
+  /** There are bytes behind the end of the IP packet. */
+  readonly isPadded: boolean;
 }
 
-const NOTHING: Checksums = { ip: undefined, l4: undefined, proto: -1, isFragment: false };
+const NOTHING: Checksums = { ip: undefined, l4: undefined, proto: -1, isFragment: false, isPadded: false };
 const be16 = (b: readonly number[], at: number): number => (b[at]! << 8) | b[at + 1]!;
 
 /** Of an Ethernet frame, behind any VLAN tags and MPLS labels. */
@@ -58,8 +60,9 @@ function ipv4(p: readonly number[]): Checksums {
   if (hlen < 20 || hlen > p.length) return NOTHING;
   const ip = sum16(p.slice(0, hlen)) === 0xffff;
   const isFragment = (be16(p, 6) & 0x3fff) !== 0;
-  if (total < hlen || total > p.length || isFragment) return { ip, l4: undefined, proto: p[9]!, isFragment };
-  return { ip, l4: transport(p[9]!, p.slice(hlen, total), p.slice(12, 20), 4), proto: p[9]!, isFragment };
+  const [proto, isPadded] = [p[9]!, total < p.length];
+  if (total < hlen || total > p.length || isFragment) return { ip, l4: undefined, proto, isFragment, isPadded };
+  return { ip, l4: transport(proto, p.slice(hlen, total), p.slice(12, 20), 4), proto, isFragment, isPadded };
 }
 
 function ipv6(p: readonly number[]): Checksums {
@@ -74,12 +77,13 @@ function ipv6(p: readonly number[]): Checksums {
     if (proto === 44 && be16(p, at + 2) !== 0) isFragment = true;
     const size = proto === 44 ? 8 : proto === 51 ? (p[at + 1]! + 2) * 4 : (p[at + 1]! + 1) * 8;
     // Where there are segments left to visit, the pseudo header has another destination.
-    if (proto === 43 && p[at + 3]! !== 0) return { ip: undefined, l4: undefined, proto: -1, isFragment };
+    if (proto === 43 && p[at + 3]! !== 0) return { ...NOTHING, isFragment };
     proto = p[at]!;
     at += size;
   }
-  if (at > end || isFragment) return { ip: undefined, l4: undefined, proto, isFragment };
-  return { ip: undefined, l4: transport(proto, p.slice(at, end), p.slice(8, 40), 6), proto, isFragment };
+  const isPadded = end < p.length;
+  if (at > end || isFragment) return { ip: undefined, l4: undefined, proto, isFragment, isPadded };
+  return { ip: undefined, l4: transport(proto, p.slice(at, end), p.slice(8, 40), 6), proto, isFragment, isPadded };
 }
 
 function transport(
