@@ -11,6 +11,11 @@ const get = (flow: FlowKey, field: Field): number => getBits(flow, field.at, fie
 const set = (flow: FlowKey, field: Field, value: number): void => setBits(flow, field.at, field.bits, value);
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848, NSH: 0x894f };
+// Lists of what a field may be in: made once, as this is asked for each field of each flow.
+const IPV4 = [ETH.IP];
+const IPV6 = [ETH.IPV6];
+const IP = [ETH.IP, ETH.IPV6];
+const ND = { any: [135, 136], solicit: [135], advert: [136] };
 const CT = { NEW: 1, EST: 2, REL: 4, REPLY: 8, INVALID: 16, TRACKED: 32, SNAT: 64, DNAT: 128 };
 
 /** Whether the flow is of an IP protocol; adds nwProto to `wc` if it had to be looked at. */
@@ -21,7 +26,7 @@ function isProto(flow: FlowKey, type: number, types: readonly number[], proto: n
 }
 
 function isNd(flow: FlowKey, type: number, icmpTypes: readonly number[], wc?: FlowMask): boolean {
-  if (!isProto(flow, type, [ETH.IPV6], 58, wc)) return false;
+  if (!isProto(flow, type, IPV6, 58, wc)) return false;
   if (wc !== undefined) set(wc, FIELD.tpDst, 0xffff);
   if (get(flow, FIELD.tpDst) !== 0) return false;
   if (wc !== undefined) set(wc, FIELD.tpSrc, 0xffff);
@@ -47,7 +52,6 @@ function isCtValid(flow: FlowKey, mask?: FlowMask, wc?: FlowMask): boolean {
 export function mfPrereqsOk(field: MfField, flow: FlowKey, mask?: FlowMask, wc?: FlowMask): boolean {
   const packetType = get(flow, FIELD.packetType);
   const type = packetType !== 0 ? packetType : get(flow, FIELD.ethType);
-  const ip = [ETH.IP, ETH.IPV6];
   const isNotLater = (get(flow, FIELD.nwFrag) & 2) === 0;
   switch (field.prereq) {
     case 'none':
@@ -65,7 +69,7 @@ export function mfPrereqsOk(field: MfField, flow: FlowKey, mask?: FlowMask, wc?:
     case 'ipv6':
       return type === ETH.IPV6;
     case 'ip-any':
-      return ip.includes(type);
+      return IP.includes(type);
     case 'mpls':
       return type === ETH.MPLS || type === ETH.MPLS_MCAST;
     case 'nsh':
@@ -73,20 +77,20 @@ export function mfPrereqsOk(field: MfField, flow: FlowKey, mask?: FlowMask, wc?:
     case 'ct-valid':
       return isCtValid(flow, mask, wc);
     case 'tcp':
-      return isProto(flow, type, ip, 6, wc) && isNotLater;
+      return isProto(flow, type, IP, 6, wc) && isNotLater;
     case 'udp':
-      return isProto(flow, type, ip, 17, wc) && isNotLater;
+      return isProto(flow, type, IP, 17, wc) && isNotLater;
     case 'sctp':
-      return isProto(flow, type, ip, 132, wc) && isNotLater;
+      return isProto(flow, type, IP, 132, wc) && isNotLater;
     case 'icmpv4':
-      return isProto(flow, type, [ETH.IP], 1, wc);
+      return isProto(flow, type, IPV4, 1, wc);
     case 'icmpv6':
-      return isProto(flow, type, [ETH.IPV6], 58, wc);
+      return isProto(flow, type, IPV6, 58, wc);
     case 'nd':
-      return isNd(flow, type, [135, 136], wc);
+      return isNd(flow, type, ND.any, wc);
     case 'nd-solicit':
-      return isNd(flow, type, [135], wc);
+      return isNd(flow, type, ND.solicit, wc);
     case 'nd-advert':
-      return isNd(flow, type, [136], wc);
+      return isNd(flow, type, ND.advert, wc);
   }
 }

@@ -9,6 +9,7 @@
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { OfpWriter } from '../ofp-writer.ts';
 import type { Match } from './match.ts';
+import { putNxMatch } from './match-template.ts';
 import { borrowNxMatch, decodeNxMatch, type NxDecodeOptions, type NxMatch } from './nx-match.ts';
 import { decodeOf10Match, encodeOf10Match, OF10_MATCH_SIZE } from './of10-match.ts';
 import { decodeOf11Match, encodeOf11Match, OF11_MATCH_SIZE } from './of11-match.ts';
@@ -76,11 +77,10 @@ export function putMatch(out: OfpWriter, version: OfVersion, match: Match): void
 
 /** Appends a match as OXM, in whatever version. */
 export function putOxmMatch(out: OfpWriter, version: OfVersion, match: Match): void {
-  const oxm = borrowNxMatch(match, version);
-  const at = out.size;
-  out.u16(OFPMT.OXM);
-  out.u16(4 + oxm.length);
-  out.put(oxm);
+  const at = out.room(4);
+  const size = putNxMatch(out, match, version);
+  out.dv.setUint16(at, OFPMT.OXM);
+  out.dv.setUint16(at + 2, 4 + size);
   out.pad(at, 8);
 }
 
@@ -98,11 +98,10 @@ export function decodePaddedNxMatch(
 
 /** Appends a match as NXM, padded; returns its length without the padding. */
 export function putPaddedNxMatch(out: OfpWriter, match: Match): number {
-  const nxm = borrowNxMatch(match, 0);
   const at = out.size;
-  out.put(nxm);
+  const size = putNxMatch(out, match, 0);
   out.pad(at, 8);
-  return nxm.length;
+  return size;
 }
 
 /** A match as NXM for a Nicira message; `length` is that without the padding. */

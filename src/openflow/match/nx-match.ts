@@ -197,56 +197,18 @@ function putTunMetadata(match: Match, version: number): void {
 const PACKET_TYPE_SIZE = 8;
 const written = new OfpWriter();
 
-function putEntry(entry: Entry, flow: FlowKey, mask: FlowMask): void {
-  const { field, bits } = entry;
+function putEntry({ field, value, bits, fullBits, exact, masked }: Entry, flow: FlowKey, mask: FlowMask): void {
   mfGetMask(field, mask, bits);
-  putMasked(entry, flow, isFull(bits, entry.fullBits) || !field.isMaskable ? undefined : bits);
-}
-
-function putMasked({ field, value, exact, masked }: Entry, flow: FlowKey, bits: Uint8Array | undefined): void {
+  const isExact = isFull(bits, fullBits) || !field.isMaskable;
   mfGet(field, flow, value);
-  written.put(bits === undefined ? exact : masked);
+  written.put(isExact ? exact : masked);
   written.put(value);
-  if (bits !== undefined) written.put(bits);
-}
-
-/** What a mask looks at: the entries that matches with it may have, each with the bits to be written, if it has any. */
-interface MaskPlan {
-  readonly version: number;
-  readonly mask: FlowMask;
-  readonly entries: readonly { readonly entry: Entry; readonly bits: Uint8Array | undefined }[];
-}
-
-/** Plans by a hash of the mask.  The flows of a table have few masks, and there are a hundred fields to look for in each. */
-const plans: (MaskPlan | undefined)[] = new Array(256).fill(undefined);
-
-function planOf(mask: FlowMask, version: number): MaskPlan {
-  let h = version;
-  for (let i = 0; i < mask.length; i++) h = (Math.imul(h, 31) + (mask[i] as number)) | 0;
-  const slot = (h ^ (h >>> 8) ^ (h >>> 16) ^ (h >>> 24)) & 0xff;
-  const before = plans[slot];
-  if (before !== undefined && before.version === version && sameMask(before.mask, mask)) return before;
-  const entries = entriesOf(version)
-    .filter(({ field }) => field.isVariable || !mfIsAllWild(field, mask))
-    .map((entry) => {
-      if (entry.field.isVariable) return { entry, bits: undefined };
-      const bits = mfGetMask(entry.field, mask);
-      return { entry, bits: isFull(bits, entry.fullBits) || !entry.field.isMaskable ? undefined : bits };
-    });
-  const plan = { version, mask: mask.slice(), entries };
-  plans[slot] = plan;
-  return plan;
-}
-
-function sameMask(a: FlowMask, b: FlowMask): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+  if (!isExact) written.put(bits);
 }
 
 /**
  * Writes the entries of a match, without padding, and a cookie if its mask has bits.  What is returned is borrowed: it is valid until another
- * match is written.  Hot path of dumps.
+ * match is written.  `match-template.ts` is faster.
  */
 export function borrowNxMatch(match: Match, version: number, cookie = 0n, cookieMask = 0n): Uint8Array {
   const { flow, mask } = match;
@@ -257,18 +219,17 @@ export function borrowNxMatch(match: Match, version: number, cookie = 0n, cookie
   const hasType = getBits(mask, FIELD.packetType.at, 16) !== 0;
   const isEthernet = getBits(flow, FIELD.packetType.at, 16) === 0;
   if (hasType && !isEthernet) putEntry(entryOf(packetType, version), flow, mask);
-  const { entries: list } = planOf(mask, version);
-  for (let i = 0; i < list.length; i++) {
-    const { entry, bits } = list[i] as MaskPlan['entries'][number];
+  for (const entry of entriesOf(version)) {
     const { field } = entry;
     if (field.isVariable) {
       if (match.tunMetadata !== undefined) putTunMetadata(match, version);
       continue;
     }
+    if (mfIsAllWild(field, mask)) continue;
     if (field.prereq !== 'ct-valid' && !mfPrereqsOk(field, flow, mask)) continue;
     // Ports, and the protocol that they are of.
     if (entry.isCtPort && getBits(flow, FIELD.ctNwProto.at, 8) === 0) continue;
-    putMasked(entry, flow, bits);
+    putEntry(entry, flow, mask);
     impliesEthernet ||= field.prereq !== 'none';
   }
   if (cookieMask !== 0n) {
