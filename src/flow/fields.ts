@@ -95,8 +95,11 @@ function layOut(): { fields: Record<Name, Field>; bits: number } {
 
 const layout = layOut();
 
-/** Every field by name: `FIELD.nwSrc.word`. */
-export const FIELD: Readonly<Record<Name, Field>> = layout.fields;
+/**
+ * Every field by name: `FIELD.nwSrc.word`.  A copy made in one go: an object that grew by so many properties is a hash table in V8, and reading
+ * one of them a look-up.
+ */
+export const FIELD: Readonly<Record<Name, Field>> = { ...layout.fields };
 export type FieldName = Name;
 /** Words of a datapath's flow key. */
 export const FLOW_WORDS = FIELD.reg0.word;
