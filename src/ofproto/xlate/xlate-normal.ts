@@ -28,7 +28,6 @@ const ETH_DST = bitsOf(FIELD.ethDst);
 const ARP_OPCODE = bitsOf(FIELD.nwProto);
 const ARP_ADDRESSES = bitsOf(FIELD.nwSrc, FIELD.nwDst);
 const VID_AND_CFI = { words: [VLAN_WORDS[0]], bits: [0x1fff] };
-const PRIORITY_BITS = { words: [VLAN_WORDS[0]], bits: [0xe000] };
 
 const ETH_TYPE_ARP = 0x0806;
 const ARP_REQUEST = 1;
@@ -81,8 +80,6 @@ export function xlateNormal(ctx: XlateCtx, send: Send): void {
     ctx.trace?.warn('input port is mirror output port, dropping');
     return;
   }
-  // The headers of a priority-tagged frame are rewritten by its priority: with none left, the tag goes.
-  if ((outer & VLAN_CFI) !== 0 && (outer & 0xfff) === 0) unwildcard(wc, PRIORITY_BITS);
 
   xvlanExtract(flow, ctx.inVlan);
   if (!admitsVid(ctx, from, ctx.inVlan.vid0)) {

@@ -3,6 +3,7 @@
  * mirrors (`xlate-mirror.ts`) share it; `bundle.ts` has the VLAN modes.
  * Source: ofproto/ofproto-dpif-xlate.c (lookup_input_bundle, input_vid_is_valid, output_normal).
  */
+import { VLAN_CFI } from '../../flow/fields.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { Bundle, type Xvlan, xvlanPut } from '../bundle.ts';
 import { unwildcard, VLAN_WORDS } from './wildcards.ts';
@@ -11,6 +12,7 @@ import { reportError } from './xlate-report.ts';
 
 const CVLAN = { words: [VLAN_WORDS[1]], bits: [0xffff] };
 const PCP_MASK = 0xe000;
+const PRIORITY_BITS = { words: [VLAN_WORDS[0]], bits: [PCP_MASK] };
 
 /** Sends the packet out of an OpenFlow port, through patch ports too. */
 export type Send = (ctx: XlateCtx, ofport: number) => void;
@@ -58,6 +60,8 @@ export function outputNormal(ctx: XlateCtx, bundle: Bundle, vlan: Xvlan, send: S
   bundle.translateOut(vlan, ctx.outVlan);
   const { flow } = ctx;
   const outer = flow[VLAN_WORDS[0]] as number;
+  // The headers of a priority-tagged frame are rewritten by its priority: with none left, the tag goes.
+  if ((outer & VLAN_CFI) !== 0 && (outer & 0xfff) === 0) unwildcard(ctx.wc, PRIORITY_BITS);
   if (bundle.priorityTags !== 'never') ctx.outVlan.pcp0 = outer & PCP_MASK;
   const inner = flow[VLAN_WORDS[1]] as number;
   xvlanPut(flow, ctx.outVlan, bundle.priorityTags === 'always');

@@ -131,6 +131,14 @@ describe('roles', () => {
   });
 });
 
+test('fragments are not put together for tables: that mode is refused', async () => {
+  const tool = await rig.connect(4, { kind: 'service' });
+  const config = { invalidTtlToController: undefined, missSendLen: 128 };
+  await tool.ask('set_config', { ...config, frag: 3 });
+  await tool.ask('set_config', { ...config, frag: 2 });
+  expect(await tool.ask('get_config_request', {})).toMatchObject([{ kind: 'get_config_reply', body: { frag: 3 } }]);
+});
+
 describe('what nobody asked for', () => {
   const remove = () => {
     rig.tables.apply(newFlowMod('ADD', { priority: 5, flags: FLOW_FLAG.SEND_FLOW_REM }));

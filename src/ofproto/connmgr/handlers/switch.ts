@@ -6,8 +6,13 @@ import { ROLE } from '../../../openflow/messages/flow-types.ts';
 import { CAPABILITY, type PhyPort } from '../../../openflow/messages/switch-types.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import type { OfpactKind } from '../../../openflow/ofpact.ts';
+import { RateLimit, vlog } from '../../../util/vlog.ts';
+import { FRAG } from '../../xlate/table-lookup.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
+
+const log = vlog('ofproto');
+const limit = new RateLimit(1, 5);
 
 // biome-ignore format: table
 const CAPABILITIES = CAPABILITY.FLOW_STATS | CAPABILITY.TABLE_STATS | CAPABILITY.PORT_STATS | CAPABILITY.QUEUE_STATS |
@@ -47,7 +52,9 @@ const getConfig: Handler<'get_config_request'> = (conn, msg, sw) =>
 
 const setConfig: Handler<'set_config'> = (conn, msg, sw) => {
   const { frag, invalidTtlToController, missSendLen } = msg.body;
-  if (conn.kind === 'service' || conn.role !== ROLE.SECONDARY) sw.fragHandling = frag;
+  const mayChange = conn.kind === 'service' || conn.role !== ROLE.SECONDARY;
+  if (mayChange && frag === FRAG.REASM) log.warn(`${sw.name}: unsupported fragment handling mode reassemble`, limit);
+  else if (mayChange) sw.fragHandling = frag;
   if (invalidTtlToController !== undefined) conn.invalidTtlToController = invalidTtlToController;
   conn.missSendLen = missSendLen;
 };
