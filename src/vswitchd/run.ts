@@ -131,6 +131,8 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
       openNetdevs: async () => devices,
       datapathVersion: () => '<built-in>',
       after: scheduler.after,
+      // With stock it is the kernel that tells of devices, so that no reconfiguration begins by itself here.
+      addsPortsBack: false,
     },
     dpctlProvider: () => provider(true),
     commands: dummyCommands(devices, clock),

@@ -63,6 +63,8 @@ export interface VswitchdOptions {
   /** For tests: overrides of the periods, in ms. */
   readonly datapathCheckMs?: number;
   readonly statsMs?: number;
+  /** Whether a port that somebody else deleted comes back by itself (the default), or with the next change of the database. */
+  readonly addsPortsBack?: boolean;
   /** The clock that statistics go by; without it the system's. */
   readonly after?: After;
 }
@@ -98,7 +100,9 @@ export class Vswitchd {
     this.datapath = new SwitchDatapath(options.datapath ?? SYSTEM_DATAPATH, {
       openProvider: () => options.openProvider(),
       openBacker: options.openBacker,
-      portVanished: () => this.timers.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon()),
+      portVanished: () => {
+        if (options.addsPortsBack !== false) this.timers.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon());
+      },
     });
     this.configured = new Promise((resolve) => {
       this.resolveConfigured = resolve;

@@ -95,6 +95,13 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     ]);
   });
 
+  test('a port that somebody deletes comes back with the next change of the database', async () => {
+    appctl('dpctl/del-if', 'dummy@ovs-dummy', 'p1');
+    await until(() => !appctl('dpif/show').includes('p1'), 'p1 is gone');
+    server.vsctl('del-port', 'p2');
+    expect(appctl('dpif/show')).toContain('    p1 1/1: (dummy)\n');
+  });
+
   test('time stands still until it is warped, in both halves', async () => {
     appctl('time/stop');
     appctl('netdev-dummy/receive', 'p1', FLOW);
