@@ -19,6 +19,29 @@ const pings = async (): Promise<void> => expect((await a.ping('10.9.0.2', 3)).re
 const ipFlows = async (): Promise<string[]> =>
   (await appctl('dpif/dump-flows', 'br0')).split('\n').filter((l) => l.includes('eth_type(0x0800)'));
 
+test('a flow tells the rules and groups that it came from', async () => {
+  const ofctl = (...args: string[]) => sw.ok(['ovs-ofctl', '-OOpenFlow15', ...args]);
+  await ofctl('--may-create', 'mod-group', 'br0', 'group_id=7,type=all,bucket=actions=normal');
+  await ofctl('add-flow', 'br0', 'cookie=0x12,ip,in_port=va,actions=goto_table:1');
+  await ofctl('add-flow', 'br0', 'cookie=0x34,table=1,actions=group:7');
+  await appctl('revalidator/purge');
+  await pings();
+  const flow = (await appctl('dpif/dump-flows', '-m', 'br0'))
+    .split('\n')
+    .find((l) => /in_port\(va\).*eth_type\(0x0800\)/.test(l));
+  const [ufid = ''] = /^ufid:\S+/.exec(flow ?? '') ?? [];
+  const from = (await appctl('ofproto/detrace', ufid)).replace(/(duration|n_packets|n_bytes)=\d+s?/g, '$1=N');
+  expect(from).toBe(
+    'cookie=0x12, duration=N, n_packets=N, n_bytes=N, ip,in_port=1,actions=goto_table:1\n' +
+      'cookie=0x34, table_id=1, duration=N, n_packets=N, n_bytes=N, ,actions=group:7\n' +
+      'group_id=7,type=all,bucket=bucket_id:0,actions=NORMAL\n',
+  );
+  expect(await appctl('ofproto/detrace', 'ufid:00112233-4455-4677-8899-aabbccddeeff')).toBe('');
+  await ofctl('del-flows', 'br0', 'cookie=0x12/-1');
+  await ofctl('del-flows', 'br0', 'cookie=0x34/-1');
+  await appctl('revalidator/purge');
+});
+
 test('purge deletes flows, and packets go on', async () => {
   await pings();
   expect((await ipFlows()).length).toBeGreaterThan(0);

@@ -11,11 +11,13 @@ import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts'
 import { errnoOf } from '../dpif/dpif-error.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import type { Ufid } from '../odp/odp-ufid.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { ODPP_NONE } from './bundle.ts';
 import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
+import { formatDetrace } from './detrace.ts';
 import { probeDpSupport } from './dp-probe.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from './meters/meter-ids.ts';
@@ -346,6 +348,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
       dpPorts: new Map(ports.map(({ name, portNo }) => [name, portNo])),
     };
     return (isPacketOut ? tracePacketOut : trace)(args, world, (op) => this.dpif.operate([op]));
+  }
+
+  detrace(ufid: Ufid): string {
+    return formatDetrace(this.udpif.state.ukeys.get(ufid), this.switches.values());
   }
 
   listTunnels(): string {

@@ -10,6 +10,7 @@
 import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
 import type { DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
+import type { Ufid } from '../odp/odp-ufid.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
 import type { DpSupport } from './dp-support.ts';
 import type { MacStats } from './mac-learning.ts';
@@ -78,6 +79,8 @@ export interface OfprotoBacker {
   listTunnels(): string;
   /** Text of `ofproto/trace`, or of `ofproto/trace-packet-out`.  Rejects with a TraceError. */
   trace(args: readonly string[], isPacketOut: boolean): Promise<string>;
+  /** Text of `ofproto/detrace`: rules and groups that the datapath flow of this UFID came from. */
+  detrace(ufid: Ufid): string;
   /** Stops handlers and revalidators; the datapath stays, with its flows, unless `deleteDatapath`. */
   close(deleteDatapath: boolean): Promise<void>;
 }

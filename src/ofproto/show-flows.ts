@@ -12,7 +12,8 @@ import { isVisible } from './classifier/subtable.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
 
-function formatRule(rule: Rule, hasOffloads: boolean, tlvTable: TlvTable): string {
+/** A line of `bridge/dump-flows`. */
+export function formatRule(rule: Rule, hasOffloads: boolean, tlvTable: TlvTable): string {
   const match = newMatch();
   expandTo(rule.match, match.flow, match.mask);
   const table = rule.table === 0 ? '' : `table_id=${rule.table}, `;

@@ -3,6 +3,7 @@
 import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
 import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
+import type { Ufid } from '../../src/odp/odp-ufid.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import type { McastSettings } from '../../src/ofproto/mcast/mcast-settings.ts';
@@ -211,6 +212,9 @@ export class FakeBacker implements OfprotoBacker {
   }
   async trace(args: readonly string[], isPacketOut: boolean): Promise<string> {
     return `${isPacketOut ? 'packet-out' : 'trace'} ${args.join(' ')}\n`;
+  }
+  detrace(ufid: Ufid): string {
+    return `rules of ${ufid}\n`;
   }
   showUpcall(): string {
     return 'system@ovs-system:\n';

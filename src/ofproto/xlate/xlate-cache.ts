@@ -96,6 +96,14 @@ export class XlateCache {
     this.entries.push({ kind: 'learn', bridge, ...learned });
   }
 
+  /** The rules and groups that packets go through, in order. */
+  *path(): Generator<Rule | Group> {
+    for (const e of this.entries) {
+      if (e.kind === 'rule') yield e.rule;
+      else if (e.kind === 'group') yield e.group;
+    }
+  }
+
   /** Does again, for `stats` more packets, what the translation did. */
   push(stats: PushStats): void {
     if (stats.nPackets === 0n) return;

@@ -3,9 +3,10 @@
  * They act on the one datapath; what it is like without a datapath is remembered for the next.
  * Source: ofproto/ofproto-dpif-upcall.c.
  */
+import { parseUfidPrefix, ufidOf } from '../../odp/odp-ufid.ts';
 import type { OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
 import { flowModes } from '../../ofproto/udpif/udpif-state.ts';
-import type { UnixctlCommand } from '../../unixctl/unixctl-server.ts';
+import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
 
 export function upcallCommands(target: { readonly backer: OfprotoBacker | undefined }): UnixctlCommand[] {
   const megaflows = async (isEnabled: boolean): Promise<string> => {
@@ -25,6 +26,7 @@ export function upcallCommands(target: { readonly backer: OfprotoBacker | undefi
     { name: 'upcall/disable-ufid',      usage: '', minArgs: 0, maxArgs: 0, run: () => ufid(false) },
     { name: 'upcall/enable-ufid',       usage: '', minArgs: 0, maxArgs: 0, run: () => ufid(true) },
     { name: 'upcall/set-flow-limit',    usage: 'flow-limit-number', minArgs: 1, maxArgs: 1, run: ([n]) => setFlowLimit(target.backer, n) },
+    { name: 'ofproto/detrace',          usage: 'UFID [pmd=PMD-ID]', minArgs: 1, maxArgs: 2, run: (args) => detrace(target.backer, args) },
     { name: 'revalidator/wait',         usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.revalidated(); return ''; } },
     { name: 'revalidator/purge',        usage: '', minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.purge(); return ''; } },
     { name: 'revalidator/pause',        usage: undefined, minArgs: 0, maxArgs: 0, run: async () => { await target.backer?.flows.pause(); return ''; } },
@@ -37,4 +39,14 @@ function setFlowLimit(backer: OfprotoBacker | undefined, text: string | undefine
   const limit = (Number.parseInt(text ?? '', 10) || 0) >>> 0;
   backer?.flows.setFlowLimit(limit);
   return `set flow_limit to ${limit}\n`;
+}
+
+/** Only datapaths with PMD threads have several flows of a UFID: the second argument changes nothing. */
+function detrace(backer: OfprotoBacker | undefined, [text = '', pmd]: readonly string[]): string {
+  const ufid = parseUfidPrefix(text);
+  if (ufid === undefined || ufid === 'bad') throw new UnixctlError('failed to parse ufid');
+  if (pmd !== undefined && !/^pmd=\d+$/.test(pmd)) {
+    throw new UnixctlError("Invalid pmd argument format. Expecting 'pmd=PMD-ID'");
+  }
+  return backer?.detrace(ufidOf(ufid)) ?? '';
 }

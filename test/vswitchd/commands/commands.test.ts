@@ -204,6 +204,10 @@ test('commands on the life of flows', async () => {
   expect(await run('upcall/disable-ufid')).toBe('Datapath dumping tersely using UFID disabled');
   expect(await run('upcall/enable-ufid')).toBe('Datapath dumping tersely using UFID enabled for supported datapaths');
   expect(await run('upcall/set-flow-limit', '77')).toBe('set flow_limit to 77\n');
+  const ufid = 'ufid:00112233-4455-4677-8899-aabbccddeeff';
+  expect(await run('ofproto/detrace', ufid, 'pmd=3')).toBe(`rules of ${ufid}\n`);
+  expect(await refused('ofproto/detrace', ufid.slice(0, -1))).toBe('failed to parse ufid');
+  expect(await refused('ofproto/detrace', ufid, '3')).toBe("Invalid pmd argument format. Expecting 'pmd=PMD-ID'");
   expect(await run('upcall/set-flow-limit', 'x')).toBe('set flow_limit to 0\n');
   for (const name of ['purge', 'pause', 'resume']) expect(await run(`revalidator/${name}`)).toBe('');
   expect(world.journal).toEqual([
