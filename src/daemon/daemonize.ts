@@ -4,7 +4,7 @@
  *
  *     launcher --detach--> monitor (with --monitor) --> daemon
  *
- * Without --detach the launcher is the monitor, and without both it is the daemon.
+ * Without --detach the launcher is the monitor, and without both it is the daemon.  Where it has only to wait, bin/tapswitch is the launcher.
  * Source: lib/daemon-unix.c (daemonize_start, daemonize_complete).
  */
 import { mkdirSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { UsageError } from './command-line.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { monitorDaemon } from './monitor.ts';
 import { makePidfile } from './pidfile.ts';
-import { notifyReady, respawn, takeRole } from './respawn.ts';
+import { notifyReady, type Role, respawn } from './respawn.ts';
 import { describeExit, handleExit } from './signals.ts';
 import { syslogSink, syslogTarget } from './syslog.ts';
 import { becomeUser } from './user.ts';
@@ -44,11 +44,14 @@ export function setUpLog(program: string, options: DaemonOptions): void {
 }
 
 /**
- * Does what this process has to do before the program itself.  Resolves to undefined if it is to be the daemon; to an exit status when its part
+ * Does what this process, which has this role (takeRole() in respawn.ts), has to do before the program itself.  Resolves to undefined if it is to be the daemon; to an exit status when its part
  * is done: as the launcher when the daemon is ready, as the monitor when the daemon has ended.  Rejects with an Error for the user.
  */
-export async function daemonizeStart(program: Program, options: DaemonOptions): Promise<number | undefined> {
-  const role = takeRole(process.env);
+export async function daemonizeStart(
+  program: Program,
+  options: DaemonOptions,
+  role: Role,
+): Promise<number | undefined> {
   const { logFile } = options;
   if (logFile !== undefined) mkdirSync(dirname(logFile), { recursive: true });
   if (role === 'launcher' && options.user !== undefined) becomeUser(options.user, logFile, program.capabilities);

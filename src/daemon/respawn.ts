@@ -4,6 +4,7 @@
  * Source: lib/daemon-unix.c (fork_and_wait_for_startup).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, writeSync } from 'node:fs';
 import type { ExitStatus } from './signals.ts';
 
 /** "launcher": the process that the user started; "monitor" and "daemon" are run by it, or by each other. */
@@ -11,11 +12,19 @@ export type Role = 'launcher' | 'monitor' | 'daemon';
 
 const ROLE = 'TAPSWITCH_DAEMON_ROLE';
 const READY = 'ready';
+/** Of a daemon that the shell started (bin/tapswitch): the file descriptor at which it waits for "ready", or for "exit STATUS". */
+const SHELL_FD = 'TAPSWITCH_READY_FD';
+let shellFd: number | undefined;
 
-/** What this process is to be.  Takes the word out of `env`, so that it does not reach programs that this one runs. */
+/** What this process is to be.  Takes the words out of `env`, so that they do not reach programs that this one runs. */
 export function takeRole(env: NodeJS.ProcessEnv): Role {
-  const role = env[ROLE];
+  const { [ROLE]: role, [SHELL_FD]: fd } = env;
   delete env[ROLE];
+  delete env[SHELL_FD];
+  if (fd !== undefined) {
+    shellFd = Number(fd);
+    process.once('exit', (status) => tellShell(`exit ${status}`));
+  }
   return role === 'monitor' || role === 'daemon' ? role : 'launcher';
 }
 
@@ -65,7 +74,21 @@ function startupOf(child: ChildProcess, ended: Promise<ExitStatus>): Promise<Exi
   return Promise.race([ready, ended]);
 }
 
+/** Tells the shell that waits, once. */
+function tellShell(what: string): void {
+  if (shellFd === undefined) return;
+  const fd = shellFd;
+  shellFd = undefined;
+  try {
+    writeSync(fd, what);
+    closeSync(fd);
+  } catch {
+    // It did not wait until now, as when somebody pressed Ctrl-C.
+  }
+}
+
 /** Says to who runs us that we are ready; nothing if nobody waits. */
 export function notifyReady(): void {
+  tellShell(READY);
   process.send?.(READY, undefined, undefined, () => process.disconnect?.());
 }

@@ -5,6 +5,7 @@
 import { UsageError } from '../daemon/command-line.ts';
 import { dirsOf } from '../daemon/daemon-options.ts';
 import { daemonizeComplete, daemonizeStart, setUpLog } from '../daemon/daemonize.ts';
+import { takeRole } from '../daemon/respawn.ts';
 import { setLevels, vlog } from '../util/vlog.ts';
 import { DATAPATH_PROGRAM, type DatapathProcessOptions, datapathUsage, parseDatapathOptions } from './options.ts';
 
@@ -15,6 +16,8 @@ const CAPABILITIES = [38, 39];
 
 /** Runs the datapath with the command line `argv` (the words after "datapath").  Resolves to the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
+  // First, because a shell that waits is to hear of failures, too.
+  const role = takeRole(process.env);
   const dirs = dirsOf(process.env);
   let options: DatapathProcessOptions;
   try {
@@ -31,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     // It gives devices back before it ends, also by a signal.
     const program = { name: DATAPATH_PROGRAM, capabilities: CAPABILITIES, handlesSignals: true };
-    const status = await daemonizeStart(program, options);
+    const status = await daemonizeStart(program, options, role);
     if (status !== undefined) return status;
     const { runDatapath } = await import('./run.ts');
     await runDatapath(options, () => daemonizeComplete(options));

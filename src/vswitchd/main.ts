@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { UsageError } from '../daemon/command-line.ts';
 import { dirsOf } from '../daemon/daemon-options.ts';
 import { daemonizeStart, setUpLog } from '../daemon/daemonize.ts';
+import { takeRole } from '../daemon/respawn.ts';
 import { setLevels, vlog } from '../util/vlog.ts';
 import { nameStockModules } from './log-modules.ts';
 import { parseOptions, usage, type VswitchdCommandLine } from './options.ts';
@@ -20,6 +21,8 @@ const PROCESS_NAME = '/proc/self/comm';
  * or, with --detach, when it is ready in the background.  Says on standard error what went wrong.
  */
 export async function main(argv: readonly string[]): Promise<number> {
+  // First, because a shell that waits is to hear of failures, too.
+  const role = takeRole(process.env);
   const dirs = dirsOf(process.env);
   let options: VswitchdCommandLine;
   try {
@@ -35,7 +38,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return fail(error.message);
   }
   try {
-    const status = await daemonizeStart({ name: PROGRAM }, options);
+    const status = await daemonizeStart({ name: PROGRAM }, options, role);
     if (status !== undefined) return status;
     nameProcess();
     process.on('unhandledRejection', (error) => log.err(`unhandled: ${(error as Error).stack ?? error}`));
