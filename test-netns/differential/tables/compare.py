@@ -12,10 +12,11 @@ VOLATILE = [(r'\b(duration|used|idle_age|hard_age)([=:])[0-9.a-z]+,? ?', r''), (
             (r'recirc\(0x[0-9a-f]+\)', 'recirc(ID)'), (r'recirc_id=0x[0-9a-f]+', 'recirc_id=ID'),
             (r'recirc_id=[1-9][0-9]*\b', 'recirc_id=ID'), (r'^( *\S+ +\d+  [0-9a-f:]{17}) +\d+$', r'\1'), (r'^NXST.*|^OFPST.*', ''),
             (r'\d{4}-\S+Z\|\d+\|', ''), (r' \(xid=0x[0-9a-f]+\)', ''), (r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', 'UUID'), (r'addr:\S+', ''),
-            (r'/run-(ours|stock)/', '/'), (r'^[0-9a-f]{8}  .*', '')]
+            (r'hit:\d+ missed:\d+', ''), (r'/run-(ours|stock)/', '/'), (r'^[0-9a-f]{8}  .*', '')]
 
 # Later versions of stock match the protocol wherever a field of IP is set; 3.1.0 and ours do not.
 SETS_IP = re.compile(r'proto=\d+,?(?=.*actions:.*set\(ipv)')
+TRACED_SET = re.compile(r'nw_proto=\d+,?(?=.*\nDatapath actions: .*set\(ipv)')
 TAGGED = re.compile(r'eth_type\(0x(8100|88a8)\),vlan\(')
 WIDTH = 240
 
@@ -42,6 +43,8 @@ def messages(result):
 def pair(step, a, b):
     if step['do'] == 'heard':
         return messages(a), messages(b)
+    if step['do'] == 'appctl' and step['args'][0].startswith('ofproto/trace'):
+        a, b = (result | {'out': TRACED_SET.sub('', result['out'])} for result in (a, b))
     x, y = (lines(result, step.get('ordered', True)) for result in (a, b))
     if step['do'] == 'appctl' and step['args'][0] == 'dpctl/dump-flows':
         x, y = ([SETS_IP.sub('', line) for line in found] for found in (x, y))

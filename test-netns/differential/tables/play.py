@@ -39,7 +39,6 @@ class Player:
         self.sockets = {port: open_device(f'far{port}') for port in PORTS}
         self.owners = {s: port for port, s in self.sockets.items()}
         self.patience, self.control, self.listener = patience, vswitchd_socket(), None
-        self.was_frame = False
 
     def arrived(self):
         found = []
@@ -61,11 +60,7 @@ class Player:
 
     def step(self, step):
         do, args = step['do'], step.get('args', [])
-        was_frame, self.was_frame = self.was_frame, do == 'frame'
         if do == 'frame':
-            if not was_frame:
-                # A client of OpenFlow 1.0 changes what misses do, until it is known to be gone.
-                until_quiet(self.patience)
             return self.exchange(step['port'], step['frame'])
         if do == 'appctl':
             return appctl(self.control, *args)
@@ -74,7 +69,10 @@ class Player:
             return None
         if do == 'heard':
             return self.listener.end()
-        return run('ovs-ofctl', *args, stdin=step.get('stdin')) if do == 'ofctl' else run('ovs-vsctl', '--timeout=60', *args)
+        done = run('ovs-ofctl', *args, stdin=step.get('stdin')) if do == 'ofctl' else run('ovs-vsctl', '--timeout=60', *args)
+        # A client that has not said which version it speaks, or speaks an old one, changes what misses do: flows are translated when it is gone.
+        until_quiet(1)
+        return done
 
 
 def main(patience, files):

@@ -5,7 +5,8 @@ from text import ip, ip6, mac
 
 VERSIONS = ['OpenFlow10', 'OpenFlow11', 'OpenFlow12', 'OpenFlow13', 'OpenFlow14', 'OpenFlow15']
 CT_NEXT = ['trk,new', 'trk,est', 'trk,est,rpl', 'trk,inv', 'trk,rel', 'trk,new,snat', 'new', 'bogus', 'trk|est']
-CRITERIA = ['table=1', 'ip', 'in_port=1', 'out_port=2', 'out_group=1', 'cookie=0/-1', 'table=0,tcp', 'cookie=0x10/0x10', 'table=64', 'reg0=1', 'bogus']
+# Stock answers cookie=0/-1 with rules of its internal table as well.
+CRITERIA = ['table=1', 'ip', 'in_port=1', 'out_port=2', 'out_group=1', 'cookie=0x10/-1', 'table=0,tcp', 'cookie=0x10/0x10', 'table=64', 'reg0=1', 'bogus']
 
 
 def flow_text(r, port, spec):
@@ -27,7 +28,7 @@ def flow_text(r, port, spec):
     if 'tci0' in spec and r.random() < 0.8:
         parts.append(f"dl_vlan={spec['tci0'][1] & 0xfff}")
     if r.random() < 0.2:
-        parts.append(r.choice(['reg0=5', 'metadata=5', 'ct_state=trk|est', 'tun_id=0x17', 'pkt_mark=7', 'recirc_id=1', 'nw_tos=4', 'bogus=3']))
+        parts.append(r.choice(['reg0=5', 'metadata=5', 'ct_state=trk|est', 'tun_id=0x17', 'pkt_mark=7', 'recirc_id=0x77777', 'nw_tos=4', 'bogus=3']))
     return ','.join(parts)
 
 

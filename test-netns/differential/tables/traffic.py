@@ -1,13 +1,13 @@
 """Frames: drawn ones of all protocols, whole and damaged, again and again; and packets of connections in their order."""
 import random_frames
-from random_connections import CLIENT_PORT, SERVER_PORT, Connection
+from random_connections import CLIENT_PORT, NAT_PORT, SERVER_PORT, Connection
 
 ZONES = ['', ',zone=1', ',zone=9']
 
 
 class Translation:
     """What connections must know of the pipeline that tracks them."""
-    nat_address = bytes([10, 0, 0, 170])
+    nat_address, nat_port = bytes([10, 0, 0, 170]), NAT_PORT
 
     def __init__(self, r):
         self.is_v6 = r.random() < 0.35
@@ -19,7 +19,7 @@ class Translation:
 def pipeline(r, how):
     """Flows that track connections from CLIENT_PORT to SERVER_PORT and let through what they allow."""
     word, address, zone = ('ipv6', 'fd00::aa', r.choice(ZONES)) if how.is_v6 else ('ip', '10.0.0.170', r.choice(ZONES))
-    port = ':7777' if how.nat == 'src-port' else ''
+    port = f':{NAT_PORT}' if how.nat == 'src-port' else ''
     written = f'[{address}]{port}' if how.is_v6 and port else f'{address}{port}'
     nat = {'none': '', 'null': ',nat'}.get(how.nat, f",nat({how.nat[:3]}={written})")
     look = ',nat' if how.nat != 'none' else ''
