@@ -41,7 +41,11 @@ function conjunctionsOf(actions: readonly Ofpact[]): readonly ConjunctionClause[
   return clauses.length === 0 ? undefined : clauses;
 }
 
+let nMade = 0;
+
 export class Rule implements ClassifierRule {
+  /** Rises from rule to rule; what takes the place of another has that one's. */
+  serial = ++nMade;
   readonly table: number;
   readonly match: Minimatch;
   readonly priority: number;
@@ -106,6 +110,7 @@ export class Rule implements ClassifierRule {
 
   /** Takes the place of `old`, with or without its counts, and with the time of its last packet. */
   succeed(old: Rule, keepsCounts: boolean): void {
+    this.serial = old.serial;
     if (keepsCounts) {
       this.nPackets = old.nPackets;
       this.nBytes = old.nBytes;

@@ -200,6 +200,31 @@ describe.each([1, 2, 4, 5, 6] as const)('version %i', (version) => {
     expect(m?.body).toMatchObject([{ match: { tunMetadata: [{ index: 0 }] } }]);
   });
 
+  test('flows come in the order in which they were added', async () => {
+    const { ask } = rig.connect(version);
+    const add = (command: 'ADD' | 'DELETE_STRICT', priority: number) =>
+      ask('flow_mod', newFlowMod(command, { match: newMatch(), priority }));
+    const priorities = async () => {
+      const any = {
+        outPort: OFPP.NONE,
+        outGroup: OFPG.ANY,
+        tableId: OFPTT_ALL,
+        match: newMatch(),
+        cookie: 0n,
+        cookieMask: 0n,
+      };
+      const answers = await ask('flow_stats_request', any);
+      return answers.flatMap((m) => (m.kind === 'flow_stats_reply' ? m.body.map((flow) => flow.priority) : []));
+    };
+    for (const priority of [7, 3, 9, 5]) await add('ADD', priority);
+    expect(await priorities()).toEqual([7, 3, 9, 5]);
+    // What is changed stays where it is; what is added again does not.
+    await add('ADD', 3);
+    await add('DELETE_STRICT', 7);
+    await add('ADD', 7);
+    expect(await priorities()).toEqual([3, 9, 5, 7]);
+  });
+
   test('the masks of asynchronous messages', async () => {
     if (version < 4) return;
     const [m] = await rig.connect(version).ask('get_async_request', undefined);
