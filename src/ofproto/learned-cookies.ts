@@ -7,7 +7,7 @@ import { OFPG, UNKNOWN64 } from '../openflow/messages/flow-types.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
-import type { Rule } from './tables/rule.ts';
+import { type Rule, someAction } from './tables/rule.ts';
 import { OFPRR, type RuleChange } from './tables/rule-change.ts';
 import { LEARN_FLAG } from './xlate/learn.ts';
 
@@ -45,6 +45,8 @@ export class LearnedCookies {
   }
 
   private count(rule: Rule, by: number, dead: Learned[]): void {
+    // Most rules learn nothing, and a generator costs more than a look.
+    if (!someAction(rule.actions, learns)) return;
     for (const { table, cookie } of deletesOf(rule.actions)) {
       const key = `${table}.${cookie}`;
       const entry = this.learned.get(key) ?? { table, cookie, n: 0 };
@@ -57,10 +59,12 @@ export class LearnedCookies {
 
 const isIn = (rule: Rule): boolean => rule.removedIn === Number.POSITIVE_INFINITY;
 
+const learns = (a: Ofpact): boolean => a.kind === 'learn' && (a.flags & LEARN_FLAG.DELETE_LEARNED) !== 0;
+
 /** What actions learn with delete_learned, those in other actions too. */
 function* deletesOf(actions: readonly Ofpact[]): Iterable<{ readonly table: number; readonly cookie: bigint }> {
   for (const a of actions) {
-    if (a.kind === 'learn' && (a.flags & LEARN_FLAG.DELETE_LEARNED) !== 0) yield a;
+    if (a.kind === 'learn' && learns(a)) yield a;
     else if ('actions' in a) yield* deletesOf(a.actions);
   }
 }

@@ -35,10 +35,11 @@ export interface RuleSpec {
   readonly createdMs: number;
 }
 
-/** The conjunctions that actions make a rule part of; undefined if they are no conjunction actions. */
+/** The conjunctions that actions make a rule part of; undefined if there is no such action. */
 function conjunctionsOf(actions: readonly Ofpact[]): readonly ConjunctionClause[] | undefined {
+  if (!actions.some((a) => a.kind === 'conjunction')) return undefined;
   const clauses = actions.flatMap((a) => (a.kind === 'conjunction' ? [a] : []));
-  return clauses.length === 0 ? undefined : clauses;
+  return clauses;
 }
 
 let nMade = 0;

@@ -19,6 +19,7 @@ import { LEARN_ROWS } from './learn.ts';
 import { OUTPUT_ROWS, outputToNamed } from './output.ts';
 import type { ActionRow, DecodeCtx, Decoder, EncodeCtx, FormatCtx, ParseCtx } from './row.ts';
 import { SET_FIELD_ROWS } from './set-field.ts';
+import { encodedActions, forgetSharedActions, sharedActions } from './shared-actions.ts';
 import { SUBFIELD_ROWS } from './subfield.ts';
 import { TAG_ROWS } from './tags.ts';
 import { type OrderError, verifyOrder } from './verify.ts';
@@ -70,6 +71,7 @@ let areDebugActionsAllowed = false;
 /** Has debug_recirc and debug_slow taken wherever `allowsDebug` does not say otherwise: for --enable-dummy. */
 export function allowDebugActions(): void {
   areDebugActionsAllowed = true;
+  forgetSharedActions();
 }
 
 function decodeCtx(version: OfVersion, o: DecodeOptions): DecodeCtx {
@@ -109,8 +111,13 @@ function decodeChecked(version: OfVersion, bytes: Uint8Array, allowed: readonly 
   return list;
 }
 
-/** Instructions, or OpenFlow 1.0's actions of a flow, in the order in which they are carried out.  Throws OfpError. */
-export function decodeInstructions(version: OfVersion, bytes: Uint8Array, o: DecodeOptions = {}): Ofpact[] {
+/** Instructions, or OpenFlow 1.0's actions of a flow, in the order in which they are carried out; others may have the same list.  Throws OfpError. */
+export function decodeInstructions(version: OfVersion, bytes: Uint8Array, o?: DecodeOptions): readonly Ofpact[] {
+  if (o !== undefined) return decodeAllInstructions(version, bytes, o);
+  return sharedActions(version, bytes, () => decodeAllInstructions(version, bytes, {}));
+}
+
+function decodeAllInstructions(version: OfVersion, bytes: Uint8Array, o: DecodeOptions): Ofpact[] {
   if (version === 1) return decodeChecked(version, bytes, INSTRUCTIONS, o);
   const badLen = (): OfpError => new OfpError(OFPERR.OFPBIC_BAD_LEN);
   if (bytes.length % 8 !== 0) throw badLen();
@@ -183,8 +190,12 @@ export function encodeActions(actions: readonly Ofpact[], version: OfVersion): U
   return taken(c.out);
 }
 
-/** Instructions (in OpenFlow 1.0: actions) in their wire form. */
+/** Instructions (in OpenFlow 1.0: actions) in their wire form, which is not to be changed. */
 export function encodeInstructions(actions: readonly Ofpact[], version: OfVersion): Uint8Array {
+  return encodedActions(version, actions, () => encodeAllInstructions(actions, version));
+}
+
+function encodeAllInstructions(actions: readonly Ofpact[], version: OfVersion): Uint8Array {
   if (version === 1) return encodeActions(actions, version);
   const c = encoder(version);
   for (let i = 0; i < actions.length; ) {

@@ -38,6 +38,7 @@ const FLAGS: readonly (readonly [wire: number, first: number, last: number, flag
 
 /** FLOW_FLAG bits of those of a version.  Throws OfpError (OFPFMFC_BAD_FLAGS). */
 export function decodeFlowFlags(wire: number, version: OfVersion): number {
+  if (wire === 0) return 0;
   let left = wire;
   let flags = 0;
   for (const [bit, first, last, flag] of FLAGS) {
@@ -51,6 +52,7 @@ export function decodeFlowFlags(wire: number, version: OfVersion): number {
 
 /** Those of the FLOW_FLAG bits that a version has. */
 export function encodeFlowFlags(flags: number, version: OfVersion): number {
+  if (flags === 0) return 0;
   let wire = 0;
   for (const [bit, first, last, flag] of FLAGS) {
     if ((flags & flag) !== 0 && version >= first && version <= last) wire |= bit;
