@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { type Daemon, type Namespace, ok, type Result, TAPSWITCH } from './harness.ts';
 
 /** Starts a datapath process in `ns`; resolves when it serves. */
-export async function startDatapath(ns: Namespace): Promise<Daemon> {
+export async function startDatapath(ns: Namespace, args: readonly string[] = []): Promise<Daemon> {
   const ready = join(ns.lab.dir, `${ns.name}.ready`);
   rmSync(ready, { force: true });
-  const daemon = ns.daemon('datapath', [TAPSWITCH, 'datapath', '--ready-file', ready]);
+  const daemon = ns.daemon('datapath', [TAPSWITCH, 'datapath', '--ready-file', ready, ...args]);
   await daemon.until('is ready', () => existsSync(ready));
   return daemon;
 }

@@ -26,11 +26,14 @@ import {
   type Replies,
   type Request,
 } from './genl-family.ts';
+import { KERNEL_WITH_PER_CPU_UPCALLS } from './kernel-compat.ts';
 
 const ATTR = OVS_DP_ATTR.type;
 const MAXATTR = ATTR.ifindex;
+const OLD_FEATURES = OVS_DP_F.bit.unaligned | OVS_DP_F.bit.vportPids;
 /** What this datapath can do; sharing of recirculation ids with tc is not among it. */
-const SUPPORTED_FEATURES = OVS_DP_F.bit.unaligned | OVS_DP_F.bit.vportPids | OVS_DP_F.bit.dispatchUpcallPerCpu;
+const supportedFeatures = (kernelCompat: number): number =>
+  kernelCompat < KERNEL_WITH_PER_CPU_UPCALLS ? OLD_FEATURES : OLD_FEATURES | OVS_DP_F.bit.dispatchUpcallPerCpu;
 /** Entries of the largest mask cache. */
 const MAX_MASKS_CACHE_SIZE = 4096;
 /** Clients of this version and later know of features; an older one that finds a datapath there gets it without. */
@@ -189,7 +192,7 @@ class DpCommands {
   /** Applies features, size of the mask cache and the port ids of CPUs; checks all of it before any of it. */
   private change(dp: Datapath, attrs: AttrTable): void {
     const features = attrs.has(ATTR.userFeatures) ? attrs.u32(ATTR.userFeatures) : 0;
-    if ((features & ~SUPPORTED_FEATURES) !== 0) {
+    if ((features & ~supportedFeatures(this.datapaths.kernelCompat)) !== 0) {
       throw new NetlinkError(ERRNO.EOPNOTSUPP, `datapath features 0x${features.toString(16)}`);
     }
     const cacheSize = attrs.has(ATTR.masksCacheSize) ? attrs.u32(ATTR.masksCacheSize) : dp.table.maskCacheSize;

@@ -54,7 +54,8 @@ usage: tapswitch datapath [OPTIONS]
 Serves clients that speak generic netlink as they do with openvswitch.ko, until SIGINT, SIGTERM, or "exit" on its control socket.
 
   --ready-file=PATH         write this file when the datapath can serve; it is removed at the end
-  --kernel-compat=VERSION   answer as this Linux version does, 6.1 by default; 6.11 has psample
+  --kernel-compat=VERSION   answer as this Linux version does, 6.1 by default; 6.11 has psample,
+                            before 5.15 upcalls are sent by port, not by CPU
 ${daemonUsage(DATAPATH_PROGRAM, dirs)}
 Other options:
   --unixctl=PATH            take commands on this socket, from \`ovs-appctl -t PATH COMMAND\`
