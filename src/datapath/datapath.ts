@@ -301,18 +301,19 @@ export class Datapath implements ActionHost {
   }
 
   /**
-   * First half of OVS_PACKET_CMD_EXECUTE: takes in `packet[offset, offset + size)`.  `key` has the metadata of the
+   * First half of OVS_PACKET_CMD_EXECUTE: takes in `packet`.  `key` has the metadata of the
    * request's key (in_port, priority, mark, recirculation id, hash, conntrack, tunnel; packetType for a packet without
    * Ethernet header) and is completed from the packet, for compileActions().  Returns 0 or -errno.
    */
-  extractForExecute(packet: Uint8Array, offset: number, size: number, key: FlowKey): number {
+  extractForExecute(packet: Uint8Array, key: FlowKey): number {
     const { pending } = this;
+    const size = packet.length;
     if (size > SLOT_SIZE - HEADROOM) return -ERRNO.EINVAL;
     const slot = this.slots.take();
     if (slot < 0) return -ERRNO.ENOMEM;
     pending.reset(slot);
     pending.packetType = key[FIELD.packetType.word]! & 0xffff;
-    this.arena.bytes.set(packet.subarray(offset, offset + size), pending.start);
+    this.arena.bytes.set(packet, pending.start);
     pending.end = pending.start + size;
     if (extractHeaders(pending, key)) return 0;
     pending.slot = -1;

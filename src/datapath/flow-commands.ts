@@ -18,13 +18,14 @@ import {
   OVS_UFID_F,
 } from '../netlink/families/ovs-flow.ts';
 import type { MessageWriter } from '../netlink/message.ts';
+import { putUfid, readUfid, UFID_SIZE, Ufid } from '../odp/odp-ufid.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './action-program.ts';
 import { type AttrTable, atLeast, attrRules, FLAG, NESTED, U32 } from './attr-policy.ts';
 import { compileActions } from './compile-actions.ts';
 import type { Datapath } from './datapath.ts';
 import type { Datapaths } from './datapaths.ts';
-import type { Flow } from './flow.ts';
+import type { Flow, FlowId } from './flow.ts';
 import {
   DUMP_STEP,
   type DumpSource,
@@ -40,7 +41,6 @@ import { getMatch, type NestRange } from './match.ts';
 const ATTR = OVS_FLOW_ATTR.type;
 /** OVS_FLOW_ATTR_MAX: one more than the last, for padding (PAD). */
 const MAXATTR = ATTR.ufidFlags + 1;
-const MAX_UFID_SIZE = 16;
 
 export interface FlowCommandsOptions {
   readonly id: number;
@@ -84,8 +84,11 @@ const nestOf = (attrs: AttrTable, type: number): NestRange => ({
 const maskNestOf = (attrs: AttrTable): NestRange | null => (attrs.has(ATTR.mask) ? nestOf(attrs, ATTR.mask) : null);
 
 /** The UFID of a request; undefined if it has none, or one of a size that is ignored. */
-function readUfid(attrs: AttrTable): Uint8Array | undefined {
-  return attrs.has(ATTR.ufid) && attrs.size(ATTR.ufid) <= MAX_UFID_SIZE ? attrs.bytes(ATTR.ufid) : undefined;
+function readId(attrs: AttrTable): FlowId | undefined {
+  if (!attrs.has(ATTR.ufid)) return undefined;
+  const size = attrs.size(ATTR.ufid);
+  if (size === UFID_SIZE) return readUfid(attrs.dv, attrs.offset(ATTR.ufid));
+  return size < UFID_SIZE ? attrs.bytes(ATTR.ufid) : undefined;
 }
 const readUfidFlags = (attrs: AttrTable): number => (attrs.has(ATTR.ufidFlags) ? attrs.u32(ATTR.ufidFlags) : 0);
 
@@ -108,7 +111,7 @@ class FlowCommands {
       throw new NetlinkError(ERRNO.EINVAL, 'new flow: key and actions are both needed');
     }
     getMatch(nestOf(attrs, ATTR.key), maskNestOf(attrs), key, mask);
-    const ufid = readUfid(attrs);
+    const ufid = readId(attrs);
     const program = readActions(attrs, this.datapaths.kernelCompat);
     const dp = this.datapath(req);
     const { table } = dp;
@@ -129,7 +132,7 @@ class FlowCommands {
 
   doSet(req: Request, replies: Replies): void {
     const { attrs } = req;
-    const ufid = readUfid(attrs);
+    const ufid = readId(attrs);
     if (!attrs.has(ATTR.key) && ufid === undefined) throw new NetlinkError(ERRNO.EINVAL, 'set flow: no key');
     if (attrs.has(ATTR.key)) getMatch(nestOf(attrs, ATTR.key), maskNestOf(attrs), key, mask);
     let program: ActionProgram | undefined;
@@ -149,7 +152,7 @@ class FlowCommands {
 
   doGet(req: Request, replies: Replies): void {
     const { attrs } = req;
-    const ufid = readUfid(attrs);
+    const ufid = readId(attrs);
     if (!attrs.has(ATTR.key) && ufid === undefined) throw new NetlinkError(ERRNO.EINVAL, 'get flow: no key');
     if (attrs.has(ATTR.key)) getMatch(nestOf(attrs, ATTR.key), null, key, null);
     const { dp, flow } = this.find(req, ufid);
@@ -159,7 +162,7 @@ class FlowCommands {
 
   doDel(req: Request, replies: Replies): void {
     const { attrs } = req;
-    const ufid = readUfid(attrs);
+    const ufid = readId(attrs);
     if (attrs.has(ATTR.key)) {
       getMatch(nestOf(attrs, ATTR.key), null, key, null);
     } else if (ufid === undefined) {
@@ -190,7 +193,7 @@ class FlowCommands {
   }
 
   /** The flow with `ufid`, or without one the flow whose unmasked key was read into `key`.  Throws ENODEV, ENOENT. */
-  private find(req: Request, ufid: Uint8Array | undefined): { dp: Datapath; flow: Flow } {
+  private find(req: Request, ufid: FlowId | undefined): { dp: Datapath; flow: Flow } {
     const dp = this.datapath(req);
     const flow = ufid === undefined ? dp.table.lookupExact(key) : dp.table.lookupUfid(ufid);
     if (flow === undefined) throw new NetlinkError(ERRNO.ENOENT, 'flow');
@@ -209,7 +212,8 @@ function putFlow(w: MessageWriter, flow: Flow, ufidFlags: number, withActions: b
     putKey(w, ATTR.key, flow.readUnmaskedKey(maskedKey));
     if (hasMask) putMask(w, ATTR.mask, flow.readKey(maskedKey), mask);
   } else {
-    w.attrBytes(ATTR.ufid, flow.ufid);
+    if (flow.ufid instanceof Ufid) putUfid(flow.ufid, w.dv, w.attrHeader(ATTR.ufid, UFID_SIZE));
+    else w.attrBytes(ATTR.ufid, flow.ufid);
     flow.readKey(maskedKey);
     if ((ufidFlags & OVS_UFID_F.OMIT_KEY) === 0) putKey(w, ATTR.key, maskedKey);
     if (hasMask) putMask(w, ATTR.mask, maskedKey, mask);

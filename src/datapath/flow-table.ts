@@ -16,9 +16,9 @@
 import { FLOW_WORDS } from '../flow/fields.ts';
 import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import { UFID_SIZE, ufidOf } from '../odp/odp-ufid.ts';
+import { Ufid } from '../odp/odp-ufid.ts';
 import { UfidMap } from '../odp/ufid-map.ts';
-import { Flow, type FlowSpec, Mask } from './flow.ts';
+import { Flow, type FlowId, type FlowSpec, Mask } from './flow.ts';
 import { KeyStore } from './key-store.ts';
 import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';
 
@@ -48,6 +48,8 @@ export class FlowTable {
   /** Those whose UFID is shorter than most. */
   private readonly byShortUfid = new Map<string, Flow>();
   private nextMask = 0;
+  /** The mask of the last flow. */
+  private lastMask: Mask | undefined;
 
   constructor(random: () => number = Math.random) {
     this.seed = (random() * 0x100000000) | 0;
@@ -115,8 +117,8 @@ export class FlowTable {
     return undefined;
   }
 
-  lookupUfid(ufid: Uint8Array): Flow | undefined {
-    return ufid.length === UFID_SIZE ? this.byUfid.get(ufidOf(ufid)) : this.byShortUfid.get(ufidName(ufid));
+  lookupUfid(ufid: FlowId): Flow | undefined {
+    return ufid instanceof Ufid ? this.byUfid.get(ufid) : this.byShortUfid.get(ufidName(ufid));
   }
 
   /** Whether the masked key of a flow with UFID, or the unmasked key of one without, equals `key` (ovs_flow_cmp()). */
@@ -144,7 +146,7 @@ export class FlowTable {
     this.blocks[index] = block;
     this.flows[index] = flow;
     this.hashes[index] = this.hashUnder(mask, spec.key);
-    if (spec.ufid?.length === UFID_SIZE) this.byUfid.set(ufidOf(spec.ufid), flow);
+    if (spec.ufid instanceof Ufid) this.byUfid.set(spec.ufid, flow);
     else if (spec.ufid !== undefined) this.byShortUfid.set(ufidName(spec.ufid), flow);
     // At most half full: probes stay short.
     if (2 * ++this.nFlows > this.slotMask) this.rehash(2 * (this.slotMask + 1));
@@ -166,7 +168,7 @@ export class FlowTable {
     // An empty table is as a new one: dumps show its flows in the order in which they come.
     if (--this.nFlows === 0) this.flows.length = this.freeIndexes.length = 0;
     flow.index = -1;
-    if (flow.ufid?.length === UFID_SIZE) this.byUfid.delete(ufidOf(flow.ufid));
+    if (flow.ufid instanceof Ufid) this.byUfid.delete(flow.ufid);
     else if (flow.ufid !== undefined) this.byShortUfid.delete(ufidName(flow.ufid));
 
     if (--mask.refCount === 0) {
@@ -183,6 +185,7 @@ export class FlowTable {
     this.flows = [];
     this.freeIndexes = [];
     this.masks = [];
+    this.lastMask = undefined;
     this.byUfid.clear();
     this.byShortUfid.clear();
     this.store = new KeyStore();
@@ -283,6 +286,12 @@ export class FlowTable {
   }
 
   private useMask(bits: FlowMask): Mask {
+    // Flows that come one after the other have the same mask mostly.
+    const { lastMask } = this;
+    if (lastMask !== undefined && lastMask.refCount > 0 && lastMask.equals(bits)) {
+      lastMask.refCount++;
+      return lastMask;
+    }
     const hash = hashMask(bits);
     let mask = this.masks.find((m) => m.hash === hash && m.equals(bits));
     if (mask === undefined) {
@@ -292,6 +301,7 @@ export class FlowTable {
       this.masks.push(mask);
     }
     mask.refCount++;
+    this.lastMask = mask;
     return mask;
   }
 

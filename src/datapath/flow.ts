@@ -6,15 +6,19 @@
  * Source: net/openvswitch/flow.h, flow_table.h.
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import type { Ufid } from '../odp/odp-ufid.ts';
 import type { ActionProgram } from './action-program.ts';
+
+/** What a client calls a flow: 16 bytes, or, by a client of its own mind, fewer. */
+export type FlowId = Ufid | Uint8Array;
 
 /** What FlowTable.insert() needs.  Keys and masks are copied; the rest is kept. */
 export interface FlowSpec {
   /** As sent: bits outside the mask count when flows without UFID are told apart. */
   readonly key: FlowKey;
   readonly mask: FlowMask;
-  /** 1 to 16 bytes; without one, the unmasked key identifies the flow. */
-  readonly ufid?: Uint8Array | undefined;
+  /** Without one, the unmasked key identifies the flow. */
+  readonly ufid?: FlowId | undefined;
   readonly program: ActionProgram;
 }
 
@@ -73,7 +77,7 @@ export class Flow {
   index: number;
   /** Once it was removed, what the table's store had of it; for FlowTable only. */
   kept: Int32Array | undefined;
-  readonly ufid: Uint8Array | undefined;
+  readonly ufid: FlowId | undefined;
   /** Replaced when the flow is modified. */
   program: ActionProgram;
 
@@ -85,7 +89,7 @@ export class Flow {
   tcpFlags = 0;
 
   /** For FlowTable only. */
-  constructor(table: KeySource, mask: Mask, index: number, ufid: Uint8Array | undefined, program: ActionProgram) {
+  constructor(table: KeySource, mask: Mask, index: number, ufid: FlowId | undefined, program: ActionProgram) {
     this.table = table;
     this.mask = mask;
     this.index = index;

@@ -91,8 +91,8 @@ function readProgram(dp: Datapath, attrs: AttrTable, given: number, kernelCompat
 /** Completes `key` from the packet. */
 function extract(dp: Datapath, attrs: AttrTable): void {
   const { dv } = attrs;
-  const bytes = new Uint8Array(dv.buffer, dv.byteOffset, dv.byteLength);
-  const error = dp.extractForExecute(bytes, attrs.offset(ATTR.packet), attrs.size(ATTR.packet), key);
+  const packet = new Uint8Array(dv.buffer, dv.byteOffset + attrs.offset(ATTR.packet), attrs.size(ATTR.packet));
+  const error = dp.extractForExecute(packet, key);
   if (error < 0) throw new NetlinkError(-error, 'execute: packet');
 }
 
@@ -111,12 +111,13 @@ function checkTuples(given: number): void {
   }
 }
 
+// Reused as well.
+const options = { isBatched: true, mru: 0, hash: 0, upcallPid: 0 };
+
 function readOptions(attrs: AttrTable): ExecuteOptions {
-  return {
-    isBatched: true,
-    ...(attrs.has(ATTR.mru) && { mru: attrs.u16(ATTR.mru) }),
-    // Its upper half says how the hash was made.
-    ...(attrs.has(ATTR.hash) && { hash: attrs.u64Low(ATTR.hash) }),
-    ...(attrs.has(ATTR.upcallPid) && { upcallPid: attrs.u32(ATTR.upcallPid) }),
-  };
+  options.mru = attrs.has(ATTR.mru) ? attrs.u16(ATTR.mru) : 0;
+  // Its upper half says how the hash was made.
+  options.hash = attrs.has(ATTR.hash) ? attrs.u64Low(ATTR.hash) : 0;
+  options.upcallPid = attrs.has(ATTR.upcallPid) ? attrs.u32(ATTR.upcallPid) : 0;
+  return options;
 }

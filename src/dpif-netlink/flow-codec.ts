@@ -38,19 +38,25 @@ export function writeFlow(w: MessageWriter, f: FlowRequest): void {
   }
 }
 
+/** The u16 of host order at `at`. */
+function host16(bytes: Uint8Array, at: number): number {
+  const [b0, b1] = [bytes[at] as number, bytes[at + 1] as number];
+  return LITTLE_ENDIAN ? b0 | (b1 << 8) : b1 | (b0 << 8);
+}
+
 /**
  * Writes a key or a mask.  Userspace tells bare L3 packets by OVS_KEY_ATTR_PACKET_TYPE, which datapaths do not know: they
  * take a key without Ethernet addresses for one, and the packet type's ethertype from OVS_KEY_ATTR_ETHERTYPE.
  */
 function writeKey(w: MessageWriter, type: number, nest: Nest): void {
-  const dv = new DataView(nest.buffer, nest.byteOffset, nest.byteLength);
   let packetType = -1;
   let ethertype = -1;
   let hasEthernet = false;
-  for (let at = 0; dv.byteLength - at >= NLA_HDRLEN; at += nlaAlign(dv.getUint16(at, LITTLE_ENDIAN))) {
-    const size = dv.getUint16(at, LITTLE_ENDIAN);
+  // Bytes rather than a DataView, which would be made for each key and mask.
+  for (let at = 0, size = 0; nest.length - at >= NLA_HDRLEN; at += nlaAlign(size)) {
+    size = host16(nest, at);
     if (size < NLA_HDRLEN) break;
-    const t = dv.getUint16(at + 2, LITTLE_ENDIAN) & NLA_TYPE_MASK;
+    const t = host16(nest, at + 2) & NLA_TYPE_MASK;
     if (t === OVS_KEY_ATTR.PACKET_TYPE && size === NLA_HDRLEN + 4) packetType = at;
     else if (t === OVS_KEY_ATTR.ETHERTYPE && size === NLA_HDRLEN + 2) ethertype = at;
     else if (t === OVS_KEY_ATTR.ETHERNET) hasEthernet = true;
@@ -68,7 +74,7 @@ function writeKey(w: MessageWriter, type: number, nest: Nest): void {
   const start = w.size;
   w.size += without.length;
   if (!hasEthernet) {
-    const value = dv.getUint16(packetType + NLA_HDRLEN + 2);
+    const value = ((nest[packetType + NLA_HDRLEN + 2] as number) << 8) | (nest[packetType + NLA_HDRLEN + 3] as number);
     if (ethertype >= 0) {
       w.dv.setUint16(start + ethertype - (ethertype > packetType ? 8 : 0) + NLA_HDRLEN, value);
     } else {

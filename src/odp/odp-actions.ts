@@ -53,8 +53,16 @@ export interface CtOptions {
 /** The first kernels wanted at least 8 bytes of userdata. */
 const MIN_USERDATA = 8;
 
+/** Whether `list` is the first `size` bytes of `bytes`. */
+function isBeginning(list: Uint8Array, bytes: Uint8Array, size: number): boolean {
+  if (list.length !== size) return false;
+  for (let i = 0; i < size; i++) if (list[i] !== bytes[i]) return false;
+  return true;
+}
+
 export class OdpActionsBuilder {
   private readonly w = new MessageWriter(1024);
+  private last: Uint8Array = new Uint8Array(0);
 
   /** Bytes so far. */
   get size(): number {
@@ -76,9 +84,11 @@ export class OdpActionsBuilder {
     if (size < this.w.size) this.w.size = size;
     return this;
   }
-  /** A copy of the list. */
+  /** The list, which nobody may change: lists that come one after the other are often the same, and then one array. */
   finish(): Uint8Array {
-    return this.w.bytes.slice(0, this.w.size);
+    const { bytes, size } = this.w;
+    if (!isBeginning(this.last, bytes, size)) this.last = bytes.slice(0, size);
+    return this.last;
   }
 
   output(portNo: number): this {

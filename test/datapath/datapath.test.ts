@@ -190,7 +190,7 @@ describe('execution on demand', () => {
   const start = (lab: Lab, list: number[][], inPort = 1) => {
     const key = newFlowKey();
     key[FIELD.inPort.word] = inPort;
-    expect(lab.dp.extractForExecute(Uint8Array.of(0, 0, ...FRAME), 2, FRAME.length, key)).toBe(0);
+    expect(lab.dp.extractForExecute(Uint8Array.from(FRAME), key)).toBe(0);
     return { key, program: compileList(list.flat(), key) };
   };
 
@@ -238,7 +238,7 @@ describe('execution on demand', () => {
   test('refuses what is no packet, and a second run', () => {
     const lab = new Lab();
     lab.port(1);
-    expect(lab.dp.extractForExecute(Uint8Array.of(1, 2, 3), 0, 3, newFlowKey())).toBe(-ERRNO.EINVAL);
+    expect(lab.dp.extractForExecute(Uint8Array.of(1, 2, 3), newFlowKey())).toBe(-ERRNO.EINVAL);
     const { key, program } = start(lab, [output(1)]);
     expect([lab.dp.execute(key, program), lab.dp.execute(key, program)]).toEqual([0, -ERRNO.EINVAL]);
   });

@@ -50,6 +50,24 @@ export type FlowDelReason = (typeof FLOW_DEL_REASON)[keyof typeof FLOW_DEL_REASO
 const NO_RECIRCS: readonly number[] = [];
 const NO_STATS: DpifFlowStats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 };
 
+/**
+ * Matches of some twenty ukeys that are made one after the other share a piece of memory: one of its own for each would cost more than what is
+ * in it, for the collector above all.  A ukey that lives on keeps that of its neighbours, 8 KB at most.
+ */
+const CHUNK_SIZE = 8 << 10;
+let chunk = new ArrayBuffer(CHUNK_SIZE);
+let chunkUsed = 0;
+
+function matchRoom(size: number): Uint8Array {
+  if (size > CHUNK_SIZE / 8) return new Uint8Array(size);
+  if (chunkUsed + size > CHUNK_SIZE) {
+    chunk = new ArrayBuffer(CHUNK_SIZE);
+    chunkUsed = 0;
+  }
+  chunkUsed += size;
+  return new Uint8Array(chunk, chunkUsed - size, size);
+}
+
 export class Ukey {
   readonly ufid: Ufid;
   /** Whether the datapath knows the flow by its UFID; else by its key. */
@@ -89,7 +107,7 @@ export class Ukey {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
     const { key, mask } = init;
-    this.match = new Uint8Array(key.length + (mask?.length ?? 0));
+    this.match = matchRoom(key.length + (mask?.length ?? 0));
     this.match.set(key);
     if (mask !== undefined) this.match.set(mask, key.length);
     this.keySize = key.length;

@@ -61,7 +61,7 @@ export function describeState(server: DatapathServer): string {
     parts.push(dp.name, `${dp.userFeatures}/${dp.table.maskCacheSize}/${dp.perCpuPids.join()}/${dp.table.nMasks}`);
     for (const v of dp.vports()) parts.push(`${v.portNo}=${v.backend.name}/${v.type}/${v.upcallPids.join()}`);
     for (let f = dp.table.next(0); f !== undefined; f = dp.table.next(f.index + 1)) {
-      parts.push(`${f.ufid?.join() ?? '-'}:${f.actions.length}:${f.actions.join()}`);
+      parts.push(`${f.ufid ?? '-'}:${f.actions.length}:${f.actions.join()}`);
     }
   }
   return parts.join(' ');
