@@ -25,9 +25,11 @@ export interface Checksums {
   readonly isFragment: boolean;
   /** There are bytes behind the end of the IP packet. */
   readonly isPadded: boolean;
+  /** Bytes from the IP header on. */
+  readonly size: number;
 }
 
-const NOTHING: Checksums = { ip: undefined, l4: undefined, proto: -1, isFragment: false, isPadded: false };
+const NOTHING: Checksums = { ip: undefined, l4: undefined, proto: -1, isFragment: false, isPadded: false, size: 0 };
 const be16 = (b: readonly number[], at: number): number => (b[at]! << 8) | b[at + 1]!;
 
 /** Of an Ethernet frame, behind any VLAN tags and MPLS labels. */
@@ -61,8 +63,16 @@ function ipv4(p: readonly number[]): Checksums {
   const ip = sum16(p.slice(0, hlen)) === 0xffff;
   const isFragment = (be16(p, 6) & 0x3fff) !== 0;
   const [proto, isPadded] = [p[9]!, total < p.length];
-  if (total < hlen || total > p.length || isFragment) return { ip, l4: undefined, proto, isFragment, isPadded };
-  return { ip, l4: transport(proto, p.slice(hlen, total), p.slice(12, 20), 4), proto, isFragment, isPadded };
+  if (total < hlen || total > p.length || isFragment)
+    return { ip, l4: undefined, proto, isFragment, isPadded, size: p.length };
+  return {
+    ip,
+    l4: transport(proto, p.slice(hlen, total), p.slice(12, 20), 4),
+    proto,
+    isFragment,
+    isPadded,
+    size: p.length,
+  };
 }
 
 function ipv6(p: readonly number[]): Checksums {
@@ -82,8 +92,15 @@ function ipv6(p: readonly number[]): Checksums {
     at += size;
   }
   const isPadded = end < p.length;
-  if (at > end || isFragment) return { ip: undefined, l4: undefined, proto, isFragment, isPadded };
-  return { ip: undefined, l4: transport(proto, p.slice(at, end), p.slice(8, 40), 6), proto, isFragment, isPadded };
+  if (at > end || isFragment) return { ip: undefined, l4: undefined, proto, isFragment, isPadded, size: p.length };
+  return {
+    ip: undefined,
+    l4: transport(proto, p.slice(at, end), p.slice(8, 40), 6),
+    proto,
+    isFragment,
+    isPadded,
+    size: p.length,
+  };
 }
 
 function transport(
@@ -115,6 +132,8 @@ function transport(
 
 /** In words, which checksum of `after` is wrong that was right in `before`; undefined if none is. */
 export function spoiled(before: Checksums, after: Checksums): string | undefined {
+  // What was in front of the IP header looks like one, behind a label that says it is the last.
+  if (after.size > before.size) return undefined;
   if (before.ip === true && after.ip === false) return 'IPv4 header checksum';
   if (before.l4 === true && after.l4 === false && before.proto === after.proto) {
     return `transport checksum (protocol ${after.proto})`;
