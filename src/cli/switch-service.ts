@@ -1,6 +1,6 @@
 /**
  * The switch as one service: a datapath process where the kernel has none, an ovsdb-server of its own unless another
- * database is named, and vswitchd.  Starts them in that order, keeps them running, and ends them in the reverse order.
+ * database is named, and, when both are ready, vswitchd.  Starts them, keeps them running, and ends them, vswitchd first.
  *
  * What dies is started again, alone: a new vswitchd finds the datapath and its flows as they were; a datapath takes its
  * ports and flows with it, and vswitchd, which looks for it every second, makes them anew; clients of an ovsdb-server
@@ -56,8 +56,8 @@ export class SwitchService {
     mkdirSync(this.options.dirs.run, { recursive: true });
     mkdirSync(this.options.dirs.log, { recursive: true });
     try {
-      if (this.options.emulated) await this.begin('datapath');
-      if (this.options.database === undefined) await this.begin('ovsdb-server');
+      const { emulated, database } = this.options;
+      await Promise.all([emulated && this.begin('datapath'), database === undefined && this.begin('ovsdb-server')]);
       await this.begin('vswitchd');
     } catch (error) {
       await this.stop();
