@@ -45,13 +45,13 @@ class FramePorts implements PortFactory {
   }
 
   createInternal(name: string): PortBackend {
-    return new FramePort(this.arena, this.devices.openInternal(name));
+    return new FramePort(this.arena, this.devices.openInternal(name), name);
   }
 
   openNetdev(name: string): PortBackend {
     const device = this.devices.open(name);
     if (device === undefined) throw new NetlinkError(ERRNO.ENODEV, name);
-    return new FramePort(this.arena, device);
+    return new FramePort(this.arena, device, name);
   }
 }
 

@@ -7,7 +7,6 @@ import type { DeviceStats, PortBackend, PortEvents } from './port-backend.ts';
 
 /** A device of the embedding program. */
 export interface FrameDevice {
-  readonly name: string;
   /** 0 if it has no number. */
   readonly ifindex: number;
   /** Largest frame without Ethernet header, bytes. */
@@ -24,20 +23,20 @@ const MAX_FRAME = SLOT_SIZE - 256;
 
 export class FramePort implements PortBackend {
   readonly takesOffloads = false;
+  readonly name: string;
   private readonly arena: Arena;
   private readonly device: FrameDevice;
   private readonly packet: Packet;
   private queue: Uint8Array[] = [];
 
-  constructor(arena: Arena, device: FrameDevice) {
+  /** `name`: what the datapath calls the port. */
+  constructor(arena: Arena, device: FrameDevice, name: string) {
     this.arena = arena;
+    this.name = name;
     this.device = device;
     this.packet = new Packet(arena);
   }
 
-  get name(): string {
-    return this.device.name;
-  }
   get ifindex(): number {
     return this.device.ifindex;
   }

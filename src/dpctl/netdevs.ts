@@ -24,6 +24,10 @@ export const NO_COUNTERS: NetdevCounters = {
 };
 
 export interface Netdevs {
+  /** Types of which a device comes to be when one is opened under its name; none if left out. */
+  readonly ownTypes?: readonly string[];
+  /** Makes a device of one of `ownTypes`, unless there is one of that name. */
+  make?(name: string, type: string): void;
   exists(name: string): Promise<boolean>;
   /** Sets IFF_UP.  Rejects with an Error with `errno`. */
   turnUp(name: string): Promise<void>;

@@ -61,6 +61,10 @@ export class OpenNetdevs {
     }
     const wanted = type === '' ? 'system' : type;
     if (isVirtual(wanted)) return openDevice(name, wanted);
+    if (this.host.ownTypes?.includes(wanted)) {
+      this.host.make?.(name, wanted);
+      return openDevice(name, wanted);
+    }
     if (!HOST_TYPES.includes(wanted)) {
       log.warn(`could not create netdev ${name} of unknown type ${wanted}`);
       throw failure(ERRNO.EAFNOSUPPORT);

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { daemonizeComplete } from '../daemon/daemonize.ts';
 import { LoopLag } from '../daemon/loop-lag.ts';
 import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
-import { HostNetdevs } from '../dpctl/netdevs.ts';
+import { HostNetdevs, type Netdevs } from '../dpctl/netdevs.ts';
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { DpifProviders } from '../dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
@@ -31,12 +31,13 @@ import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
 import { MemoryReport } from '../util/memory-report.ts';
-import type { TlsFiles } from '../util/tls-files.ts';
+import { limitTls, type TlsFiles } from '../util/tls-files.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
 import { routeCommands } from './commands/route-commands.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
+import { DummyDpctlDevices } from './dummy/dummy-dpctl-devices.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
 import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
@@ -67,6 +68,8 @@ async function readyProvider(
 interface Parts {
   readonly switch: Omit<VswitchdOptions, 'database'>;
   dpctlProvider(): DpifProvider;
+  /** What dpctl takes for devices, if not the host's. */
+  readonly dpctlNetdevs?: Netdevs;
   readonly commands: readonly UnixctlCommand[];
 }
 
@@ -135,6 +138,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
       addsPortsBack: false,
     },
     dpctlProvider: () => provider(true),
+    dpctlNetdevs: new DummyDpctlDevices(devices),
     commands: dummyCommands(devices, clock),
   };
 }
@@ -150,6 +154,7 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   setSelfConfinement(options.isConfined);
   const parts = options.dummy === undefined ? systemParts(options) : await dummyParts(options.dummy);
   const tls = tlsFiles(options.ssl);
+  limitTls(options.ssl.protocols, options.ssl.ciphers);
   const vswitchd = await Vswitchd.start({
     database: options.database,
     runDir: rundir,
@@ -161,7 +166,7 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
     exit = resolve;
   });
   const dpctlProviders = new DpifProviders([parts.dpctlProvider()]);
-  const dpctlNetdevs = new HostNetdevs();
+  const dpctlNetdevs = parts.dpctlNetdevs ?? new HostNetdevs();
   const target = {
     get backer() {
       return vswitchd.backer;

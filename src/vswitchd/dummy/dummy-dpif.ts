@@ -4,7 +4,7 @@
  * Source: lib/dpif-netdev.c (choose_port, dpif_dummy_register).
  */
 import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
-import type { DpifDpStats, DpifFlow, DpifOp, DpifPort } from '../../dpif/dpif-types.ts';
+import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, PortEvent } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
 import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
@@ -59,7 +59,7 @@ export function dummyProvider(
 function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHand: boolean): Dpif {
   const typed = (port: DpifPort): DpifPort => ({
     ...port,
-    name: port.name === dpif.name ? ownName(port.name) : port.name,
+    name: port.name === dpif.name ? ownName(port.name) : netdevs.names.fromWire(port.name),
     type: netdevs.typeOf(port.name) ?? port.type,
   });
   const changed = {
@@ -71,12 +71,17 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHan
       const device = ofTunnel === undefined ? name : tunnelDevice(ofTunnel, config);
       if (ofTunnel !== undefined) netdevs.addTunnel(device, type);
       const number = portNo ?? (await freePort(dpif, device));
-      return dpif.portAdd(device, 'system', number);
+      return dpif.portAdd(netdevs.names.toWire(device), 'system', number);
     },
     async portQuery(which: string | number): Promise<DpifPort | undefined> {
-      const port = await dpif.portQuery(which === ownName(dpif.name) ? dpif.name : which);
+      const own = which === ownName(dpif.name) ? dpif.name : which;
+      const port = await dpif.portQuery(typeof own === 'string' ? netdevs.names.toWire(own) : own);
       return port === undefined ? undefined : typed(port);
     },
+    portPoll: (onEvent: (event: PortEvent) => void): (() => void) =>
+      dpif.portPoll((event) =>
+        onEvent(event.kind === 'changed' ? { ...event, name: netdevs.names.fromWire(event.name) } : event),
+      ),
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
     // Masks and their cache are a kernel's.
     stats: async (): Promise<DpifDpStats> => ({ ...(await dpif.stats()), ...NO_MASKS }),

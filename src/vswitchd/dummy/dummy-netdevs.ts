@@ -12,12 +12,14 @@ import { formatMac } from '../../util/inet.ts';
 import type { Netdev, NetdevStats, NetdevTable } from '../netdev.ts';
 import { DUMMY_TYPES, DummyNetdev } from './dummy-netdev.ts';
 import { DummyTunnel } from './dummy-tunnel.ts';
+import { WireNames } from './wire-names.ts';
 
 /** What --enable-dummy replaces: nothing, devices of type "system", or of every type. */
 export type DummyLevel = 'none' | 'system' | 'override';
 
 export class DummyNetdevs implements NetdevTable {
   readonly types: readonly string[];
+  readonly names = new WireNames();
   private readonly devices = new Map<string, DummyNetdev>();
   private readonly tunnels = new Map<string, DummyTunnel>();
   private readonly watchers = new Set<(name: string) => void>();
@@ -59,7 +61,7 @@ export class DummyNetdevs implements NetdevTable {
   }
   /** For the datapath: a device that was configured. */
   open(name: string): DummyNetdev | DummyTunnel | undefined {
-    return this.devices.get(name) ?? this.tunnels.get(name);
+    return this.devices.get(this.names.fromWire(name)) ?? this.tunnels.get(name);
   }
 
   /** Makes the device for all tunnels of a type, which is to be a port of a datapath. */

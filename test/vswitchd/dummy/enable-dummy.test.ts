@@ -95,6 +95,20 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     ]);
   });
 
+  test('dpctl makes dummies; names may be longer than a kernel has them', () => {
+    appctl('dpctl/add-dp', 'dummy@dp9');
+    appctl('dpctl/add-if', 'dummy@dp9', 'vif1.0,type=dummy,port_no=5');
+    expect(appctl('dpctl/show', 'dummy@dp9')).toBe(
+      'dummy@dp9:\n  lookups: hit:0 missed:0 lost:0\n  flows: 0\n  port 0: dp9 (dummy-internal)\n  port 5: vif1.0 (dummy)\n',
+    );
+    appctl('dpctl/del-if', 'dummy@dp9', 'vif1.0');
+    expect(appctl('dpctl/show', 'dummy@dp9')).not.toContain('vif1.0');
+    const long = 'reallyverylongportname';
+    server.vsctl(...`add-port br0 ${long}7 -- set interface ${long}7 type=dummy`.split(' '));
+    expect(appctl('dpif/show')).toContain(`    ${long}7 3/7: (dummy)\n`);
+    expect(appctl('dpctl/show', 'dummy@ovs-dummy')).toContain(`  port 7: ${long}7 (dummy)\n`);
+  });
+
   test('a port that somebody deletes comes back with the next change of the database', async () => {
     appctl('dpctl/del-if', 'dummy@ovs-dummy', 'p1');
     await until(() => !appctl('dpif/show').includes('p1'), 'p1 is gone');
