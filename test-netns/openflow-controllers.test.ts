@@ -9,6 +9,7 @@ import { GROUP_COMMAND } from '../src/openflow/messages/switch-types.ts';
 import { OFPP } from '../src/openflow/ofp-port.ts';
 import { eventually, type Lab, type Namespace, useLab } from './harness.ts';
 import { Controller, connectPeer, relay } from './of-controller.ts';
+import { makePki, selfSigned } from './pki.ts';
 import { type Switch, startSwitch, startVswitchd, vsctl } from './switch.ts';
 
 let lab: Lab;
@@ -165,27 +166,7 @@ test('what is wrong is answered, and the connection stays', async () => {
 test('TCP, TLS and Unix sockets, both ways', async () => {
   const { dir } = lab;
   const pem = (name: string) => join(dir, `${name}.pem`);
-  const subject = (name: string) => `-subj /CN=${name}`.split(' ');
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await sw.ok([
-    'openssl',
-    'req',
-    '-x509',
-    ...ec,
-    '-keyout',
-    pem('ca-key'),
-    '-out',
-    pem('ca'),
-    ...subject('ca'),
-    '-days',
-    '2',
-  ]);
-  for (const who of ['switch', 'controller']) {
-    const request = join(dir, `${who}.csr`);
-    await sw.ok(['openssl', 'req', ...ec, '-keyout', pem(`${who}-key`), '-out', request, ...subject(who)]);
-    const sign = ['-CA', pem('ca'), '-CAkey', pem('ca-key'), '-CAcreateserial', '-days', '2'];
-    await sw.ok(['openssl', 'x509', '-req', '-in', request, '-out', pem(who), ...sign]);
-  }
+  await makePki(dir, 'switch', 'controller');
   await vsctl(sw, `set-ssl ${pem('switch-key')} ${pem('switch')} ${pem('ca')}`);
 
   const [plain, secret] = [await new Controller(lab, 'tcp.ctl').start(), await new Controller(lab, 'ssl.ctl').start()];
@@ -202,20 +183,7 @@ test('TCP, TLS and Unix sockets, both ways', async () => {
   const identity = `-p ${pem('controller-key')} -c ${pem('controller')} -C ${pem('ca')}`;
   expect(await ofctl(`${identity} show ssl:127.0.0.1:6656`)).toContain(' 1(p1)');
   // Who cannot show a certificate of the CA is not let in.
-  const stranger = [
-    'openssl',
-    'req',
-    '-x509',
-    ...ec,
-    '-keyout',
-    pem('s-key'),
-    '-out',
-    pem('s'),
-    ...subject('s'),
-    '-days',
-    '2',
-  ];
-  await sw.ok(stranger);
+  await selfSigned(dir, 's');
   const refused = await sw.run(
     `ovs-ofctl -p ${pem('s-key')} -c ${pem('s')} -C ${pem('ca')} show ssl:127.0.0.1:6656`.split(' '),
   );

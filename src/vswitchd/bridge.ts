@@ -10,6 +10,7 @@
 import { native } from '../native/index.ts';
 import type { Ofproto } from '../ofproto/ofproto-provider.ts';
 import type { Txn } from '../ovsdb/idl.ts';
+import type { TlsFiles } from '../util/tls-files.ts';
 import { BridgeBundles } from './bridge-bundles.ts';
 import { BridgeDevices } from './bridge-devices.ts';
 import { BridgePorts, interfacesOf } from './bridge-ports.ts';
@@ -26,6 +27,7 @@ export class Bridge {
   readonly name: string;
   readonly ofproto: Ofproto;
   private readonly runDir: string | undefined;
+  private readonly tls: TlsFiles | undefined;
   private readonly findNextHop: NetdevTable['findNextHop'];
   private readonly ports: BridgePorts;
   private readonly remote: RemoteDevices;
@@ -36,9 +38,10 @@ export class Bridge {
   /** What each setting was last set to, so that only changes reach the ofproto. */
   private readonly applied = new Map<string, string>();
 
-  /** `runDir` is where the bridge's OpenFlow sockets are; undefined: it has none. */
-  constructor(ofproto: Ofproto, netdevs: NetdevTable, runDir: string | undefined) {
+  /** `runDir` is where the bridge's OpenFlow sockets are; undefined: it has none.  `tls` are the files where the database names none. */
+  constructor(ofproto: Ofproto, netdevs: NetdevTable, runDir: string | undefined, tls?: TlsFiles) {
     this.runDir = runDir;
+    this.tls = tls;
     this.findNextHop = netdevs.findNextHop?.bind(netdevs);
     this.name = ofproto.name;
     this.ofproto = ofproto;
@@ -109,7 +112,8 @@ export class Bridge {
     const { datapathId } = this.devices;
     this.ifChanged('openflow', [openflow, datapathId], () => {
       const controllers = openflow.controllers.filter((c) => isTargetPermitted(c.target, this.name, runDir ?? '/'));
-      this.ofproto.setOpenflow({ ...openflow, controllers, datapathId, runDir, findNextHop, setDscp });
+      const tls = openflow.tls ?? this.tls;
+      this.ofproto.setOpenflow({ ...openflow, tls, controllers, datapathId, runDir, findNextHop, setDscp });
     });
   }
 

@@ -14,13 +14,16 @@ import {
 import type { DatapathChoice } from '../netlink/genl-family.ts';
 import { PROGRAM } from './version.ts';
 
-/** Names of files for connections to a database over TLS. */
+/** Names of files for connections over TLS, as far as the database names none. */
 export interface SslOptions {
   privateKey: string | undefined;
   certificate: string | undefined;
   caCert: string | undefined;
   /** Whether the CA certificate may come from the peer, and be written to `caCert`, while there is no such file. */
   bootstrapCaCert: boolean;
+  /** --ssl-protocols and --ssl-ciphers: of all connections, those that the database gives files for, too. */
+  protocols?: string | undefined;
+  ciphers?: string | undefined;
 }
 
 export interface VswitchdCommandLine extends DaemonOptions {
@@ -55,6 +58,8 @@ const OWN: Table = {
   certificate:            { value: 'required', short: 'c', apply: (o, v) => { o.ssl.certificate = v; } },
   'ca-cert':              { value: 'required', short: 'C', apply: (o, v) => { o.ssl.caCert = v; } },
   'bootstrap-ca-cert':    { value: 'required', apply: (o, v) => { o.ssl.caCert = v; o.ssl.bootstrapCaCert = true; } },
+  'ssl-protocols':        { value: 'required', apply: (o, v) => { o.ssl.protocols = v; } },
+  'ssl-ciphers':          { value: 'required', apply: (o, v) => { o.ssl.ciphers = v; } },
   help:                   { value: 'none',     short: 'h', apply: (o) => { o.showHelp = true; } },
   version:                { value: 'none',     short: 'V', apply: (o) => { o.showVersion = true; } },
 };
@@ -105,6 +110,9 @@ PKI configuration (required to use SSL):
   -c, --certificate=FILE  file with certificate for private key
   -C, --ca-cert=FILE      file with peer CA certificate
   --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create
+SSL options:
+  --ssl-protocols=PROTOS  list of SSL protocols to enable
+  --ssl-ciphers=CIPHERS   list of SSL ciphers to enable
 ${daemonUsage(PROGRAM, dirs)}
 Other options:
   --datapath=WHICH          which datapath: auto (the kernel's if it has one), kernel or emulated

@@ -31,7 +31,7 @@ import { setClock } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
 import { MemoryReport } from '../util/memory-report.ts';
-import type { TlsFiles } from '../util/tls-files.ts';
+import { limitTls, type TlsFiles } from '../util/tls-files.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
@@ -154,6 +154,7 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   setSelfConfinement(options.isConfined);
   const parts = options.dummy === undefined ? systemParts(options) : await dummyParts(options.dummy);
   const tls = tlsFiles(options.ssl);
+  limitTls(options.ssl.protocols, options.ssl.ciphers);
   const vswitchd = await Vswitchd.start({
     database: options.database,
     runDir: rundir,

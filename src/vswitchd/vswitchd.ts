@@ -247,7 +247,7 @@ export class Vswitchd {
       if (this.bridges.has(name)) continue;
       const ofproto = backer.createOfproto(name);
       ofproto.onControllerStatus = () => this.controllersChanged();
-      this.bridges.set(name, new Bridge(ofproto, this.netdevs, this.options.runDir));
+      this.bridges.set(name, new Bridge(ofproto, this.netdevs, this.options.runDir, this.options.session?.tls?.()));
     }
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.addPorts(bridge);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);

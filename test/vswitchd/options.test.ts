@@ -45,6 +45,7 @@ test.each([
     { ssl: { privateKey: 'key', certificate: 'ert', caCert: 'ca', bootstrapCaCert: false } },
   ],
   [['--bootstrap-ca-cert=ca'], { ssl: { caCert: 'ca', bootstrapCaCert: true } }],
+  [['--ssl-protocols=TLSv1.2', '--ssl-ciphers=X'], { ssl: { protocols: 'TLSv1.2', ciphers: 'X' } }],
   [['--det', '--mon'], { detach: true, monitor: true }],
   [['-h'], { showHelp: true }],
   [['-V'], { showVersion: true }],
