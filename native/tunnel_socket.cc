@@ -128,6 +128,8 @@ class TunnelSocket : public Napi::ObjectWrap<TunnelSocket> {
     bool ok = ipv6 ? SetOption(fd_, IPPROTO_IPV6, IPV6_MTU_DISCOVER, dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT)
                    : SetOption(fd_, IPPROTO_IP, IP_MTU_DISCOVER, dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT);
     if (!ok) return "setsockopt";
+    // Tunnels have no flow label, whatever the host gives its own packets.
+    if (ipv6) SetOption(fd_, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
     if (hears) return AskForMetadata(rcvbuf);
     sockaddr_in deaf4 = {};
     deaf4.sin_family = AF_INET;

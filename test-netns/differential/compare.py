@@ -118,7 +118,8 @@ def plain_frame(outcome, pid, lucky=frozenset()):
             continue
         frame = without_luck(bytes.fromhex(frame), ids, lucky).hex()
         ports.setdefault(str(port), []).append(' '.join([frame, *offloads]))
-    plain = {f'port {port}': frames for port, frames in sorted(ports.items())}
+    # In ours packets of different sockets overtake each other.
+    plain = {f'port {port}': sorted(frames) if port == 'wire' else frames for port, frames in sorted(ports.items())}
     plain['upcalls'] = [plain_upcall(u, pid, ids, lucky) for u in outcome['upcalls']]
     if 'connections' in outcome:
         found = [bytes.fromhex(c) for c in outcome['connections']]

@@ -42,6 +42,18 @@ def link(is_v6, packet):
     return HOST_MAC + FAR_MAC + struct.pack('>H', IPV6 if is_v6 else IPV4) + packet
 
 
+def is_tagged(frame):
+    return frame[12:14] in (b'\x81\x00', b'\x88\xa8')
+
+
+def inner_at(frame, l4, proto):
+    """Where the frame within a tunnel's packet begins."""
+    if proto == GRE:
+        return l4 + 4 + sum(4 for bit in (0x80, 0x20, 0x10) if frame[l4] & bit)
+    is_geneve = frame[l4 + 2:l4 + 4] == be16(UDP_PORTS[GENEVE])
+    return l4 + 16 + (4 * (frame[l4 + 8] & 0x3F) if is_geneve else 0)
+
+
 def completed(frame, offloads=b''):
     """A frame with the checksum that its virtio_net_hdr leaves to the device."""
     if not offloads or not offloads[0] & NEEDS_CSUM:
@@ -65,6 +77,9 @@ def plain_outer(frame):
         return None
     if proto not in (UDP, GRE):
         return None
+    if is_tagged(frame[inner_at(frame, l4, proto):]):
+        # The module copies the congestion bits from the wrong place.
+        head = bytes([head[0], head[1] & (0xCF if is_v6 else 0xFC)]) + head[2:]
     body = frame[l4:]
     if proto == UDP:
         sport, has_checksum = int.from_bytes(body[:2], 'big'), body[6:8] != b'\0\0'

@@ -6,7 +6,7 @@ import random, struct
 import random_flows
 from random_frames import IP6S, IPS, MACS, TOS, checksum, filled
 from random_flows import PID
-from wire import ACTION, attr, u32
+from wire import ACTION, attr, attrs, u32
 
 NEEDS_CSUM = 1
 GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_ECN = 0, 1, 3, 4, 0x80
@@ -21,6 +21,11 @@ class SuperActions(random_flows.Actions):
     def choices(self, depth):
         more = ['trunc'] * 3 + ['userspace'] + (['check_pkt_len'] * 3 if depth < 3 else [])
         return super().choices(depth) + more
+
+    def one(self, depth):
+        data = super().one(depth)
+        # What is left of a super-packet that an output cuts is explained in docs/differences-from-ovs.md; that upcalls are cut is compared.
+        return data + self.userspace() if attrs(data)[0][0] == ACTION['trunc'] else data
 
     def nested(self, name, depth):
         if name != 'check_pkt_len':

@@ -85,8 +85,12 @@ class Outer:
         self.port, self.is_v6, self.has_checksum = r.choice(PORTS), r.random() < 0.4, r.random() < 0.5
         self.src, self.dst = r.choice(FARS6 if self.is_v6 else FARS4), HOST6 if self.is_v6 else HOST4
         if self.port == GRE_PORT:
-            self.is_v6 = False
+            # A checksum makes the module's device drop the packet.
+            self.is_v6 = self.has_checksum = False
             self.src, self.dst = r.choice(FARS4), HOST4
+        if self.port == GENEVE and self.is_v6:
+            # Without one, a device that the module makes drops it, and one that vswitchd makes for the module does not.
+            self.has_checksum = True
         self.tos, self.ttl, self.df, self.sport = r.choice(TUNNEL_TOS), r.choice(TTLS), r.random() < 0.5, r.choice([1, 1024, 50000])
         self.id, self.policy, self.oam = r.choice(IDS), r.choice(POLICIES), r.random() < 0.2
         self.has_id, self.has_sequence, self.has_policy = r.random() < 0.7, r.random() < 0.2, r.random() < 0.7
@@ -99,7 +103,9 @@ class Outer:
         else:
             body = (self.geneve(is_odd) if self.port == GENEVE else self.vxlan(is_odd)) + inner
             segment, proto = outer.udp(self.is_v6, self.src, self.dst, self.sport, UDP_PORTS[self.port], body, self.has_checksum), outer.UDP
-        return outer.link(self.is_v6, outer.ip(self.is_v6, self.src, self.dst, proto, segment, self.tos, self.ttl, 0x4000 if self.df else 0))
+        # What a mark does to a tagged frame is no matter of Open vSwitch: the module looks for the inner header in the wrong place.
+        tos = self.tos & ~3 if outer.is_tagged(inner) else self.tos
+        return outer.link(self.is_v6, outer.ip(self.is_v6, self.src, self.dst, proto, segment, tos, self.ttl, 0x4000 if self.df else 0))
 
     def vxlan(self, is_odd):
         flags, reserved = 0x08000000, 0
@@ -224,7 +230,8 @@ def damaged(r, frame, is_v6):
 def wire_step(r, packet, frame):
     """What enters at the far end, and probes through the socket, with checksum and without, that it enters by."""
     probes = []
-    for has_checksum in (False, True):
+    has_one_kind = packet.port == GRE_PORT or packet.port == GENEVE and packet.is_v6
+    for has_checksum in (packet.has_checksum,) if has_one_kind else (False, True):
         plain = Outer(random.Random(0))
         plain.__dict__.update(port=packet.port, is_v6=packet.is_v6, src=packet.src, dst=packet.dst, has_checksum=has_checksum)
         probes.append(plain.packet(PROBE, False).hex())
