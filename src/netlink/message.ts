@@ -206,7 +206,7 @@ export class MessageWriter {
     const at = this.attrHeader(type, size);
     // Up to some length a loop costs less than a view.
     if (size <= 64) for (let i = 0; i < size; i++) this.bytes[at + i] = from[offset + i] as number;
-    else this.bytes.set(from.subarray(offset, offset + size), at);
+    else this.bytes.set(size === from.length ? from : from.subarray(offset, offset + size), at);
   }
   /** A NUL-terminated string.  'latin1' is for one that was read so, to keep its bytes. */
   attrString(type: number, value: string, encoding: 'utf8' | 'latin1' = 'utf8'): void {

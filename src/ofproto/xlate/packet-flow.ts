@@ -21,7 +21,7 @@ export function extractPacket(packet: Uint8Array, flow: FlowKey): void {
   pkt.reset(0);
   pkt.packetType = getField(flow, F.packetType);
   const size = Math.min(packet.length, MAX_SIZE);
-  pkt.arena.bytes.set(packet.subarray(0, size), pkt.start);
+  pkt.arena.bytes.set(size === packet.length ? packet : packet.subarray(0, size), pkt.start);
   pkt.end = pkt.start + size;
   extractStrictly(pkt, flow);
   if (vlanLimit() < 2 && getField(flow, F.cvlanTci) !== 0) {

@@ -55,6 +55,7 @@ export interface XlateOut {
 
 // Translation never waits, so that one set of buffers serves all of them.
 const scratchWc = newFlow();
+const scratchDpWc = scratchWc.subarray(0, FLOW_WORDS);
 const scratchOut = new OdpActionsBuilder();
 const NO_ACTIONS = new Uint8Array(0);
 const NO_RECIRCS: readonly number[] = [];
@@ -63,7 +64,6 @@ const NO_RECIRCS: readonly number[] = [];
 export function xlateActions(xin: XlateIn): XlateOut {
   xlateCount.n++;
   const wc = scratchWc;
-  const dpWc = wc.subarray(0, FLOW_WORDS);
   initWildcards(wc, xin.flow);
   scratchOut.reset();
   const ctx = new XlateCtx(xin, wc, scratchOut);
@@ -121,7 +121,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
     return {
       error: hasFailed ? ctx.error : XLATE_ERROR.OK,
       actions: NO_ACTIONS,
-      wc: dpWc,
+      wc: scratchDpWc,
       slow: 0,
       recircs: NO_RECIRCS,
       avoidCaching,
@@ -132,7 +132,7 @@ export function xlateActions(xin: XlateIn): XlateOut {
   return {
     error: ctx.error,
     actions: scratchOut.openLastClone().finish(),
-    wc: dpWc,
+    wc: scratchDpWc,
     slow,
     recircs: ctx.recircs,
     avoidCaching,
