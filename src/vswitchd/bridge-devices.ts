@@ -27,6 +27,9 @@ interface Described {
   readonly features: LinkFeatures | undefined;
 }
 
+/** The MTU of Ethernet. */
+const ETH_PAYLOAD_MAX = 1500;
+
 export class BridgeDevices {
   private readonly name: string;
   private readonly ofproto: Ofproto;
@@ -36,6 +39,8 @@ export class BridgeDevices {
   private readonly described = new Map<string, Described>();
   private mac = '';
   private id = '';
+  /** Whether internal ports have the MTU of other devices. */
+  private hasSetMtus = false;
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable, remote: RemoteDevices) {
     this.name = ofproto.name;
@@ -132,8 +137,10 @@ export class BridgeDevices {
     const others = present.filter((iface) => iface.type !== 'internal');
     for (const iface of present) if (iface.mtuRequest !== undefined) await this.setMtu(iface.name, iface.mtuRequest);
     const mtus = others.map((iface) => this.netdevs.get(iface.name)?.mtu ?? 0).filter((mtu) => mtu > 0);
-    if (mtus.length === 0) return;
-    const lowest = Math.min(...mtus);
+    // Those that were set for devices that are gone are what they are by default; others are whoever's set them.
+    if (mtus.length === 0 && !this.hasSetMtus) return;
+    this.hasSetMtus = mtus.length > 0;
+    const lowest = Math.min(...(mtus.length === 0 ? [ETH_PAYLOAD_MAX] : mtus));
     for (const iface of present) {
       if (iface.type === 'internal' && iface.mtuRequest === undefined) await this.setMtu(iface.name, lowest);
     }

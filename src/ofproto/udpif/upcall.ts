@@ -25,6 +25,7 @@ import { recircIds } from '../xlate/recirc.ts';
 import { type XlateOut, xlateActions } from '../xlate/xlate.ts';
 import { XlateCache } from '../xlate/xlate-cache.ts';
 import { flowUfid } from './flow-ufid.ts';
+import { logRunaway } from './runaway-log.ts';
 import { flowModes, type UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 
@@ -171,6 +172,7 @@ export class UpcallHandling {
       stats: onePacket(upcall.packet.length, tcpFlags, nowMs),
       cache,
     });
+    logRunaway(xout.error, state.bridges, from.bridge, flow, from.ofport);
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     let isInstalled = false;
     if (this.mayInstall()) {

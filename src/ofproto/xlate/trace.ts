@@ -35,6 +35,7 @@ import { TlvTable } from '../../openflow/tlv-table.ts';
 import { errnoText } from '../../util/errno.ts';
 import { formatIpv4, formatIpv6 } from '../../util/inet.ts';
 import { attrsOf } from '../udpif/nest.ts';
+import type { BridgeLookup } from '../udpif/udpif-state.ts';
 import { frozenOf } from './packet-origin.ts';
 import { recircIds } from './recirc.ts';
 import {
@@ -46,6 +47,7 @@ import {
   type TraceRequest,
   type TraceWorld,
 } from './trace-args.ts';
+import type { XBridge } from './xbridge.ts';
 import { xlateActions } from './xlate.ts';
 import { XLATE_ERROR, xlateErrorText } from './xlate-error.ts';
 import { type TraceRecirc, XlateTrace } from './xlate-trace.ts';
@@ -70,6 +72,14 @@ export async function trace(
   execute: TraceExecute,
 ): Promise<string> {
   return new Tracing(parseTraceArgs(args, world, false), execute, undefined).run();
+}
+
+/** The text of `ofproto/trace` for a flow, of OF_FLOW_WORDS and with an OpenFlow port, whose fragments are as the datapath has them. */
+export function traceFlow(lookup: BridgeLookup, bridge: XBridge, flow: FlowKey): Promise<string> {
+  setFragment(flow, true);
+  const world = { type: '', bridges: new Map(), lookup, dpPorts: new Map() };
+  const request = { world, bridge, flow, packet: undefined, nextCtStates: [], isConsistent: false, hasNames: false };
+  return new Tracing(request, async () => {}, undefined).run();
 }
 
 /** Either command while there is no datapath: rejects with a TraceError. */

@@ -7,9 +7,12 @@ import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, PortEvent } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
+import { vlog } from '../../util/vlog.ts';
 import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
+
+const log = vlog('dpif');
 
 export const DUMMY_DPIF_TYPE = 'dummy';
 const MAX_PORT = 0xffff;
@@ -126,6 +129,8 @@ async function operate(dpif: Dpif, known: DummyFlows, ops: readonly DpifOp[], is
     Object.assign(op, done, asked, 'actions' in op ? { actions: op.actions } : {});
     if (op.type === 'get' && op.flow !== undefined) op.flow = known.shown(op.flow);
     if (op.result === 0) known.done(op, isByHand);
+    // What is logged of it is what a datapath in userspace is given.
+    if (op.type === 'put' && log.isEnabled('dbg')) Object.assign(op, known.written(op, isByHand));
   }
 }
 

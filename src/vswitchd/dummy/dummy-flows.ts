@@ -87,6 +87,11 @@ export const ofOneRecircId = (op: DpifFlowPut): DpifFlowPut => ({
 
 const matchesType = (mask: Nest): boolean => findAttr(readAttrs(mask).attrs, OVS_KEY_ATTR.PACKET_TYPE) !== undefined;
 
+const remembered = ({ key, mask }: DpifFlowPut, isByHand: boolean): Remembered => ({
+  key,
+  isTypeMatched: !isByHand || mask === undefined || matchesType(mask),
+});
+
 /** Those of one datapath. */
 export class DummyFlows {
   private readonly known = new UfidMap<Remembered>();
@@ -96,6 +101,11 @@ export class DummyFlows {
     if (dumped.key === undefined) return { ...dumped, actions };
     const flow = (dumped.ufid !== undefined && this.known.get(dumped.ufid)) || { key: dumped.key, isTypeMatched: true };
     return { ...dumped, ...inUserspace(flow, dumped.mask), actions, isOfMainThread: true };
+  }
+
+  /** Key and mask of a put as userspace would have written them. */
+  written(op: DpifFlowPut, isByHand: boolean): KeyAndMask {
+    return inUserspace((op.ufid !== undefined && this.known.get(op.ufid)) || remembered(op, isByHand), op.mask);
   }
 
   /** Takes note of an operation that succeeded.  `isByHand`: it came from a command, not from the switch, which matches all packet types. */
@@ -110,7 +120,7 @@ export class DummyFlows {
 
   private put(op: DpifFlowPut, isByHand: boolean): void {
     const isNew = (op.flags & DPIF_FP.CREATE) !== 0;
-    const put = { key: op.key, isTypeMatched: !isByHand || op.mask === undefined || matchesType(op.mask) };
+    const put = remembered(op, isByHand);
     if (op.ufid !== undefined && isNew && this.known.get(op.ufid) === undefined) this.known.set(op.ufid, put);
     // A probe is a flow like any other to the datapath, but gone at once.
     if ((op.flags & DPIF_FP.PROBE) !== 0) return;

@@ -116,6 +116,30 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     expect(appctl('dpif/show')).toContain('    p1 1/1: (dummy)\n');
   });
 
+  test('the log has flows as userspace writes them, and all of a translation that ran away', async () => {
+    appctl('vlog/set', 'dpif:dbg');
+    appctl('netdev-dummy/receive', 'p1', FLOW);
+    const log = () => readFileSync(join(server.dir, 'ovs-vswitchd.log'), 'utf8');
+    expect(log()).toMatch(
+      /put\[create\] ufid:\S+ skb_priority\(0\/0\),skb_mark\(0\/0\),.*,packet_type\(ns=0,id=0\),eth\(/,
+    );
+    const flows = Array.from({ length: 65 }, (_, i) => `table=${i + 2},actions=resubmit(,${i + 1})\n`);
+    const file = join(server.dir, 'flows');
+    writeFileSync(file, `table=0,actions=resubmit(,66)\ntable=1,actions=LOCAL\n${flows.join('')}`);
+    execFileSync('ovs-ofctl', ['add-flows', 'br0', file], { env });
+    appctl('netdev-dummy/receive', 'br0', FLOW);
+    await until(() => log().includes('Translation failed (Recursion too deep), packet is dropped.'), 'a trace');
+    expect(log().match(/^ *resubmit/gm)?.length).toBe(66);
+  });
+
+  test('internal ports have the MTU of other devices, and their own when these are gone', () => {
+    const until = (mtu: number) => server.vsctl('--timeout=20', 'wait-until', 'interface', 'br0', `mtu=${mtu}`);
+    for (const name of ['p1', 'p2']) server.vsctl('set', 'interface', name, 'mtu_request=1600');
+    until(1600);
+    server.vsctl('del-port', 'p1', '--', 'del-port', 'p2');
+    until(1500);
+  });
+
   test('time stands still until it is warped, in both halves', async () => {
     appctl('time/stop');
     appctl('netdev-dummy/receive', 'p1', FLOW);
