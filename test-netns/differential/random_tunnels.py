@@ -200,6 +200,10 @@ def received_flow(r, packet, spec):
     return random_flows.encodable(fields) | tunnel, flow
 
 
+def may_lack_checksum(frame, is_v6):
+    return frame[20] == outer.UDP and frame[56:58] != be16(UDP_PORTS[GENEVE]) if is_v6 else frame[23] == outer.UDP
+
+
 def damaged(r, frame, is_v6):
     """An outer frame of which bytes behind the Ethernet header are wrong, but for the UDP port; mostly with right checksums of IP."""
     head = 54 if is_v6 else 34
@@ -211,13 +215,13 @@ def damaged(r, frame, is_v6):
             frame = frame[:18] + be16(size - 54) + frame[20:]
         else:
             frame = frame[:16] + be16(size - 14) + frame[18:]
-        if r.random() < 0.7 and size >= head + 8 and frame[20 if is_v6 else 23] == outer.UDP:
+        if r.random() < 0.7 and size >= head + 8 and may_lack_checksum(frame, is_v6):
             # A datagram of that size without checksum; over IPv6, too, tunnels take one.
             frame = frame[:head + 4] + be16(size - head) + b'\0\0' + frame[head + 8:]
     elif chance < 0.85:
         at = r.choice([at for at in range(head, min(len(frame), head + 60)) if at not in (head + 2, head + 3)])
         frame = frame[:at] + bytes([frame[at] ^ 1 << r.randrange(8)]) + frame[at + 1:]
-        if r.random() < 0.7 and at >= head + 8 and frame[20 if is_v6 else 23] == outer.UDP:
+        if r.random() < 0.7 and at >= head + 8 and may_lack_checksum(frame, is_v6):
             frame = frame[:head + 6] + b'\0\0' + frame[head + 8:]
     else:
         at = r.randrange(14, head - (32 if is_v6 else 8))

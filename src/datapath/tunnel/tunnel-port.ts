@@ -20,6 +20,7 @@ import { decapEcn, encapEcn } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';
 import { decapGre, encapGre, encapGreSequence, sumGre } from './gre.ts';
+import { isInnerFrame } from './inner-frame.ts';
 import { findOffloads } from './offloads.ts';
 import { TUNNEL_MTU, type TunnelDevice } from './tunnel-devices.ts';
 import {
@@ -119,7 +120,7 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
       if (inner !== DECAP.FOREIGN) this.rxErrors++;
       return;
     }
-    if (pkt.end - inner < ETH_HLEN || !decapEcn(tunTos(tun), view, inner, pkt.end)) {
+    if (!isInnerFrame(view, inner, pkt.end) || !decapEcn(tunTos(tun), view, inner, pkt.end)) {
       this.rxErrors++;
       return;
     }

@@ -289,11 +289,28 @@ describe('receiving', () => {
     { name: 'a mark goes to a packet that can have one',   outer: 3, inner: 0x02, want: 0x03 },
     { name: 'a marked one stays marked',                   outer: 0, inner: 0x03, want: 0x03 },
     { name: 'a mark on a packet that cannot have one',     outer: 3, inner: 0x04, want: -1 },
+    { name: 'ECT(1) takes the place of ECT(0)',            outer: 1, inner: 0x06, want: 0x05 },
+    { name: 'ECT(1) leaves a mark',                        outer: 1, inner: 0x03, want: 0x03 },
+    { name: 'ECT(1) on a packet that cannot have it',      outer: 1, inner: 0x04, want: 0x04 },
   ])('congestion: $name', ({ outer, inner, want }) => {
     const { port, got } = start(T.VXLAN);
     sockets.udp.get('4/4789')![0].deliver(`0800000000002a00${frame(inner)}`, { tos: outer });
     expect(got.map((g) => g.frame)).toEqual(want < 0 ? [] : [frame(want)]);
     expect(port.stats().rxErrors).toBe(want < 0 ? 1n : 0n);
+  });
+
+  // biome-ignore format: table
+  test.each([
+    { name: 'half an IPv4 header',    behind: `0800${'45'.repeat(19)}`,     isTaken: false },
+    { name: 'half an IPv6 header',    behind: `86dd${'60'.repeat(39)}`,     isTaken: false },
+    { name: 'a tag and its type',     behind: '810000010806',               isTaken: false },
+    { name: 'a tag and a bit more',   behind: '8100000108060001',           isTaken: true },
+    { name: 'another type alone',     behind: '0806',                       isTaken: true },
+  ])('an inner frame with $name', ({ behind, isTaken }) => {
+    const { port, got } = start(T.VXLAN);
+    sockets.udp.get('4/4789')![0].deliver(`0800000000002a00${MACS}${behind}`);
+    expect(got.map((g) => g.frame)).toEqual(isTaken ? [`${MACS}${behind}`] : []);
+    expect(port.stats().rxErrors).toBe(isTaken ? 0n : 1n);
   });
 
   test('what is no packet of the tunnel is an error, and another payload is none', () => {
