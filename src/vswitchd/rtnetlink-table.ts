@@ -21,6 +21,7 @@ import { ERRNO } from '../util/errno.ts';
 import { formatMac, IPV4_SIZE, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
 import { LinkModes } from './link-modes.ts';
+import { dumpLinkStats } from './link-stats.ts';
 import { NETDEV_STATS, type Netdev, type NetdevStats, type NetdevTable } from './netdev.ts';
 import { findNextHop } from './next-hop.ts';
 import { DeviceQos } from './qos/device-qos.ts';
@@ -160,11 +161,13 @@ export class RtnetlinkTable implements NetdevTable {
   }
 
   async statsDump(): Promise<ReadonlyMap<string, NetdevStats>> {
-    try {
-      return new Map((await this.requests.getLinks()).map((link) => [link.attrs.ifname ?? '', statsOf(link)]));
-    } catch (cause) {
-      throw toNetlinkError(cause, 'all devices');
+    const byIndex = await dumpLinkStats(openSocketTransport({ protocol: NETLINK_ROUTE }));
+    const byName = new Map<string, NetdevStats>();
+    for (const { ifindex, name } of this.byIndex.values()) {
+      const stats = byIndex.get(ifindex);
+      if (stats !== undefined) byName.set(name, stats);
     }
+    return byName;
   }
 
   async findEgress(address: Uint8Array): Promise<Netdev | undefined> {
