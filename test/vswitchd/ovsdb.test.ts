@@ -1,51 +1,24 @@
 /** What vswitchd reads of the table Open_vSwitch and writes there: real ovsdb-server, stock ovs-vsctl, and a fake backer. */
-import { execFile } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { setConsole } from '../../src/util/vlog.ts';
-import { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
-import { type OvsdbServer, skipReason, startOvsdbServer, until } from '../ovsdb/ovsdb-server.ts';
-import { FakeWorld } from './fakes.ts';
+import type { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
+import { type OvsdbServer, skipReason, until } from '../ovsdb/ovsdb-server.ts';
+import type { FakeWorld } from './fakes.ts';
+import { SwitchLab } from './switch-lab.ts';
 
 describe.skipIf(skipReason())('vswitchd and its database', () => {
+  let lab: SwitchLab;
   let server: OvsdbServer;
   let world: FakeWorld;
-  let lines: string[] = [];
-  const running: Vswitchd[] = [];
+  let lines: readonly string[] = [];
 
   beforeEach(async () => {
-    lines = [];
-    setConsole((line) => lines.push(line));
-    server = await startOvsdbServer();
-    world = new FakeWorld();
-    for (const name of ['eth0', 'eth1', 'eth2']) world.netdevs.put(name);
+    lab = await SwitchLab.open();
+    ({ server, world, lines } = lab);
   });
-  afterEach(async () => {
-    for (const v of running.splice(0)) await v.stop(false);
-    await server.stop();
-    setConsole(undefined);
-  });
+  afterEach(() => lab.close());
 
-  async function start(): Promise<Vswitchd> {
-    const v = await Vswitchd.start({
-      database: server.remote,
-      openProvider: world.openProvider,
-      openBacker: world.openBacker,
-      openNetdevs: world.openNetdevs,
-      session: { minBackoffMs: 20 },
-      datapathCheckMs: 20,
-      statsMs: 30,
-    });
-    running.push(v);
-    return v;
-  }
-  /** Runs ovs-vsctl, which waits until vswitchd has done it. */
-  const vsctl = (...args: string[]): Promise<string> =>
-    new Promise((resolve, reject) => {
-      execFile('ovs-vsctl', [`--db=${server.remote}`, '--timeout=5', ...args], (error, out) => {
-        if (error === null) resolve(out);
-        else reject(new Error(`ovs-vsctl ${args.join(' ')}: ${error.message}`));
-      });
-    });
+  const start = (): Promise<Vswitchd> => lab.start();
+  const vsctl = async (...args: string[]): Promise<string> => (await lab.vsctl(...args)).out;
   const get = async (...args: string[]) => (await vsctl('--no-wait', 'get', ...args)).trim();
 
   test('numbers of the host are there while they are asked for', async () => {

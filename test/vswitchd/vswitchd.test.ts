@@ -1,53 +1,26 @@
 /** The whole of vswitchd but the datapath: real ovsdb-server, stock ovs-vsctl, and a fake backer. */
-import { execFile } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { setConsole } from '../../src/util/vlog.ts';
-import { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
-import { type OvsdbServer, skipReason, startOvsdbServer, until } from '../ovsdb/ovsdb-server.ts';
-import { FakeWorld } from './fakes.ts';
+import type { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
+import { type OvsdbServer, skipReason, until } from '../ovsdb/ovsdb-server.ts';
+import type { FakeWorld } from './fakes.ts';
+import { SwitchLab } from './switch-lab.ts';
 
 describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
+  let lab: SwitchLab;
   let server: OvsdbServer;
   let world: FakeWorld;
-  let lines: string[] = [];
-  const running: Vswitchd[] = [];
+  let lines: readonly string[] = [];
+  let running: Vswitchd[] = [];
 
   beforeEach(async () => {
-    lines = [];
-    setConsole((line) => lines.push(line));
-    server = await startOvsdbServer();
-    world = new FakeWorld();
-    for (const name of ['eth0', 'eth1', 'eth2']) world.netdevs.put(name);
-    await start();
+    lab = await SwitchLab.open();
+    ({ server, world, lines, running } = lab);
+    await lab.start();
   });
-  afterEach(async () => {
-    for (const v of running.splice(0)) await v.stop(false);
-    await server.stop();
-    setConsole(undefined);
-  });
+  afterEach(() => lab.close());
 
-  async function start(): Promise<Vswitchd> {
-    const v = await Vswitchd.start({
-      database: server.remote,
-      openProvider: world.openProvider,
-      openBacker: world.openBacker,
-      openNetdevs: world.openNetdevs,
-      session: { minBackoffMs: 20 },
-      datapathCheckMs: 20,
-      statsMs: 30,
-    });
-    running.push(v);
-    return v;
-  }
-  /** Runs ovs-vsctl, which waits until vswitchd has done it. */
-  function vsctl(...args: string[]): Promise<{ out: string; err: string }> {
-    return new Promise((resolve, reject) => {
-      execFile('ovs-vsctl', [`--db=${server.remote}`, '--timeout=5', ...args], (error, out, err) => {
-        if (error === null) resolve({ out, err });
-        else reject(new Error(`ovs-vsctl ${args.join(' ')}: ${error.message}`));
-      });
-    });
-  }
+  const start = (): Promise<Vswitchd> => lab.start();
+  const vsctl = (...args: string[]) => lab.vsctl(...args);
   const get = async (name: string, ...columns: string[]) =>
     (await vsctl('get', 'interface', name, ...columns)).out.trim().split('\n');
   const ports = () => [...(world.ports?.keys() ?? [])];
@@ -93,6 +66,12 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     ]);
     await vsctl('add-port', 'br0', 'v1', '--', 'set', 'interface', 'v1', 'type=vxlan');
     expect((await get('v1', 'error'))[0]).toContain("v1: vxlan type requires valid 'remote_ip' argument");
+    await vsctl('add-port', 'br0', 'pa', '--', 'set', 'interface', 'pa', 'type=patch', 'options:peer=nobody');
+    expect(await get('pa', 'error')).toEqual(['"no such peer"']);
+    await vsctl('del-port', 'pa');
+    await vsctl('add-port', 'br0', 'u1', '--', 'set', 'interface', 'u1', 'type=nonesuch');
+    expect((await get('u1', 'error'))[0]).toContain('(Address family not supported by protocol)');
+    expect(lines.join('')).toContain('|netdev|WARN|could not create netdev u1 of unknown type nonesuch\n');
     await vsctl('add-port', 'br0', 'p1', '--', 'set', 'interface', 'p1', 'type=internal');
     expect(await get('p1', 'ofport', 'error', 'status')).toEqual(['3', '[]', '{driver_name=openvswitch}']);
     await vsctl('del-port', 'eth1');
