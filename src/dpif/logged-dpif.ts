@@ -120,7 +120,8 @@ export class LoggedDpif implements Dpif {
 
   portDel(portNo: number): Promise<void> {
     counters.portDel.n++;
-    return this.operation('port_del', this.inner.portDel(portNo));
+    // A device may end before its port is deleted: that is no mistake of anybody's.
+    return this.operation('port_del', this.inner.portDel(portNo), ERRNO.ENODEV);
   }
 
   async portQuery(which: string | number): Promise<DpifPort | undefined> {
@@ -194,13 +195,16 @@ export class LoggedDpif implements Dpif {
     return this.inner.upcallPid?.(portNo) ?? DPIF_PER_CPU_PID;
   }
 
-  private async operation<T>(what: string, done: Promise<T>): Promise<T> {
+  /** `expected`: an errno that no warning is due for. */
+  private async operation<T>(what: string, done: Promise<T>, expected = 0): Promise<T> {
     try {
       const result = await done;
       log.dbg(() => `${this.fullName}: ${what} success`, dbgLimit);
       return result;
     } catch (e) {
-      log.warn(`${this.fullName}: ${what} failed (${errnoText(errnoOf(e))})`, errorLimit);
+      const errno = errnoOf(e);
+      const level = errno !== 0 && errno === expected ? 'dbg' : 'warn';
+      log.at(level, () => `${this.fullName}: ${what} failed (${errnoText(errno)})`, errorLimit);
       throw e;
     }
   }
