@@ -1,6 +1,7 @@
 #!/bin/bash
 # Our vswitchd on our datapath, for ../shared/bench, whose README says what is asked of this file; its own switches/_ovs.sh, in BENCH,
-# starts a database and a vswitchd.  BLOCKED=FILE: gets a line for each run, how many ms vswitchd's event loop was blocked at most.
+# starts a database and a vswitchd.  BLOCKED=FILE: gets a line for each run, how many ms vswitchd's event loop was blocked
+# at most, and in parentheses the most CPU time that its thread took in a turn of it.
 # TICKS=FILE: gets a line for each process, the clock ticks that it took between up and down, in user space and in the kernel.
 # PROFILE=DIR: what vswitchd and the datapath did between up and down goes to DIR/vswitchd/1.cpuprofile and DIR/datapath/1.cpuprofile.
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -34,7 +35,7 @@ if [ "$1" = down ]; then
 fi
 if [ "$1" = down ] && [ -n "${BLOCKED:-}" ] && [ -e "$RUN/probe" ]; then
     kill -USR2 "$(cat "$RUN/ovs-vswitchd.pid")" && sleep 1
-    tail -1 "$RUN/probe" | cut -d' ' -f1 >>"$BLOCKED"
+    tail -1 "$RUN/probe" | awk '{ print $1 " (" $4 ")" }' >>"$BLOCKED"
 fi
 . "${BENCH:?the folder of the benchmark}/switches/_ovs.sh"
 case $1 in
