@@ -42,6 +42,7 @@ import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
 import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
+import type { SystemRouting } from './router/system-routes.ts';
 import { RtnetlinkTable } from './rtnetlink-table.ts';
 import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
@@ -68,6 +69,8 @@ async function readyProvider(
 interface Parts {
   readonly switch: Omit<VswitchdOptions, 'database'>;
   dpctlProvider(): DpifProvider;
+  /** Routes and addresses, if not the host's. */
+  routing?(): Promise<SystemRouting>;
   /** What dpctl takes for devices, if not the host's. */
   readonly dpctlNetdevs?: Netdevs;
   readonly commands: readonly UnixctlCommand[];
@@ -139,6 +142,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
     },
     dpctlProvider: () => provider(true),
     dpctlNetdevs: new DummyDpctlDevices(devices),
+    routing: async () => ({ routes: [], addresses: devices.addresses() }),
     commands: dummyCommands(devices, clock),
   };
 }
@@ -182,7 +186,7 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
   const unixctl = new UnixctlServer(VERSION_TEXT, [
     ...commands,
-    ...routeCommands(options.hasSystemRoutes),
+    ...routeCommands(options.hasSystemRoutes, parts.routing),
     ...parts.commands,
   ]);
   if (options.unixctl !== 'none') {

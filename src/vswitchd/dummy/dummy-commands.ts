@@ -11,6 +11,7 @@ import { OdpParseError } from '../../odp/odp-text-scan.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
 import { parseIpv4 } from '../../util/inet.ts';
 import type { WarpClock } from '../../util/warp-clock.ts';
+import { isV4, parsePrefix } from '../router/ip-prefix.ts';
 import type { DummyNetdev } from './dummy-netdev.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 
@@ -29,6 +30,7 @@ export function dummyCommands(netdevs: DummyNetdevs, clock: WarpClock): UnixctlC
     { name: 'netdev-dummy/set-admin-state', usage: '[netdev] up|down', minArgs: 1, maxArgs: 2, run: (args) => setAdminState(netdevs, args) },
     { name: 'netdev-dummy/conn-state', usage: '[netdev]', minArgs: 0, maxArgs: 1, run: (args) => connState(netdevs, args) },
     { name: 'netdev-dummy/ip4addr', usage: '[netdev] ipaddr/mask-prefix-len', minArgs: 2, maxArgs: 2, run: (args) => ip4addr(netdevs, args) },
+    { name: 'netdev-dummy/ip6addr', usage: '[netdev] ip6addr', minArgs: 2, maxArgs: 2, run: (args) => ip6addr(netdevs, args) },
     { name: 'time/stop', usage: '', minArgs: 0, maxArgs: 0, run: () => { clock.stop(); return ''; } },
     { name: 'time/warp', usage: '[large_msecs] msecs', minArgs: 1, maxArgs: 2, run: (args) => warper.warp(args) },
   ];
@@ -127,6 +129,20 @@ function ip4addr(netdevs: DummyNetdevs, [name, text = '']: readonly string[]): s
     throw new UnixctlError(`${text}: invalid IP address`);
   }
   device.ip4 = ip.every((byte) => byte === 0) ? undefined : ip;
+  const bits = mask === undefined || isPrefix ? mask : String(onesOf(parseIpv4(mask)));
+  device.network4 = device.ip4 && parsePrefix(bits === undefined ? address : `${address}/${bits}`);
+  return 'OK';
+}
+
+/** How many bits of a mask are set. */
+const onesOf = (mask: Uint8Array | undefined): number =>
+  Array.from(mask ?? [], (byte) => byte.toString(2).replaceAll('0', '').length).reduce((sum, n) => sum + n, 0);
+
+function ip6addr(netdevs: DummyNetdevs, [name, text = '']: readonly string[]): string {
+  const device = dummy(netdevs, name);
+  const prefix = parsePrefix(text);
+  if (prefix === undefined || isV4(prefix.address)) throw new UnixctlError(`${text}: invalid IPv6 address`);
+  device.network6 = prefix;
   return 'OK';
 }
 

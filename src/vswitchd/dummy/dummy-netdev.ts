@@ -11,6 +11,7 @@ import { countRx, countTx, type DeviceStats, newDeviceStats } from '../../util/d
 import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
 import type { Netdev } from '../netdev.ts';
+import type { IpPrefix } from '../router/ip-prefix.ts';
 import { arpReply } from './arp-reply.ts';
 import { DummyStream } from './dummy-stream.ts';
 import { PcapFile } from './pcap-file.ts';
@@ -38,6 +39,9 @@ export class DummyNetdev {
   linkResets = 0;
   /** By which ARP requests are answered. */
   ip4: Uint8Array | undefined;
+  /** Its networks, with the device's addresses: the one of `ip4`, and one of IPv6. */
+  network4: IpPrefix | undefined;
+  network6: IpPrefix | undefined;
   /** Those that nothing counts stay 0. */
   readonly counters = newDeviceStats();
   private readonly changed: (name: string) => void;

@@ -10,6 +10,7 @@ import type { DeviceCounters } from '../../ofproto/connmgr/device-control.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { formatMac } from '../../util/inet.ts';
 import type { Netdev, NetdevStats, NetdevTable } from '../netdev.ts';
+import type { DeviceAddress } from '../router/system-routes.ts';
 import { DUMMY_TYPES, DummyNetdev } from './dummy-netdev.ts';
 import { DummyTunnel } from './dummy-tunnel.ts';
 import { WireNames } from './wire-names.ts';
@@ -36,6 +37,13 @@ export class DummyNetdevs implements NetdevTable {
   }
   find(name: string): DummyNetdev | undefined {
     return this.devices.get(name);
+  }
+
+  /** The addresses that devices were given. */
+  addresses(): DeviceAddress[] {
+    return Array.from(this.devices.values()).flatMap(({ name, network4, network6 }) =>
+      [network4, network6].flatMap((prefix) => (prefix === undefined ? [] : [{ device: name, prefix }])),
+    );
   }
 
   openType(type: string): string {

@@ -160,6 +160,11 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     await until(() => state() === 'up\n', 'p1 up in the database');
     expect(appctl('netdev-dummy/conn-state', 'p1')).toBe('p1: unknown\n');
     expect(appctl('netdev-dummy/ip4addr', 'p1', '10.0.0.1/24')).toBe('OK\n');
+    expect(appctl('netdev-dummy/ip6addr', 'p1', '2001:db8::1/64')).toBe('OK\n');
+    expect(appctl('ovs/route/add', '10.1.0.0/16', 'p1', '10.0.0.2')).toBe('OK\n');
+    expect(appctl('ovs/route/add', '2001:db8:1::/64', 'p1', '2001:db8::2')).toBe('OK\n');
+    expect(appctl('ovs/route/lookup', '10.1.2.3')).toBe('src 10.0.0.1\ngateway 10.0.0.2\ndev p1\n');
+    expect(appctl('ovs/route/lookup', '2001:db8:1::7')).toBe('src 2001:db8::1\ngateway 2001:db8::2\ndev p1\n');
     const refused = (...args: string[]) =>
       spawnSync('ovs-appctl', args, { env, encoding: 'utf8' }).stderr.split('\n')[0];
     expect(refused('netdev-dummy/receive', 'p9', FLOW)).toBe('no such dummy netdev');
