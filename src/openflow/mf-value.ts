@@ -298,6 +298,10 @@ export const mfIsMaskOk = (field: MfField, mask: MfValue): boolean =>
 /** Ones in those bytes of a value that a match of the field may have; fields whose values are not just `bits` wide. */
 const VALUE_BITS: Readonly<Record<string, number>> = { nw_tos: 0xfc, arp_op: 0xff, vlan_vid: 0x1fff, ct_state: 0xff };
 
+const NSH_VALUES: ReadonlySet<string> = new Set(['nsh_ttl', 'nsh_mdtype']);
+/** Whether a match may have other values of a field than its width allows, or fewer. */
+export const mfHasOwnValues = (field: MfField): boolean => field.name in VALUE_BITS || NSH_VALUES.has(field.name);
+
 /** Whether a value makes sense as part of a match: not whether a packet can have it, but whether its bits can be asked for. */
 export function mfIsValueOk(field: MfField, value: MfValue): boolean {
   const n = value.length <= 4 ? numberOf(value) : 0;

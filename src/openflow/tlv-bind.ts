@@ -150,9 +150,12 @@ class ActionBinder {
   }
 }
 
+/** Actions that name no field: most of most flows. */
+const NAMELESS: ReadonlySet<Ofpact['kind']> = new Set(['output', 'group', 'goto_table', 'resubmit', 'controller']);
+
 /** Actions whose fields of tun_metadata are those of the table.  Throws OfpError as `bindMatch`, and OFPBAC_BAD_SET_LEN. */
 export const bindActions = (actions: readonly Ofpact[], table: TlvTable): readonly Ofpact[] =>
-  new ActionBinder(table).list(actions);
+  actions.every((a) => NAMELESS.has(a.kind)) ? actions : new ActionBinder(table).list(actions);
 
 /** Whether the table has every field of tun_metadata that a bound match and actions name. */
 export function isMappedBy(match: Match, actions: readonly Ofpact[], table: TlvTable): boolean {

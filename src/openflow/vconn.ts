@@ -81,7 +81,6 @@ export class Vconn {
     this.versions = options.versions;
     this.maxUnread = options.maxUnread ?? MAX_UNREAD;
     this.stream = stream;
-    // Buffers' `slice` is no copy: messages are, so that what is kept of one does not keep all that came with it.
     stream.on('data', (chunk: Uint8Array) => this.receive(plain(chunk)));
     stream.on('error', (e: Error) => this.fail(e.message));
     stream.on('close', () => this.fail(undefined));
@@ -110,7 +109,7 @@ export class Vconn {
     return this.stream.writableLength;
   }
 
-  /** Called with each message; it belongs to the callee. */
+  /** Called with each message: a view of what was read at once, which nobody writes to.  To keep a small one for long is to keep all of that. */
   set onMessage(handler: (bytes: Uint8Array) => void) {
     this.messageHandler = handler;
     this.flush();
@@ -208,7 +207,7 @@ export class Vconn {
         return;
       }
       if (bytes.length - at < size) break;
-      this.take(bytes.slice(at, at + size));
+      this.take(bytes.subarray(at, at + size));
       at += size;
     }
     this.pending = at === bytes.length ? [] : [bytes.subarray(at)];

@@ -5,6 +5,7 @@
  * while the peer does not take its answers.
  * Source: ofproto/ofproto.c (handle_openflow), ofproto/connmgr.c (ofconn_run).
  */
+import { newMatch } from '../../openflow/match/match.ts';
 import { decodeMessage } from '../../openflow/messages/codec.ts';
 import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
@@ -35,6 +36,9 @@ const received = coverage('ofproto_recv_openflow');
 
 /** What the peer may be behind with reading before it is no longer listened to. */
 const MAX_BACKLOG = 256 * 1024;
+
+/** Of the flow_mod that is being handled: its match is needed no more when the handler returns. */
+const flowModMatch = newMatch();
 
 /** One line for each file of handlers. */
 const HANDLERS: Handlers = {
@@ -75,7 +79,7 @@ export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Pr
 function take(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
   conn.request = bytes;
   try {
-    const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId });
+    const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId, flowModMatch });
     // Another connection's bundle may be half done.
     if (sw.tables.isBusy && !FREE_OF_TABLES.has(decoded.kind)) {
       return sw.tables.idle().then(() => (conn.isOpen ? take(conn, bytes, sw) : undefined));

@@ -31,11 +31,10 @@ export class FlowModLog {
   }
 
   /** A flow_mod was carried out; `command` is OFPFC. */
-  count(command: number): void {
+  count(command: number, now = monotonicMs()): void {
     if (command === OFPFC.ADD) this.nAdd++;
     else if (command === OFPFC.MODIFY || command === OFPFC.MODIFY_STRICT) this.nModify++;
     else this.nDelete++;
-    const now = monotonicMs();
     if (this.dueMs === undefined) {
       this.firstMs = now;
       this.dueMs = Math.max(now + DELAY_MS, this.notBeforeMs);

@@ -34,7 +34,7 @@ export class MultipartRequests {
     partial ??= { kind: msg.kind, entries: [], size: 0, bytes, deadlineMs: 0 };
     this.byXid.set(msg.xid, partial);
     partial.deadlineMs = nowMs + TIMEOUT_MS;
-    partial.bytes = bytes;
+    partial.bytes = bytes.slice();
     partial.size += bytes.length;
     this.total += bytes.length;
     const isWrong = partial.kind !== msg.kind || !LISTS.has(msg.kind);

@@ -135,11 +135,11 @@ function formatLearn(a: OfpactLearn, c: FormatCtx): string {
 }
 
 /** What `read` gives; undefined if it is no such text. */
-function tryRead<T>(read: () => T): T | undefined {
+function tryRead<T>(read: () => T): T | OfpTextError {
   try {
     return read();
   } catch (error) {
-    if (error instanceof OfpTextError) return undefined;
+    if (error instanceof OfpTextError) return error;
     throw error;
   }
 }
@@ -154,22 +154,29 @@ function oldSubfield(subfield: Subfield, text: string, orig: string): Subfield {
   throw new OfpTextError(`${orig}: experimenter OXM field '${text}' not supported`);
 }
 
+/** A value for some bits of a field. */
+function parsePart(dst: Subfield, value: string, orig: string): Uint8Array {
+  const bytes = new Uint8Array(dst.field.bytes);
+  if (scanIntString(value, bytes) !== '') throw new OfpTextError(`${orig}: cannot parse integer value`);
+  if (!fits(bytes, dst.bits)) throw new OfpTextError(`${orig}: value ${value} does not fit into ${dst.bits} bits`);
+  return bytes;
+}
+
 function parseMatchSpec(dst: Subfield, name: string, value: string, orig: string, c: ParseCtx): LearnSpec {
   const to = { kind: 'match', subfield: dst } as const;
   if (value === '') return { src: { kind: 'field', subfield: dst }, dst: to, bits: dst.bits };
   const src = tryRead(() => parseSubfield(value));
-  if (src !== undefined) {
+  if (!(src instanceof OfpTextError)) {
     if (src.bits !== dst.bits) {
       throw new OfpTextError(`${orig}: bit widths of ${name} (${src.bits}) and ${value} (${dst.bits}) differ`);
     }
     return { src: { kind: 'field', subfield: src }, dst: to, bits: dst.bits };
   }
-  let bytes: Uint8Array | undefined = new Uint8Array(dst.field.bytes);
-  if (dst.ofs === 0 && dst.bits === dst.field.bits) {
-    bytes = tryRead(() => parseMfValue(dst.field, value, c.names.ports));
-  } else if (scanIntString(value, bytes) !== '' || !fits(bytes, dst.bits)) bytes = undefined;
-  if (bytes === undefined) {
-    throw new OfpTextError(`${orig}: ${name} value ${value} cannot be parsed as a subfield or an immediate value`);
+  const isWhole = dst.ofs === 0 && dst.bits === dst.field.bits;
+  const bytes = tryRead(() => (isWhole ? parseMfValue(dst.field, value, c.names.ports) : parsePart(dst, value, orig)));
+  if (bytes instanceof OfpTextError) {
+    const whys = `cannot be parsed as a subfield (${src.message}) or an immediate value (${bytes.message})`;
+    throw new OfpTextError(`${orig}: ${name} value ${value} ${whys}`);
   }
   return { src: { kind: 'immediate', value: lowBytes(bytes, dst.bits) }, dst: to, bits: dst.bits };
 }
@@ -192,7 +199,8 @@ function parseLoadSpec(value: string): LearnSpec {
 }
 
 function parseSpec(orig: string, name: string, value: string, c: ParseCtx): LearnSpec {
-  const { subfield: dst, rest } = tryRead(() => scanSubfield(name)) ?? { subfield: undefined, rest: '' };
+  const scanned = tryRead(() => scanSubfield(name));
+  const { subfield: dst, rest } = scanned instanceof OfpTextError ? { subfield: undefined, rest: '' } : scanned;
   if (dst !== undefined && rest === '') return parseMatchSpec(oldSubfield(dst, name, orig), name, value, orig, c);
   if (name === 'load') return parseLoadSpec(value);
   if (name !== 'output') throw new OfpTextError(`${orig}: unknown keyword ${name}`);

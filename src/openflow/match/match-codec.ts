@@ -40,7 +40,7 @@ export function decodeMatch(
   const left = bytes.length - at;
   if (version === 1) {
     if (left < OF10_MATCH_SIZE) badLength(`${left} bytes of match, want ${OF10_MATCH_SIZE}`);
-    return { match: decodeOf10Match(bytes, at), size: OF10_MATCH_SIZE };
+    return { match: decodeOf10Match(bytes, at, options.into), size: OF10_MATCH_SIZE };
   }
   if (left < 4) badLength(`${left} bytes of match, want at least 4`);
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -49,7 +49,7 @@ export function decodeMatch(
   const isOxmOnly = options.isLoose === true || options.pipelineOnly === true;
   if (type === OFPMT.STANDARD && !isOxmOnly) {
     if (length !== OF11_MATCH_SIZE || left < length) badLength(`standard match of ${length} bytes, want 88`);
-    return { match: decodeOf11Match(bytes, at), size: OF11_MATCH_SIZE };
+    return { match: decodeOf11Match(bytes, at, options.into), size: OF11_MATCH_SIZE };
   }
   if (isOxmOnly && length < 4) badLength(`match of ${length} bytes, want at least 4`);
   if (type !== OFPMT.OXM) throw new OfpError(OFPERR.OFPBMC_BAD_TYPE, `match of type ${type}, want 0 or 1`);

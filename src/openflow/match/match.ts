@@ -78,6 +78,14 @@ function slabFlow(): FlowKey {
 /** A match of every packet. */
 export const newMatch = (): Match => ({ flow: slabFlow(), mask: slabFlow() });
 
+/** Makes a match one of every packet. */
+export function emptied(match: Match): Match {
+  match.flow.fill(0);
+  match.mask.fill(0);
+  if (match.tunMetadata !== undefined) delete match.tunMetadata;
+  return match;
+}
+
 /** Forgets what writing a tag made of its type: no match looks at it. */
 function clearTpid(match: Match): void {
   setBits(match.flow, FIELD.vlanTpid.at, 16, 0);

@@ -14,8 +14,9 @@ import { mfPrereqsOk } from '../mf-prereqs.ts';
 import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OfpWriter } from '../ofp-writer.ts';
-import { hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
+import { emptied, hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
 import { checkOxmMask, describeEntry, putOxmEntry, putOxmHeader, readOxmEntry } from './oxm-entry.ts';
+import { readPlainEntry } from './plain-entry.ts';
 
 export interface NxMatch {
   readonly match: Match;
@@ -31,6 +32,8 @@ export interface NxDecodeOptions {
   readonly isLoose?: boolean;
   /** Only fields that are not of the packet may stand in it: OpenFlow 1.5's packet_out. */
   readonly pipelineOnly?: boolean;
+  /** Is overwritten, and is the match that is returned; else that has memory of its own. */
+  readonly into?: Match | undefined;
 }
 
 /** NXM_NX_COOKIE(30) without mask. */
@@ -67,10 +70,15 @@ function setTunMetadata(
 /** Reads entries that fill `bytes`.  Throws OfpError. */
 export function decodeNxMatch(bytes: Uint8Array, options: NxDecodeOptions = {}): NxMatch {
   const { allowCookie = false, isLoose = false, pipelineOnly = false } = options;
-  const match = newMatch();
+  const match = options.into === undefined ? newMatch() : emptied(options.into);
   let cookie = 0n;
   let cookieMask = 0n;
   for (let at = 0; at < bytes.length; ) {
+    const next = pipelineOnly ? 0 : readPlainEntry(bytes, at, match, isLoose);
+    if (next !== 0) {
+      at = next;
+      continue;
+    }
     const entry = readOxmEntry(bytes, at);
     const { header, field, value, mask } = entry;
     const start = at;

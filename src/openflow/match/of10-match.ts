@@ -13,7 +13,7 @@ import { FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
 import type { MfField } from '../mf-field.ts';
 import { MF } from '../mf-fields.ts';
 import { mfGet } from '../mf-value.ts';
-import { type Match, matchSetField, newMatch } from './match.ts';
+import { emptied, type Match, matchSetField, newMatch } from './match.ts';
 
 export const OF10_MATCH_SIZE = 40;
 
@@ -50,11 +50,11 @@ function addressMask(wild: number): Uint8Array {
   return Uint8Array.of(word >>> 24, word >>> 16, word >>> 8, word);
 }
 
-/** Reads the match at `at`, of which all 40 bytes are there. */
-export function decodeOf10Match(bytes: Uint8Array, at: number): Match {
+/** Reads the match at `at`, of which all 40 bytes are there, into `into` if it is given. */
+export function decodeOf10Match(bytes: Uint8Array, at: number, into?: Match): Match {
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const wild = dv.getUint32(at);
-  const match = newMatch();
+  const match = into === undefined ? newMatch() : emptied(into);
   let isOfPackets = false;
   for (const [f, ofs, bit] of PLAIN) {
     if ((wild & bit) !== 0) continue;

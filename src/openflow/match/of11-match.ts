@@ -16,7 +16,7 @@ import { MF } from '../mf-fields.ts';
 import { mfGet } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { portToOfp11 } from '../ofp-names.ts';
-import { type Match, matchSetField, newMatch } from './match.ts';
+import { emptied, type Match, matchSetField, newMatch } from './match.ts';
 
 export const OF11_MATCH_SIZE = 88;
 
@@ -92,13 +92,13 @@ function getPorts(match: Match, wild: number, dv: DataView): void {
   }
 }
 
-/** Reads the match at `at`, of which all 88 bytes are there.  Throws OfpError (OFPBMC_BAD_VALUE, OFPBMC_BAD_FIELD). */
-export function decodeOf11Match(bytes: Uint8Array, at: number): Match {
+/** Reads the match at `at`, of which all 88 bytes are there, into `into` if it is given.  Throws OfpError (OFPBMC_BAD_VALUE, OFPBMC_BAD_FIELD). */
+export function decodeOf11Match(bytes: Uint8Array, at: number, into?: Match): Match {
   const struct = bytes.subarray(at, at + OF11_MATCH_SIZE);
   const dv = new DataView(struct.buffer, struct.byteOffset, struct.byteLength);
   const wild = dv.getUint32(8);
   const isMatched = (bit: number) => (wild & bit) === 0;
-  const match = newMatch();
+  const match = into === undefined ? newMatch() : emptied(into);
   const { flow, mask } = match;
 
   if (isMatched(OFPFW11.IN_PORT)) {

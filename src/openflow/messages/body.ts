@@ -2,6 +2,7 @@
  * What a codec of message bodies is: `codec.ts` finds the one for a message's kind, reads and writes the headers around it.
  * A codec handles all forms that its kind has on the wire, told apart by `raw` and `version`.
  */
+import type { Match } from '../match/match.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import type { OfpRaw } from '../ofp-msgs.ts';
 import type { OfpWriter } from '../ofp-writer.ts';
@@ -11,6 +12,8 @@ import type { BodyOf } from './of-message.ts';
 export interface MessageContext {
   /** OpenFlow 1.0: the upper byte of a flow_mod's command is a table (NXT_FLOW_MOD_TABLE_ID). */
   readonly hasFlowModTableId?: boolean;
+  /** The match of a flow_mod is written here, in place of the one before; else it has memory of its own. */
+  readonly flowModMatch?: Match;
 }
 
 /** A message whose headers are read. */

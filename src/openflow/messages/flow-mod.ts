@@ -8,6 +8,7 @@ import { getBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
+import { newMatch } from '../match/match.ts';
 import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../match/match-codec.ts';
 import { normalizeMatch } from '../match/match-normalize.ts';
 import { formatMatch } from '../match/match-text.ts';
@@ -101,9 +102,13 @@ function flowMod10(m: BodyIn, at: number, match: Match, newCookie: bigint, cooki
   };
 }
 
+/** What a match was. */
+const before = newMatch();
+
 /** Matches of 1.0 may name fields that no packet of theirs has: flows are made without them. */
 function normalize(match: Match): void {
-  const before = { flow: match.flow.slice(), mask: match.mask.slice() };
+  before.flow.set(match.flow);
+  before.mask.set(match.mask);
   if (!normalizeMatch(match) || !limit.take()) return;
   log.info('normalization changed ofp_match, details:');
   log.info(() => ` pre: ${formatMatch(before)}`);
@@ -112,7 +117,7 @@ function normalize(match: Match): void {
 
 function decodeHead10(m: BodyIn): Head {
   const { dv, at, bytes } = m;
-  const { match, size } = decodeMatch(1, bytes, at);
+  const { match, size } = decodeMatch(1, bytes, at, { into: m.context.flowModMatch });
   normalize(match);
   const fm = flowMod10(m, at + size + 8, match, dv.getBigUint64(at + size), 0n, 0n);
   if ((dv.getUint32(at) & WILDCARDS10) === 0) fm.priority = 0xffff;
@@ -121,7 +126,8 @@ function decodeHead10(m: BodyIn): Head {
 
 function decodeHeadNx(m: BodyIn): Head {
   const { dv, at, bytes } = m;
-  const nx = decodePaddedNxMatch(bytes, at + 32, dv.getUint16(at + 24), { allowCookie: true });
+  const options = { allowCookie: true, into: m.context.flowModMatch };
+  const nx = decodePaddedNxMatch(bytes, at + 32, dv.getUint16(at + 24), options);
   if ((dv.getUint16(at + 8) & 0xff) === OFPFC.ADD && nx.cookieMask !== 0n) {
     throw new OfpError(OFPERR.NXBRC_NXM_INVALID, 'flow_mod: an added flow has no cookie to be found by');
   }
@@ -129,8 +135,8 @@ function decodeHeadNx(m: BodyIn): Head {
   return { fm, rawFlags: dv.getUint16(at + 22), end: at + 32 + nx.size };
 }
 
-function decodeHead11({ dv, at, bytes, version }: BodyIn): Head {
-  const { match, size } = decodeMatch(version, bytes, at + 40);
+function decodeHead11({ dv, at, bytes, version, context }: BodyIn): Head {
+  const { match, size } = decodeMatch(version, bytes, at + 40, { into: context.flowModMatch });
   const cookie = dv.getBigUint64(at);
   const cookieMask = dv.getBigUint64(at + 8);
   const tableId = dv.getUint8(at + 16);

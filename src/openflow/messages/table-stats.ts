@@ -79,7 +79,8 @@ const decodeOxmBits = (bits: bigint): Set<MfField> =>
 const inOrder = (...sets: readonly ReadonlySet<MfField>[]): Set<MfField> =>
   new Set(MF_FIELDS.filter((f) => sets.some((s) => s.has(f))));
 
-const features = (tableId: number, name: string, maxEntries: number): TableFeatures => ({
+/** Features of a table of which no more is known; `maxEntries` 0: not that, either. */
+export const features = (tableId: number, name: string, maxEntries: number): TableFeatures => ({
   command: 0,
   tableId,
   name,

@@ -8,7 +8,7 @@ import type {
   TableInstructionFeatures,
   TableStats,
 } from '../messages/switch-types.ts';
-import { noInstructionFeatures } from '../messages/table-features.ts';
+import { features } from '../messages/table-stats.ts';
 import type { MfField } from '../mf-field.ts';
 import { formatNames } from './name-list.ts';
 import { formatKinds } from './print-switch.ts';
@@ -205,31 +205,13 @@ export function formatTableList(entries: readonly Entry[]): string {
   return text;
 }
 
-/** What statistics of OpenFlow 1.3 and later say of a table: nothing. */
-const noFeatures = (tableId: number): TableFeatures => ({
-  command: 0,
-  tableId,
-  name: '',
-  metadataMatch: 0n,
-  metadataWrite: 0n,
-  maxEntries: 0,
-  hasProperties: false,
-  miss: 'default',
-  supportsEviction: undefined,
-  supportsVacancyEvents: undefined,
-  nonmissFeatures: noInstructionFeatures(),
-  missFeatures: noInstructionFeatures(),
-  match: new Set(),
-  mask: new Set(),
-  wildcard: new Set(),
-});
-
-const features = (list: readonly TableFeatures[]): string =>
+const formatList = (list: readonly TableFeatures[]): string =>
   formatTableList(list.map((tf) => ({ features: tf, stats: undefined })));
 
 export const TABLE_FEATURES_PRINTERS: Printers = {
-  table_features_stats_request: features,
-  table_features_stats_reply: features,
+  table_features_stats_request: formatList,
+  table_features_stats_reply: formatList,
+  // Statistics of OpenFlow 1.3 and later say nothing of what a table can do.
   table_stats_reply: (list) =>
-    formatTableList(list.map((stats) => ({ features: stats.features ?? noFeatures(stats.tableId), stats }))),
+    formatTableList(list.map((stats) => ({ features: stats.features ?? features(stats.tableId, '', 0), stats }))),
 };

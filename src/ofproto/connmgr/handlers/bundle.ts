@@ -8,7 +8,7 @@
 import { expandTo, miniFromFlow } from '../../../flow/minimatch.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
 import { decodeMessage } from '../../../openflow/messages/codec.ts';
-import { BUNDLE_CTRL, BUNDLE_FLAG } from '../../../openflow/messages/flow-types.ts';
+import { BUNDLE_CTRL, BUNDLE_FLAG, type Match } from '../../../openflow/messages/flow-types.ts';
 import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';
@@ -30,7 +30,7 @@ interface Bundled<K extends OfKind> {
   prepare(conn: OfConn, msg: OfMessageOf<K>, sw: OfSwitch): (tx: FlowTransaction, flags: number) => BundleStep;
 }
 
-/** Match of the flow_mod that is being carried out. */
+/** Match of the flow_mod that is being added, or carried out. */
 const scratch = newMatch();
 
 /** In place of what is kept otherwise. */
@@ -63,11 +63,12 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
       FlowTransaction.check(sw.tables, fm);
       // Kept as tables keep it: a bundle may have 100,000 of them.
       const mini = miniFromFlow(fm.match.flow, fm.match.mask);
-      const kept = { ...fm, match: NO_MATCH };
+      // A message that was just decoded is nobody else's, and a copy of it costs as much as the rest.
+      (fm as { match: Match }).match = NO_MATCH;
       const step = stepOf(fm.command);
       return (tx) => {
         expandTo(mini, scratch.flow, scratch.mask);
-        tx.apply(kept, false, scratch, mini);
+        tx.apply(fm, false, scratch, mini);
         return step;
       };
     },
@@ -104,7 +105,10 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
 const bundleAdd: Handler<'bundle_add_message'> = (conn, msg, sw) => {
   conn.rejectSecondary();
   const { bundleId, flags, message } = msg.body;
-  const inner: OfMessage = decodeMessage(message, { hasFlowModTableId: conn.hasFlowModTableId });
+  const inner: OfMessage = decodeMessage(message, {
+    hasFlowModTableId: conn.hasFlowModTableId,
+    flowModMatch: scratch,
+  });
   const kind = BUNDLED[inner.kind] as Bundled<typeof inner.kind> | undefined;
   if (kind === undefined) throw new OfpError(OFPERR.OFPBFC_MSG_UNSUP, `${inner.kind} in a bundle`);
   const begin = kind.prepare(conn, inner as never, sw);
@@ -146,7 +150,8 @@ class Commit {
       if (steps.length % 32 === 0 && monotonicMs() >= untilMs) return false;
     }
     if (!tx.commit(untilMs)) return false;
-    for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod);
+    const now = monotonicMs();
+    for (const { flowMod } of steps) if (flowMod !== undefined) conn.flowMods.count(flowMod, now);
     return true;
   }
 
@@ -168,7 +173,7 @@ const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
   const reply = (): void => conn.reply('bundle_control', { bundleId, type: type + 1, flags: 0 }, msg);
   switch (type) {
     case BUNDLE_CTRL.OPEN_REQUEST:
-      conn.bundles.open(bundleId, flags, conn.request, now);
+      conn.bundles.open(bundleId, flags, conn.request.slice(), now);
       break;
     case BUNDLE_CTRL.CLOSE_REQUEST:
       conn.bundles.close(bundleId, flags, now);
