@@ -11,7 +11,7 @@
  * Hot path: `odpKeyToFlow` runs once an upcall.  Nothing is allocated; the tables below are reused by every call.
  * Source: lib/odp-util.c (odp_flow_key_to_flow).
  */
-import { FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
+import { ETH_TYPE_802_2, FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, setField, setFieldBytes } from '../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
@@ -292,7 +292,8 @@ function loadEtherType(out: FlowKey, src: FlowKey, isMask: boolean): boolean {
   }
   if (!isMask) {
     // Well-known L3 headers say their Ethertype; none is an 802.3 frame.
-    setField(out, ETH_TYPE, has(K.IPV4) ? ETH_P.IP : has(K.IPV6) ? ETH_P.IPV6 : has(K.MPLS) ? ETH_P.MPLS : 0);
+    const none = getField(src, PACKET_TYPE) === 0 ? ETH_TYPE_802_2 : 0;
+    setField(out, ETH_TYPE, has(K.IPV4) ? ETH_P.IP : has(K.IPV6) ? ETH_P.IPV6 : has(K.MPLS) ? ETH_P.MPLS : none);
   } else if (getField(src, PACKET_TYPE) !== 0) {
     setField(out, ETH_TYPE, 0xffff);
   } else if (srcType < ETH_TYPE_MIN) {

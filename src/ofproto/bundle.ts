@@ -182,6 +182,11 @@ export class Bundle {
     return this.vlanMode !== 'access' && (this.trunks === undefined || this.trunks.has(vid));
   }
 
+  /** Whether a packet may come in whatever its tag is. */
+  get admitsAll(): boolean {
+    return this.vlanMode === 'trunk' ? this.trunks === undefined : this.vlanMode === 'dot1q-tunnel' && !this.cvlans;
+  }
+
   /** Whether a packet that comes in with tag `vid` (0: none) may. */
   admits(vid: number): boolean {
     switch (this.vlanMode) {

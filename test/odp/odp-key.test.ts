@@ -1,7 +1,7 @@
 /** Flow keys and masks to and from their nests: recordings of a stock ovs-vswitchd, layers, fitness, errors, random bytes. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FIELD as F, TUN_F } from '../../src/flow/fields.ts';
+import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { readAttrs } from '../../src/odp/odp-attr-list.ts';
 import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
@@ -12,6 +12,14 @@ import { available, flowAttrs, recordings } from './golden-flows.ts';
 
 const hex = (b: Uint8Array) => Buffer.from(b).toString('hex');
 const keyOf = (text: string) => parseOdpFlow(text, { hasMasks: false }).key;
+
+test('a key without an ethertype is that of an 802.3 frame, tagged or not', () => {
+  for (const text of ['in_port(1),eth()', 'in_port(1),eth(),eth_type(0x8100),vlan(vid=5,pcp=0),encap()']) {
+    const flow = newFlowKey();
+    odpKeyToFlow(keyOf(text), flow);
+    expect(getField(flow, F.ethType), text).toBe(ETH_TYPE_802_2);
+  }
+});
 
 describe.skipIf(!available)('recorded flows', () => {
   const puts = (available ? recordings('upcalls.jsonl.gz') : [])

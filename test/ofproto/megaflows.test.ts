@@ -7,17 +7,31 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FIELD, FLOW_WORDS } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
+import type { BundleConfig } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { nVlans } from '../../src/ofproto/xlate/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
+import { parseGroupMod } from '../../src/openflow/group-text.ts';
 import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { GROUP_COMMAND } from '../../src/openflow/messages/switch-types.ts';
 import { OFPPC } from '../../src/openflow/ofp-port.ts';
 import { MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { bundle, type Rig, withRig } from './rig.ts';
 
+const MIRROR: MirrorSettings = {
+  id: 'm',
+  name: 'm',
+  srcs: [],
+  dsts: [],
+  vlans: [],
+  outPort: 'v3',
+  outVlan: 0,
+  snaplen: 0,
+};
 let rig: Rig;
 withRig((r) => {
   rig = r;
@@ -68,6 +82,29 @@ const ACTIONS = fc.oneof(
     'controller(max_len=40)',
     'output:NXM_NX_REG0[0..15]',
   ),
+  fc.constantFrom(
+    ...['group:1', 'group:2', 'group:3', 'group:4', 'clone(push_vlan:0x88a8,output:2)', 'push_vlan:0x88a8'],
+    ...['set_tunnel:0x17', 'set_field:0x1/0x3->metadata', 'load:7->NXM_NX_PKT_MARK[]', 'set_field:5->xreg0'],
+    ...['mod_vlan_pcp:3', 'mod_nw_ecn:1', 'mod_tp_dst:53', 'mod_nw_src:10.0.0.2', 'set_field:10.0.0.0/8->ip_dst'],
+    ...['ct(commit,table=1,exec(load:5->NXM_NX_CT_MARK[]))', 'resubmit(,2,ct)', 'push_mpls:0x8847', 'dec_mpls_ttl'],
+    ...[
+      'bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG1[],members:1,2)',
+      'multipath(eth_src,0,hrw,3,0,NXM_NX_REG1[0..3])',
+    ],
+    ...[
+      'load:NXM_OF_VLAN_TCI[]->NXM_NX_REG0[0..15]',
+      'move:NXM_OF_VLAN_TCI[]->NXM_NX_REG0[0..15]',
+      'write_actions(output:2)',
+    ],
+    ...[
+      'write_actions(group:1)',
+      'clear_actions',
+      'goto_table:2',
+      'note:01',
+      'conjunction(7,1/2)',
+      'conjunction(7,2/2)',
+    ],
+  ),
   field.map((f) => `push:${f}[]`),
   field.map((f) => `push:${f}[4..11]`),
   field.map((f) => `pop:${f}[]`),
@@ -96,6 +133,23 @@ const MATCHES = fc.constantFrom(
     'vlan_tci=0,',
     'ip,nw_tos=16,',
   ],
+  ...[
+    'metadata=1,',
+    'metadata=0/2,',
+    'tun_id=0x17,',
+    'pkt_mark=7,',
+    'xreg0=5,',
+    'dl_vlan_pcp=0,',
+    'vlan_tci=0x1000/0x1000,',
+    'conj_id=7,ip,',
+  ],
+  ...[
+    'tcp,',
+    'udp,nw_src=10.0.0.0/8,',
+    'ip,nw_ecn=1,',
+    'ip,nw_dst=10.0.0.7/0.0.0.7,',
+    'dl_src=02:00:00:00:00:00/ff:ff:ff:ff:ff:f0,',
+  ],
   ...['ip,nw_ttl=64,', 'ip,ip_frag=no,', 'ip,ip_frag=later,', 'ct_state=+trk,ip,', 'dl_type=0x1234,'],
 );
 const FLOWS = fc
@@ -104,12 +158,38 @@ const FLOWS = fc
     const list = actions.length === 0 ? 'drop' : actions.join();
     return `table=${table},priority=${priority},${match}actions=${list}`;
   });
+/** Those of a switch; some name ports and fields that decide on a bucket. */
+const GROUPS = fc.constantFrom(
+  'group_id=1,type=all,bucket=output:2,bucket=mod_nw_tos:32,output:3,bucket=resubmit(,1)',
+  'group_id=1,type=all,bucket=group:2,bucket=dec_ttl,output:1',
+  'group_id=2,type=select,selection_method=hash,fields(eth_src,ip_dst),bucket=output:2,bucket=output:3,bucket=resubmit(,2)',
+  'group_id=2,type=select,selection_method=hash,fields=vlan_vid,bucket=output:2,bucket=load:1->NXM_NX_REG0[],resubmit(,2)',
+  'group_id=2,type=select,selection_method=hash,fields(ip_src=255.0.0.0),bucket=output:1,bucket=output:2',
+  'group_id=3,type=ff,bucket=watch_port:2,output:2,bucket=watch_port:3,output:3',
+  'group_id=3,type=indirect,bucket=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],normal',
+);
+/** VLAN modes of port v2. */
+const MODES = fc.constantFrom<Partial<BundleConfig>>(
+  ...[{}, {}, { priorityTags: 'if-nonzero' as const }, { priorityTags: 'always' as const }, { trunks: [0, 7] }],
+  ...[{ vlanMode: 'access' as const, tag: 7 }, { vlanMode: 'native-untagged' as const, tag: 7 }, { isProtected: true }],
+);
+const MIRRORS = fc.constantFrom<readonly Partial<MirrorSettings>[]>(
+  ...[
+    [],
+    [],
+    [{ srcs: ['v1'] }],
+    [{ dsts: ['v2'] }],
+    [{ srcs: ['v1', 'v2'], vlans: [7] }],
+    [{ srcs: ['v1'], outPort: undefined, outVlan: 9 }],
+  ],
+);
 const PACKETS = fc
   .record({
     inPort: fc.constantFrom(2, 3),
     src: fc.constantFrom(MAC_A, MAC_B),
     dst: fc.constantFrom(MAC_A, MAC_B, '01:80:c2:00:00:00'),
     vid: fc.constantFrom(undefined, 0, 7),
+    pcp: fc.constantFrom(0, 0, 3),
     nwSrc: fc.constantFrom(0x0a000001, 0x0a000002, 0x0b0000ff),
     nwDst: fc.constantFrom(0x0a000001, 0x0a000007),
     nwTtl: fc.constantFrom(0, 1, 2, 64),
@@ -117,9 +197,9 @@ const PACKETS = fc
     nwFrag: fc.constantFrom(0, 0, 0, 1, 2),
     tpDst: fc.constantFrom(0, 2000, 2001),
   })
-  .map(({ src, dst, inPort, vid, nwFrag, tpDst, ...more }) => {
+  .map(({ src, dst, inPort, vid, pcp, nwFrag, tpDst, ...more }) => {
     const ports = nwFrag === 2 ? { tpSrc: 0, tpDst: 0 } : { tpDst };
-    return udp(inPort, src, dst, { ...more, ...ports, nwFrag, ...(vid === undefined ? {} : tag(vid)) });
+    return udp(inPort, src, dst, { ...more, ...ports, nwFrag, ...(vid === undefined ? {} : tag(vid, pcp)) });
   });
 
 /** Translates without side effects. */
@@ -156,12 +236,23 @@ describe('megaflows of many actions', () => {
         fc.constantFrom(0, 0, 0x22),
         fc.constantFrom(0, 1, 3),
         fc.constantFrom(0, 0, OFPPC.NO_RECV, OFPPC.NO_RECV_STP),
-        (flows, packets, ctState, frag, config) => {
+        fc.record({ groups: fc.array(GROUPS, { maxLength: 3 }), mode: MODES, mirrors: MIRRORS }),
+        (flows, packets, ctState, frag, config, { groups, mode, mirrors }) => {
           for (const p of packets) setField(p, FIELD.ctState, ctState);
           recircIds.release(held.splice(0));
           rig.br.tables.apply(newFlowMod('DELETE'));
           rig.br.setFrag(frag);
           rig.br.setPortConfig('v1', config);
+          rig.br.bundleSet(bundle('v2', mode));
+          rig.br.setMirrors(mirrors.map((m) => ({ ...MIRROR, ...m })));
+          rig.br.groups.deleteAll();
+          for (const text of groups) {
+            try {
+              rig.br.groups.apply(parseGroupMod(text, GROUP_COMMAND.ADD).groupMod);
+            } catch {
+              // One that is there, or leads to one that is not.
+            }
+          }
           for (const text of flows) {
             try {
               rig.br.tables.apply(parseFlow(text, OFPFC.ADD).flow);

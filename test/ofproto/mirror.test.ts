@@ -66,12 +66,15 @@ describe('mirrors', () => {
     expect(await rig.forward(udp(2, MAC_A, MAC_B))).toEqual(['4,1,3']);
   });
 
-  it('asks for the VLAN only where it selects one', async () => {
+  it('asks for the VLAN where it selects one, and of a tag, which goes if its VID is 0', async () => {
     addFlow(rig.br.tables, { priority: 1, match: catchAll(), actions: [output(2)] });
     const megaflow = async (): Promise<string | undefined> =>
       /Megaflow: (.*)\nDatapath actions: .*/.exec(await rig.backer.trace(['br0', 'in_port=1,dl_vlan=5'], false))?.[0];
+    expect(await megaflow()).toBe('Megaflow: recirc_id=0,eth,in_port=1,dl_type=0x0000\nDatapath actions: 3');
     rig.br.setMirrors([mirror({ srcs: ['v1'] })]);
-    expect(await megaflow()).toBe('Megaflow: recirc_id=0,eth,in_port=1,dl_type=0x0000\nDatapath actions: 4,3');
+    expect(await megaflow()).toBe(
+      'Megaflow: recirc_id=0,eth,in_port=1,dl_vlan=5,dl_type=0x0000\nDatapath actions: 4,3',
+    );
     rig.br.setMirrors([mirror({ srcs: ['v1'], vlans: [6] })]);
     expect(await megaflow()).toBe('Megaflow: recirc_id=0,eth,in_port=1,dl_vlan=5,dl_type=0x0000\nDatapath actions: 3');
     rig.br.setMirrors([mirror({ srcs: ['v1'], vlans: [5, 6] })]);

@@ -144,8 +144,8 @@ export class Rule implements ClassifierRule {
 
 function isOutputTo(a: Ofpact, port: number): boolean {
   switch (a.kind) {
+    // output(port=N,max_len=M) does not count, nor does it with stock.
     case 'output':
-    case 'output_trunc':
     case 'enqueue':
       return a.port === port;
     case 'controller':

@@ -38,7 +38,10 @@ function nAlike(ctx: XlateCtx, learned: LearnedFlow): number {
 
 export function xlateLearn(ctx: XlateCtx, a: OfpactLearn): void {
   learnWildcards(a, ctx.wc);
-  if (!ctx.hasSideEffects && ctx.cache === undefined) return;
+  if (!ctx.hasSideEffects && ctx.cache === undefined) {
+    ctx.trace?.warn('suppressing side effects, so learn action ignored');
+    return;
+  }
   const fm = learnFlowMod(a, ctx.flow);
   ctx.trace?.detail(describe(fm));
   const learned = ctx.bridge.learnFlow?.(fm, a.limit);
@@ -56,6 +59,7 @@ export function xlateLearn(ctx: XlateCtx, a: OfpactLearn): void {
     ctx.trace?.subfield(a.resultDst, ctx.flow);
   }
   if (isDone) ctx.cache?.addLearned(learned);
+  else ctx.trace?.detail('Limit exceeded, learn failed');
 }
 
 export function xlateFinTimeout(ctx: XlateCtx, a: OfpactFinTimeout): void {

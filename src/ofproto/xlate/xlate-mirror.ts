@@ -3,13 +3,15 @@
  * port.  Each takes the packet as it is at that moment, and a packet goes to a mirror's output once at most, whatever happens to it.
  * `mirror/mirror-table.ts` has the mirrors.  Source: ofproto/ofproto-dpif-xlate.c (mirror_packet).
  */
+import { FIELD, VLAN_CFI } from '../../flow/fields.ts';
 import { type Bundle, newXvlan, type XPort, type Xvlan, xvlanExtract } from '../bundle.ts';
 import { lowestMirror, type Mirror, type MirrorMask, type MirrorTable } from '../mirror/mirror-table.ts';
-import { unwildcard, VLAN_WORDS } from './wildcards.ts';
+import { bitsOf, unwildcard, VLAN_WORDS } from './wildcards.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
 import { ethDstOf, isReserved } from './xlate-mac.ts';
 import { admitsVid, inputBundle, NO_BUNDLE, outputNormal, type Send } from './xlate-vlan.ts';
 
+const ETH_DST = bitsOf(FIELD.ethDst);
 const VID_AND_CFI = { words: [VLAN_WORDS[0]], bits: [0x1fff] };
 
 /** The packet came in. */
@@ -35,6 +37,9 @@ function mirrorPacket(ctx: XlateCtx, table: MirrorTable, bundle: Bundle, candida
   const header = newXvlan();
   const vlan = newXvlan();
   xvlanExtract(ctx.flow, header);
+  // A tag of VID 0 goes when it is sent.  Stock looks at the VID, and at what outputToVlan() does, without matching it: its flows are too wide.
+  const isTagged = (VLAN_CFI & (ctx.flow[VLAN_WORDS[0]] as number)) !== 0;
+  if (candidates !== 0 && (isTagged || !bundle.admitsAll)) unwildcard(ctx.wc, VID_AND_CFI);
   if (!admitsVid(ctx, bundle, header.vid0)) return;
   bundle.translateIn(header, vlan);
   let used = 0;
@@ -65,6 +70,8 @@ function selects(ctx: XlateCtx, mirror: Mirror, vid: number): boolean {
 
 /** RSPAN: floods the packet in VLAN `vid`, back to where it came from too. */
 function outputToVlan(ctx: XlateCtx, table: MirrorTable, vid: number, vlan: Xvlan, send: Send): void {
+  unwildcard(ctx.wc, VID_AND_CFI);
+  unwildcard(ctx.wc, ETH_DST);
   // What is in that VLAN has been mirrored by another switch, or needs no mirror.
   if (vlan.vid0 === vid || isReserved(ethDstOf(ctx.flow))) return;
   const was = vlan.vid0;

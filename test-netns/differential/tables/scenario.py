@@ -45,6 +45,9 @@ def given(r, bridge, texts):
             steps.append(ofctl('add-flow', bridge, some[0], version=version))
         else:
             how = r.choice([[], ['--bundle'], ['--bundle']])
+            if how:
+                # In a bundle, stock does not see overlaps with those of the bundle's flows that have new masks.
+                some = [text.replace(',check_overlap', '') for text in some]
             steps.append(ofctl(*how, 'add-flows', bridge, '-', stdin='\n'.join(some) + '\n', version=version))
     return steps
 

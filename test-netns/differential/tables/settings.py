@@ -46,6 +46,11 @@ def mirror(r):
                    ['set', 'bridge', 'br0', 'mirrors=@m'])
 
 
+def flagged(n, word):
+    # Only 1.0 knows of STP.
+    return ofctl('mod-port', 'br0', str(n), word, version='OpenFlow10' if 'stp' in word else 'OpenFlow15')
+
+
 def settings(r):
     """(steps that set up, steps that undo)."""
     steps, undo = [], []
@@ -58,8 +63,8 @@ def settings(r):
         undo = [NEUTRAL]
     if r.random() < 0.25:
         n, flag = r.choice(BR0), r.randrange(len(FLAGS))
-        steps += [ofctl('mod-port', 'br0', str(n), word) for word in FLAGS[flag]]
-        undo = [*undo, *[ofctl('mod-port', 'br0', str(n), word) for word in UNDONE[flag]]]
+        steps += [flagged(n, word) for word in FLAGS[flag]]
+        undo = [*undo, *[flagged(n, word) for word in UNDONE[flag]]]
     if r.random() < 0.2:
         steps.append(ofctl('set-frags', 'br0', r.choice(['drop', 'nx-match', 'reassemble'])))
         undo = [*undo, ofctl('set-frags', 'br0', 'normal')]

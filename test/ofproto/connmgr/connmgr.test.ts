@@ -136,7 +136,9 @@ test('fragments are not put together for tables: that mode is refused', async ()
   const config = { invalidTtlToController: undefined, missSendLen: 128 };
   await tool.ask('set_config', { ...config, frag: 3 });
   await tool.ask('set_config', { ...config, frag: 2 });
-  expect(await tool.ask('get_config_request', undefined)).toMatchObject([{ kind: 'get_config_reply', body: { frag: 3 } }]);
+  expect(await tool.ask('get_config_request', undefined)).toMatchObject([
+    { kind: 'get_config_reply', body: { frag: 3 } },
+  ]);
 });
 
 describe('what nobody asked for', () => {

@@ -106,6 +106,13 @@ describe('flow tables', () => {
     expect(lookup(9)?.actions).toEqual([out(6)]);
   });
 
+  it('take an output that cuts packets for none when they are deleted by port', () => {
+    const { tables } = newTables();
+    tables.apply(flowMod('ADD', { port: 1, ofpacts: [{ kind: 'output_trunc', port: 9, maxLen: 60 }] }));
+    tables.apply(flowMod('DELETE', { outPort: 9 }));
+    expect(tables.size).toBe(1);
+  });
+
   it('delete loosely, strictly, by port, group and cookie', () => {
     const { tables, changes, lookup } = newTables();
     const nested: Ofpact = { kind: 'clone', actions: [{ kind: 'group', groupId: 4 }] };
