@@ -27,9 +27,19 @@ export interface Checksums {
   readonly isPadded: boolean;
   /** Bytes from the IP header on. */
   readonly size: number;
+  /** Behind MPLS labels. */
+  readonly isLabelled: boolean;
 }
 
-const NOTHING: Checksums = { ip: undefined, l4: undefined, proto: -1, isFragment: false, isPadded: false, size: 0 };
+const NOTHING: Checksums = {
+  ip: undefined,
+  l4: undefined,
+  proto: -1,
+  isFragment: false,
+  isPadded: false,
+  size: 0,
+  isLabelled: false,
+};
 const be16 = (b: readonly number[], at: number): number => (b[at]! << 8) | b[at + 1]!;
 
 /** Of an Ethernet frame, behind any VLAN tags and MPLS labels. */
@@ -52,7 +62,7 @@ export function packetChecksums(type: number, packet: readonly number[]): Checks
   while (at + 4 <= packet.length && (packet[at + 2]! & 1) === 0) at += 4;
   const inner = packet.slice(at + 4);
   const version = (inner[0] ?? 0) >> 4;
-  return version === 4 ? ipv4(inner) : version === 6 ? ipv6(inner) : NOTHING;
+  return { ...(version === 4 ? ipv4(inner) : version === 6 ? ipv6(inner) : NOTHING), isLabelled: true };
 }
 
 function ipv4(p: readonly number[]): Checksums {
@@ -64,7 +74,7 @@ function ipv4(p: readonly number[]): Checksums {
   const isFragment = (be16(p, 6) & 0x3fff) !== 0;
   const [proto, isPadded] = [p[9]!, total < p.length];
   if (total < hlen || total > p.length || isFragment)
-    return { ip, l4: undefined, proto, isFragment, isPadded, size: p.length };
+    return { ip, l4: undefined, proto, isFragment, isPadded, size: p.length, isLabelled: false };
   return {
     ip,
     l4: transport(proto, p.slice(hlen, total), p.slice(12, 20), 4),
@@ -92,7 +102,8 @@ function ipv6(p: readonly number[]): Checksums {
     at += size;
   }
   const isPadded = end < p.length;
-  if (at > end || isFragment) return { ip: undefined, l4: undefined, proto, isFragment, isPadded, size: p.length };
+  if (at > end || isFragment)
+    return { ip: undefined, l4: undefined, proto, isFragment, isPadded, size: p.length, isLabelled: false };
   return {
     ip: undefined,
     l4: transport(proto, p.slice(at, end), p.slice(8, 40), 6),
@@ -132,8 +143,8 @@ function transport(
 
 /** In words, which checksum of `after` is wrong that was right in `before`; undefined if none is. */
 export function spoiled(before: Checksums, after: Checksums): string | undefined {
-  // What was in front of the IP header looks like one, behind a label that says it is the last.
-  if (after.size > before.size) return undefined;
+  // Behind labels that do not say truly which is the last anything may look like an IP header.
+  if (after.isLabelled && after.size !== before.size) return undefined;
   if (before.ip === true && after.ip === false) return 'IPv4 header checksum';
   if (before.l4 === true && after.l4 === false && before.proto === after.proto) {
     return `transport checksum (protocol ${after.proto})`;
