@@ -20,7 +20,7 @@ import { decapEcn, encapEcn } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';
 import { decapGre, encapGre, encapGreSequence, sumGre } from './gre.ts';
-import { isInnerFrame } from './inner-frame.ts';
+import { isInnerFrame, isNetworkWhole } from './inner-frame.ts';
 import { findOffloads } from './offloads.ts';
 import { TUNNEL_MTU, type TunnelDevice } from './tunnel-devices.ts';
 import {
@@ -168,6 +168,11 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
       return;
     }
     const { view } = this.arena;
+    // VXLAN does not look at what it carries.
+    if (this.kind.type !== T.VXLAN && !isNetworkWhole(view, pkt.start, pkt.end)) {
+      this.txErrors++;
+      return;
+    }
     const sent = this.kind.carrier === 'udp' ? this.wrapUdp(queue, pkt, tun) : this.wrapGre(queue, pkt, tun);
     if (sent === null) return;
     this.txPackets++;
@@ -199,9 +204,7 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
       return null;
     }
     view.setUint16(udp + UDP.SRC, this.sourcePort(pkt));
-    // VXLAN packets may go to another port than the one that is heard.
-    const asked = isVxlan ? tun[TUN.PORTS]! & 0xffff : 0;
-    view.setUint16(udp + UDP.DST, asked !== 0 ? asked : this.options.dstPort);
+    view.setUint16(udp + UDP.DST, this.destinationPort(tun));
     view.setUint16(udp + UDP.LEN, total);
     view.setUint16(udp + UDP.CHECK, 0);
     this.headSize = UDP.HLEN + size;
@@ -249,6 +252,12 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
     return this.firstPort + Math.floor(((hash >>> 0) / 0x100000000) * this.portCount);
   }
 
+  /** VXLAN packets may go to another port than the one that is heard. */
+  private destinationPort(tun: TunnelInfo): number {
+    const asked = this.kind.type === T.VXLAN ? tun[TUN.PORTS]! & 0xffff : 0;
+    return asked !== 0 ? asked : this.options.dstPort;
+  }
+
   /** Metadata with a source address, or null if there is no route. */
   private withSource(isIpv6: boolean, tun: TunnelInfo): TunnelInfo | null {
     const at = isIpv6 ? TUN.IPV6_SRC : TUN.SRC;
@@ -280,7 +289,7 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
     out.set(tun);
     const at = isIpv6 ? TUN.IPV6_SRC : TUN.SRC;
     for (let i = 0; i < (isIpv6 ? 4 : 1); i++) out[at + i] = source[i]!;
-    if (this.kind.carrier === 'udp') out[TUN.PORTS] = (this.sourcePort(pkt) << 16) | this.options.dstPort;
+    if (this.kind.carrier === 'udp') out[TUN.PORTS] = (this.sourcePort(pkt) << 16) | this.destinationPort(tun);
     return true;
   }
 

@@ -16,7 +16,8 @@ import { DECAP, hostWord, TUN, type TunnelInfo, tunFlags, tunOptsSize } from './
 export const VXLAN_HLEN = 8;
 const FLAG = { VNI: 0x08000000, GBP: 0x80000000 | 0, DONT_LEARN: 0x00400000, POLICY_APPLIED: 0x00080000 } as const;
 const GBP_ID = 0xffff;
-const GBP_BITS = FLAG.GBP | FLAG.DONT_LEARN | FLAG.POLICY_APPLIED | GBP_ID;
+/** What a port with the extension takes for part of it, reserved bits too. */
+const GBP_BITS = FLAG.GBP | 0xffffff;
 /** As the metadata has them, beside the id. */
 const GBP_FLAGS = FLAG.DONT_LEARN | FLAG.POLICY_APPLIED;
 

@@ -57,6 +57,12 @@ describe('VXLAN', () => {
     expect(hexOf(out)).toBe(hex);
   });
 
+  test('reserved bits of the group policy are no matter, whether it is there or not', () => {
+    for (const hex of ['88f7000a00002a00', '0880000000002a00']) {
+      expect(decapVxlan(view(bytes(hex)), 0, 8, newTunnelInfo(), true)).toBe(8);
+    }
+  });
+
   // biome-ignore format: table
   test.each<[string, string, boolean, number]>([
     ['seven bytes',                      '08000000000000',   false, DECAP.SHORT],

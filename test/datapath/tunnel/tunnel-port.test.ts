@@ -191,6 +191,17 @@ describe('sending', () => {
     expect(port.stats()).toMatchObject({ txPackets: 1n, txBytes: 20n, txErrors: 0n, txDropped: 0n });
   });
 
+  test.each([
+    ['Geneve', T.GENEVE, '4/17', false],
+    ['GRE', T.GRE, '4/47', false],
+    ['VXLAN', T.VXLAN, '4/17', true],
+  ] as const)('half an IP header through %s', (_, kind, socket, isSent) => {
+    const { port } = start(kind);
+    send(port, frame(0).slice(0, -2), target());
+    expect(sockets.raw.get(socket)?.sent.length ?? 0).toBe(isSent ? 1 : 0);
+    expect(port.stats().txErrors).toBe(isSent ? 0n : 1n);
+  });
+
   test('a mark of the inner packet is not one of the outer', () => {
     const { port } = start(T.VXLAN);
     send(port, frame(0x03), target());
