@@ -18,6 +18,8 @@ export class UfidMap<V> {
   private values: (V | undefined)[] = [];
   private readonly freeEntries: number[] = [];
   private count = 0;
+  /** The entry after the one that was found last. */
+  private following = 0;
   /** Of all hashes: nobody can make UFIDs that meet in one slot. */
   private readonly seed = (Math.random() * 0x100000000) | 0;
 
@@ -26,8 +28,17 @@ export class UfidMap<V> {
   }
 
   get(ufid: Ufid): V | undefined {
+    // Whoever asks for one after the other in the order in which they came, as a dump does, is spared a look at slots all over the memory.
+    const guess = this.following;
+    if (guess < this.values.length && this.isAt(guess, ufid) && this.values[guess] !== undefined) {
+      this.following = guess + 1;
+      return this.values[guess];
+    }
     const slot = this.find(ufid, this.hashOf(ufid));
-    return slot < 0 ? undefined : this.values[(this.slots[2 * slot + 1] as number) - 1];
+    if (slot < 0) return undefined;
+    const entry = (this.slots[2 * slot + 1] as number) - 1;
+    this.following = entry + 1;
+    return this.values[entry];
   }
 
   set(ufid: Ufid, value: V): void {
@@ -93,20 +104,19 @@ export class UfidMap<V> {
 
   /** The slot of `ufid`; -1 if it is not there. */
   private find(ufid: Ufid, hash: number): number {
-    const { slots, slotMask, words } = this;
+    const { slots, slotMask } = this;
     for (let slot = hash & slotMask; ; slot = (slot + 1) & slotMask) {
       const entry = (slots[2 * slot + 1] as number) - 1;
       if (entry < 0) return -1;
-      if (
-        slots[2 * slot] === hash &&
-        words[4 * entry] === ufid.w0 &&
-        words[4 * entry + 1] === ufid.w1 &&
-        words[4 * entry + 2] === ufid.w2 &&
-        words[4 * entry + 3] === ufid.w3
-      ) {
-        return slot;
-      }
+      if (slots[2 * slot] === hash && this.isAt(entry, ufid)) return slot;
     }
+  }
+
+  /** Whether an entry has, or had, this UFID. */
+  private isAt(entry: number, { w0, w1, w2, w3 }: Ufid): boolean {
+    const { words } = this;
+    const at = 4 * entry;
+    return words[at] === w0 && words[at + 1] === w1 && words[at + 2] === w2 && words[at + 3] === w3;
   }
 
   private insertSlot(hash: number, entry: number): void {
