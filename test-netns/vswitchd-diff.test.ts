@@ -1,6 +1,6 @@
 /**
- * Stock ovs-vswitchd and ours with the same flow tables, groups and frames: `scripts/vswitchd-diff` finds no difference in what
- * ovs-ofctl says, what comes out of the ports, counters, flows of the datapath and traces.
+ * Stock ovs-vswitchd and ours set up alike, with the same frames: `scripts/vswitchd-diff` finds no difference in what ovs-ofctl says, what
+ * comes out of the ports and to controllers, counters, flows of the datapath and traces.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
