@@ -12,7 +12,7 @@ let ours: Side;
 /** The devices that the ports are, with addresses that are the same on both sides. */
 async function makeDevices(ns: Namespace): Promise<void> {
   const mac = (n: number) => `0c:00:00:00:00:${n.toString(16).padStart(2, '0')}`;
-  for (const [i, name] of ['p1', 'p2', 'p3', 'p4'].entries()) {
+  for (const [i, name] of ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7'].entries()) {
     await ns.ip(`link add ${name} address ${mac(i)} type veth peer name ${name}-peer`);
   }
   await ns.ip('link set p1 up');
@@ -20,7 +20,7 @@ async function makeDevices(ns: Namespace): Promise<void> {
   await ns.ip('link set p2 up');
   await ns.ip('tuntap add tn mode tun');
   // Where the kernel has none, both miss it.
-  await ns.run(['ip', 'link', 'add', 'lb', 'address', mac(9), 'type', 'bridge']);
+  await ns.run(['ip', 'link', 'add', 'lb', 'address', mac(99), 'type', 'bridge']);
   await ns.address('lo', '192.0.2.1/24');
 }
 
@@ -42,6 +42,14 @@ const STEPS = [
   'add-port br0 ge1 -- set interface ge1 type=geneve options:remote_ip=flow options:key=flow',
   'add-port br0 gr1 -- set interface gr1 type=gre options:remote_ip=198.51.100.1',
   'add-port br0 lb',
+  'add-br br4 -- set bridge br4 other_config:hwaddr=junk other_config:datapath-id=junk fail_mode=standalone',
+  'set bridge br4 other_config:hwaddr=0c:00:00:00:aa:04',
+  'add-port br4 i4 -- set interface i4 type=internal mtu_request=900 mac="0c:00:00:00:bb:04" ofport_request=65000',
+  'add-port br4 t4 -- set interface t4 type=tap mtu_request=800',
+  'add-port br4 q1 -- set interface q1 type=patch options:peer=q2 -- add-port br4 q2 -- set interface q2 type=patch options:peer=q1',
+  'add-port br4 q3 -- set interface q3 type=patch options:peer=q1',
+  'add-port br4 p5 -- set interface p5 mac="0c:00:00:00:bb:05" ofport_request=65279',
+  'add-port br4 x1 -- set interface x1 type=vxlan options:remote_ip=nonsense',
   'add-br br3 -- set bridge br3 datapath_type=nonesuch',
   '--may-exist add-port br0 nodev -- set interface nodev mtu_request=1400',
 ];
@@ -62,6 +70,8 @@ const WRONG = [
   ['w-name-too-long-for-system', 'set interface w-name-too-long-for-system mtu_request=1400'],
   ['w8', 'set interface w8 type=stt options:remote_ip=192.0.2.9'],
   ['w9', 'set interface w9 type=dpdk'],
+  ['p6', 'set interface p6 type=internal'],
+  ['p7', 'set interface p7 type=tap'],
 ] as const;
 const LATER = [
   '-- --id=@m create mirror name=m1 select_all=true output_vlan=99 -- set bridge br1 mirrors=@m',
@@ -108,7 +118,7 @@ type Values = Record<string, Record<string, string>>;
 const VOLATILE =
   /^(Interface\.(statistics|ifindex|link_resets)|(Mirror|Open_vSwitch)\.statistics|(Controller|Manager)\.status)$/;
 /** Ports whose address somebody invents. */
-const INVENTED_MAC = /^(p[abc]|vx1|ge1|gr1|t1|i2|br2|w\d)$/;
+const INVENTED_MAC = /^(p[abc]|q\d|vx1|ge1|gr1|t1|t4|i2|br2|w\d)$/;
 
 /** The text of a cell, with elements in order, and rows by their names. */
 function textOf(cell: Cell, names: ReadonlyMap<string, string>): string {

@@ -57,7 +57,12 @@ export class BridgeDevices {
   /** Sets options, peers, addresses and MTUs. */
   async configure(config: BridgeConfig): Promise<void> {
     for (const { name, type, options } of interfacesOf(config)) {
-      if (this.ofproto.ports.has(name)) this.netdevs.configure?.(name, type, options);
+      if (!this.ofproto.ports.has(name)) continue;
+      try {
+        this.netdevs.configure?.(name, type, options);
+      } catch (error) {
+        log.warn(`${name}: could not set configuration (${reason(error)})`, limit);
+      }
     }
     this.configurePatchPorts(config);
     await this.configureAddresses(config);

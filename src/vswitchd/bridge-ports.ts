@@ -152,8 +152,8 @@ export class BridgePorts {
       netdevLog.warn(`could not create netdev ${name} of unknown type ${type}`, limit);
       return `could not open network device ${name} (${errnoText(ERRNO.EAFNOSUPPORT)})`;
     }
-    this.netdevs.configure?.(name, type, iface.options);
     try {
+      this.netdevs.configure?.(name, type, iface.options);
       const before = this.netdevs.get(name) ?? (await this.netdevs.refresh(name));
       if (type === 'system' && before === undefined) return `could not open network device ${name} (No such device)`;
     } catch (error) {

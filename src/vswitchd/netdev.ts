@@ -50,7 +50,7 @@ export interface NetdevTable {
   readonly types?: readonly string[];
   /** The type that the port of an interface of `type` has; the same if left out. */
   openType?(type: string): string;
-  /** Makes the device of an interface, of a table that makes its devices, and applies Interface.options. */
+  /** Makes the device of an interface, of a table that makes its devices, and applies Interface.options.  Throws a NetlinkError if it cannot. */
   configure?(name: string, type: string, options: ReadonlyMap<string, string>): void;
   /** All that OpenFlow is told of a device's counters, where that is not what the datapath and `stats` have. */
   counters?(name: string): DeviceCounters | undefined;

@@ -7,6 +7,8 @@
  * Source: lib/netdev-linux.c (netdev_linux_construct_tap), vswitchd/vswitch.xml (Interface, type tap).
  */
 import { type NativeArena, type NativePort, native } from '../native/index.ts';
+import { NetlinkError } from '../netlink/errors.ts';
+import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 
 const log = vlog('netdev_linux');
@@ -19,14 +21,16 @@ export class TapDevices {
   private readonly ports = new Map<string, NativePort>();
   private arena: NativeArena | undefined;
 
-  /** Makes the device, or takes it over; why that cannot be is logged. */
+  /** Makes the device, or takes it over.  Throws a NetlinkError where that cannot be: a device of another kind has the name, for instance. */
   make(name: string): void {
     if (this.ports.has(name)) return;
     try {
       this.arena ??= native().createArena(ARENA_SIZE);
       this.ports.set(name, native().openTap(this.arena, name, true));
     } catch (error) {
-      log.warn(`${name}: creating tap device failed: ${(error as Error).message}`, limit);
+      const { message, errno } = error as Error & { readonly errno?: number };
+      log.warn(`${name}: creating tap device failed: ${message}`, limit);
+      throw Object.assign(new NetlinkError(errno ?? ERRNO.EIO, name), { cause: error });
     }
   }
 
