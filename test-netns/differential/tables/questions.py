@@ -41,7 +41,9 @@ def datapath_text(r, port, spec):
         text += f",eth_type(0x0800),ipv4(src={ip(spec.get('nw_src', (4, 1))[1])},dst=10.0.0.1,proto={proto},tos=0,ttl=64,frag=no)"
         text += {6: ',tcp(src=1,dst=80),tcp_flags(0x2)', 17: ',udp(src=53,dst=53)', 1: ',icmp(type=8,code=0)'}.get(proto, '')
         return text if r.random() < 0.9 else text.replace('ipv4', 'ip4')
-    return text + f',eth_type(0x{max(eth_type, 0x600):04x})' if r.random() < 0.9 else 'skb_priority(0),' + text
+    # What ends with a tag's type has masks of a tag in stock's trace, and no tag.
+    eth_type = 0x88b5 if eth_type in (0x8100, 0x88a8) else max(eth_type, 0x600)
+    return text + f',eth_type(0x{eth_type:04x})' if r.random() < 0.9 else 'skb_priority(0),' + text
 
 
 def wrong_trace(r, port, frame):
