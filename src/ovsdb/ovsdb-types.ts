@@ -214,6 +214,7 @@ export function encodeValue(column: Column<unknown>, value: unknown): Json {
 
 /** Whether two values of a column are the same; sets and maps have no order. */
 export function valuesEqual(column: Column<unknown>, a: unknown, b: unknown): boolean {
+  if (a === b) return true;
   if (column.shape === 'set') {
     const [x, y] = [a as readonly Atom[], new Set(b as readonly Atom[])];
     return x.length === y.size && x.every((atom) => y.has(atom));
@@ -222,7 +223,7 @@ export function valuesEqual(column: Column<unknown>, a: unknown, b: unknown): bo
     const [x, y] = [a as ReadonlyMap<Atom, Atom>, b as ReadonlyMap<Atom, Atom>];
     return x.size === y.size && [...x].every(([k, v]) => y.has(k) && y.get(k) === v);
   }
-  return a === b;
+  return false;
 }
 
 /**

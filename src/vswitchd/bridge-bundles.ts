@@ -40,9 +40,13 @@ export class BridgeBundles {
   private configureOne(port: PortConfig): void {
     const { name, vlanMode, tag, trunks, isProtected, tagging } = port;
     const { ports } = this.ofproto;
+    const old = this.applied.get(name);
+    // The usual case, as quickly as may be.
+    if (old?.port === port && old.members.length === port.interfaces.length) {
+      if (old.members.every((member, i) => member === ports.get(port.interfaces[i]?.name ?? ''))) return;
+    }
     const members = port.interfaces.flatMap((iface) => ports.get(iface.name) ?? []);
     if (members.length === 0) return;
-    const old = this.applied.get(name);
     const isSame = old?.members.length === members.length && old.members.every((m, i) => m === members[i]);
     if (isSame && old.port === port) return;
     const names = members.map((m) => m.name);

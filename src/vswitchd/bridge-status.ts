@@ -13,6 +13,7 @@ import {
   type InterfaceRow,
   Mirror,
   Port,
+  type PortRow,
 } from '../ovsdb/vswitch-schema.ts';
 import { vlog } from '../util/vlog.ts';
 import { featuresOf } from './bridge-devices.ts';
@@ -45,9 +46,15 @@ export interface Counted {
 interface Columns {
   readonly from: readonly unknown[];
   readonly values: RowValues<typeof Interface>;
-  /** The row, if it has these values. */
+  /** A row that has these values. */
   shownBy: InterfaceRow | undefined;
 }
+
+/** Whether `row` has `values`, because another row of these columns has them. */
+const isShown = ({ shownBy, values }: Columns, row: InterfaceRow): boolean =>
+  shownBy === row ||
+  (shownBy !== undefined &&
+    (Object.keys(values) as (keyof InterfaceRow)[]).every((name) => row[name] === shownBy[name]));
 
 export class BridgeStatus {
   private readonly ofproto: Ofproto;
@@ -56,6 +63,8 @@ export class BridgeStatus {
   private readonly remote: RemoteDevices;
   /** By interface name: what was written last, and what it was made of. */
   private readonly columns = new Map<string, Columns>();
+  /** Rows that have what is in SILENT_PORT. */
+  private readonly silentPorts = new WeakSet<PortRow>();
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable, ports: BridgePorts, remote: RemoteDevices) {
     this.ofproto = ofproto;
@@ -67,7 +76,11 @@ export class BridgeStatus {
   /** Writes what the bridge, its interfaces and its controllers are. */
   write(txn: Txn, config: BridgeConfig, datapathId: string, version: string): void {
     txn.update(BridgeTable, config.uuid, { ...SILENT_BRIDGE, datapath_id: datapathId, datapath_version: version });
-    for (const { uuid } of config.ports) if (uuid !== undefined) txn.update(Port, uuid, SILENT_PORT);
+    for (const { uuid } of config.ports) {
+      const row = uuid === undefined ? undefined : txn.row(Port, uuid);
+      if (row === undefined || this.silentPorts.has(row)) continue;
+      if (!txn.update(Port, row._uuid, SILENT_PORT)) this.silentPorts.add(row);
+    }
     this.writeControllers(txn, config);
     this.writeInterfaces(txn, config);
   }
@@ -79,9 +92,9 @@ export class BridgeStatus {
       if (iface.uuid === undefined) continue;
       const columns = this.interfaceColumns(iface);
       const row = txn.row(Interface, iface.uuid);
-      if (row === undefined || columns.shownBy === row) continue;
+      if (row === undefined) continue;
       // Where nothing had to be written, nothing has to be as long as both stay as they are.
-      if (!txn.update(Interface, iface.uuid, columns.values)) columns.shownBy = row;
+      if (isShown(columns, row) || !txn.update(Interface, iface.uuid, columns.values)) columns.shownBy = row;
     }
   }
 
@@ -94,7 +107,9 @@ export class BridgeStatus {
     const error = port?.type === PATCH ? this.ofproto.patchError(name) : this.ports.errorOf(name);
     const { tunnels } = this.ports;
     const ifindex = port?.tunnel === undefined ? 0 : tunnels.ifindexOf(port);
-    const from = [port, netdev, features, error, type, tunnels.statusOf(name), ifindex];
+    const driver = this.netdevs.driver?.(name);
+    const linkResets = (netdev?.linkResets ?? 0) - this.ports.linkResetsBefore(name);
+    const from = [port, netdev, features, driver, linkResets, error, type, tunnels.statusOf(name), ifindex];
     const old = this.columns.get(name);
     if (old?.from.every((part, i) => part === from[i])) return old;
     const columns: Columns = {

@@ -3,11 +3,12 @@
  * Source: vswitchd/bridge.c (iface_configure_qos).
  */
 import { NetlinkError } from '../../netlink/errors.ts';
+import type { LinkFeatures } from '../../ofproto/connmgr/openflow-settings.ts';
 import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
 import { speedOf } from '../../openflow/messages/phy-port.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { featuresOf } from '../bridge-devices.ts';
-import type { NetdevTable } from '../netdev.ts';
+import type { Netdev, NetdevTable } from '../netdev.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from '../switch-config.ts';
 import { withBursts } from './policing.ts';
 import { NO_POLICING, type PolicingConfig, type QosConfig } from './qos-config.ts';
@@ -27,8 +28,11 @@ function tcDevice(netdevs: NetdevTable, { name, type }: InterfaceConfig): TcDevi
   return { name, ifindex, mtu, linkBps: speedOf(featuresOf(netdevs, name, type)?.curr ?? 0) * 1000 || DEFAULT_BPS };
 }
 
-/** What an interface's device was last configured with. */
+/** What an interface's device was last configured with, and of which objects that was made: as long as they are the same, nothing has changed. */
 interface Applied {
+  readonly iface: InterfaceConfig;
+  readonly netdev: Netdev | undefined;
+  readonly features: LinkFeatures | undefined;
   readonly device: TcDevice | undefined;
   readonly odpPort: number;
   readonly qos: QosConfig | undefined;
@@ -47,16 +51,27 @@ export class BridgeQos {
   }
 
   async configure(config: BridgeConfig): Promise<void> {
-    const present = new Set<string>();
+    const { ports } = this.ofproto;
     for (const port of config.ports) {
       for (const iface of port.interfaces) {
-        const ofport = this.ofproto.ports.get(iface.name);
-        if (ofport === undefined) continue;
-        present.add(iface.name);
+        const ofport = ports.get(iface.name);
+        if (ofport === undefined || this.isApplied(iface, port, ofport.odpPort)) continue;
         await this.configureInterface(iface, port, ofport.odpPort);
       }
     }
-    for (const name of [...this.applied.keys()]) if (!present.has(name)) this.forget(name);
+    for (const name of this.applied.keys()) if (!ports.has(name)) this.forget(name);
+  }
+
+  private isApplied(iface: InterfaceConfig, { qos }: PortConfig, odpPort: number): boolean {
+    const { name, type } = iface;
+    const old = this.applied.get(name);
+    return (
+      old?.iface === iface &&
+      old.qos === qos &&
+      old.odpPort === odpPort &&
+      old.netdev === this.netdevs.get(name) &&
+      old.features === featuresOf(this.netdevs, name, type)
+    );
   }
 
   private async configureInterface(iface: InterfaceConfig, { qos }: PortConfig, odpPort: number): Promise<void> {
@@ -66,8 +81,12 @@ export class BridgeQos {
     // A device that is gone takes along all that was set; the port follows it.
     if (device === undefined && old?.device !== undefined) return;
     const policing = withBursts(iface.policing ?? NO_POLICING);
-    const now = { device, odpPort, qos, policing: Object.values(policing).join() };
-    if (old !== undefined && isSame(old, now)) return;
+    const [netdev, features] = [this.netdevs.get(name), featuresOf(this.netdevs, name, iface.type)];
+    const now = { iface, netdev, features, device, odpPort, qos, policing: Object.values(policing).join() };
+    if (old !== undefined && isSame(old, now)) {
+      this.applied.set(name, now);
+      return;
+    }
     this.applied.delete(name);
     this.ofproto.setPortQueues(name, dscpsOf(qos));
     let isDone = device === undefined || (await this.netdevs.qos?.configure(device, qos)) !== false;
