@@ -195,7 +195,9 @@ export class FlowTables {
     // A dump asks for 100,000 rules, and for nothing in particular.
     const hasCookie = c.cookieMask !== 0n;
     const isAny = !hasCookie && c.outPort === OFPP.NONE && c.outGroup === OFPG.ANY;
-    if (isAny && (c.withHidden || !found.some((rule) => rule.isHidden))) return found;
+    if (isAny && (c.withHidden || this.tables.every((t) => t.nHidden === 0 || (t.isHidden && c.table === OFPTT_ALL)))) {
+      return found;
+    }
     return found.filter(
       (rule) =>
         (c.withHidden || !rule.isHidden) &&
