@@ -82,6 +82,7 @@ function ipv4(p: readonly number[]): Checksums {
     isFragment,
     isPadded,
     size: p.length,
+    isLabelled: false,
   };
 }
 
@@ -111,6 +112,7 @@ function ipv6(p: readonly number[]): Checksums {
     isFragment,
     isPadded,
     size: p.length,
+    isLabelled: false,
   };
 }
 
