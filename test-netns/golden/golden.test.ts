@@ -14,9 +14,26 @@ import { DEVICE_TEXT, EXPECTED, OWN_TEXT, STAND_INS } from './cases.ts';
 
 const GOLDEN = join(ROOT, '../shared/golden');
 const there = existsSync(join(GOLDEN, 'run'));
+/** Our own cases; those that scripts/kmod-golden has recorded are run. */
+const OWN = join(ROOT, 'test-netns/golden');
+
+interface Case {
+  readonly file: string;
+  readonly name: string;
+  /** What the module gives. */
+  readonly recording: string;
+}
+const casesOf = (folder: string, recordings: string, isExpected: (number: string) => boolean): Case[] =>
+  readdirSync(join(folder, 'cases'))
+    .filter((file) => isExpected(file.slice(0, 3)))
+    .map((file) => {
+      const name = file.replace(/\.cmds$/, '');
+      return { file: join(folder, 'cases', file), name, recording: join(folder, recordings, `${name}.out`) };
+    })
+    .filter(({ recording }) => existsSync(recording));
 const cases = there
-  ? readdirSync(join(GOLDEN, 'cases')).filter((file) => EXPECTED.includes(file.slice(0, 3)))
-  : ['(none)'];
+  ? [...casesOf(GOLDEN, 'out', (number) => EXPECTED.includes(number)), ...casesOf(OWN, 'recorded', () => true)]
+  : [{ file: '', name: '(none)', recording: '' }];
 
 let work = '';
 
@@ -62,11 +79,11 @@ describe.each([
   ['our dpctl', `${TAPSWITCH} dpctl`],
 ])('%s', (tool, dpctl) => {
   const isOurs = tool === 'our dpctl';
-  test.each(cases.filter((file) => !isOurs || !OWN_TEXT.includes(file.slice(0, 3))))('%s', async (file) => {
-    const name = file.replace(/\.cmds$/, '');
+  const chosen = cases.filter(({ name }) => !isOurs || !OWN_TEXT.includes(name.slice(0, 3)));
+  test.each(chosen)('$name', async ({ file, name, recording }) => {
     const out = join(work, tool.replace(/ /g, '-'));
     const env = { DPCTL: dpctl, TAPSWITCH_DPCTL_NAME: 'ovs-dpctl', GOLDEN_LIB: join(work, 'lib.sh') };
-    const { stderr } = await run([join(GOLDEN, 'run'), out, join(GOLDEN, 'cases', file)], { env, timeoutMs: 110_000 });
-    expect(comparable(join(out, `${name}.out`)), stderr).toBe(comparable(join(GOLDEN, 'out', `${name}.out`)));
+    const { stderr } = await run([join(GOLDEN, 'run'), out, file], { env, timeoutMs: 110_000 });
+    expect(comparable(join(out, `${name}.out`)), stderr).toBe(comparable(recording));
   });
 });
