@@ -24,7 +24,7 @@ async function makeDevices(ns: Namespace): Promise<void> {
   await ns.address('lo', '192.0.2.1/24');
 }
 
-/** What both are told, in this order; each line is a transaction. */
+/** What both are told, in this order; each line is a transaction, since of several ports of a bridge in one stock takes any first. */
 const STEPS = [
   'add-br br0 -- set bridge br0 other_config:hwaddr=0c:00:00:00:aa:00 other_config:datapath-id=00000000000000aa',
   'add-br br1 -- set bridge br1 other_config:hwaddr=0c:00:00:00:aa:01 fail_mode=secure protocols=OpenFlow10,OpenFlow15',
@@ -46,7 +46,8 @@ const STEPS = [
   'set bridge br4 other_config:hwaddr=0c:00:00:00:aa:04',
   'add-port br4 i4 -- set interface i4 type=internal mtu_request=900 mac="0c:00:00:00:bb:04" ofport_request=65000',
   'add-port br4 t4 -- set interface t4 type=tap mtu_request=800',
-  'add-port br4 q1 -- set interface q1 type=patch options:peer=q2 -- add-port br4 q2 -- set interface q2 type=patch options:peer=q1',
+  'add-port br4 q1 -- set interface q1 type=patch options:peer=q2',
+  'add-port br4 q2 -- set interface q2 type=patch options:peer=q1',
   'add-port br4 q3 -- set interface q3 type=patch options:peer=q1',
   'add-port br4 p5 -- set interface p5 mac="0c:00:00:00:bb:05" ofport_request=65279',
   'add-port br4 x1 -- set interface x1 type=vxlan options:remote_ip=nonsense',
