@@ -79,7 +79,8 @@ export interface Dpif {
    * port already, it is made anew.  `tunnel` undefined is the type's own UDP port and no extensions.
    */
   portAdd(name: string, type: string, portNo: number | undefined, tunnel?: TunnelConfig): Promise<number>;
-  portDel(portNo: number): Promise<void>;
+  /** Deletes a port.  `mayBeGone`: its device may have ended before, which is no mistake of anybody's and so not worth a warning. */
+  portDel(portNo: number, mayBeGone?: boolean): Promise<void>;
   /**
    * Has the datapath limit what a port receives.  Resolves to whether it does: if not, as with the kernel's own datapath, the device has
    * to.  A provider may lack it.

@@ -118,10 +118,9 @@ export class LoggedDpif implements Dpif {
     }
   }
 
-  portDel(portNo: number): Promise<void> {
+  portDel(portNo: number, mayBeGone = false): Promise<void> {
     counters.portDel.n++;
-    // A device may end before its port is deleted: that is no mistake of anybody's.
-    return this.operation('port_del', this.inner.portDel(portNo), ERRNO.ENODEV);
+    return this.operation('port_del', this.inner.portDel(portNo), mayBeGone ? ERRNO.ENODEV : 0);
   }
 
   async portQuery(which: string | number): Promise<DpifPort | undefined> {

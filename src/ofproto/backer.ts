@@ -231,7 +231,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   async detach(odpPort: number): Promise<void> {
     if (!this.tunnels.devices.release(odpPort)) return;
     try {
-      await this.dpif.portDel(odpPort);
+      await this.dpif.portDel(odpPort, true);
     } catch (e) {
       // It went by itself: then it is where we want it.
       const errno = errnoOf(e);
