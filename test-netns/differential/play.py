@@ -23,7 +23,7 @@ from wire import ACTION, KEY, attr, attrs, be16, u32
 import underlay
 
 SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 8, 15, 23
-NETLINK_NETFILTER, VNET_HLEN, NO_OFFLOADS, NEEDS_CSUM = 12, 10, bytes(10), 1
+NETLINK_NETFILTER, VNET_HLEN, NO_OFFLOADS, NEEDS_CSUM, CSUM_START = 12, 10, bytes(10), 1, 6
 CTNETLINK_GET, CTNETLINK_DELETE = 0x101, 0x102
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
 ROOT, MATCH, CREATE, EXCL = 0x100, 0x200, 0x400, 0x200
@@ -109,6 +109,9 @@ class Player:
                         if status & TP_STATUS_VLAN_VALID:
                             tpid = tpid if status & TP_STATUS_VLAN_TPID_VALID else 0x8100
                             frame = frame[:12] + struct.pack('>HH', tpid, tci) + frame[12:]
+                            if offloads[0] & NEEDS_CSUM:
+                                start, = struct.unpack_from('=H', offloads, CSUM_START)
+                                offloads = offloads[:CSUM_START] + struct.pack('=H', start + 4) + offloads[CSUM_START + 2:]
                 if frame == PROBE or port == WIRE and frame.endswith(PROBE):
                     probes[port] += 1
                 else:

@@ -62,18 +62,21 @@ def damaged_band(r, attributes):
 
 
 def set_meter(r, number):
-    """Request that makes a meter; sometimes one that cannot be made."""
+    """Attributes of a request that makes a meter."""
     attributes, is_kbps = band(r)
-    chance = r.random()
-    bands = attr(0, attributes)
-    if chance < 0.05:
-        bands = r.choice([b'', bands + bands, attr(0), attr(0, damaged_band(r, attributes)), b'\3\0\0\0', attr(7, attributes)])
-    payload = attr(ID, u32(number)) if r.random() < 0.98 else b''
-    payload += attr(BANDS, bands) if r.random() < 0.98 else b''
-    payload += attr(KBPS) if is_kbps else b''
+    payload = attr(ID, u32(number)) + attr(BANDS, attr(0, attributes)) + (attr(KBPS) if is_kbps else b'')
     payload += attr(CLEAR) if r.random() < 0.4 else b''
-    payload += attr(STATS, r.choice([bytes(16), r.randbytes(3) + bytes(5) + r.randbytes(3) + bytes(5), bytes(8)])) if r.random() < 0.1 else b''
-    return payload
+    return payload + (attr(STATS, r.choice([bytes(16), r.randbytes(3) + bytes(5) + r.randbytes(3) + bytes(5)])) if r.random() < 0.1 else b'')
+
+
+def wrong_meter(r, number):
+    """Attributes of one that cannot be made, or has a band in an unusual place."""
+    attributes, _ = band(r)
+    good = attr(0, attributes)
+    bands = r.choice([b'', good + good, attr(0), attr(0, damaged_band(r, attributes)), b'\3\0\0\0', attr(7, attributes), good])
+    payload = attr(ID, u32(number)) if r.random() < 0.9 else b''
+    payload += attr(BANDS, bands) if r.random() < 0.9 else b''
+    return payload + (attr(STATS, bytes(8)) if r.random() < 0.1 else b'')
 
 
 def request(command, payload):
@@ -85,9 +88,9 @@ def group(r, frames):
     yield {'window': WINDOW}
     for number in r.sample(IDS, len(IDS)):
         if r.random() < 0.1:
-            yield request(DEL, attr(ID, u32(number)))
-        else:
-            yield request(SET, set_meter(r, number))
+            yield request(SET, wrong_meter(r, number))
+        # Whatever came of that, the meter is a new one, or none.
+        yield request(DEL, attr(ID, u32(number))) if r.random() < 0.1 else request(SET, set_meter(r, number))
     yield from frames
     for number in [*IDS, 77]:
         yield request(GET, attr(ID, u32(number)))
