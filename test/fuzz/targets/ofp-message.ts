@@ -52,7 +52,7 @@ const losses = (version: number): readonly RegExp[] => [
   ...(version <= 2 ? [/^\.body\.match\./, /\.features\.(match|mask|wildcard): /] : []),
   /^\.body\.(packetIn\.)?reason: /,
   /^\.body\.packetIn\.continuation/,
-  /\.ofpacts(\.\d+)+\.(kind|mac|field|value|mask|isLoad|ip|port|tos|vlanVid|vlanPcp)\b/,
+  /\.ofpacts(\.\d+)+\.(kind|mac|field|value|mask|isLoad|ip|port|tos|vlanVid|vlanPcp|tunId|is64)\b/,
   /^\.body\.(cookie|flags): /,
   /\.(evictionFlags|vacancy(Down|Up)?): /,
 ];
