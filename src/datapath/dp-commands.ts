@@ -26,14 +26,17 @@ import {
   type Replies,
   type Request,
 } from './genl-family.ts';
-import { KERNEL_WITH_PER_CPU_UPCALLS } from './kernel-compat.ts';
+import { KERNEL_WITH_PER_CPU_UPCALLS, USERSPACE_DATAPATH } from './kernel-compat.ts';
 
 const ATTR = OVS_DP_ATTR.type;
 const MAXATTR = ATTR.ifindex;
 const OLD_FEATURES = OVS_DP_F.bit.unaligned | OVS_DP_F.bit.vportPids;
 /** What this datapath can do; sharing of recirculation ids with tc is not among it. */
+/** The datapath in userspace is no old kernel, though less than every version. */
+const isOld = (kernelCompat: number): boolean =>
+  kernelCompat !== USERSPACE_DATAPATH && kernelCompat < KERNEL_WITH_PER_CPU_UPCALLS;
 const supportedFeatures = (kernelCompat: number): number =>
-  kernelCompat < KERNEL_WITH_PER_CPU_UPCALLS ? OLD_FEATURES : OLD_FEATURES | OVS_DP_F.bit.dispatchUpcallPerCpu;
+  isOld(kernelCompat) ? OLD_FEATURES : OLD_FEATURES | OVS_DP_F.bit.dispatchUpcallPerCpu;
 /** Entries of the largest mask cache. */
 const MAX_MASKS_CACHE_SIZE = 4096;
 /** Clients of this version and later know of features; an older one that finds a datapath there gets it without. */
