@@ -35,6 +35,8 @@ const OPTIONS: BuildOptions = {
   logLevel: 'warning',
 };
 
+/** How long the program may take to be learned of. */
+const LEARN_MS = 2 * 60 * 1000;
 /** Another build that is at work may have made what is younger. */
 const OLD_MS = 10 * 60 * 1000;
 
@@ -76,7 +78,7 @@ if (!caches.every((file) => existsSync(file))) {
   spawnSync(
     'scripts/learn-code.sh',
     [learn, program].map((file) => resolve(file)),
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: ['ignore', 'ignore', 'inherit'], timeout: LEARN_MS },
   );
   rmSync(learn);
 }
