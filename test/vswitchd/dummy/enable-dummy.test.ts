@@ -1,5 +1,5 @@
 /** vswitchd --enable-dummy as a process, with a real ovsdb-server and the stock tools: devices, datapath and time are its own. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -138,6 +138,24 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     until(1600);
     server.vsctl('del-port', 'p1', '--', 'del-port', 'p2');
     until(1500);
+  });
+
+  test('what a controller sends out to itself comes back', async () => {
+    await until(() => existsSync(join(server.dir, 'br0.mgmt')), 'a socket for controllers');
+    const monitor = spawn('ovs-ofctl', ['monitor', 'br0', '65534'], { env });
+    try {
+      let said = '';
+      monitor.stderr.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+      const packetOut = 'in_port=6, packet=0001020304050010203040501234 actions=controller';
+      await until(() => {
+        execFileSync('ovs-ofctl', ['packet-out', 'br0', packetOut], { env });
+        return said.includes('PACKET_IN');
+      }, 'a packet-in');
+    } finally {
+      monitor.kill();
+    }
   });
 
   test('time stands still until it is warped, in both halves', async () => {
