@@ -22,6 +22,12 @@ function innerTos(view: DataView, start: number, end: number): number {
   return type === ETH_TYPE.IPV6 && end - l3 >= IPV6.HLEN ? (view.getUint16(l3) >>> 4) & 0xff : -1;
 }
 
+/** A TOS of 1 in the metadata stands for the inner one, where a tunnel knows that (ip_md_tunnel_xmit: GRE over IPv4). */
+export function inheritedTos(tos: number, view: DataView, start: number, end: number): number {
+  const inner = tos === 1 ? innerTos(view, start, end) : -1;
+  return inner < 0 ? tos : inner;
+}
+
 /** The outer TOS for a frame: that of the metadata, with the frame's congestion field.  Hot path. */
 export function encapEcn(tos: number, view: DataView, start: number, end: number): number {
   const inner = innerTos(view, start, end);

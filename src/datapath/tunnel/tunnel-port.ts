@@ -16,7 +16,7 @@ import { IPPROTO, UDP } from '../../packet/ip.ts';
 import type { Arena, Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { DeviceStats, PortBackend, PortEvents } from '../port-backend.ts';
-import { decapEcn, encapEcn } from './ecn.ts';
+import { decapEcn, encapEcn, inheritedTos } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';
 import { decapGre, encapGre, encapGreSequence, sumGre } from './gre.ts';
@@ -177,7 +177,9 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
     if (sent === null) return;
     this.txPackets++;
     this.txBytes += pkt.end - pkt.start - ETH_HLEN;
-    const tos = encapEcn(tunTos(tun), view, pkt.start, pkt.end);
+    const own = tunTos(tun);
+    const asked = protocol === IPPROTO_GRE && !isIpv6 ? inheritedTos(own, view, pkt.start, pkt.end) : own;
+    const tos = encapEcn(asked, view, pkt.start, pkt.end);
     queue.push(this, this.headSize, pkt.start, this.cutEnd, tos, tunTtl(tun), sent);
   }
 

@@ -202,6 +202,15 @@ describe('sending', () => {
     expect(port.stats().txErrors).toBe(isSent ? 0n : 1n);
   });
 
+  test.each([
+    ['GRE', T.GRE, '4/47', 0xb8],
+    ['VXLAN', T.VXLAN, '4/17', 0],
+  ] as const)('a TOS of 1 through %s', (_, kind, socket, want) => {
+    const { port } = start(kind);
+    send(port, frame(0xb8), target(TUN_F.KEY, { tos: 1 }));
+    expect(sockets.raw.get(socket)!.sent[0]!.tos).toBe(want);
+  });
+
   test('a mark of the inner packet is not one of the outer', () => {
     const { port } = start(T.VXLAN);
     send(port, frame(0x03), target());
