@@ -69,20 +69,6 @@ describe('actions that change the packet', () => {
     expect(getField(wc, FIELD.skbMark)).toBe(0xff);
   });
 
-  // As stock from 3.1.1 on.
-  it.each<[string, Ofpact, boolean]>([
-    ['mod_nw_src', { kind: 'mod_nw_src', ipv4: 1 }, true],
-    ['mod_nw_ttl', { kind: 'mod_nw_ttl', value: 9 }, true],
-    ['mod_nw_ecn', { kind: 'mod_nw_ecn', value: 1 }, true],
-    ['mod_nw_tos', { kind: 'mod_nw_tos', value: 16 }, false],
-    ['dec_ttl', { kind: 'dec_ttl', controllerIds: [], hasIds: false }, true],
-    ['a field of IP', load('ip_dst', Uint8Array.of(1, 2, 3, 4)), true],
-    ['the DSCP', load('ip_dscp', Uint8Array.of(5)), false],
-    ['the mark', load('pkt_mark', Uint8Array.of(0, 0, 0, 5)), false],
-  ])('%s: whether the protocol is matched', (_, action, isMatched) => {
-    expect(getField(translate([[action]]).wc, FIELD.nwProto)).toBe(isMatched ? 0xff : 0);
-  });
-
   it('stop where the TTL runs out', () => {
     const ttl: Ofpact = { kind: 'dec_ttl', controllerIds: [], hasIds: false };
     const packet = udp(2, MAC_A, MAC_B);

@@ -34,7 +34,7 @@ import { xlateNormal } from './xlate-normal.ts';
 import { reportError, reportInfo } from './xlate-report.ts';
 import { xlateCheckPktLarger, xlateSample } from './xlate-sample.ts';
 import { xlateSend } from './xlate-send.ts';
-import { matchProtocol, xlateSet } from './xlate-set.ts';
+import { xlateSet } from './xlate-set.ts';
 import { xlateDeleteField, xlateStack } from './xlate-stack.ts';
 import { type LookupOptions, lookUp, mayGoOn } from './xlate-table.ts';
 import { OFT } from './xlate-trace.ts';
@@ -290,7 +290,6 @@ function decTtl(ctx: XlateCtx, controllerIds: readonly number[]): boolean {
   const { flow, wc } = ctx;
   if (!isIp(getField(flow, FIELD.ethType))) return false;
   setFieldOnes(wc, FIELD.nwTtl);
-  matchProtocol(flow, wc);
   const ttl = getField(flow, FIELD.nwTtl);
   if (ttl > 1) {
     setField(flow, FIELD.nwTtl, ttl - 1);

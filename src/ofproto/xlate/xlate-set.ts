@@ -5,7 +5,6 @@
  */
 import { FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, setField, setFieldBytes, setFieldOnes } from '../../flow/flow-key.ts';
-import type { MfField } from '../../openflow/mf-field.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { isMplsType } from './flow-mpls.ts';
 import { isIp } from './packet-fields.ts';
@@ -43,25 +42,12 @@ function pushTag(flow: FlowKey, wc: FlowMask, ethType: number): void {
   flow[VLAN] = (ethType << 16) | VLAN_CFI;
 }
 
-/**
- * Has the protocol of an IP packet matched, whose header is changed: a packet of protocol 0 stays as it is.  Source: 3.1.1, where
- * changes of the DSCP are none of these.
- */
-export function matchProtocol(flow: FlowKey, wc: FlowMask): void {
-  if (isIp(getField(flow, F.ethType))) setFieldOnes(wc, F.nwProto);
-}
-const PREREQS_IP: readonly string[] = ['ipv4', 'ipv6', 'ip-any'];
-const changesIp = ({ prereq, name }: MfField): boolean =>
-  PREREQS_IP.includes(prereq) && name !== 'nw_tos' && name !== 'ip_dscp';
-
 function setLabel(flow: FlowKey, wc: FlowMask, mask: number, value: number): void {
   if (isMplsType(getField(flow, F.ethType))) set(flow, wc, F.mplsLse0, mask, value);
 }
 
 function setIpv4(flow: FlowKey, wc: FlowMask, f: Field, ipv4: number): void {
-  if (getField(flow, F.ethType) !== 0x0800) return;
-  matchProtocol(flow, wc);
-  set(flow, wc, f, -1, ipv4);
+  if (getField(flow, F.ethType) === 0x0800) set(flow, wc, f, -1, ipv4);
 }
 
 function setPort(flow: FlowKey, wc: FlowMask, f: Field, port: number): void {
@@ -111,11 +97,9 @@ export function xlateSet({ flow, wc, trace }: Setting, a: Ofpact): boolean {
       return true;
     case 'mod_nw_tos':
     case 'mod_nw_ecn':
-      if (a.kind === 'mod_nw_ecn') matchProtocol(flow, wc);
       if (isIp(getField(flow, F.ethType))) set(flow, wc, F.nwTos, a.kind === 'mod_nw_ecn' ? 3 : 0xfc, a.value);
       return true;
     case 'mod_nw_ttl':
-      matchProtocol(flow, wc);
       if (isIp(getField(flow, F.ethType))) set(flow, wc, F.nwTtl, 0xff, a.value);
       return true;
     case 'mod_tp_src':
@@ -142,7 +126,7 @@ export function xlateSet({ flow, wc, trace }: Setting, a: Ofpact): boolean {
     case 'set_field':
       if (!xlateSetField(flow, wc, a.field, a.value, a.mask)) {
         trace?.warn(`unmet prerequisites for ${a.field.name}, set_field ignored`);
-      } else if (changesIp(a.field)) matchProtocol(flow, wc);
+      }
       return true;
     case 'move':
       xlateMove(flow, wc, a.dst, a.src);
