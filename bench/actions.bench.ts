@@ -1,6 +1,6 @@
 /** Cost of a packet from a port to a port: everything but the device.  Also shows that nothing is allocated. */
 import { Datapath } from '../src/datapath/datapath.ts';
-import type { DeviceStats, PortBackend, PortEvents } from '../src/datapath/port-backend.ts';
+import type { DeviceStats, PortBackend, PortEvents } from '../src/datapath/ports/port-backend.ts';
 import { FIELD } from '../src/flow/fields.ts';
 import { extractHeaders } from '../src/flow/flow-extract.ts';
 import { newFlowKey, setField, setFieldOnes } from '../src/flow/flow-key.ts';

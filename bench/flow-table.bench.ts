@@ -1,5 +1,5 @@
 /** Cost of a look-up: with the mask cache, without it for 1 to 256 masks, and with many flows. */
-import { EMPTY_PROGRAM } from '../src/datapath/action-program.ts';
+import { EMPTY_PROGRAM } from '../src/datapath/actions/action-program.ts';
 import { FlowTable } from '../src/datapath/flow-table.ts';
 import { FIELD } from '../src/flow/fields.ts';
 import { extractHeaders } from '../src/flow/flow-extract.ts';

@@ -6,8 +6,8 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { Datapath } from '../src/datapath/datapath.ts';
-import type { DeviceStats, PortBackend, PortEvents } from '../src/datapath/port-backend.ts';
-import { BATCH, PortIo } from '../src/datapath/port-io.ts';
+import type { DeviceStats, PortBackend, PortEvents } from '../src/datapath/ports/port-backend.ts';
+import { BATCH, PortIo } from '../src/datapath/ports/port-io.ts';
 import { FIELD } from '../src/flow/fields.ts';
 import { extractHeaders } from '../src/flow/flow-extract.ts';
 import { newFlowKey, setField, setFieldOnes } from '../src/flow/flow-key.ts';

@@ -89,7 +89,8 @@ export function requireNetns(): string | undefined {
   if (probed === null) {
     const probe = spawnSyncQuietly(['unshare', '--net', 'true']);
     probed = probe === '' ? undefined : `network namespaces cannot be made here: ${probe}`;
-    if (probed === undefined && !existsSync(join(ROOT, 'dist/bundle/main.cjs'))) probed = 'not built; run scripts/setup';
+    if (probed === undefined && !existsSync(join(ROOT, 'dist/bundle/main.cjs')))
+      probed = 'not built; run scripts/setup';
     if (probed === undefined) removeDeadRuns();
   }
   const { REQUIRE_NETNS } = process.env;

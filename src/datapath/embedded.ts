@@ -8,9 +8,9 @@ import { Arena, SLOT_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { USERSPACE_DATAPATH } from './kernel-compat.ts';
-import type { PortBackend } from './port-backend.ts';
-import type { PortFactory } from './port-factory.ts';
-import { type FrameDevice, FramePort } from './port-frames.ts';
+import type { PortBackend } from './ports/port-backend.ts';
+import type { PortFactory } from './ports/port-factory.ts';
+import { type FrameDevice, FramePort } from './ports/port-frames.ts';
 import { DatapathServer } from './server.ts';
 
 // As Open vSwitch calls its datapath in a process: tests set the module's level.

@@ -7,7 +7,7 @@
  */
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { Ufid } from '../odp/odp-ufid.ts';
-import type { ActionProgram } from './action-program.ts';
+import type { ActionProgram } from './actions/action-program.ts';
 
 /** What a client calls a flow: 16 bytes, or, by a client of its own mind, fewer. */
 export type FlowId = Ufid | Uint8Array;

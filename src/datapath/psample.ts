@@ -22,9 +22,9 @@ import { ETH_ADDRS, hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethern
 import { type Arena, type Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { wallMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
-import { DUMP_STEP, type GenlFamily } from './genl-family.ts';
-import type { GroupListeners } from './genl-server.ts';
-import { protocolOf } from './push-pop.ts';
+import { protocolOf } from './actions/push-pop.ts';
+import { DUMP_STEP, type GenlFamily } from './commands/genl-family.ts';
+import type { GroupListeners } from './commands/genl-server.ts';
 
 const MAX_COOKIE = 16;
 /** Slots for one message: up to 64 KB of a packet, and the rest. */

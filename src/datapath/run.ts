@@ -23,13 +23,13 @@ import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
 import { MemoryReport } from '../util/memory-report.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
+import { groupsOf, kernelFamilies, ProcListeners } from './commands/multicast.ts';
 import { controlCommands } from './dp-control.ts';
-import { removeLeftover } from './ingress-drop.ts';
 import { parseKernel } from './kernel-compat.ts';
-import { LinkTable } from './link-table.ts';
-import { groupsOf, kernelFamilies, ProcListeners } from './multicast.ts';
 import { DATAPATH_PROGRAM, type DatapathProcessOptions } from './options.ts';
-import { SystemPorts } from './port-factory.ts';
+import { removeLeftover } from './ports/ingress-drop.ts';
+import { LinkTable } from './ports/link-table.ts';
+import { SystemPorts } from './ports/port-factory.ts';
 import { DatapathServer } from './server.ts';
 
 const log = vlog('datapath');

@@ -14,23 +14,23 @@ import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { Arena } from '../packet/packet.ts';
 import { monotonicMs } from '../util/clock.ts';
 import type { Logger } from '../util/vlog.ts';
+import { ctLimitFamily } from './commands/ct-limit-commands.ts';
+import { datapathFamily } from './commands/dp-commands.ts';
+import { flowFamily } from './commands/flow-commands.ts';
+import type { GenlFamily } from './commands/genl-family.ts';
+import { GenlServer, type GroupListeners } from './commands/genl-server.ts';
+import { meterFamily } from './commands/meter-commands.ts';
+import { chooseGroups } from './commands/multicast.ts';
+import { nlctrlFamily } from './commands/nlctrl-server.ts';
+import { Overruns } from './commands/overruns.ts';
+import { packetFamily } from './commands/packet-commands.ts';
+import { UpcallWriter } from './commands/upcall-writer.ts';
+import { announceVportDel, vportFamily } from './commands/vport-commands.ts';
 import { CtnetlinkServer } from './conntrack/ctnetlink-server.ts';
-import { ctLimitFamily } from './ct-limit-commands.ts';
 import { Datapaths } from './datapaths.ts';
-import { datapathFamily } from './dp-commands.ts';
-import { flowFamily } from './flow-commands.ts';
-import type { GenlFamily } from './genl-family.ts';
-import { GenlServer, type GroupListeners } from './genl-server.ts';
 import { DEFAULT_KERNEL, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
-import { meterFamily } from './meter-commands.ts';
-import { chooseGroups } from './multicast.ts';
-import { nlctrlFamily } from './nlctrl-server.ts';
-import { Overruns } from './overruns.ts';
-import { packetFamily } from './packet-commands.ts';
-import type { PortFactory } from './port-factory.ts';
+import type { PortFactory } from './ports/port-factory.ts';
 import { PsampleWriter, psampleFamily } from './psample.ts';
-import { UpcallWriter } from './upcall-writer.ts';
-import { announceVportDel, vportFamily } from './vport-commands.ts';
 
 /** Families' numbers: those that the module gets on a machine that has just been started. */
 // biome-ignore format: table

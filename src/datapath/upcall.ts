@@ -8,8 +8,8 @@ import { type FlowKey, newFlowKey, setField } from '../flow/flow-key.ts';
 import { OVS_PACKET_CMD } from '../netlink/families/ovs-packet.ts';
 import { type Packet, VNET_GSO } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
-import type { ActionProgram } from './action-program.ts';
-import { completeChecksum, hasOffloads, Segmenter } from './segment.ts';
+import type { ActionProgram } from './actions/action-program.ts';
+import { completeChecksum, hasOffloads, Segmenter } from './ports/segment.ts';
 import type { SlotPool } from './slot-pool.ts';
 import type { Vport } from './vport.ts';
 

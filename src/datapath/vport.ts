@@ -2,7 +2,7 @@
  * A port of a datapath: a number, a device behind it (PortBackend), and whom its upcalls go to.
  * Source: net/openvswitch/vport.c.
  */
-import type { DeviceStats, PortBackend } from './port-backend.ts';
+import type { DeviceStats, PortBackend } from './ports/port-backend.ts';
 
 export interface VportSpec {
   /** 0 to 65534; 0 is the local port. */

@@ -1,7 +1,7 @@
 /** What is refused at installation, with which errno, and what a program looks like. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SET_OP } from '../../src/datapath/action-program.ts';
+import { SET_OP } from '../../src/datapath/actions/action-program.ts';
 import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isDeviceName } from '../../src/datapath/port-factory.ts';
+import { isDeviceName } from '../../src/datapath/ports/port-factory.ts';
 
 describe('names of devices', () => {
   it.each(['eth0', 'a', 'x'.repeat(15), 'é0', 'ü'.repeat(7), '接口0', '...', 'a.b@c'])('"%s" is one', (name) => {

@@ -3,8 +3,8 @@
  * keep what is sent to them.  What a shell does with `ip link` is done here by methods.
  */
 
-import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/port-backend.ts';
-import { isDeviceName, type PortFactory } from '../../src/datapath/port-factory.ts';
+import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/ports/port-backend.ts';
+import { isDeviceName, type PortFactory } from '../../src/datapath/ports/port-factory.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 import { newDeviceStats } from '../../src/util/device-stats.ts';

@@ -1,7 +1,7 @@
 /** The flow table against a naive model, its mask cache, dumps under change, and its size. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EMPTY_PROGRAM } from '../../src/datapath/action-program.ts';
+import { EMPTY_PROGRAM } from '../../src/datapath/actions/action-program.ts';
 import type { Flow } from '../../src/datapath/flow.ts';
 import { FlowTable } from '../../src/datapath/flow-table.ts';
 import { MaskCache } from '../../src/datapath/mask-cache.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { compileActions } from '../../src/datapath/compile-actions.ts';
+import { compileActions } from '../../src/datapath/actions/compile-actions.ts';
 import { getMatch } from '../../src/datapath/match.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';

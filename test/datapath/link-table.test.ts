@@ -1,7 +1,7 @@
 /** The table of links against a kernel made of messages: dumps, notifications, TAPs that move, counters. */
 import { describe, expect, test } from 'vitest';
-import { LinkTable } from '../../src/datapath/link-table.ts';
-import { SystemPorts } from '../../src/datapath/port-factory.ts';
+import { LinkTable } from '../../src/datapath/ports/link-table.ts';
+import { SystemPorts } from '../../src/datapath/ports/port-factory.ts';
 import type { NativeNetlinkSocket } from '../../src/native/index.ts';
 import { NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import {

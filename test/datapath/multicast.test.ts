@@ -1,6 +1,6 @@
 /** Which groups are ours, and who listens to them. */
 import { describe, expect, test } from 'vitest';
-import { chooseGroups, groupsOf, kernelFamilies, ProcListeners } from '../../src/datapath/multicast.ts';
+import { chooseGroups, groupsOf, kernelFamilies, ProcListeners } from '../../src/datapath/commands/multicast.ts';
 import { NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL } from '../../src/netlink/families/nlctrl.ts';

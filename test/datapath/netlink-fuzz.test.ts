@@ -6,8 +6,8 @@
  * TAPSWITCH_FUZZ_N sets how many (default 20,000), TAPSWITCH_FUZZ_SEED which.
  */
 import { expect, test } from 'vitest';
+import { UPCALL_SLOTS } from '../../src/datapath/commands/upcall-writer.ts';
 import { DatapathServer } from '../../src/datapath/server.ts';
-import { UPCALL_SLOTS } from '../../src/datapath/upcall-writer.ts';
 import { NLM_F } from '../../src/netlink/constants.ts';
 import { OVS_DP_ATTR, OVS_DP_CMD } from '../../src/netlink/families/ovs-datapath.ts';
 import { OVS_FLOW_ATTR, OVS_FLOW_CMD } from '../../src/netlink/families/ovs-flow.ts';

@@ -1,6 +1,6 @@
 /** A client that cannot take more is told that it lost something, once, when it can. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Overruns } from '../../src/datapath/overruns.ts';
+import { Overruns } from '../../src/datapath/commands/overruns.ts';
 import { MemoryNetlink, type NetlinkTransport } from '../../src/netlink/transport.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 

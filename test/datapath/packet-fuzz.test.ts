@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
-import type { Offloads } from '../../src/datapath/port-memory.ts';
+import type { Offloads } from '../../src/datapath/ports/port-memory.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { checksumsOf, spoiled } from '../fuzz/oracles/checksums.ts';

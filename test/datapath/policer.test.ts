@@ -1,6 +1,6 @@
 /** The policer of ports: two buckets, and what they let through. */
 import { describe, expect, it, test } from 'vitest';
-import { type Policer, policerOf } from '../../src/datapath/policer.ts';
+import { type Policer, policerOf } from '../../src/datapath/ports/policer.ts';
 
 const NONE = { kbitsRate: 0, kbitsBurst: 0, kpktsRate: 0, kpktsBurst: 0 };
 const HEADER = 14;

@@ -5,11 +5,11 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { IngressDrop } from '../../src/datapath/ingress-drop.ts';
-import type { PortBackend } from '../../src/datapath/port-backend.ts';
-import type { DeviceInfo } from '../../src/datapath/port-io.ts';
-import { NetdevPort } from '../../src/datapath/port-netdev.ts';
-import { TapPort } from '../../src/datapath/port-tap.ts';
+import { IngressDrop } from '../../src/datapath/ports/ingress-drop.ts';
+import type { PortBackend } from '../../src/datapath/ports/port-backend.ts';
+import type { DeviceInfo } from '../../src/datapath/ports/port-io.ts';
+import { NetdevPort } from '../../src/datapath/ports/port-netdev.ts';
+import { TapPort } from '../../src/datapath/ports/port-tap.ts';
 import { type NativePort, native, RX_WORDS } from '../../src/native/index.ts';
 import { Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../../src/packet/packet.ts';
 

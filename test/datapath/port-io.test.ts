@@ -1,6 +1,6 @@
 /** PortIo without a device: what it does with batches, VLAN tags, full queues and errors.  port-native.test.ts has devices. */
 import { describe, expect, it } from 'vitest';
-import { PortIo, putBackVlanTag, receiveRun } from '../../src/datapath/port-io.ts';
+import { PortIo, putBackVlanTag, receiveRun } from '../../src/datapath/ports/port-io.ts';
 import { type NativePort, RX_WORDS } from '../../src/native/index.ts';
 import { Arena, HEADROOM, Packet, SLOT_SIZE, VNET_F, VNET_GSO, VNET_HDR_SIZE } from '../../src/packet/packet.ts';
 import { ERRNO } from '../../src/util/errno.ts';

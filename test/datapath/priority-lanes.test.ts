@@ -1,6 +1,6 @@
 /** Packets with a priority: which socket they leave by, and what happens when one cannot be had. */
 import { describe, expect, it } from 'vitest';
-import { PriorityLanes } from '../../src/datapath/priority-lanes.ts';
+import { PriorityLanes } from '../../src/datapath/ports/priority-lanes.ts';
 import type { NativePort } from '../../src/native/index.ts';
 import { Arena, Packet, SLOT_SIZE } from '../../src/packet/packet.ts';
 

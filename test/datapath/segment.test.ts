@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
-import type { Offloads } from '../../src/datapath/port-memory.ts';
-import { completeChecksum, Segmenter } from '../../src/datapath/segment.ts';
+import type { Offloads } from '../../src/datapath/ports/port-memory.ts';
+import { completeChecksum, Segmenter } from '../../src/datapath/ports/segment.ts';
 import { FIELD, OVS_FRAG_TYPE } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import type { Packet } from '../../src/packet/packet.ts';

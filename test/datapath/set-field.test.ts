@@ -1,9 +1,9 @@
 /** Setting any field of any packet: bytes as the mask says, checksums as if they were computed anew. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SET_OP } from '../../src/datapath/action-program.ts';
+import { SET_OP } from '../../src/datapath/actions/action-program.ts';
+import * as fields from '../../src/datapath/actions/set-field.ts';
 import { DEFAULT_KERNEL, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
-import * as fields from '../../src/datapath/set-field.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';

@@ -1,6 +1,6 @@
 /** When the datapath waits for a packet without sleeping.  port-native.test.ts waits on real devices. */
 import { describe, expect, it } from 'vitest';
-import { type Spinnable, Spinner } from '../../src/datapath/spinner.ts';
+import { type Spinnable, Spinner } from '../../src/datapath/ports/spinner.ts';
 import type { NativePort } from '../../src/native/index.ts';
 
 /** A port whose waits end as `found` says, and in vain when that is used up. */

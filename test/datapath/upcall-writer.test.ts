@@ -1,9 +1,9 @@
 /** Upcalls on the wire, against those of the real module where they lie beside the checkout; and what happens to lost ones. */
 import { describe, expect, test } from 'vitest';
+import { UPCALL_SLOTS, UpcallWriter } from '../../src/datapath/commands/upcall-writer.ts';
 import { Datapath } from '../../src/datapath/datapath.ts';
 import { getMetadata } from '../../src/datapath/match.ts';
 import { UpcallInfo } from '../../src/datapath/upcall.ts';
-import { UPCALL_SLOTS, UpcallWriter } from '../../src/datapath/upcall-writer.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { OVS_DP_F } from '../../src/netlink/families/ovs-datapath.ts';

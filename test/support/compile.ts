@@ -1,6 +1,6 @@
 /** compileActions() on a list of bytes. */
-import type { ActionProgram } from '../../src/datapath/action-program.ts';
-import { compileActions } from '../../src/datapath/compile-actions.ts';
+import type { ActionProgram } from '../../src/datapath/actions/action-program.ts';
+import { compileActions } from '../../src/datapath/actions/compile-actions.ts';
 import type { FlowKey } from '../../src/flow/flow-key.ts';
 
 export interface CompileTestOptions {

@@ -3,8 +3,8 @@
  * whole of it is real but for the devices and the wire.
  */
 
-import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/port-backend.ts';
-import type { PortFactory } from '../../src/datapath/port-factory.ts';
+import type { DeviceStats, PortBackend, PortEvents } from '../../src/datapath/ports/port-backend.ts';
+import type { PortFactory } from '../../src/datapath/ports/port-factory.ts';
 import { DatapathServer } from '../../src/datapath/server.ts';
 import type { NetdevCounters, Netdevs } from '../../src/dpctl/netdevs.ts';
 import { DATAPATH_PORT_ID } from '../../src/netlink/constants.ts';

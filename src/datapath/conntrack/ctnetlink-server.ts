@@ -22,10 +22,10 @@ import { AttrCursor, MessageView, MessageWriter } from '../../netlink/message.ts
 import type { NetlinkReceiver, NetlinkTransport } from '../../netlink/transport.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { Logger } from '../../util/vlog.ts';
-import { DumpQueue } from '../dump-queue.ts';
-import { DUMP_STEP, type DumpSource, type DumpStep } from '../genl-family.ts';
-import type { GroupListeners } from '../genl-server.ts';
-import { Overruns } from '../overruns.ts';
+import { DumpQueue } from '../commands/dump-queue.ts';
+import { DUMP_STEP, type DumpSource, type DumpStep } from '../commands/genl-family.ts';
+import type { GroupListeners } from '../commands/genl-server.ts';
+import { Overruns } from '../commands/overruns.ts';
 import type { ConnEvents } from './connections.ts';
 import { IPCT } from './ct-constants.ts';
 import { newConnection } from './ctnetlink-change.ts';

@@ -15,7 +15,7 @@ import {
   nfnlType,
 } from '../../netlink/families/ctnetlink.ts';
 import type { MessageWriter } from '../../netlink/message.ts';
-import { DUMP_STEP, type DumpSource } from '../genl-family.ts';
+import { DUMP_STEP, type DumpSource } from '../commands/genl-family.ts';
 import { beginMessage, putBe32 } from './ctnetlink-messages.ts';
 import type { Tracker } from './tracker.ts';
 

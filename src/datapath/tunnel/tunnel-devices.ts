@@ -10,7 +10,7 @@
  */
 import { type NativePort, native } from '../../native/index.ts';
 import type { Arena } from '../../packet/packet.ts';
-import type { DeviceInfo } from '../port-io.ts';
+import type { DeviceInfo } from '../ports/port-io.ts';
 
 /** MTU of the device: what userspace gives to those that it makes. */
 export const TUNNEL_MTU = 65000;

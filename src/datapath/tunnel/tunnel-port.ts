@@ -15,7 +15,7 @@ import { ETH_HLEN, ETH_TYPE } from '../../packet/ethernet.ts';
 import { IPPROTO, UDP } from '../../packet/ip.ts';
 import type { Arena, Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
-import type { DeviceStats, PortBackend, PortEvents } from '../port-backend.ts';
+import type { DeviceStats, PortBackend, PortEvents } from '../ports/port-backend.ts';
 import { decapEcn, encapEcn, inheritedTos } from './ecn.ts';
 import { decapErspan, ERSPAN_PROTOCOL, encapErspan, erspanVersion } from './erspan.ts';
 import { decapGeneve, encapGeneve } from './geneve.ts';

@@ -5,7 +5,7 @@
  */
 import { type NativeTunnelSocket, TUNNEL_RX_WORDS } from '../../native/index.ts';
 import { type Arena, HEADROOM, Packet, SLOT_SIZE } from '../../packet/packet.ts';
-import { BATCH, receiveRun } from '../port-io.ts';
+import { BATCH, receiveRun } from '../ports/port-io.ts';
 import { clearTunnel, newTunnelInfo, TUN, TUN_FAMILY, type TunnelInfo } from './tunnel-info.ts';
 
 /** Batches received before the event loop gets its turn. */

@@ -6,7 +6,7 @@
 import { type NativeTunnelSocket, TUNNEL_TX_WORDS } from '../../native/index.ts';
 import { type Arena, HEADROOM, SLOT_SIZE } from '../../packet/packet.ts';
 import { vlog } from '../../util/vlog.ts';
-import { BATCH } from '../port-io.ts';
+import { BATCH } from '../ports/port-io.ts';
 import { TUN, type TunnelInfo } from './tunnel-info.ts';
 import type { TunnelSockets } from './tunnel-sockets.ts';
 

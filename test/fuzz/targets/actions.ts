@@ -5,7 +5,7 @@
  * A list that is refused is refused with an errno and changes nothing.  One that is taken means the same when it is read
  * back.  Running it throws nothing, loses no slot, and spoils no checksum.
  */
-import type { ActionProgram } from '../../../src/datapath/action-program.ts';
+import type { ActionProgram } from '../../../src/datapath/actions/action-program.ts';
 import { linuxVersion } from '../../../src/datapath/kernel-compat.ts';
 import { FIELD, FLOW_WORDS } from '../../../src/flow/fields.ts';
 import { extractHeaders, extractMetadata } from '../../../src/flow/flow-extract.ts';

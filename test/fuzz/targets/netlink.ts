@@ -5,8 +5,9 @@
  * Every answer is well-formed; a request that is refused changes nothing; a frame is for a flow that a plain reading of its key
  * and mask says is for it, and for none only if there is none; nothing throws, and no slot is lost.
  */
+
+import { UPCALL_SLOTS } from '../../../src/datapath/commands/upcall-writer.ts';
 import { DatapathServer } from '../../../src/datapath/server.ts';
-import { UPCALL_SLOTS } from '../../../src/datapath/upcall-writer.ts';
 import { NLM_F } from '../../../src/netlink/constants.ts';
 import { OVS_DP_ATTR, OVS_DP_CMD } from '../../../src/netlink/families/ovs-datapath.ts';
 import { OVS_FLOW_ATTR, OVS_FLOW_CMD } from '../../../src/netlink/families/ovs-flow.ts';
