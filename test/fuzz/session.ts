@@ -125,7 +125,12 @@ export async function runSession(options: SessionOptions): Promise<Report> {
     problem = `the heap grew by ${((heapAfter - heapBefore) / 2 ** 20).toFixed(1)} MiB`;
   }
   if (options.keeps && problem === undefined && fuzzer.nNew > 0) {
-    writeFound(options.input, await minimise(target, fuzzer.corpus, performance.now() + 60_000));
+    // The one who watches is to see that it goes on.
+    const run = (records: Case) => {
+      options.begins?.(records);
+      return target.run(records);
+    };
+    writeFound(options.input, await minimise({ ...target, run }, fuzzer.corpus, performance.now() + 60_000));
   }
   return { ...report(heapAfter), ...(problem !== undefined && { problem }), ...(culprit !== undefined && { culprit }) };
 }

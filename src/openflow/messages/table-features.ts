@@ -31,19 +31,21 @@ export const TABLE_NAME_SIZE = 32;
 const INSTRUCTION_TYPES = [undefined, 'goto_table', 'write_metadata', 'write_actions', 'apply_actions', 'clear_actions', 'meter'] as const;
 
 /** Instructions as a bit for each type; meter is one in 1.3 and 1.4 only. */
+const isInstruction = (name: string | undefined, version: OfVersion): name is string =>
+  name !== undefined && (name !== 'meter' || version === 4 || version === 5);
+
 export function encodeInstructionBits(names: ReadonlySet<string>, version: OfVersion): number {
   let bits = 0;
   INSTRUCTION_TYPES.forEach((name, type) => {
-    const isKnown = name !== 'meter' || version === 4 || version === 5;
-    if (name !== undefined && isKnown && names.has(name)) bits |= 1 << type;
+    if (isInstruction(name, version) && names.has(name)) bits |= 1 << type;
   });
   return bits;
 }
 
-export function decodeInstructionBits(bits: number): Set<string> {
-  const names = INSTRUCTION_TYPES.filter((name, type) => name !== undefined && (bits & (1 << type)) !== 0);
-  return new Set(names as string[]);
-}
+export const decodeInstructionBits = (bits: number, version: OfVersion): Set<string> =>
+  new Set(
+    INSTRUCTION_TYPES.filter((name, type) => isInstruction(name, version) && (bits & (1 << type)) !== 0) as string[],
+  );
 
 /** OFPTFPT13_*; the lists for the flow that matches the rest are one more. */
 // biome-ignore format: table

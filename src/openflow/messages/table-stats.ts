@@ -127,7 +127,7 @@ function decode11({ dv, bytes, version }: BodyIn, at: number): TableStats {
   });
   const can = {
     next: new Set<number>(),
-    instructions: decodeInstructionBits(dv.getUint32(at + 48)),
+    instructions: decodeInstructionBits(dv.getUint32(at + 48), version),
     write: actions(at + 52),
     apply: actions(at + 56),
   };
@@ -155,7 +155,7 @@ function decode12({ dv, bytes, version }: BodyIn, at: number): TableStats {
   });
   const can = {
     next: new Set<number>(),
-    instructions: decodeInstructionBits(dv.getUint32(at + 96)),
+    instructions: decodeInstructionBits(dv.getUint32(at + 96), version),
     write: actions(at + 56, at + 64),
     apply: actions(at + 60, at + 72),
   };

@@ -146,7 +146,7 @@ function transport(
 /** In words, which checksum of `after` is wrong that was right in `before`; undefined if none is. */
 export function spoiled(before: Checksums, after: Checksums): string | undefined {
   // Behind labels that do not say truly which is the last anything may look like an IP header.
-  if (after.isLabelled && after.size !== before.size) return undefined;
+  if ((before.isLabelled || after.isLabelled) && after.size !== before.size) return undefined;
   if (before.ip === true && after.ip === false) return 'IPv4 header checksum';
   if (before.l4 === true && after.l4 === false && before.proto === after.proto) {
     return `transport checksum (protocol ${after.proto})`;
