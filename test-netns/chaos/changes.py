@@ -124,9 +124,12 @@ class Changes:
         lab = self.lab
         wanted, problems = {'ovs-system'}, []
         text = lab.vsctl('--format=csv', '--data=bare', '--no-heading', '--columns=name,type,ofport,error', 'list', 'interface')
-        for line in text.strip().split('\n'):
-            name, kind, ofport, error = (word.strip('"') for word in line.split(',', 3))
-            if error or ofport in ('', '-1'):
+        rows = [[word.strip('"') for word in line.split(',', 3)] for line in text.strip().split('\n')]
+        names = {name for name, *_ in rows}
+        for name, kind, ofport, error in rows:
+            # Its peer may have gone with its bridge.
+            is_alone = kind == 'patch' and name.replace('to-', 'from-') not in names and 'No usable peer' in error
+            if (error and not is_alone) or ofport in ('', '-1'):
                 problems.append(f'{name}: ofport {ofport} {error}')
             if kind in TUNNELS:
                 wanted.add({'vxlan': 'vxlan_sys_4789', 'geneve': 'genev_sys_6081', 'gre': 'gre_sys'}[kind])
