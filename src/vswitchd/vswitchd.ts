@@ -63,7 +63,7 @@ export interface VswitchdOptions {
   /** For tests: overrides of the periods, in ms. */
   readonly datapathCheckMs?: number;
   readonly statsMs?: number;
-  /** Whether a port that somebody else deleted comes back by itself (the default), or with the next change of the database. */
+  /** Whether a port that somebody else deleted comes back by itself (the default), or with the next change of the database or a device. */
   readonly addsPortsBack?: boolean;
   /** The clock that statistics go by; without it the system's. */
   readonly after?: After;

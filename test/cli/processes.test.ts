@@ -69,6 +69,8 @@ test('a child ends when its parent is killed', async () => {
   const [pid = '0', startTime = ''] = text.trim().split(' ');
   const child = { pid: Number(pid), startTime };
   expect(isRunning(child)).toBe(true);
+  // From then on the kernel knows what to do.
+  while (readFileSync(`/proc/${pid}/comm`, 'utf8') !== 'sleep\n') await new Promise((done) => setTimeout(done, 5));
   parent.kill('SIGKILL');
   expect(await waitForEnd(child, 5_000)).toBe(true);
 }, 30_000);

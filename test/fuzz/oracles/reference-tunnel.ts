@@ -28,11 +28,10 @@ export function referenceDecap(format: TunnelFormat, p: readonly number[]): Deca
 }
 
 function vxlan(p: readonly number[], hasGbp: boolean): Decapsulated | 'bad' {
-  // What may be set: I; with the extension also G, D, A and the group.
-  const may = hasGbp ? [0x88, 0x48, 0xff, 0xff] : [0x08, 0, 0, 0];
+  // I must be set; with the extension the first byte has G, too, and what it reserves in the next three is no matter.
+  const may = hasGbp ? [0x88, 0xff, 0xff, 0xff] : [0x08, 0, 0, 0];
   const isStray = may.some((bits, i) => (p[i]! & ~bits) !== 0);
-  if ((p[0]! & 0x08) === 0 || p[7] !== 0) return 'bad';
-  if (hasGbp ? (p[0]! & 0x77) !== 0 || (p[1]! & ~0x48) !== 0 : isStray) return 'bad';
+  if ((p[0]! & 0x08) === 0 || p[7] !== 0 || isStray) return 'bad';
   const hasGroup = hasGbp && (p[0]! & 0x80) !== 0;
   const options = hasGroup ? hex([p[3]!, p[2]!, p[1]! & 0x48, 0]) : '';
   return { at: 8, id: be32(p, 4) >>> 8, flags: hasGroup ? ['KEY', 'OPTIONS'] : ['KEY'], options };
@@ -79,14 +78,26 @@ function gre(format: TunnelFormat, p: readonly number[]): Decapsulated | 'bad' |
   };
 }
 
-/** The inner frame with the outer header's congestion mark; undefined if it must be dropped. */
+/** Whether the kernel takes an inner frame: such as have the header behind Ethernet whole; of a tag, what it is followed by too. */
+export function referenceTakes(inner: readonly number[]): boolean {
+  const needed: Readonly<Record<number, number>> = { [0x0800]: 20, [0x86dd]: 40, [0x8100]: 6, [0x88a8]: 6 };
+  return inner.length >= 14 + (needed[(inner[12]! << 8) | inner[13]!] ?? 0);
+}
+
+/**
+ * The inner frame with the outer header's congestion mark; undefined if it must be dropped.  By inner and outer field (RFC 6040, figure 4;
+ * what the kernel adds to it is that ECT(1) replaces ECT(0)).
+ */
 export function referenceEcn(outerTos: number, frame: readonly number[]): readonly number[] | undefined {
   const type = frame.length < 34 ? 0 : be16(frame, 12);
   const isV6 = type === 0x86dd && frame.length >= 54;
-  if ((outerTos & 3) !== 3 || (type !== 0x0800 && !isV6)) return frame;
+  if (type !== 0x0800 && !isV6) return frame;
   const tos = isV6 ? (be16(frame, 14) >> 4) & 0xff : frame[15]!;
-  if ((tos & 3) === 0) return undefined;
+  const inner = tos & 3;
+  const now = ['0003', '1113', '2123', '3333'].map((row) => row[outerTos & 3])[inner]!;
+  if (inner === 0 && now === '3') return undefined;
   const marked = [...frame];
-  marked[15] = isV6 ? frame[15]! | 0x30 : tos | 3;
+  const shift = isV6 ? 4 : 0;
+  marked[15] = (frame[15]! & ~(3 << shift)) | (Number(now) << shift);
   return marked;
 }
