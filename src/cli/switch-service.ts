@@ -57,7 +57,12 @@ export class SwitchService {
     mkdirSync(this.options.dirs.log, { recursive: true });
     try {
       const { emulated, database } = this.options;
-      await Promise.all([emulated && this.begin('datapath'), database === undefined && this.begin('ovsdb-server')]);
+      const begun = await Promise.allSettled([
+        emulated && this.begin('datapath'),
+        database === undefined && this.begin('ovsdb-server'),
+      ]);
+      // Only now: what had not begun yet when another failed could not have been stopped.
+      for (const one of begun) if (one.status === 'rejected') throw one.reason;
       await this.begin('vswitchd');
     } catch (error) {
       await this.stop();
