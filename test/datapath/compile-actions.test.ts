@@ -1,5 +1,5 @@
 /** What is refused at installation, with which errno, and what a program looks like. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { SET_OP } from '../../src/datapath/actions/action-program.ts';
 import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
@@ -39,6 +39,7 @@ import {
 import { compileList } from '../support/compile.ts';
 import { bytes, eth, ip4, ip6, ipv4With, ipv6With } from '../support/frames.ts';
 import { newArena, packetOf } from '../support/packets.ts';
+import { fc } from '../support/property.ts';
 
 const keyOf = (frame: readonly number[]) => {
   const key = newFlowKey();

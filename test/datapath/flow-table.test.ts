@@ -1,5 +1,5 @@
 /** The flow table against a naive model, its mask cache, dumps under change, and its size. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { EMPTY_PROGRAM } from '../../src/datapath/actions/action-program.ts';
 import type { Flow } from '../../src/datapath/flow.ts';
@@ -7,6 +7,7 @@ import { FlowTable } from '../../src/datapath/flow-table.ts';
 import { MaskCache } from '../../src/datapath/mask-cache.ts';
 import { FIELD, FLOW_WORDS } from '../../src/flow/fields.ts';
 import { type FlowKey, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
+import { fc } from '../support/property.ts';
 
 const SRC = FIELD.nwSrc.word;
 const DST = FIELD.nwDst.word;

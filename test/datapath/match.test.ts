@@ -1,5 +1,5 @@
 /** Keys and masks: what is refused and why, what must match whatever is asked, and that reading undoes writing. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { putKey, putMask } from '../../src/datapath/key-put.ts';
 import { getMatch, getMetadata, NO_IN_PORT } from '../../src/datapath/match.ts';
@@ -8,6 +8,7 @@ import { type FlowKey, getField, isFieldSet, newFlowKey } from '../../src/flow/f
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { MessageWriter } from '../../src/netlink/message.ts';
 import { OVS_KEY_ATTR as K, OVS_TUNNEL_KEY_ATTR as T } from '../../src/odp/key-table.ts';
+import { fc } from '../support/property.ts';
 import { nested } from './requests.ts';
 
 type Attr = readonly [type: number, payload: readonly number[] | Uint8Array | readonly Attr[]];

@@ -1,5 +1,5 @@
 /** Any actions on any frames: nothing throws, no slot is lost, ports and upcalls get what fits into a frame. */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
 import type { Offloads } from '../../src/datapath/ports/port-memory.ts';
@@ -38,6 +38,7 @@ import {
 import { compileList } from '../support/compile.ts';
 import { bytes, eth, icmpv6, ipv4, ipv4With, ipv6, ipv6With } from '../support/frames.ts';
 import { Lab } from '../support/lab.ts';
+import { fc } from '../support/property.ts';
 
 /** TAPSWITCH_FUZZ_N asks for more. */
 const { TAPSWITCH_FUZZ_N } = process.env;

@@ -1,5 +1,5 @@
 /** Super-packets cut up and put together again; partial checksums completed; what ports and upcalls get of them. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { DROP } from '../../src/datapath/drop-reasons.ts';
 import type { Offloads } from '../../src/datapath/ports/port-memory.ts';
@@ -24,6 +24,7 @@ import {
 } from '../support/frames.ts';
 import { Lab, takeSent } from '../support/lab.ts';
 import { bytesOf, newArena, packetOf } from '../support/packets.ts';
+import { fc } from '../support/property.ts';
 
 const noise = (n: number) => Array.from({ length: n }, (_, i) => (i * 7 + (i >> 8)) & 255);
 const u16 = (f: readonly number[], at: number) => (f[at]! << 8) | f[at + 1]!;

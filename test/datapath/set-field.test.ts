@@ -1,5 +1,5 @@
 /** Setting any field of any packet: bytes as the mask says, checksums as if they were computed anew. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { SET_OP } from '../../src/datapath/actions/action-program.ts';
 import * as fields from '../../src/datapath/actions/set-field.ts';
@@ -26,6 +26,7 @@ import {
   udp,
 } from '../support/frames.ts';
 import { bytesOf, newArena, packetOf } from '../support/packets.ts';
+import { fc } from '../support/property.ts';
 
 const arena = newArena(2);
 const byte = fc.nat(255);

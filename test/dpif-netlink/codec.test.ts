@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeFlow, writeFlow } from '../../src/dpif-netlink/flow-codec.ts';
 import { decodeUpcall } from '../../src/dpif-netlink/upcall-receiver.ts';
@@ -7,6 +6,7 @@ import { OVS_FLOW_ATTR } from '../../src/netlink/families/ovs-flow.ts';
 import { OVS_PACKET_ATTR, OVS_PACKET_CMD } from '../../src/netlink/families/ovs-packet.ts';
 import { MessageView, MessageWriter } from '../../src/netlink/message.ts';
 import { ufidOf } from '../../src/odp/odp-ufid.ts';
+import { fc } from '../support/property.ts';
 
 function messageOf(cmd: number, fill: (w: MessageWriter) => void): MessageView {
   const w = new MessageWriter();

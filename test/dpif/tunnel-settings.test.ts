@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readTunnelSettings, type TunnelSettings } from '../../src/dpif/tunnel-settings.ts';
 import { tunnelSettingsToOptions } from '../../src/dpif/tunnel-settings-text.ts';
 import { TUNNEL_TYPES, tunnelType } from '../../src/dpif/tunnel-types.ts';
 import { setConsole } from '../../src/util/vlog.ts';
+import { fc } from '../support/property.ts';
 
 beforeEach(() => setConsole(() => undefined));
 afterEach(() => setConsole(undefined));

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { areBitsZero, copyBits, fillBits, getBits, setBits } from '../../src/flow/bits.ts';
+import { fc } from '../support/property.ts';
 
 const WORDS = 6;
 const TOTAL = WORDS * 32;

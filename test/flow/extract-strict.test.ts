@@ -1,5 +1,5 @@
 /** Key extraction by userspace, where it is not the kernel's. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { extractStrictly } from '../../src/flow/extract-strict.ts';
 import { FIELD } from '../../src/flow/fields.ts';
@@ -7,6 +7,7 @@ import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { type FlowKey, getField, getFieldBytes, isFieldSet, newFlow } from '../../src/flow/flow-key.ts';
 import { bytes, eth, ip6, ipv4, ipv6, udp } from '../support/frames.ts';
 import { newArena, packetOf } from '../support/packets.ts';
+import { fc } from '../support/property.ts';
 
 function strict(frame: readonly number[]): FlowKey {
   const key = newFlow();

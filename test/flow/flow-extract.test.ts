@@ -1,7 +1,6 @@
 /** Key extraction: tables of frames, random bytes, and the keys that the real module sent with its upcalls. */
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ETH_TYPE_802_2, FIELD, type FieldName } from '../../src/flow/fields.ts';
 import { extractHeaders, extractMetadata } from '../../src/flow/flow-extract.ts';
@@ -13,6 +12,7 @@ import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
 import { VNET_GSO } from '../../src/packet/packet.ts';
 import { bytes, eth, icmpv6, ip4, ip6, ipv4, ipv4With, ipv6, ipv6With, tcp, udp } from '../support/frames.ts';
 import { newArena, packetOf } from '../support/packets.ts';
+import { fc } from '../support/property.ts';
 
 /** Fields that are not zero, as hex, without the MAC addresses that every frame has. */
 function fieldsOf(key: FlowKey): Record<string, string> {

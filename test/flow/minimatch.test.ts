@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   doOverlap,
@@ -9,6 +8,7 @@ import {
   matchesFlow,
   miniFromFlow,
 } from '../../src/flow/minimatch.ts';
+import { fc } from '../support/property.ts';
 
 const WORDS = 5;
 const few = fc.constantFrom(0, 1, 2, 3, -1, 0x80000000 | 0);

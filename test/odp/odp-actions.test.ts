@@ -1,5 +1,5 @@
 /** Action lists as translation builds them, cookies, slow-path reasons and UFIDs. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
@@ -10,6 +10,7 @@ import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
 import { formatUfid, hashToUfid, parseUfidPrefix, putUfid, ufidOf } from '../../src/odp/odp-ufid.ts';
 import { SLOW_PATH, SLOW_PATH_ALL, SLOW_PATH_REASONS } from '../../src/odp/slow-path.ts';
 import { type CookieBody, decodeCookie, encodeCookie, OFPP_NONE } from '../../src/odp/user-action-cookie.ts';
+import { fc } from '../support/property.ts';
 
 const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 1);
 const MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 2);

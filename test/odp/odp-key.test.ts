@@ -1,5 +1,5 @@
 /** Flow keys and masks to and from their nests: recordings of a stock ovs-vswitchd, layers, fitness, errors, random bytes. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
@@ -8,6 +8,7 @@ import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
 import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
+import { fc } from '../support/property.ts';
 import { available, flowAttrs, recordings } from './golden-flows.ts';
 
 const hex = (b: Uint8Array) => Buffer.from(b).toString('hex');

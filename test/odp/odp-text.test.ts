@@ -1,5 +1,5 @@
 /** Texts of flows and actions: vectors, names of ports, what reading and printing keep, random texts and bytes. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../src/netlink/message.ts';
 import { OVS_ACTION_ATTR } from '../../src/odp/action-attrs.ts';
@@ -11,6 +11,7 @@ import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
 import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
 import type { TextKind } from '../../src/odp/odp-text-kinds.ts';
 import { OdpParseError } from '../../src/odp/odp-text-scan.ts';
+import { fc } from '../support/property.ts';
 import { fromHex, readTextVectors } from './vectors.ts';
 
 const isLittle = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

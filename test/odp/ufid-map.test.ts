@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Ufid } from '../../src/odp/odp-ufid.ts';
 import { UfidMap } from '../../src/odp/ufid-map.ts';
+import { fc } from '../support/property.ts';
 
 /** Few words, so that UFIDs share some, and return. */
 const ufid = fc

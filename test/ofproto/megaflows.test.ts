@@ -2,7 +2,7 @@
  * Random tables and packets: whatever a megaflow takes is translated alike.  `xlate.test.ts` does it with matches of many kinds and plain
  * outputs; here it is the actions that are many.
  */
-import fc from 'fast-check';
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FIELD, FLOW_WORDS } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../src/flow/flow-key.ts';
@@ -19,6 +19,7 @@ import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import { GROUP_COMMAND } from '../../src/openflow/messages/switch-types.ts';
 import { OFPPC } from '../../src/openflow/ofp-port.ts';
+import { fc } from '../support/property.ts';
 import { MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { bundle, type Rig, withRig } from './rig.ts';
 

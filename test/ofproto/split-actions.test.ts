@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { splitActions } from '../../src/ofproto/xlate/split-actions.ts';
+import { fc } from '../support/property.ts';
 import { actionsText } from './nests.ts';
 
 /** What a packet's outputs are: port and number of tags it has then. */

@@ -1,5 +1,5 @@
 /** Geneve options to fields of tun_metadata and back, and their masks. */
-import fc from 'fast-check';
+
 import { describe, expect, it, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, newFlow, setField } from '../../src/flow/flow-key.ts';
@@ -7,6 +7,7 @@ import { fieldsToOptions, maskOptions, optionsToFields } from '../../src/ofproto
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfGet, mfHasTunMetadata, mfMaskBits, mfSet } from '../../src/openflow/mf-value.ts';
 import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
+import { fc } from '../support/property.ts';
 
 const option = (index: number, optionLen: number, optionType = index) => ({
   index,

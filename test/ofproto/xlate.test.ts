@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Dpif } from '../../src/dpif/dpif.ts';
 import { FIELD, type FieldName, FLOW_WORDS, VLAN_CFI } from '../../src/flow/fields.ts';
@@ -15,6 +14,7 @@ import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
 import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
+import { fc } from '../support/property.ts';
 import { BROADCAST, keyOf, MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { actionsText, throughNest } from './nests.ts';
 import { addFlow, makeMatch, output } from './support/rules.ts';

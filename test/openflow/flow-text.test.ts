@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import {
   formatDuration,
@@ -16,6 +15,7 @@ import { decodeMatch, encodeMatch, encodePaddedNxMatch } from '../../src/openflo
 import { parseMatch } from '../../src/openflow/match/match-parse.ts';
 import { formatMatch } from '../../src/openflow/match/match-text.ts';
 import { OFPUTIL_P } from '../../src/openflow/ofp-protocol.ts';
+import { fc } from '../support/property.ts';
 
 const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
 

@@ -1,5 +1,5 @@
 /** Values of match fields in flows: properties over every field, and tables of the special ones. */
-import fc from 'fast-check';
+
 import { describe, expect, it, test } from 'vitest';
 import { getBits, setBits } from '../../src/flow/bits.ts';
 import { FIELD, type FieldName, OF_FLOW_WORDS } from '../../src/flow/fields.ts';
@@ -15,6 +15,7 @@ import {
   setSubfield,
 } from '../../src/openflow/mf-subfield.ts';
 import * as mf from '../../src/openflow/mf-value.ts';
+import { fc } from '../support/property.ts';
 
 const newFlow = () => new Int32Array(OF_FLOW_WORDS);
 const named = (name: string): MfField => mfByName(name) as MfField;

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OFPERR, OfpError, ofpErrByCode, ofpErrByName } from '../../src/openflow/ofp-errors.ts';
 import { decodeHeader, decodeHeaderPartial, replyRaw } from '../../src/openflow/ofp-header.ts';
 import { OFPRAW, rawFor } from '../../src/openflow/ofp-msgs.ts';
 import { MultipartWriter, OfpWriter } from '../../src/openflow/ofp-writer.ts';
+import { fc } from '../support/property.ts';
 
 const view = (b: Uint8Array): DataView => new DataView(b.buffer, b.byteOffset, b.byteLength);
 const hex = (text: string): DataView => view(Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex')));

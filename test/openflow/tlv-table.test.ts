@@ -1,10 +1,11 @@
 /** The TLV table: allocation, errors, values in flows. */
-import fc from 'fast-check';
+
 import { describe, expect, it, test } from 'vitest';
 import { newFlow } from '../../src/flow/flow-key.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfGet, mfHasTunMetadata, mfSet } from '../../src/openflow/mf-value.ts';
 import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
+import { fc } from '../support/property.ts';
 
 const map = (index: number, optionLen: number, optionType = index, optionClass = 0xffff) => ({
   index,

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   ALL_VERSIONS,
@@ -14,6 +13,7 @@ import {
 } from '../../src/openflow/ofp-version.ts';
 import { Vconn } from '../../src/openflow/vconn.ts';
 import { setConsole, setLevels } from '../../src/util/vlog.ts';
+import { fc } from '../support/property.ts';
 
 const message = (version: number, type: number, xid: number, body: readonly number[] = []): Uint8Array => {
   const size = 8 + body.length;

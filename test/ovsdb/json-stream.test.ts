@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type JsonObject, JsonStream, JsonStreamError, MAX_DEPTH } from '../../src/util/json-stream.ts';
+import { fc } from '../support/property.ts';
 
 const OBJECTS: JsonObject[] = [
   { method: 'echo', params: [], id: 'x' },

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { expect, expectTypeOf, test } from 'vitest';
 import {
   applyDiff,
@@ -19,6 +18,7 @@ import {
   valuesEqual,
 } from '../../src/ovsdb/ovsdb-types.ts';
 import type { Json } from '../../src/util/json-stream.ts';
+import { fc } from '../support/property.ts';
 
 const U1 = '550e8400-e29b-41d4-a716-446655440000';
 const U2 = '550e8400-e29b-41d4-a716-446655440001';

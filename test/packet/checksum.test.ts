@@ -1,5 +1,5 @@
 /** Checksums against the slow and obvious way. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import {
   foldSum,
@@ -11,6 +11,7 @@ import {
   sumBytes,
 } from '../../src/packet/checksum.ts';
 import { ipv4, sum16 } from '../support/frames.ts';
+import { fc } from '../support/property.ts';
 
 const viewOf = (data: ArrayLike<number>, offset = 0) => {
   const all = new Uint8Array(data.length + offset);

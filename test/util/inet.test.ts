@@ -1,7 +1,8 @@
 /** Text of addresses: as inet_ntop() prints them, and what inet_pton() takes. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac } from '../../src/util/inet.ts';
+import { fc } from '../support/property.ts';
 
 // biome-ignore format: table
 const IPV6: readonly (readonly [text: string, hex: string])[] = [

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MaxHeap } from '../../src/util/max-heap.ts';
+import { fc } from '../support/property.ts';
 
 describe('MaxHeap', () => {
   it('is empty at first', () => {

@@ -1,5 +1,5 @@
 /** nfnetlink requests about connections, as tools send them, and as nobody should. */
-import fc from 'fast-check';
+
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
 import { NLA_F_NESTED, NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
@@ -20,6 +20,7 @@ import {
 import type { MessageWriter } from '../../../src/netlink/message.ts';
 import { ERRNO } from '../../../src/util/errno.ts';
 import { eth, icmpv6, ipv4With } from '../../support/frames.ts';
+import { fc } from '../../support/property.ts';
 import { type Answer, attrsOf, CtClient } from './ct-client.ts';
 import { CtRig, ct } from './ct-rig.ts';
 

@@ -1,10 +1,11 @@
 /** CT actions on packets: state, zones, marks, labels, commit, force, ICMP, timeouts, limits. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { getField } from '../../../src/flow/flow-key.ts';
 import { ERRNO } from '../../../src/util/errno.ts';
 import { bytes, eth, icmpv6, ipv4, ipv4With, ipv6With, sum16 } from '../../support/frames.ts';
+import { fc } from '../../support/property.ts';
 import { CtRig, ct } from './ct-rig.ts';
 
 const [A, B] = ['10.0.0.1', '10.0.0.2'];

@@ -1,5 +1,5 @@
 /** Fragments: put together before tracking, taken apart on output; bounds and lies. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { CT_STOLEN } from '../../../src/datapath/conntrack/ct-execute.ts';
 import { Refragmenter } from '../../../src/datapath/conntrack/refragment.ts';
@@ -9,6 +9,7 @@ import { getField, newFlowKey } from '../../../src/flow/flow-key.ts';
 import { Packet } from '../../../src/packet/packet.ts';
 import { checksumsAreRight, eth, ipv4, ipv4With, ipv6, ipv6With, sum16 } from '../../support/frames.ts';
 import { bytesOf, newArena, packetOf } from '../../support/packets.ts';
+import { fc } from '../../support/property.ts';
 import { CtRig, ct } from './ct-rig.ts';
 
 const LOOK = [ct.zone(1)];

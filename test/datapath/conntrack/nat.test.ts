@@ -1,9 +1,10 @@
 /** Translation: which address and port, there and back, errors, checksums, and what helpers read and rewrite. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { getField } from '../../../src/flow/flow-key.ts';
 import { checksumsAreRight, eth, icmpv6, ipv4, ipv4With, ipv6With, sum16 } from '../../support/frames.ts';
+import { fc } from '../../support/property.ts';
 import { CtRig, ct } from './ct-rig.ts';
 
 const [A, B, N] = ['10.0.0.1', '10.0.0.2', '10.1.0.9'];

@@ -1,5 +1,5 @@
 /** Tunnel headers, both ways: tables of bytes, properties, and what must be refused. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { decapErspan, encapErspan, erspanVersion } from '../../../src/datapath/tunnel/erspan.ts';
 import { checkGeneveOptions, decapGeneve, encapGeneve } from '../../../src/datapath/tunnel/geneve.ts';
@@ -15,6 +15,7 @@ import {
 } from '../../../src/datapath/tunnel/tunnel-info.ts';
 import { decapVxlan, encapVxlan } from '../../../src/datapath/tunnel/vxlan.ts';
 import { TUN_F } from '../../../src/flow/fields.ts';
+import { fc } from '../../support/property.ts';
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex.replace(/ /g, ''), 'hex'));
 const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.length);

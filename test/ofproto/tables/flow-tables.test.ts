@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { newFlow, setField } from '../../../src/flow/flow-key.ts';
@@ -16,6 +15,7 @@ import {
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
+import { fc } from '../../support/property.ts';
 
 const out = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
 

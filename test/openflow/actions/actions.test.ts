@@ -1,6 +1,5 @@
 /** Actions and instructions: text and bytes as the stock ovs-ofctl has them, fixed points, and errors of a known class. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { actionSetToList } from '../../../src/openflow/actions/action-set.ts';
 import {
@@ -14,6 +13,7 @@ import {
 } from '../../../src/openflow/actions/index.ts';
 import { OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OfpTextError } from '../../../src/openflow/ofp-text.ts';
+import { fc } from '../../support/property.ts';
 
 const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];
 const nameOf = (v: OfVersion): string => `OpenFlow1${v - 1}`;

@@ -3,7 +3,6 @@
  * ovs-ofctl.
  */
 import { spawnSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   decodeActions,
@@ -17,6 +16,7 @@ import type { Subfield } from '../../../src/openflow/mf-field.ts';
 import { MF_FIELDS, mfByName } from '../../../src/openflow/mf-fields.ts';
 import { OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { HashFields, Ofpact, OfpactKind } from '../../../src/openflow/ofpact.ts';
+import { fc } from '../../support/property.ts';
 
 const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];
 const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
@@ -53,7 +53,7 @@ const setField = fc
     const fits = field.bits > 8 * (field.bytes - 1);
     const take = () => Uint8Array.from({ length: field.bytes }, (_, i) => (fits ? cut(noise.next().value ?? 0, i) : 0));
     const full = new Uint8Array(field.bytes).fill(0xff);
-    const mask = isWhole || field.bits % 8 !== 0 ? full : take();
+    const mask = isWhole || !field.isMaskable || field.bits % 8 !== 0 ? full : take();
     mask[field.bytes - 1] = 0xff;
     return { kind: 'set_field', field, value: take().map((b, i) => b & (mask[i] ?? 0)), mask, isLoad: false };
   });

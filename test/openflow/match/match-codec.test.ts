@@ -1,6 +1,5 @@
 /** Matches in messages: structs of OpenFlow 1.0 and 1.1 against stock ovs-ofctl, headers, padding and their errors. */
 import { spawnSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { newMatch } from '../../../src/openflow/match/match.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import { normalizeMatch } from '../../../src/openflow/match/match-normalize.ts';
 import { formatMatch } from '../../../src/openflow/match/match-text.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
+import { fc } from '../../support/property.ts';
 
 const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex.replaceAll(/[ _]/g, ''), 'hex'));

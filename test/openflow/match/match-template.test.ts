@@ -1,5 +1,5 @@
 /** Matches written by a template are those that are written entry by entry. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import type { Match } from '../../../src/openflow/match/match.ts';
@@ -7,6 +7,7 @@ import { putNxMatch } from '../../../src/openflow/match/match-template.ts';
 import { encodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { OFPFC } from '../../../src/openflow/messages/flow-types.ts';
 import { OfpWriter } from '../../../src/openflow/ofp-writer.ts';
+import { fc } from '../../support/property.ts';
 
 const matchOf = (text: string): Match => parseFlow(`${text},actions=drop`, OFPFC.ADD).flow.match;
 

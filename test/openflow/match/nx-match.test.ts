@@ -1,8 +1,9 @@
 /** NXM and OXM: hexadecimal vectors in both directions, errors, and a property over any bytes. */
-import fc from 'fast-check';
+
 import { describe, expect, it, test } from 'vitest';
 import { decodeNxMatch, encodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
+import { fc } from '../../support/property.ts';
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex.replaceAll(/[ _]/g, ''), 'hex'));
 const hex = (b: Uint8Array) => Buffer.from(b).toString('hex');

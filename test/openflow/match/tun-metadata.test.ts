@@ -1,6 +1,5 @@
 /** tun_metadata in matches: text and bytes as stock ovs-ofctl has them, without a TLV table. */
 import { spawnSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { formatFlowMod, parseFlow } from '../../../src/openflow/flow-text.ts';
 import { newMatch, type TunMetadata } from '../../../src/openflow/match/match.ts';
@@ -8,6 +7,7 @@ import { formatMatch } from '../../../src/openflow/match/match-text.ts';
 import { decodeNxMatch, encodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
 import { OfpTextError } from '../../../src/openflow/ofp-text.ts';
+import { fc } from '../../support/property.ts';
 
 const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0;
 

@@ -1,11 +1,12 @@
 /** Messages about connection and switch: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import type { OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import { decodeMessage, encodeMessage, supportedKinds } from '../../../src/openflow/messages/codec.ts';
 import { OFPERR, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { OfpWriter } from '../../../src/openflow/ofp-writer.ts';
+import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';
 
 const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];

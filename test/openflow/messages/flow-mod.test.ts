@@ -1,5 +1,5 @@
 /** flow_mods and requests of flow statistics: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { parseInstructions } from '../../../src/openflow/actions/index.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
@@ -15,6 +15,7 @@ import {
 } from '../../../src/openflow/messages/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
+import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';
 
 /** in_port=3, dl_type=0x0800, nw_dst=10.0.0.0/24. */

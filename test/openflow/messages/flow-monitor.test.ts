@@ -1,5 +1,5 @@
 /** Flow monitors: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { parseActions } from '../../../src/openflow/actions/index.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
@@ -13,6 +13,7 @@ import {
 } from '../../../src/openflow/messages/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
+import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';
 
 const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];

@@ -2,11 +2,12 @@
  * Bytes of messages about groups, meters, ports, queues and extensions, changed at random: they are read, or refused with an OfpError, and what
  * was read stays the same when it is written and read again.
  */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import type { OfMessage } from '../../../src/openflow/messages/of-message.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
+import { fc } from '../../support/property.ts';
 import { fromHex } from './oracle.ts';
 
 const SEEDS: readonly string[] = [

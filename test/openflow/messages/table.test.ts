@@ -1,5 +1,5 @@
 /** Messages about tables: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import type {
@@ -11,6 +11,7 @@ import type {
 import type { MfField } from '../../../src/openflow/mf-field.ts';
 import { MF } from '../../../src/openflow/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
+import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';
 
 const VERSIONS: readonly OfVersion[] = [1, 2, 3, 4, 5, 6];

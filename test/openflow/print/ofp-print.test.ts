@@ -2,7 +2,7 @@
  * Messages as text: what stock ovs-ofctl 3.1 printed of the same bytes, recorded; and again, if it is installed.  The tests of messages
  * (`../messages/`) compare every message that they show to it, too.
  */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import { parseGroupMod } from '../../../src/openflow/group-text.ts';
@@ -13,6 +13,7 @@ import { OFPERR, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { NameMap } from '../../../src/openflow/ofp-names.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import { formatMessage } from '../../../src/openflow/print/ofp-print.ts';
+import { fc } from '../../support/property.ts';
 import { fromHex, hasOfctl, stockPrint } from '../messages/oracle.ts';
 
 const bytesOf = (m: OfMessageOut): Uint8Array => encodeMessage(m);
