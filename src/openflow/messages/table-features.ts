@@ -30,10 +30,11 @@ export const TABLE_NAME_SIZE = 32;
 // biome-ignore format: list
 const INSTRUCTION_TYPES = [undefined, 'goto_table', 'write_metadata', 'write_actions', 'apply_actions', 'clear_actions', 'meter'] as const;
 
-/** Instructions as a bit for each type; meter is one in 1.3 and 1.4 only. */
+/** Whether a version has the instruction of a type: 1.5 made an action of meter. */
 const isInstruction = (name: string | undefined, version: OfVersion): name is string =>
   name !== undefined && (name !== 'meter' || version === 4 || version === 5);
 
+/** Instructions by name as a bit for each type, those that the version lacks left out. */
 export function encodeInstructionBits(names: ReadonlySet<string>, version: OfVersion): number {
   let bits = 0;
   INSTRUCTION_TYPES.forEach((name, type) => {
@@ -42,6 +43,7 @@ export function encodeInstructionBits(names: ReadonlySet<string>, version: OfVer
   return bits;
 }
 
+/** The names of the instructions that have a bit; bits of none are nothing. */
 export const decodeInstructionBits = (bits: number, version: OfVersion): Set<string> =>
   new Set(
     INSTRUCTION_TYPES.filter((name, type) => isInstruction(name, version) && (bits & (1 << type)) !== 0) as string[],
