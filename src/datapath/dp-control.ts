@@ -4,7 +4,9 @@
  *
  * A command throws RangeError for an argument that makes no sense.
  */
+
 import { FIELD, type Field } from '../flow/fields.ts';
+import { fixed } from '../util/fixed.ts';
 import type { Datapath } from './datapath.ts';
 import type { Datapaths } from './datapaths.ts';
 import { DROP, type DropReason, dropName } from './drop-reasons.ts';
@@ -55,7 +57,7 @@ function show(dp: Datapath): string[] {
     `flows: ${table.count}`,
     `meters: ${dp.meters.count}`,
     `lookups: hit:${dp.nHit} missed:${dp.nMissed} lost:${dp.nLost}`,
-    `masks: hit:${table.nMaskHit} total:${table.nMasks} hit/pkt:${perPacket.toFixed(2)}`,
+    `masks: hit:${table.nMaskHit} total:${table.nMasks} hit/pkt:${fixed(perPacket, 2)}`,
     `masks-cache: size:${table.maskCacheSize} hit:${table.nCacheHit}`,
     `drops: ${dropped}`,
   ];

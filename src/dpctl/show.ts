@@ -2,10 +2,12 @@
  * Commands that make, delete, list and show datapaths: add-dp, del-dp, dump-dps, show.
  * Source: lib/dpctl.c (dpctl_add_dp(), dpctl_del_dp(), show_dpif()).
  */
+
 import type { Dpif } from '../dpif/dpif.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
 import type { DpifDpStats, DpifPort } from '../dpif/dpif-types.ts';
 import { tunnelType } from '../dpif/tunnel-types.ts';
+import { fixed } from '../util/fixed.ts';
 import { formatCaches } from './caches.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { forEachDp, openDpif, withDpif } from './dpctl-open.ts';
@@ -83,9 +85,9 @@ function formatDpStats(s: DpifDpStats): string {
   if (s.nMasks === undefined || s.nMaskHit === undefined) return text;
   const nPackets = s.nHit + s.nMissed;
   const each = (n: bigint) => (nPackets === 0n ? 0 : Number(n) / Number(nPackets));
-  text += `  masks: hit:${s.nMaskHit} total:${s.nMasks} hit/pkt:${each(s.nMaskHit).toFixed(2)}\n`;
+  text += `  masks: hit:${s.nMaskHit} total:${s.nMasks} hit/pkt:${fixed(each(s.nMaskHit), 2)}\n`;
   if (s.nCacheHit !== undefined) {
-    text += `  cache: hit:${s.nCacheHit} hit-rate:${(100 * each(s.nCacheHit)).toFixed(2)}%\n`;
+    text += `  cache: hit:${s.nCacheHit} hit-rate:${fixed(100 * each(s.nCacheHit), 2)}%\n`;
   }
   return text;
 }
@@ -119,5 +121,5 @@ export function humanSize(bytes: bigint): string {
     value /= 1024;
     unit++;
   }
-  return unit < 0 ? '' : ` (${value.toFixed(1)} ${UNITS[unit]})`;
+  return unit < 0 ? '' : ` (${fixed(value, 1)} ${UNITS[unit]})`;
 }

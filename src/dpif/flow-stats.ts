@@ -1,5 +1,7 @@
 /** Text of a flow's statistics, as `dump-flows` and log lines have it.  Source: lib/dpif.c, lib/packets.c. */
+
 import { monotonicMs } from '../util/clock.ts';
+import { fixed } from '../util/fixed.ts';
 import type { DpifFlowStats } from './dpif-types.ts';
 
 /** From the least significant bit: FIN SYN RST PSH ACK URG ECE CWR NS, in the order in which they are printed. */
@@ -17,7 +19,7 @@ export function formatTcpFlagLetters(flags: number): string {
 
 /** "packets:1, bytes:98, used:0.310s", and the TCP flags seen, if any. */
 export function formatFlowStats(stats: DpifFlowStats): string {
-  const used = stats.used === 0 ? 'never' : `${((monotonicMs() - stats.used) / 1000).toFixed(3)}s`;
+  const used = stats.used === 0 ? 'never' : `${fixed((monotonicMs() - stats.used) / 1000, 3)}s`;
   const flags = stats.tcpFlags === 0 ? '' : `, flags:${formatTcpFlagLetters(stats.tcpFlags)}`;
   return `packets:${stats.nPackets}, bytes:${BigInt(stats.nBytes)}, used:${used}${flags}`;
 }

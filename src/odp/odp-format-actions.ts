@@ -6,7 +6,7 @@
  * and psample.  `odp-parse-actions.ts` is the way back.
  * Source: lib/odp-util.c (format_odp_actions).
  */
-
+import { fixed } from '../util/fixed.ts';
 import { formatMac } from '../util/inet.ts';
 import {
   OVS_ACTION_ATTR as A,
@@ -56,7 +56,7 @@ const hex4 = (value: number) => `0x${value.toString(16).padStart(4, '0')}`;
 const portText = (portNo: number, { portNames }: OdpActionsFormatOptions) => portNames?.get(portNo) ?? String(portNo);
 const port: Format = (data, options) => portText(u32(data), options);
 const portOf = (options: OdpActionsFormatOptions) => (portNo: number) => portText(portNo, options);
-const fixed =
+const constant =
   (text: string): Format =>
   () =>
     text;
@@ -72,7 +72,7 @@ const COMMON: readonly (readonly [type: number, row: Row])[] = [
   [A.USERSPACE,     { size: undefined, format: (d, o) => formatUserspace(d, portOf(o)) }],
   [A.SET,           { size: undefined, format: (d) => formatSet(d) }],
   [A.PUSH_VLAN,     { size: 4,  format: (d) => formatPushVlan(d) }],
-  [A.POP_VLAN,      { size: 0,  format: fixed('pop_vlan') }],
+  [A.POP_VLAN,      { size: 0,  format: constant('pop_vlan') }],
   [A.SAMPLE,        { size: undefined, format: (d, o) => formatSample(d, o) }],
   [A.RECIRC,        { size: 4,  format: (d) => `recirc(${hex(u32(d))})` }],
   [A.HASH,          { size: 8,  format: (d) => formatHash(d) }],
@@ -82,10 +82,10 @@ const COMMON: readonly (readonly [type: number, row: Row])[] = [
   [A.CT,            { size: undefined, format: (d) => formatCt(d) }],
   [A.TRUNC,         { size: 4,  format: (d) => `trunc(${u32(d)})` }],
   [A.PUSH_ETH,      { size: 12, format: (d) => `push_eth(src=${formatMac(d, 0)},dst=${formatMac(d, 6)})` }],
-  [A.POP_ETH,       { size: 0,  format: fixed('pop_eth') }],
-  [A.CT_CLEAR,      { size: 0,  format: fixed('ct_clear') }],
+  [A.POP_ETH,       { size: 0,  format: constant('pop_eth') }],
+  [A.CT_CLEAR,      { size: 0,  format: constant('ct_clear') }],
   [A.PUSH_NSH,      { size: undefined, format: (d) => formatPushNsh(d) }],
-  [A.POP_NSH,       { size: 0,  format: fixed('pop_nsh()') }],
+  [A.POP_NSH,       { size: 0,  format: constant('pop_nsh()') }],
   [A.METER,         { size: 4,  format: (d) => `meter(${u32(d)})` }],
   [A.CLONE,         { size: undefined, format: (d, o) => `clone(${formatOdpActions(d, o)})` }],
   [A.CHECK_PKT_LEN, { size: undefined, format: (d, o) => formatCheckPktLen(d, o) }],
@@ -95,7 +95,7 @@ const COMMON: readonly (readonly [type: number, row: Row])[] = [
 const USERSPACE: readonly (readonly [type: number, row: Row])[] = [
   [UA.TUNNEL_PUSH,  { size: undefined, format: (d, o) => formatTnlPush(d, portOf(o)) }],
   [UA.TUNNEL_POP,   { size: 4,  format: (d, o) => `tnl_pop(${port(d, o)})` }],
-  [UA.DROP,         { size: 4,  format: fixed('drop') }],
+  [UA.DROP,         { size: 4,  format: constant('drop') }],
   [UA.LB_OUTPUT,    { size: 4,  format: (d) => `lb_output(${u32(d)})` }],
 ];
 // biome-ignore format: table
@@ -166,7 +166,7 @@ function formatSample(nest: Uint8Array, options: OdpActionsFormatOptions): strin
   const probability = set?.get(OVS_SAMPLE_ATTR.PROBABILITY);
   const actions = set?.get(OVS_SAMPLE_ATTR.ACTIONS);
   if (!probability || !actions) return 'sample(error)';
-  const percent = ((100 * u32(probability)) / 0xffffffff).toFixed(1);
+  const percent = fixed((100 * u32(probability)) / 0xffffffff, 1);
   return `sample(sample=${percent}%,actions(${formatOdpActions(actions, options)}))`;
 }
 

@@ -8,7 +8,9 @@
  * Whoever runs the main loop calls `coverageRun()` now and then (each call may be late; it catches up by the clock).
  * Source: lib/coverage.c.
  */
+
 import { monotonicMs } from './clock.ts';
+import { fixed } from './fixed.ts';
 
 /** One event's counter. */
 export interface Coverage {
@@ -76,9 +78,9 @@ export function showCoverage(): string {
   const hit = [...counters.values()].filter((c) => c.n > 0).sort((a, b) => (a.name < b.name ? -1 : 1));
   const lines = hit.map((c) => {
     const last = (c.minute[(slots + MINUTE_SLOTS - 1) % MINUTE_SLOTS] ?? 0) / (SLOT_MS / 1000);
-    const minute = (sum(c.minute) / 60).toFixed(3).padStart(9);
-    const hour = (sum(c.hour) / 3600).toFixed(4).padStart(13);
-    return `${c.name.padEnd(24)} ${last.toFixed(1).padStart(5)}/sec ${minute}/sec ${hour}/sec   total: ${c.n}`;
+    const minute = fixed(sum(c.minute) / 60, 3).padStart(9);
+    const hour = fixed(sum(c.hour) / 3600, 4).padStart(13);
+    return `${c.name.padEnd(24)} ${fixed(last, 1).padStart(5)}/sec ${minute}/sec ${hour}/sec   total: ${c.n}`;
   });
   const head = `Event coverage, avg rate over last: ${SLOT_MS / 1000} seconds, last minute, last hour,  hash=${fingerprint()}:`;
   return [head, ...lines, `${counters.size - hit.length} events never hit`, ''].join('\n');

@@ -2,7 +2,9 @@
  * The memory report: how large this process is, logged when it has grown by half, with what it holds.
  * Whoever runs the main loop calls `run` now and then.  Source: lib/memory.c.
  */
+
 import { monotonicMs } from './clock.ts';
+import { fixed } from './fixed.ts';
 import { vlog } from './vlog.ts';
 
 const log = vlog('memory');
@@ -45,10 +47,10 @@ export class MemoryReport {
     const kb = this.peakKb();
     if (kb < this.lastKb * GROWTH) return;
     if (this.lastKb === 0) {
-      log.info(`${kb} kB peak resident set size after ${((now - this.startMs) / 1000).toFixed(1)} seconds`);
+      log.info(`${kb} kB peak resident set size after ${fixed((now - this.startMs) / 1000, 1)} seconds`);
     } else {
       const percent = Math.round((kb / this.lastKb - 1) * 100);
-      const seconds = ((now - this.lastMs) / 1000).toFixed(1);
+      const seconds = fixed((now - this.lastMs) / 1000, 1);
       log.info(
         `peak resident set size grew ${percent}% in last ${seconds} seconds, from ${this.lastKb} kB to ${kb} kB`,
       );

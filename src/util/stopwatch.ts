@@ -8,7 +8,9 @@
  *
  * Source: lib/stopwatch.c (text, weights of averages).  The percentile is of the last samples, where stock estimates one over all.
  */
+
 import { monotonicMs } from './clock.ts';
+import { fixed } from './fixed.ts';
 
 /** The percentile is of that many samples. */
 const KEPT = 1024;
@@ -58,9 +60,9 @@ export class Stopwatch {
   Total samples: ${this.n}
   Maximum: ${this.max} msec
   Minimum: ${this.min} msec
-  95th percentile: ${this.percentile(0.95).toFixed(6)} msec
-  Short term average: ${this.shortTerm.toFixed(6)} msec
-  Long term average: ${this.longTerm.toFixed(6)} msec
+  95th percentile: ${fixed(this.percentile(0.95), 6)} msec
+  Short term average: ${fixed(this.shortTerm, 6)} msec
+  Long term average: ${fixed(this.longTerm, 6)} msec
 `;
   }
 

@@ -2,9 +2,11 @@
  * Numbers of the host, for Open_vSwitch.statistics: processors, load, memory, the processes of the switch, and local file
  * systems.  What cannot be read is left out.  Source: vswitchd/system-stats.c, vswitchd/vswitch.xml (Open_vSwitch:statistics), proc(5).
  */
+
 import { readdir, readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
+import { fixed } from '../util/fixed.ts';
 
 /** Where the numbers come from; a test has a directory of its own for "/proc". */
 export interface SystemStatsSource {
@@ -27,7 +29,7 @@ export async function readSystemStats(source: SystemStatsSource): Promise<Readon
   stats.set(
     'load_average',
     loadavg()
-      .map((load) => load.toFixed(2))
+      .map((load) => fixed(load, 2))
       .join(),
   );
   const memory = await readMemory(source.proc);

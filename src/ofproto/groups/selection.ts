@@ -7,9 +7,11 @@
  *
  * Source: ofproto/ofproto-dpif.c (group_set_selection_method, group_setup_dp_hash_table).
  */
+
 import { OVS_HASH_ALG } from '../../odp/action-attrs.ts';
 import type { GroupProps } from '../../openflow/messages/switch-types.ts';
 import type { MfField, MfValue } from '../../openflow/mf-field.ts';
+import { fixed } from '../../util/fixed.ts';
 import { vlog } from '../../util/vlog.ts';
 
 const log = vlog('ofproto_dpif');
@@ -118,7 +120,7 @@ export function hashTable<B extends Weighted>(buckets: readonly B[]): B[] | unde
     table.push(winner.bucket);
   }
   for (const { bucket, hits } of shares) {
-    const target = ((size * bucket.weight) / total).toFixed(2);
+    const target = fixed((size * bucket.weight) / total, 2);
     log.dbg(() => `  Bucket ${bucket.id}: weight=${bucket.weight}, target=${target} hits=${hits}`);
   }
   return table;
