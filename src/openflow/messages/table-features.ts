@@ -85,12 +85,31 @@ function tablesOf(m: BodyIn, p: Property): Set<number> {
 }
 
 interface Fields {
-  readonly exact: Set<MfField>;
-  readonly masked: Set<MfField>;
+  readonly exact: ReadonlySet<MfField>;
+  readonly masked: ReadonlySet<MfField>;
 }
 
+/**
+ * Lists of fields that were read, by their bytes.  All tables of a switch say the same, some hundreds of headers each; so a reply of 254 tables
+ * is a few lists, which are read once and shared.
+ */
+const listsBefore = new Map<string, Fields>();
+const MAX_LISTS = 32;
+
 function fieldsOf(m: BodyIn, p: Property, isLoose: boolean, allowsMask: boolean): Fields {
-  const fields: Fields = { exact: new Set(), masked: new Set() };
+  const list = Buffer.from(m.bytes.buffer, m.bytes.byteOffset + p.dataAt, p.at + p.size - p.dataAt).toString('latin1');
+  const key = `${isLoose} ${allowsMask} ${list}`;
+  const known = listsBefore.get(key);
+  if (known !== undefined) return known;
+  const fields = readFields(m, p, isLoose, allowsMask);
+  if (listsBefore.size >= MAX_LISTS) listsBefore.clear();
+  listsBefore.set(key, fields);
+  return fields;
+}
+
+function readFields(m: BodyIn, p: Property, isLoose: boolean, allowsMask: boolean): Fields {
+  const exact = new Set<MfField>();
+  const masked = new Set<MfField>();
   const bytes = m.bytes.subarray(0, p.at + p.size);
   for (let at = p.dataAt; at < bytes.length; ) {
     const { field, hasMask, end } = readOxmHeader(bytes, at);
@@ -100,14 +119,28 @@ function fieldsOf(m: BodyIn, p: Property, isLoose: boolean, allowsMask: boolean)
     if (hasMask && (!allowsMask || field?.isMaskable === false)) {
       throw new OfpError(OFPERR.OFPBMC_BAD_MASK, `table_features: mask at byte ${at}`);
     }
-    if (field !== undefined) (hasMask ? fields.masked : fields.exact).add(field);
+    if (field !== undefined) (hasMask ? masked : exact).add(field);
     at = end;
   }
-  return fields;
+  return { exact, masked };
 }
 
-const union = <T>(...sets: readonly ReadonlySet<T>[]): Set<T> => new Set(sets.flatMap((s) => [...s]));
+const NONE: Fields = { exact: new Set(), masked: new Set() };
 const inOrder = (fields: Iterable<MfField>): Set<MfField> => new Set([...fields].sort((a, b) => a.id - b.id));
+
+/** What the two lists about matches come to, and the lists: the next table mostly has the same. */
+let lastMatching = { matched: NONE, wild: NONE, match: NONE.exact, mask: NONE.exact, wildcard: NONE.exact };
+
+function matchingOf(matched: Fields, wild: Fields): Pick<TableFeatures, 'match' | 'mask' | 'wildcard'> {
+  if (matched !== lastMatching.matched || wild !== lastMatching.wild) {
+    // What has a mask can be matched, and left out; what cannot be matched is not left out.
+    const match = inOrder(new Set([...matched.exact, ...matched.masked]));
+    const wildcard = inOrder(new Set([...wild.exact, ...matched.masked].filter((f) => match.has(f))));
+    lastMatching = { matched, wild, match, mask: inOrder(matched.masked), wildcard };
+  }
+  const { match, mask, wildcard } = lastMatching;
+  return { match, mask, wildcard };
+}
 
 /** A feature list of nothing. */
 export const noInstructionFeatures = (): TableInstructionFeatures => ({
@@ -159,8 +192,8 @@ function decodeFeatures(m: BodyIn, at: number, push: (tf: TableFeatures) => void
     const p = found.get(type + miss) ?? found.get(type);
     return p === undefined ? none : parse(p);
   };
-  const setFields = (type: number, miss: number): Set<MfField> =>
-    read(type, miss, new Set<MfField>(), (p) => fieldsOf(m, p, isLoose, false).exact);
+  const setFields = (type: number, miss: number): ReadonlySet<MfField> =>
+    read(type, miss, NONE, (p) => fieldsOf(m, p, isLoose, false)).exact;
   const actions = (type: number, miss: number) => read(type, miss, new Set<OfpactKind>(), (p) => actionsOf(m, p));
   const instructions = (miss: number): TableInstructionFeatures => ({
     instructions: read(PROP.INSTRUCTIONS, miss, new Set<string>(), (p) => instructionsOf(m, p, isLoose)),
@@ -168,12 +201,8 @@ function decodeFeatures(m: BodyIn, at: number, push: (tf: TableFeatures) => void
     write: { ofpacts: actions(PROP.WRITE_ACTIONS, miss), setFields: setFields(PROP.WRITE_SETFIELD, miss) },
     apply: { ofpacts: actions(PROP.APPLY_ACTIONS, miss), setFields: setFields(PROP.APPLY_SETFIELD, miss) },
   });
-  const none: Fields = { exact: new Set(), masked: new Set() };
-  const matched = read(PROP.MATCH, 0, none, (p) => fieldsOf(m, p, isLoose, true));
-  const wild = read(PROP.WILDCARDS, 0, none, (p) => fieldsOf(m, p, isLoose, false)).exact;
-  // What has a mask can be matched, and left out; what cannot be matched is not left out.
-  const match = inOrder(union(matched.exact, matched.masked));
-  const wildcard = inOrder([...union(wild, matched.masked)].filter((f) => match.has(f)));
+  const matched = read(PROP.MATCH, 0, NONE, (p) => fieldsOf(m, p, isLoose, true));
+  const wild = read(PROP.WILDCARDS, 0, NONE, (p) => fieldsOf(m, p, isLoose, false));
   const capabilities = dv.getUint32(at + NAME_AT + TABLE_NAME_SIZE + 16);
   push({
     command,
@@ -188,9 +217,7 @@ function decodeFeatures(m: BodyIn, at: number, push: (tf: TableFeatures) => void
     supportsVacancyEvents: version < 5 ? undefined : (capabilities & TABLE_VACANCY_EVENTS) !== 0,
     nonmissFeatures: instructions(0),
     missFeatures: instructions(1),
-    match,
-    mask: inOrder(matched.masked),
-    wildcard,
+    ...matchingOf(matched, wild),
   });
   return at + size;
 }

@@ -17,7 +17,12 @@ import type { Printers } from './printer.ts';
 const COMMANDS = ['replace', 'modify', 'enable', 'disable'] as const;
 const INSTRUCTION_ORDER = ['meter', 'apply_actions', 'clear_actions', 'write_actions', 'write_metadata', 'goto_table'];
 
-const isSame = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.size && [...a].every((x) => b.has(x));
+function isSame<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const x of a) if (!b.has(x)) return false;
+  return true;
+}
 const formatFields = (fields: Iterable<MfField>): string => {
   const sorted = [...fields].sort((a, b) => a.id - b.id).map((f) => f.name);
   return sorted.length === 0 ? '' : ` ${formatNames(sorted)}`;
@@ -36,9 +41,15 @@ interface Numbered {
 /** A table that goes to all that the one before it goes to, but itself, is no different. */
 function isSameNext(a: Numbered, b: Numbered): boolean {
   const [first, second] = a.table <= b.table ? [a, b] : [b, a];
-  const next = new Set(first.features.next);
-  if (second.table === first.table + 1 && !second.features.next.has(second.table)) next.delete(second.table);
-  return isSame(next, second.features.next);
+  const later = second.features.next;
+  const itself = second.table === first.table + 1 && !later.has(second.table) ? second.table : -1;
+  let nSame = 0;
+  for (const table of first.features.next) {
+    if (table === itself) continue;
+    if (!later.has(table)) return false;
+    nSame++;
+  }
+  return nSame === later.size;
 }
 const isSameInstructions = (a: Numbered, b: Numbered): boolean =>
   isSameNext(a, b) &&

@@ -126,6 +126,23 @@ describe('table_features', () => {
     expect(text).toContain('must exact match: dp_hash');
   });
 
+  test('lists that tables have in common are read once, others apart', () => {
+    const wildcard = fields('metadata eth_src');
+    const body = [
+      features(5),
+      features(5, { tableId: 4 }),
+      features(5, { tableId: 5, wildcard }),
+      features(5, { tableId: 6, mask: fields('metadata'), wildcard }),
+      features(5, { tableId: 7 }),
+    ];
+    const m = decodeMessage(roundTrip({ kind: 'table_features_stats_reply', version: 5, xid, body }));
+    if (m.kind !== 'table_features_stats_reply') throw new Error(m.kind);
+    expect(m.body.map((tf) => [tf.match, tf.mask, tf.wildcard])).toEqual(
+      body.map((tf) => [tf.match, tf.mask, tf.wildcard]),
+    );
+    expect(m.body[1]?.match).toBe(m.body[0]?.match);
+  });
+
   test('1.5 may ask for no change', () => {
     const none = can({ next: new Set(), instructions: new Set() });
     const nothing = { ...none, write: { ofpacts: new Set(), setFields: new Set() } };
