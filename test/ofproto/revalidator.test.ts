@@ -76,6 +76,16 @@ describe('revalidation', () => {
     expect(rig.flowActions).toEqual(['1,3']);
   });
 
+  it('removes the flow of a translation that failed when a flow_mod has flows revalidated, though it change nothing', async () => {
+    rig.br.tables.apply(parseFlow('priority=10,actions=resubmit(,0)', OFPFC.ADD).flow);
+    expect(await rig.forward(udp(2, MAC_A, BROADCAST))).toEqual(['drop']);
+    await rig.scheduler.advance(600);
+    expect(rig.dpif.flows.size).toBe(1);
+    rig.br.tables.apply(parseFlow('table=7', OFPFC.DELETE).flow);
+    await rig.scheduler.advance(20);
+    expect(rig.dpif.flows.size).toBe(0);
+  });
+
   it('removes a flow in the next round whose change failed', async () => {
     await rig.forward(udp(2, MAC_A, BROADCAST));
     rig.dpif.failPut = () => ERRNO.EINVAL;

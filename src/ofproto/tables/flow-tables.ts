@@ -41,7 +41,7 @@ export class FlowTables {
   private finish: (() => void) | undefined;
   private readonly onChange: (changes: readonly RuleChange[]) => void;
 
-  /** `onChange` is called by each commit that changed something, of many changes more than once. */
+  /** `onChange` is called by each commit, of many changes more than once, of none with none. */
   constructor(onChange: (changes: readonly RuleChange[]) => void) {
     this.onChange = onChange;
     (this.tables[TBL_INTERNAL] as FlowTable).isHidden = true;

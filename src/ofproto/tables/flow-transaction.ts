@@ -55,7 +55,7 @@ export interface TransactionPart {
 export interface TransactionListener {
   /** Look-ups see the changes from now on. */
   show(): void;
-  /** Is told of all changes, some at a time, in their order. */
+  /** Is told of all changes, some at a time, in their order; once with none if there are none. */
   changed(changes: readonly RuleChange[]): void;
   /** Another transaction may begin.  The rules that `changes` removed or replaced are in their classifiers yet, where nobody sees them. */
   end(changes: readonly RuleChange[]): void;
@@ -237,6 +237,8 @@ export class FlowTransaction {
       this.isShown = true;
       for (const part of this.parts) part.commit();
       listener.show();
+      // Even what changes nothing has flows revalidated: there a failed translation is found again, and its flow removed.
+      if (changes.length === 0) listener.changed(changes);
     }
     while (this.nTold < changes.length) {
       const some = changes.length <= CHUNK ? changes : changes.slice(this.nTold, this.nTold + CHUNK);
