@@ -49,16 +49,16 @@ const OFPT_HELLO = 0;
 const OFPHET_VERSIONBITMAP = 1;
 const HEADER_SIZE = 8;
 
-/** A hello that offers the set.  Its bitmap is left out if the highest version tells all. */
-export function encodeHello(set: number, xid: number): Uint8Array {
-  const isGapless = ((set >>> 1) & ((set >>> 1) + 1)) === 0;
-  const bytes = new Uint8Array(isGapless ? HEADER_SIZE : HEADER_SIZE + 8);
+/** A hello of `version` that offers the set.  Its bitmap is left out if the version tells all. */
+export function encodeHello(set: number, xid: number, version = highestVersion(set)): Uint8Array {
+  const isToldByVersion = set === (2 << version) - 2;
+  const bytes = new Uint8Array(isToldByVersion ? HEADER_SIZE : HEADER_SIZE + 8);
   const dv = new DataView(bytes.buffer);
-  bytes[0] = highestVersion(set);
+  bytes[0] = version;
   bytes[1] = OFPT_HELLO;
   dv.setUint16(2, bytes.length);
   dv.setUint32(4, xid);
-  if (!isGapless) {
+  if (!isToldByVersion) {
     dv.setUint16(8, OFPHET_VERSIONBITMAP);
     dv.setUint16(10, 8);
     dv.setUint32(12, set);

@@ -25,8 +25,8 @@ const OFPET_EXPERIMENTER = 0xffff;
 
 const hello: BodyCodec<HelloMsg> = {
   decode: ({ bytes }) => ({ versions: decodeHello(bytes).versions }),
-  encode({ versions }, { out }) {
-    out.put(encodeHello(versions, 0).subarray(HEADER_SIZE));
+  encode({ versions }, { version, out }) {
+    out.put(encodeHello(versions, 0, version).subarray(HEADER_SIZE));
   },
 };
 
