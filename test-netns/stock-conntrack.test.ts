@@ -69,6 +69,27 @@ test('a listener hears of them', async () => {
   ]);
 });
 
+test('what a helper expects is told, listed and ended', async () => {
+  await sw.ok([TAPSWITCH, 'dpctl', 'add-dp', 'dp1']);
+  await sw.ip('addr add 10.2.0.1/24 dev dp1');
+  await sw.ip('link set dp1 up');
+  await sw.ip('neigh add 10.2.0.2 lladdr 02:00:00:00:00:02 dev dp1');
+  const match = 'recirc_id(0),in_port(0),eth(),eth_type(0x0800),ipv4(proto=17,frag=no)';
+  await sw.ok([TAPSWITCH, 'dpctl', 'add-flow', 'dp1', match, 'ct(commit,zone=5,helper=tftp)']);
+  const listener = sw.daemon('expect-events', [TAPSWITCH, 'exec', '--', 'conntrack', '-E', 'expect']);
+  const expected = /proto=17 src=10\.2\.0\.2 dst=10\.2\.0\.1 .*master-src=10\.2\.0\.1 .*helper=tftp/;
+  // Who begins before the datapath knows of the listener is not spoken of.
+  await eventually('it is told', async () => {
+    await sw.ok(['bash', '-c', 'printf "\\0\\1f\\0octet\\0" >/dev/udp/10.2.0.2/69']);
+    return new RegExp(`\\[NEW\\].*${expected.source}`).test(listener.output());
+  });
+  expect(await conntrack('-L expect')).toMatch(expected);
+  await conntrack('-F expect');
+  await listener.until('hears of its end', () => listener.output().includes('[DESTROY]'));
+  expect(await conntrack('-L expect')).not.toMatch(expected);
+  await sw.ok([TAPSWITCH, 'dpctl', 'del-dp', 'dp1']);
+});
+
 test('one is made with NAT', async () => {
   await conntrack(`-I ${UDP} -t 50 --src-nat 10.9.9.9:7777`);
   expect(await list()).toEqual([

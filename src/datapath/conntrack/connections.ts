@@ -36,6 +36,8 @@ export interface ConnEvents {
   isWanted(): boolean;
   /** `events`: IPCT bits. */
   tell(conn: number, events: number): void;
+  /** An expectation of a connection that is spoken of begins or, `isEnd`, is over. */
+  tellExpectation(exp: Expectation, isEnd: boolean): void;
 }
 
 export interface ConnectionsOptions {
@@ -85,6 +87,9 @@ export class Connections implements ConnContext {
     this.random = options.random ?? Math.random;
     this.max = options.max ?? DEFAULT_MAX;
     this.table = new ConnTable(this.max + 2 * RING, Math.floor(this.random() * 0x100000000));
+    this.expectations.onChange = (exp, isEnd) => {
+      if (this.table.eventMask[exp.master] !== 0) this.events?.tellExpectation(exp, isEnd);
+    };
   }
 
   /** Sets the time, and removes what has expired. */

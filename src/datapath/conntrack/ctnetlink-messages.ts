@@ -1,17 +1,15 @@
 /**
- * A connection, and an expectation, as a ctnetlink message, attributes in the kernel's order.
- * Source: net/netfilter/nf_conntrack_netlink.c (ctnetlink_fill_info, ctnetlink_exp_fill_info).
+ * A connection as a ctnetlink message, attributes in the kernel's order.
+ * Source: net/netfilter/nf_conntrack_netlink.c (ctnetlink_fill_info, ctnetlink_conntrack_event).
  */
 import { NLA_F_NESTED, NLM_F } from '../../netlink/constants.ts';
 import {
   CTA,
-  CTA_EXPECT,
   CTA_HELP,
   CTA_PROTOINFO,
   CTA_PROTOINFO_SCTP,
   CTA_PROTOINFO_TCP,
   IPCTNL_MSG_CT,
-  IPCTNL_MSG_EXP,
   NFGENMSG_SIZE,
   NFNL_SUBSYS,
   nfnlType,
@@ -20,14 +18,14 @@ import type { MessageWriter } from '../../netlink/message.ts';
 import { NONE } from './conn-table.ts';
 import { IPCT, NFPROTO, PROTO } from './ct-constants.ts';
 import { putTuple } from './ctnetlink-tuple.ts';
-import type { Expectation } from './expect.ts';
 import { helperName } from './helper-names.ts';
 import { sctpStateOf, sctpTagOf } from './sctp.ts';
 import { tcpFlagsOf, tcpScaleOf, tcpStateOf } from './tcp-state.ts';
 import type { Tracker } from './tracker.ts';
 import { isV6Of, protoOf, T, TUPLE_WORDS, zoneOf } from './tuple.ts';
 
-const familyOf = (meta: number): number => (isV6Of(meta) ? NFPROTO.IPV6 : NFPROTO.IPV4);
+/** nfgen_family of a tuple whose word META is `meta`. */
+export const familyOf = (meta: number): number => (isV6Of(meta) ? NFPROTO.IPV6 : NFPROTO.IPV4);
 export const putBe32 = (w: MessageWriter, type: number, value: number): void => {
   w.dv.setInt32(w.attrHeader(type, 4), value);
 };
@@ -158,24 +156,4 @@ function putLabels(w: MessageWriter, labels: Int32Array, conn: number): void {
   if (any === 0) return;
   const at = w.attrHeader(CTA.LABELS, 16);
   for (let i = 0; i < 4; i++) w.dv.setInt32(at + 4 * i, labels[4 * conn + i]!);
-}
-
-/** Appends an expectation. */
-export function putExpectation(w: MessageWriter, tracker: Tracker, exp: Expectation, seq: number, to: number): void {
-  const { table } = tracker;
-  const meta = exp.tuple[T.META]!;
-  const type = nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.NEW);
-  const at = beginMessage(w, type, NLM_F.MULTI, seq, to, familyOf(meta));
-  putTuple(w, CTA_EXPECT.TUPLE, exp.tuple, 0);
-  const mask = new Int32Array(TUPLE_WORDS).fill(exp.anySource ? 0 : -1, T.SRC, T.SRC + 4);
-  mask[T.META] = meta;
-  putTuple(w, CTA_EXPECT.MASK, mask, 0);
-  putTuple(w, CTA_EXPECT.MASTER, table.tuples, table.tupleAt(2 * exp.master));
-  putBe32(w, CTA_EXPECT.TIMEOUT, Math.max(0, Math.floor((exp.expires - tracker.now) / 1000)));
-  putBe32(w, CTA_EXPECT.ID, tracker.idOf(exp.master) ^ exp.tuple[T.PORTS]!);
-  putBe32(w, CTA_EXPECT.FLAGS, 0);
-  putBe32(w, CTA_EXPECT.CLASS, 0);
-  if (zoneOf(meta) !== 0) putBe16(w, CTA_EXPECT.ZONE, zoneOf(meta));
-  w.attrString(CTA_EXPECT.HELP_NAME, helperName(table.helper[exp.master]!));
-  w.end(at);
 }

@@ -1,5 +1,5 @@
 /**
- * The nfnetlink face of conntrack: lists, makes, changes and ends connections, tells listeners of them, lists expectations, and keeps timeout policies, for tools
+ * The nfnetlink face of conntrack: lists, makes, changes and ends connections, tells listeners of them, lists and ends expectations, and keeps timeout policies, for tools
  * such as ovs-dpctl, ovs-vswitchd and conntrack.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
  * generic netlink families use too.
  *
@@ -23,18 +23,28 @@ import type { NetlinkReceiver, NetlinkTransport } from '../../netlink/transport.
 import { ERRNO } from '../../util/errno.ts';
 import type { Logger } from '../../util/vlog.ts';
 import { DumpQueue } from '../commands/dump-queue.ts';
-import { DUMP_STEP, type DumpSource, type DumpStep } from '../commands/genl-family.ts';
+import { DUMP_STEP, type DumpSource } from '../commands/genl-family.ts';
 import type { GroupListeners } from '../commands/genl-server.ts';
 import { Overruns } from '../commands/overruns.ts';
 import type { ConnEvents } from './connections.ts';
 import { IPCT } from './ct-constants.ts';
+import { CtAttrs } from './ctnetlink-attrs.ts';
 import { newConnection } from './ctnetlink-change.ts';
-import { beginMessage, putConnection, putEvent, putExpectation } from './ctnetlink-messages.ts';
+import {
+  deleteExpectations,
+  expectationDump,
+  findExpectation,
+  putExpectation,
+  putExpectationEvent,
+} from './ctnetlink-expect.ts';
+import { connectionDump, fits, readFilter } from './ctnetlink-filter.ts';
+import { beginMessage, putConnection, putEvent } from './ctnetlink-messages.ts';
 import { cpuStatsDump, expectationStatsDump, putGlobalStats } from './ctnetlink-stats.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
+import type { Expectation } from './expect.ts';
 import type { Tracker } from './tracker.ts';
-import { isV6Of, T, TUPLE_WORDS } from './tuple.ts';
+import { TUPLE_WORDS } from './tuple.ts';
 
 export interface CtnetlinkOptions {
   /** Bound to the port id that clients know.  Closed by its owner. */
@@ -148,7 +158,10 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
         this.delete(request);
         return undefined;
       case nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.GET):
-        return this.dump(request, expectationDump(this.tracker, msg.seq, from));
+        return this.getExpectation(request);
+      case nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.DELETE):
+        deleteExpectations(this.tracker, request.attrs(), request.family);
+        return undefined;
       case nfnlType(NFNL_SUBSYS.CTNETLINK_TIMEOUT, IPCTNL_MSG_TIMEOUT.NEW):
         setPolicy(this.tracker.policies, request.attrs(), msg.flags);
         return undefined;
@@ -173,7 +186,10 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
   private get(request: Request): typeof DUMP_STARTED | undefined {
     const { msg, from } = request;
     if ((msg.flags & NLM_F.DUMP) === NLM_F.DUMP) {
-      return this.dump(request, connectionDump(this.tracker, msg.seq, from, readFilter(request)));
+      return this.dump(
+        request,
+        connectionDump(this.tracker, msg.seq, from, readFilter(request.attrs(), request.family)),
+      );
     }
     const conn = this.findConnection(request);
     if (conn < 0) throw new NetlinkError(conn === -1 ? ERRNO.ENOENT : ERRNO.EINVAL, 'connection');
@@ -187,13 +203,13 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
   private delete(request: Request): void {
     const conn = this.findConnection(request);
     if (conn === NO_TUPLE) {
-      const filter = readFilter(request);
+      const filter = readFilter(request.attrs(), request.family);
       this.tracker.flush((each) => fits(this.tracker, each, filter));
       return;
     }
     if (conn < 0) throw new NetlinkError(ERRNO.ENOENT, 'connection');
-    const id = readU32(request, CTA.ID);
-    if (id !== undefined && id !== this.tracker.idOf(conn)) throw new NetlinkError(ERRNO.ENOENT, 'connection id');
+    const id = new CtAttrs(request.attrs()).be32(CTA.ID);
+    if (id !== undefined && id !== (this.tracker.idOf(conn) | 0)) throw new NetlinkError(ERRNO.ENOENT, 'connection id');
     this.tracker.delete(conn);
   }
 
@@ -221,7 +237,7 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
   isWanted(): boolean {
     const { listeners } = this;
     if (listeners === undefined) return false;
-    return listeners.has(NFNLGRP.CT_NEW) || listeners.has(NFNLGRP.CT_UPDATE) || listeners.has(NFNLGRP.CT_DESTROY);
+    return GROUPS.some((group) => listeners.has(group));
   }
 
   tell(conn: number, events: number): void {
@@ -235,11 +251,32 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
     this.transport.multicast(w.bytes, 0, w.size, group);
   }
 
+  tellExpectation(exp: Expectation, isEnd: boolean): void {
+    const group = isEnd ? NFNLGRP.EXP_DESTROY : NFNLGRP.EXP_NEW;
+    if (this.listeners?.has(group) !== true) return;
+    const w = this.eventWriter;
+    w.reset();
+    putExpectationEvent(w, this.tracker, exp, isEnd);
+    this.transport.multicast(w.bytes, 0, w.size, group);
+  }
+
   private change({ msg, family, attrs }: Request): void {
     const { tracker } = this;
     const { conn, isNew, hasLabels } = newConnection(tracker, attrs(), family, msg.flags);
     tracker.table.events[conn] = CHANGED | (isNew ? IPCT.NEW : 0) | (hasLabels || !isNew ? IPCT.LABEL : 0);
     tracker.deliver(conn);
+  }
+
+  private getExpectation(request: Request): typeof DUMP_STARTED | undefined {
+    const { msg, from, family } = request;
+    if ((msg.flags & NLM_F.DUMP) === NLM_F.DUMP) {
+      return this.dump(request, expectationDump(this.tracker, family, msg.seq, from));
+    }
+    const exp = findExpectation(this.tracker, request.attrs(), family);
+    this.writer.reset();
+    putExpectation(this.writer, this.tracker, exp, msg.seq, from);
+    this.send(from);
+    return undefined;
   }
 
   // Timeout policies.
@@ -313,72 +350,6 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
 }
 
 const NO_TUPLE = -2;
+const GROUPS = Object.values(NFNLGRP);
 /** What may have changed when a tool has changed something. */
 const CHANGED = IPCT.REPLY | IPCT.ASSURED | IPCT.HELPER | IPCT.PROTOINFO | IPCT.SEQADJ | IPCT.MARK | IPCT.SYNPROXY;
-
-/** Which connections are meant: those of a family, with a mark, in a zone. */
-interface Filter {
-  readonly family: number;
-  readonly mark: number;
-  readonly markMask: number;
-  readonly zone: number | undefined;
-}
-
-function readU32(request: Request, type: number): number | undefined {
-  const it = request.attrs();
-  let value: number | undefined;
-  while (it.next()) {
-    if (it.type !== type) continue;
-    it.want(4);
-    value = it.dv.getUint32(it.at);
-  }
-  return value;
-}
-
-function readFilter(request: Request): Filter {
-  const mark = readU32(request, CTA.MARK);
-  const mask = readU32(request, CTA.MARK_MASK);
-  let zone: number | undefined;
-  const it = request.attrs();
-  while (it.next()) {
-    if (it.type !== CTA.ZONE) continue;
-    it.want(2);
-    zone = it.dv.getUint16(it.at);
-  }
-  return { family: request.family, mark: (mark ?? 0) | 0, markMask: mark === undefined ? 0 : (mask ?? -1) | 0, zone };
-}
-
-function fits(tracker: Tracker, conn: number, filter: Filter): boolean {
-  const { tuples, mark } = tracker.table;
-  const meta = tuples[2 * conn * TUPLE_WORDS + T.META]!;
-  if (filter.family !== 0 && filter.family !== (isV6Of(meta) ? 10 : 2)) return false;
-  if (filter.zone !== undefined && (meta & 0xffff) !== filter.zone) return false;
-  return ((mark[conn]! ^ filter.mark) & filter.markMask) === 0;
-}
-
-function connectionDump(tracker: Tracker, seq: number, to: number, filter: Filter): DumpSource {
-  let conn = 0;
-  return {
-    next(w, room): DumpStep {
-      while (conn < tracker.table.capacity && !(tracker.isShown(conn) && fits(tracker, conn, filter))) conn++;
-      if (conn >= tracker.table.capacity) return DUMP_STEP.END;
-      if (room < MAX_MESSAGE) return DUMP_STEP.FULL;
-      putConnection(w, tracker, conn++, seq, to, NLM_F.MULTI);
-      return DUMP_STEP.MORE;
-    },
-  };
-}
-
-function expectationDump(tracker: Tracker, seq: number, to: number): DumpSource {
-  const list = tracker.expectations.all();
-  return {
-    next(w, room): DumpStep {
-      const exp = list[0];
-      if (exp === undefined) return DUMP_STEP.END;
-      if (room < MAX_MESSAGE) return DUMP_STEP.FULL;
-      list.shift();
-      putExpectation(w, tracker, exp, seq, to);
-      return DUMP_STEP.MORE;
-    },
-  };
-}

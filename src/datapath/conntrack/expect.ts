@@ -24,8 +24,8 @@ export interface Expectation {
   readonly helper: number;
 }
 
-/** For each master (the ftp helper's max_expected). */
-const MAX_PER_MASTER = 8;
+/** For each master (the helpers' max_expected). */
+const MAX_PER_MASTER = 1;
 /** nf_ct_expect_max for the default table size. */
 const MAX = 4096;
 
@@ -34,6 +34,8 @@ export class Expectations {
   count = 0;
   /** As /proc/net/stat/nf_conntrack; `fulfilled` is its expect_new. */
   readonly stats = { fulfilled: 0, created: 0, deleted: 0 };
+  /** Is told of each that begins or, `isEnd`, is over: connections.ts sets it. */
+  onChange: ((exp: Expectation, isEnd: boolean) => void) | undefined;
   /** When the first of them may be given up. */
   private earliest = Number.POSITIVE_INFINITY;
 
@@ -59,6 +61,7 @@ export class Expectations {
     else list.push(exp);
     this.count++;
     this.stats.created++;
+    this.onChange?.(exp, false);
     return true;
   }
 
@@ -71,6 +74,7 @@ export class Expectations {
     if (list.length === 0) this.byDestination.delete(key);
     this.count--;
     this.stats.deleted++;
+    this.onChange?.(exp, true);
   }
 
   /** The master is gone. */

@@ -20,7 +20,7 @@ export const NFNL_SUBSYS = { CTNETLINK: 1, CTNETLINK_EXP: 2, CTNETLINK_TIMEOUT: 
 export const nfnlType = (subsystem: number, command: number): number => (subsystem << 8) | command;
 
 /** enum nfnetlink_groups: multicast groups of NETLINK_NETFILTER. */
-export const NFNLGRP = { CT_NEW: 1, CT_UPDATE: 2, CT_DESTROY: 3 } as const;
+export const NFNLGRP = { CT_NEW: 1, CT_UPDATE: 2, CT_DESTROY: 3, EXP_NEW: 4, EXP_UPDATE: 5, EXP_DESTROY: 6 } as const;
 
 /** enum cntl_msg_types, ctnl_exp_msg_types, ctnl_timeout_msg_types. */
 export const IPCTNL_MSG_CT = { NEW: 0, GET: 1, DELETE: 2, GET_CTRZERO: 3, GET_STATS_CPU: 4, GET_STATS: 5 } as const;
@@ -61,6 +61,8 @@ export const CTA_HELP = { NAME: 1 } as const;
 export const CTA_EXPECT = {
   MASTER: 1, TUPLE: 2, MASK: 3, TIMEOUT: 4, ID: 5, HELP_NAME: 6, ZONE: 7, FLAGS: 8, CLASS: 9, NAT: 10, FN: 11,
 } as const;
+/** enum ctattr_expect_nat. */
+export const CTA_EXPECT_NAT = { DIR: 1, TUPLE: 2 } as const;
 
 /** enum ctattr_stats_cpu, ctattr_stats_global, ctattr_expect_stats. */
 // biome-ignore format: table

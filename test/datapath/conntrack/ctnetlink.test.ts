@@ -5,6 +5,8 @@ import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
 import { NLA_F_NESTED, NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
 import {
   CTA,
+  CTA_EXPECT,
+  CTA_EXPECT_NAT,
   CTA_NAT,
   CTA_PROTOINFO,
   CTA_PROTOINFO_TCP,
@@ -230,11 +232,73 @@ describe('connections', () => {
   });
 });
 
-test('expectations', async () => {
+describe('expectations', () => {
+  const EXP = (command: number) => nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, command);
   const payload = [0, 1, 65, 0, 65, 0];
-  rig.commit(eth(0x0800, ipv4With(17, { srcPort: 2000, dstPort: 69, payload })), ct.helper('tftp'), ct.zone(3));
-  const answers = await client.ask(nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.GET), DUMP);
-  expect(answers.map((a) => a.type)).toEqual([nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.NEW), NLMSG.DONE]);
+  const read = (srcPort: number) => eth(0x0800, ipv4With(17, { srcPort, dstPort: 69, payload }));
+  const count = async (family = 0) => (await client.ask(EXP(IPCTNL_MSG_EXP.GET), DUMP, family)).length - 1;
+  /** Appends zone and tuple of the one that is expected at `port`. */
+  const expected = (port: number, zone: number, id?: number) => (w: MessageWriter) => {
+    w.dv.setUint16(w.attrHeader(CTA_EXPECT.ZONE, 2), zone);
+    putTuple(w, CTA_EXPECT.TUPLE, Int32Array.of(0x0a000002, 0, 0, 0, 0x0a000001, 0, 0, 0, port, 17 << 16), 0);
+    if (id !== undefined) w.dv.setUint32(w.attrHeader(CTA_EXPECT.ID, 4), id);
+  };
+  const errno = async (...args: Parameters<CtClient['ask']>) => (await client.ask(...args)).at(-1)?.errno;
+
+  test('one with its attributes', async () => {
+    rig.commit(read(2000), ct.helper('tftp'), ct.zone(3), ct.nat(ct.src(), ct.ip('10.1.0.9')));
+    const answers = await client.ask(EXP(IPCTNL_MSG_EXP.GET), DUMP);
+    expect(answers.map((a) => a.type)).toEqual([EXP(IPCTNL_MSG_EXP.NEW), NLMSG.DONE]);
+    const { dv, at, end } = answers[0]!;
+    const attrs = attrsOf(dv, at + 4, end);
+    const tuple = (a: { at: number; size: number }) =>
+      Buffer.from(dv.buffer, dv.byteOffset + a.at, a.size).toString('hex');
+    const { TUPLE, MASK, NAT, FN, HELP_NAME, TIMEOUT, ZONE } = CTA_EXPECT;
+    const V4 = (src: string, dst: string) => `14000180 08000100${src} 08000200${dst}`.replaceAll(' ', '');
+    const UDP = (src: string, dst: string) =>
+      `1c000280 05000100 11000000 06000200${src}0000 06000300${dst}0000`.replaceAll(' ', '');
+    expect(tuple(attrs.get(TUPLE)!)).toBe(V4('0a000002', '0a010009') + UDP('0000', '07d0'));
+    expect(tuple(attrs.get(MASK)!)).toBe(V4('ffffffff', 'ffffffff') + UDP('0000', 'ffff'));
+    const nat = attrs.get(NAT)!;
+    const inner = attrsOf(dv, nat.at, nat.at + nat.size);
+    expect(dv.getUint32(inner.get(CTA_EXPECT_NAT.DIR)!.at)).toBe(1);
+    expect(tuple(inner.get(CTA_EXPECT_NAT.TUPLE)!)).toBe(V4('00000000', '00000000') + UDP('07d0', '0000'));
+    expect(tuple(attrs.get(FN)!)).toBe(Buffer.from('nat-follow-master\0').toString('hex'));
+    expect(tuple(attrs.get(HELP_NAME)!)).toBe(Buffer.from('tftp\0').toString('hex'));
+    expect(dv.getUint32(attrs.get(TIMEOUT)!.at)).toBe(300);
+    // A list is not told zones.
+    expect(attrs.has(ZONE)).toBe(false);
+  });
+
+  test('found by tuple and number', async () => {
+    rig.commit(read(2000), ct.helper('tftp'), ct.zone(3));
+    const [answer] = await client.ask(EXP(IPCTNL_MSG_EXP.GET), 0, 2, expected(2000, 3));
+    expect(answer?.type).toBe(EXP(IPCTNL_MSG_EXP.NEW));
+    const id = answer!.dv.getUint32(attrsOf(answer!.dv, answer!.at + 4, answer!.end).get(CTA_EXPECT.ID)!.at);
+    expect((await client.ask(EXP(IPCTNL_MSG_EXP.GET), 0, 2, expected(2000, 3, id)))[0]?.type).toBe(
+      EXP(IPCTNL_MSG_EXP.NEW),
+    );
+    for (const request of [expected(2001, 3), expected(2000, 4), expected(2000, 3, id + 1)]) {
+      expect(await errno(EXP(IPCTNL_MSG_EXP.GET), 0, 2, request)).toBe(ERRNO.ENOENT);
+      expect(await errno(EXP(IPCTNL_MSG_EXP.DELETE), ACK, 2, request)).toBe(ERRNO.ENOENT);
+    }
+    expect(await errno(EXP(IPCTNL_MSG_EXP.GET), 0, 2)).toBe(ERRNO.EINVAL);
+    expect([await count(), await count(2), await count(10)]).toEqual([1, 1, 0]);
+  });
+
+  test('ended by tuple, by helper, and all', async () => {
+    for (const port of [2000, 2001, 2002]) rig.commit(read(port), ct.helper('tftp'));
+    expect(await errno(EXP(IPCTNL_MSG_EXP.DELETE), ACK, 2, expected(2000, 0))).toBe(0);
+    expect(await count()).toBe(2);
+    const of = (helper: string) => (w: MessageWriter) => w.attrString(CTA_EXPECT.HELP_NAME, helper);
+    expect(await errno(EXP(IPCTNL_MSG_EXP.DELETE), ACK, 0, of('ftp'))).toBe(0);
+    expect(await count()).toBe(2);
+    await client.ask(EXP(IPCTNL_MSG_EXP.DELETE), ACK, 0, of('tftp'));
+    expect(await count()).toBe(0);
+    rig.commit(read(2003), ct.helper('tftp'));
+    await client.ask(EXP(IPCTNL_MSG_EXP.DELETE), ACK);
+    expect([await count(), rig.tracker.expectations.count]).toEqual([0, 0]);
+  });
 });
 
 describe('timeout policies', () => {

@@ -1,8 +1,16 @@
 /** What listeners to multicast groups of ctnetlink hear of connections. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
 import { NLM_F } from '../../../src/netlink/constants.ts';
-import { CTA, IPCTNL_MSG_CT, NFNL_SUBSYS, NFNLGRP, nfnlType } from '../../../src/netlink/families/ctnetlink.ts';
+import {
+  CTA,
+  CTA_EXPECT,
+  IPCTNL_MSG_CT,
+  IPCTNL_MSG_EXP,
+  NFNL_SUBSYS,
+  NFNLGRP,
+  nfnlType,
+} from '../../../src/netlink/families/ctnetlink.ts';
 import { OVS_CT_ATTR } from '../../../src/odp/action-attrs.ts';
 import { attr, u32 } from '../../support/action-bytes.ts';
 import { eth, ipv4With } from '../../support/frames.ts';
@@ -11,7 +19,7 @@ import { CtRig, ct } from './ct-rig.ts';
 
 const NEW = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.NEW);
 const DELETE = nfnlType(NFNL_SUBSYS.CTNETLINK, IPCTNL_MSG_CT.DELETE);
-const { CT_NEW, CT_UPDATE, CT_DESTROY } = NFNLGRP;
+const { CT_NEW, CT_UPDATE, CT_DESTROY, EXP_NEW, EXP_DESTROY } = NFNLGRP;
 const NAMES = Object.entries(CTA);
 
 let rig: CtRig;
@@ -103,4 +111,78 @@ test('one that a tool makes, changes and ends', async () => {
   await client.ask(DELETE, 0, 2, request(0));
   rig.now += 61_000;
   expect(await client.dump()).toEqual([]);
+});
+
+describe('expectations', () => {
+  const NEW_EXP = nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.NEW);
+  const KINDS: Record<number, string> = {
+    [NEW_EXP]: 'new',
+    [nfnlType(NFNL_SUBSYS.CTNETLINK_EXP, IPCTNL_MSG_EXP.DELETE)]: 'destroy',
+  };
+  const EXP_NAMES = Object.entries(CTA_EXPECT);
+  const SAME = ['TUPLE', 'MASK', 'MASTER', 'TIMEOUT', 'ID', 'FLAGS', 'CLASS', 'HELP_NAME'];
+  /** What happened, whether the flags say that it is new, and attributes that not all have; of a connection, its type. */
+  const heardOf = async () =>
+    (await client.heard()).map(({ type, flags, dv, at, end }) => {
+      const kind = KINDS[type];
+      if (kind === undefined) return type === DELETE ? 'connection ended' : 'connection';
+      const names = [...attrsOf(dv, at + 4, end).keys()].map((n) => EXP_NAMES.find(([, number]) => number === n)![0]);
+      expect(names.filter((name) => SAME.includes(name))).toEqual(SAME);
+      expect(flags).toBe(kind === 'new' ? NLM_F.CREATE | NLM_F.EXCL : 0);
+      return [kind, ...names.filter((name) => !SAME.includes(name))].join(' ');
+    });
+  const payload = [0, 1, 65, 0, 65, 0];
+  const read = (srcPort: number) => eth(0x0800, ipv4With(17, { srcPort, dstPort: 69, payload }));
+  const data = (dstPort: number) =>
+    eth(0x0800, ipv4With(17, { srcPort: 5000, dstPort }, { src: '10.0.0.2', dst: '10.0.0.1' }));
+
+  test('one begins, and is fulfilled', async () => {
+    listen(EXP_NEW, EXP_DESTROY);
+    rig.commit(read(2000), ct.helper('tftp'));
+    expect(await heardOf()).toEqual(['new']);
+    rig.look(data(2000));
+    expect(await heardOf(), 'a look-up uses up nothing').toEqual([]);
+    rig.commit(data(2000));
+    expect(await heardOf()).toEqual(['destroy']);
+  });
+
+  test('the next one of a connection replaces it', async () => {
+    listen(EXP_NEW, EXP_DESTROY);
+    rig.commit(read(2000), ct.helper('tftp'));
+    rig.look(read(2000));
+    expect(await heardOf()).toEqual(['new', 'destroy', 'new']);
+  });
+
+  test('it is given up in time', async () => {
+    listen(EXP_DESTROY);
+    rig.commit(read(2000), ct.helper('tftp'));
+    for (let s = 0; s < 300; s += 20) {
+      rig.now += 20_000;
+      // Keeps the master alive, and announces nothing.
+      rig.look(eth(0x0800, ipv4With(17, { srcPort: 2000, dstPort: 69, payload: [0, 9] })));
+    }
+    expect(await heardOf()).toEqual(['destroy']);
+  });
+
+  test('it ends after its master', async () => {
+    listen(CT_DESTROY, EXP_DESTROY);
+    rig.commit(read(2000), ct.helper('tftp'));
+    rig.tracker.flush();
+    expect(await heardOf()).toEqual(['connection ended', 'destroy']);
+  });
+
+  test('with NAT it says what was announced', async () => {
+    listen(EXP_NEW);
+    rig.commit(read(2000), ct.helper('tftp'), ct.nat(ct.src(), ct.ip('10.1.0.9')));
+    expect(await heardOf()).toEqual(['new NAT FN']);
+  });
+
+  test('of a connection that began when nobody listened nobody hears', async () => {
+    listen();
+    rig.commit(read(2000), ct.helper('tftp'));
+    listen(EXP_NEW, EXP_DESTROY);
+    rig.look(read(2000));
+    rig.tracker.flush();
+    expect(await heardOf()).toEqual([]);
+  });
 });
