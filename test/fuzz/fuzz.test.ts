@@ -6,8 +6,10 @@ import { Random } from './random.ts';
 import { runSession } from './session.ts';
 import { TARGETS } from './targets/index.ts';
 
-const { TAPSWITCH_FUZZ_SECONDS, TAPSWITCH_FUZZ_SEED } = process.env;
-const SECONDS = Number(TAPSWITCH_FUZZ_SECONDS ?? 2);
+const { TAPSWITCH_FUZZ_CASES, TAPSWITCH_FUZZ_SEED } = process.env;
+const CASES = Number(TAPSWITCH_FUZZ_CASES ?? 500);
+/** Where even that takes long. */
+const SECONDS = Math.max(8, CASES / 60);
 const SEED = Number(TAPSWITCH_FUZZ_SEED ?? 1);
 
 /** Why a case fails; undefined: it does not. */
@@ -30,8 +32,8 @@ describe.each(TARGETS.map((target) => ({ name: target.name, target })))('$name',
     }
   });
 
-  test(`${SECONDS} s of fuzzing, seed ${SEED}`, { timeout: 60_000 + 2000 * SECONDS }, async () => {
-    const report = await runSession({ input: name, seconds: SECONDS, seed: SEED });
+  test(`${CASES} new cases, seed ${SEED}`, { timeout: 60_000 + 2000 * SECONDS }, async () => {
+    const report = await runSession({ input: name, seconds: SECONDS, cases: CASES, seed: SEED });
     expect(report.problem, report.culprit).toBeUndefined();
     expect(report.cases).toBeGreaterThan(readCorpus(name).length);
     expect(report.features).toBeGreaterThan(50);

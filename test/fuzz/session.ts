@@ -14,6 +14,8 @@ import { TARGETS } from './targets/index.ts';
 export interface SessionOptions {
   readonly input: string;
   readonly seconds: number;
+  /** No more new cases than this, so that what is run does not depend on how fast the machine is. */
+  readonly cases?: number;
   readonly seed: number;
   /** Also keep cases that run new blocks of the sources. */
   readonly coverage?: boolean;
@@ -100,10 +102,11 @@ export async function runSession(options: SessionOptions): Promise<Report> {
     const start = performance.now();
     const end = start + 1000 * options.seconds;
     const settledCases = fuzzer.nCases + SETTLED_CASES;
+    const lastCase = fuzzer.nCases + (options.cases ?? Number.POSITIVE_INFINITY);
     // The compiler's own memory, and tables that grow, have settled after a tenth of the time, but not before some work was done.
     let settled = start + 100 * options.seconds;
     let nextReport = start + PROGRESS_MS;
-    for (let now = performance.now(); now < end; now = performance.now()) {
+    for (let now = performance.now(); now < end && fuzzer.nCases < lastCase; now = performance.now()) {
       await fuzzer.step();
       if (now >= settled && fuzzer.nCases >= settledCases) {
         heapBefore = heapInUse();
