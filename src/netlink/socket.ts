@@ -63,6 +63,11 @@ export class SocketTransport implements NetlinkTransport {
   private readonly socket: NativeNetlinkSocket;
   private receiver: NetlinkReceiver | null = null;
   private closed = false;
+  /**
+   * Something was lost, and the receiver does not know yet.  The kernel says so when it begins; it then drops whatever comes until the queue is
+   * empty, and says nothing more: who looked at everything anew before that would miss changes.
+   */
+  private isLossy = false;
 
   /** Takes over `socket`, and closes it in `close`. */
   constructor(socket: NativeNetlinkSocket) {
@@ -95,7 +100,10 @@ export class SocketTransport implements NetlinkTransport {
     const wasPolling = this.receiver !== null;
     this.receiver = receiver;
     if (receiver === null) this.socket.poll(null);
-    else if (!wasPolling) this.socket.poll(() => this.drain());
+    else if (!wasPolling) {
+      this.socket.poll(() => this.drain());
+      this.drainLossy();
+    }
   }
 
   setRef(on: boolean): void {
@@ -119,6 +127,12 @@ export class SocketTransport implements NetlinkTransport {
     } finally {
       idle = buffer;
     }
+    this.drainLossy();
+  }
+
+  /** An empty queue wakes nobody. */
+  private drainLossy(): void {
+    if (this.isLossy && this.receiver !== null) setImmediate(() => this.drain());
   }
 
   /** Receives and delivers one batch.  False if there was less than a whole one: nothing is left for now. */
@@ -126,17 +140,24 @@ export class SocketTransport implements NetlinkTransport {
     const n = this.socket.receive(bytes, STRIDE, maxBatch, info);
     if (n < 0) {
       // Any error but "nothing there" means that something was lost; the next receive goes on after it.
-      if (n !== -ERRNO.EAGAIN) this.receiver?.overflow?.();
-      return n === -ERRNO.ENOBUFS;
+      if (n !== -ERRNO.EAGAIN) this.isLossy = true;
+      if (n === -ERRNO.ENOBUFS) return true;
+      this.tellOverflow();
+      return false;
     }
-    let isLossy = false;
     for (let i = 0; i < n; i++) {
       const size = info[2 * i] ?? 0;
-      if (size > STRIDE || isOverrun(dv, i * STRIDE, size)) isLossy = true;
+      if (size > STRIDE || isOverrun(dv, i * STRIDE, size)) this.isLossy = true;
       else this.receiver?.datagram(bytes, dv, i * STRIDE, size, (info[2 * i + 1] ?? 0) >>> 0);
     }
-    if (isLossy) this.receiver?.overflow?.();
+    if (n < maxBatch) this.tellOverflow();
     this.receiver?.batchEnd?.();
     return n === maxBatch;
+  }
+
+  private tellOverflow(): void {
+    if (!this.isLossy || this.receiver === null) return;
+    this.isLossy = false;
+    this.receiver.overflow?.();
   }
 }

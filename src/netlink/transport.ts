@@ -16,7 +16,8 @@ export interface NetlinkReceiver {
   readonly maxBatch?: number;
   /**
    * Datagrams were lost because they came faster than they were read (ENOBUFS, or NLMSG_OVERRUN from a process that
-   * could not send more: it is not handed over as a datagram).
+   * could not send more: it is not handed over as a datagram).  What was queued has been handed over by then, and
+   * what comes from now on is not lost without another call.
    */
   overflow?(): void;
 }

@@ -146,12 +146,34 @@ describe.skipIf(!built || !root)('SocketTransport between two sockets', () => {
         },
       });
     });
-    await vi.waitFor(() => expect(overflows).toBe(1));
+    await vi.waitFor(() => expect(overflows).toBe(1), { timeout: 30_000 });
     a.send(bytes, 0, 16, b.portId);
     await done;
     expect(overflows).toBe(1);
     expect(datagrams).toBeGreaterThan(1);
     expect(datagrams).toBeLessThan(101);
+  });
+
+  it('tells of a loss when the queue is empty: until then the kernel drops whatever comes', async () => {
+    const a = openSocket();
+    const b = openSocket({ rcvbuf: 256 << 10 });
+    b.join(29);
+    const bytes = new Uint8Array(512);
+    for (let i = 0; i < 2000; i++) a.multicast(bytes, 0, bytes.length, 29);
+    const order: number[] = [];
+    b.receive({
+      maxBatch: 2,
+      overflow: () => {
+        order.push(0);
+        // From here on nothing is lost.
+        a.multicast(bytes, 0, 100, 29);
+      },
+      datagram: (_bytes, _dv, _offset, size) => order.push(size),
+    });
+    await vi.waitFor(() => expect(order.at(-1)).toBe(100), { timeout: 30_000 });
+    const told = order.indexOf(0);
+    expect(told).toBeGreaterThan(16);
+    expect(order.slice(told)).toEqual([0, 100]);
   });
 
   it('multicasts to those who joined', async () => {
