@@ -215,6 +215,8 @@ export interface Ofproto {
   reconnect(): void;
   /** Where the device of port `name` is, if that is another network namespace.  A switch without such devices may lack it. */
   devicePlace?(name: string): Promise<DevicePlace | undefined>;
+  /** How the device of port `name` is set up, for `dpif/show`.  A switch may have nothing to say. */
+  deviceSettings?(name: string): ReadonlyMap<string, string>;
   /** What OpenFlow tells of a port's device. */
   setPortDevice(name: string, device: PortDevice): void;
   /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */

@@ -230,6 +230,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return ifindex === undefined || netnsid === undefined ? undefined : { ifindex, netnsid };
   }
 
+  deviceSettings(name: string): ReadonlyMap<string, string> {
+    return this.control.deviceSettings(name);
+  }
+
   setPortDevice(name: string, device: PortDevice): void {
     this.control.setPortDevice(name, device);
     this.setPortLive(name, device.isUp && device.hasCarrier);

@@ -13,10 +13,11 @@ import type { UdpifState } from './udpif/udpif-state.ts';
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);
 
-/** "1/none" and the peer for a patch port, settings for a tunnel. */
-function showPort(p: Ofport): string {
+/** "1/none" and the peer for a patch port, settings for a tunnel or of the device. */
+function showPort(p: Ofport, ofproto: Ofproto): string {
   const number = p.odpPort === ODPP_NONE ? 'none' : String(p.odpPort);
-  const options = p.tunnel === undefined ? [] : Array.from(tunnelSettingsToOptions(p.tunnel), (kv) => kv.join('='));
+  const settings = p.tunnel === undefined ? ofproto.deviceSettings?.(p.name) : tunnelSettingsToOptions(p.tunnel);
+  const options = Array.from(settings ?? [], (kv) => kv.join('='));
   if (p.peer !== undefined) options.push(`peer=${p.peer}`);
   const what = options.length === 0 ? p.type : `${p.type}: ${options.join(', ')}`;
   return `    ${p.name} ${p.ofport}/${number}: (${what})\n`;
@@ -27,7 +28,7 @@ export function formatDpif(name: string, stats: DpifDpStats, ofprotos: Iterable<
   let text = `${name}: hit:${stats.nHit} missed:${stats.nMissed}\n`;
   for (const ofproto of [...ofprotos].sort(byName)) {
     text += `  ${ofproto.name}:\n`;
-    for (const port of [...ofproto.ports.values()].sort(byName)) text += showPort(port);
+    for (const port of [...ofproto.ports.values()].sort(byName)) text += showPort(port, ofproto);
   }
   return text;
 }

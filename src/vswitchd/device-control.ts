@@ -31,6 +31,10 @@ export class NetdevControl implements DeviceControl {
     return queues === undefined ? [] : [...queues.keys()].sort((a, b) => a - b);
   }
 
+  get settings(): ReadonlyMap<string, string> {
+    return this.netdevs.settings?.(this.name) ?? new Map();
+  }
+
   get hasQos(): boolean {
     return this.netdevs.qos !== undefined;
   }

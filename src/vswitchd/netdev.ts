@@ -58,6 +58,8 @@ export interface NetdevTable {
   features?(name: string): LinkFeatures | undefined;
   /** What a device's driver calls itself; undefined: it does not say. */
   driver?(name: string): DeviceDriver | undefined;
+  /** How a device is set up, for `dpif/show`.  A table may have nothing to say. */
+  settings?(name: string): ReadonlyMap<string, string>;
   /** Numbers of a device's queues; those of `qos` if left out. */
   queues?(name: string): readonly number[];
   /** Traffic control of devices; undefined: there is none. */

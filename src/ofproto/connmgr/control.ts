@@ -158,6 +158,10 @@ export class Control implements OfSwitch {
     return port === undefined ? undefined : describe(port, this.devices.get(port.name) ?? NO_DEVICE);
   }
 
+  deviceSettings(name: string): ReadonlyMap<string, string> {
+    return this.devices.get(name)?.control?.settings ?? new Map();
+  }
+
   /** Says what the device of a port is like. */
   setPortDevice(name: string, device: PortDevice): void {
     this.devices.set(name, device);

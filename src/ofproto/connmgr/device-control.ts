@@ -19,6 +19,8 @@ export interface QueueStatistics {
 export interface DeviceControl {
   /** Numbers of its queues. */
   readonly queues: readonly number[];
+  /** How it is set up, for `dpif/show`; in no way worth a word if left out. */
+  readonly settings?: ReadonlyMap<string, string>;
   /** Whether queues can be set up on it; false if left out: it has those that it has. */
   readonly hasQos?: boolean;
   /** What its queues, or the one of number `only`, have sent; those that are missing are not known. */

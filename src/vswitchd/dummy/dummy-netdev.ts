@@ -32,7 +32,9 @@ export class DummyNetdev {
   readonly type: string;
   /** Receive queues; more than one only with options:n_rxq of a dummy-pmd. */
   nRxq = 1;
+  private nTxq = 1;
   ifindex = 0;
+  private hasIfindex = false;
   mac: string;
   mtu = 1500;
   isUp = true;
@@ -72,9 +74,11 @@ export class DummyNetdev {
     const text = JSON.stringify([...options].sort());
     if (text === this.applied) return;
     this.applied = text;
+    this.hasIfindex = options.has('ifindex');
     this.ifindex = Math.max(0, Number.parseInt(options.get('ifindex') ?? '0', 10) || 0);
     if (this.type === 'dummy-pmd') {
-      this.nRxq = Math.min(MAX_QUEUES, Math.max(1, Number.parseInt(options.get('n_rxq') ?? '1', 10) || 1));
+      this.nRxq = queueCount(options.get('n_rxq'));
+      this.nTxq = queueCount(options.get('n_txq'));
     }
     this.stream = DummyStream.reconfigure(this.stream, options, (frame) => this.receive(frame));
     this.closePcaps();
@@ -135,6 +139,21 @@ export class DummyNetdev {
     return { counters: { rxPackets, txPackets, rxBytes, txBytes }, custom };
   }
 
+  /** For `dpif/show`: its number and its stream if it was given them, and the queues of a dummy-pmd. */
+  settings(): Map<string, string> {
+    const settings: Record<string, string> = {};
+    if (this.hasIfindex) settings['ifindex'] = String(this.ifindex);
+    if (this.stream !== undefined) settings[this.stream.isPassive ? 'pstream' : 'stream'] = this.stream.name;
+    if (this.type === 'dummy-pmd') {
+      // The queues that were asked for are there at once.
+      for (const what of ['configured', 'requested']) {
+        settings[`${what}_rx_queues`] = String(this.nRxq);
+        settings[`${what}_tx_queues`] = String(this.nTxq);
+      }
+    }
+    return new Map(Object.entries(settings).sort(([x], [y]) => (x < y ? -1 : 1)));
+  }
+
   setAdminState(isUp: boolean): void {
     if (this.isUp === isUp) return;
     this.isUp = isUp;
@@ -175,6 +194,9 @@ export class DummyNetdev {
     this.txPcap = undefined;
   }
 }
+
+const queueCount = (option: string | undefined): number =>
+  Math.min(MAX_QUEUES, Math.max(1, Number.parseInt(option ?? '1', 10) || 1));
 
 /** A tag does not count against the MTU. */
 const vlanRoom = (frame: Uint8Array): number =>

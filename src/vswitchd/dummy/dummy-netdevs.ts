@@ -110,6 +110,9 @@ export class DummyNetdevs implements NetdevTable {
   counters(name: string): DeviceCounters | undefined {
     return this.devices.get(name)?.ownCounters();
   }
+  settings(name: string): ReadonlyMap<string, string> {
+    return this.devices.get(name)?.settings() ?? new Map();
+  }
   queues(name: string): readonly number[] {
     return this.devices.has(name) ? [0] : [];
   }

@@ -35,7 +35,8 @@ export function parsePstream(name: string): ListenOptions | undefined {
 }
 
 export class DummyStream {
-  private readonly name: string;
+  /** As the option has it. */
+  readonly name: string;
   private readonly receive: (frame: Uint8Array) => void;
   private readonly peers = new Set<Socket>();
   private server: Server | undefined;
@@ -77,6 +78,9 @@ export class DummyStream {
     return made;
   }
 
+  get isPassive(): boolean {
+    return !this.isActive;
+  }
   /** Whether the peer is there; undefined of one that listens. */
   get isConnected(): boolean | undefined {
     return this.isActive ? this.peers.size > 0 : undefined;

@@ -33,6 +33,22 @@ function device(name: string, options: Record<string, string> = {}) {
 }
 const frame = (n: number) => Uint8Array.from({ length: 60 }, (_, i) => (i + n) & 0xff);
 
+test('a device says how it was set up', () => {
+  const settingsOf = (name: string) => Object.fromEntries(netdevs.settings(name));
+  const pstream = `punix:${join(dir, 'wire')}`;
+  device('a', { pstream, ifindex: '7' });
+  device('b', { n_rxq: '3' });
+  netdevs.configure('c', 'dummy-pmd', new Map([['n_rxq', '3']]));
+  expect(settingsOf('a')).toEqual({ ifindex: '7', pstream });
+  expect(settingsOf('b')).toEqual({});
+  expect([...netdevs.settings('c')].map((kv) => kv.join('='))).toEqual([
+    'configured_rx_queues=3',
+    'configured_tx_queues=1',
+    'requested_rx_queues=3',
+    'requested_tx_queues=1',
+  ]);
+});
+
 test('frames go both ways over a stream, and it connects again', async () => {
   const path = join(dir, 'wire');
   const a = device('a', { stream: `unix:${path}` });

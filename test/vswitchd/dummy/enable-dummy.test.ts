@@ -107,6 +107,8 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     server.vsctl(...`add-port br0 ${long}7 -- set interface ${long}7 type=dummy`.split(' '));
     expect(appctl('dpif/show')).toContain(`    ${long}7 3/7: (dummy)\n`);
     expect(appctl('dpctl/show', 'dummy@ovs-dummy')).toContain(`  port 7: ${long}7 (dummy)\n`);
+    server.vsctl(...'add-port br0 p9 -- set interface p9 type=dummy options:ifindex=9'.split(' '));
+    expect(appctl('dpif/show')).toContain('    p9 4/9: (dummy: ifindex=9)\n');
   });
 
   test('a port that somebody deletes comes back with the next change of the database', async () => {
