@@ -19,6 +19,7 @@ import { Idl } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
 import { DATABASE } from '../ovsdb/vswitch-schema.ts';
 import { coverage, coverageRun } from '../util/coverage.ts';
+import { ERRNO } from '../util/errno.ts';
 import { stopwatch } from '../util/stopwatch.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 import { Bridge } from './bridge.ts';
@@ -47,6 +48,10 @@ const DATAPATH_CHECK_MS = 1000;
 const STATUS_DELAY_MS = 100;
 /** Devices that change together, as when a lab is set up, are looked at together. */
 const NETDEV_DELAY_MS = 30;
+
+/** Whether a question after the datapath came back because there is none: a slow one (ETIMEDOUT), or a lost answer (ENOBUFS), is no loss. */
+const hasVanished = (error: unknown): error is NetlinkError =>
+  error instanceof NetlinkError && (isDatapathGone(error) || error.errno === ERRNO.ENODEV);
 
 export interface VswitchdOptions {
   readonly datapath?: DatapathKind;
@@ -270,7 +275,7 @@ export class Vswitchd {
       } catch (error) {
         // A reconfiguration under way meets the error itself, and must not lose its backer between two steps.
         await this.running;
-        if (this.datapath.backer === backer && error instanceof NetlinkError) {
+        if (this.datapath.backer === backer && hasVanished(error)) {
           await this.loseDatapath(error);
           this.reconfigureSoon();
         }

@@ -101,6 +101,10 @@ export class FakeWorld {
   backer: FakeBacker | undefined;
   /** False: nobody answers. */
   isAlive = true;
+  /** What becomes of questions after the datapath itself; 0: they are answered. */
+  statsErrno = 0;
+  /** How often it was asked for. */
+  nAsked = 0;
 
   readonly openNetdevs = async () => this.netdevs;
   readonly openProvider = async (): Promise<DpifProvider> => {
@@ -151,6 +155,8 @@ export class FakeBacker implements OfprotoBacker {
       name: 'ovs-system',
       stats: async () => {
         world.check();
+        world.nAsked++;
+        if (world.statsErrno !== 0) throw new NetlinkError(world.statsErrno, 'ovs_datapath');
         if (world.ports === undefined) throw new NetlinkError(ERRNO.ENODEV, 'ovs-system');
         return {} as DpifDpStats;
       },

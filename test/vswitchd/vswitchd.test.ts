@@ -1,5 +1,6 @@
 /** The whole of vswitchd but the datapath: real ovsdb-server, stock ovs-vsctl, and a fake backer. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ERRNO } from '../../src/util/errno.ts';
 import type { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
 import { type OvsdbServer, skipReason, until } from '../ovsdb/ovsdb-server.ts';
 import type { FakeWorld } from './fakes.ts';
@@ -160,6 +161,15 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     const said = lines.filter((line) => line.includes('|bridge|ERR|'));
     expect(said.filter((line) => line.includes('is gone (Connection refused)')).length).toBe(1);
     expect(said.length).toBeLessThanOrEqual(2);
+  });
+
+  test.each(['ETIMEDOUT', 'ENOBUFS'] as const)('a datapath that is only slow stays: %s', async (name) => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    world.statsErrno = ERRNO[name];
+    const { nAsked } = world;
+    await until(() => world.nAsked > nAsked + 2, 'it to be asked');
+    expect(world.journal).not.toContain('close');
+    expect((await get('eth0', 'error'))[0]).toBe('[]');
   });
 
   test('a port that is deleted under us is made again', async () => {
