@@ -35,8 +35,10 @@ def geneve_options(r):
 class TunnelActions(random_flows.Actions):
     """Actions with set(tunnel) and output to the port that goes with it, mostly."""
 
-    # The port that the last metadata were for.
-    last = 0
+    def __init__(self, r, fields, recirc_ids):
+        super().__init__(r, fields, recirc_ids)
+        # The port that the last metadata were for.
+        self.last = 0
 
     def choices(self, depth):
         return super().choices(depth) + ['tunnel'] * 12 + ['egress']

@@ -118,6 +118,18 @@ describe('Segmenter', () => {
     );
   });
 
+  test('a checksum of 0 means none to UDP alone', () => {
+    const sumOf = (proto: 6 | 17, gsoType: number, port: number): number => {
+      const whole = partial(4, proto, 8, gsoType, 8);
+      whole.frame[whole.l4] = port >> 8;
+      whole.frame[whole.l4 + 1] = port & 255;
+      return u16(cut(whole)[0]!, whole.l4 + whole.offloads.csumOffset);
+    };
+    // With its own checksum for a source port of 0, as one's complement adds, a packet comes to 0.
+    expect(sumOf(6, VNET_GSO.TCPV4, sumOf(6, VNET_GSO.TCPV4, 0))).toBe(0);
+    expect(sumOf(17, VNET_GSO.UDP_L4, sumOf(17, VNET_GSO.UDP_L4, 0))).toBe(0xffff);
+  });
+
   test('IPv4 fragments of one datagram', () => {
     const whole = partial(4, 17, 3000, VNET_GSO.UDP, 1480);
     const parts = cut(whole);

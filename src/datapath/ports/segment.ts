@@ -188,7 +188,8 @@ export class Segmenter {
     view.setUint16(l4 + offset, 0);
     const sum = sumBytes(view, l4, end - l4, pseudoSum(view, addrs, this.isIpv4 ? 8 : 32, proto, end - l4));
     const checksum = ~foldSum(sum) & 0xffff;
-    view.setUint16(l4 + offset, checksum === 0 ? 0xffff : checksum);
+    // In UDP, and there alone, 0 says that there is no checksum.
+    view.setUint16(l4 + offset, checksum === 0 && proto === IPPROTO.UDP ? 0xffff : checksum);
   }
 
   /** Marks segment `i` as a fragment: in the IPv4 header, or in a header of its own behind the IPv6 header. */

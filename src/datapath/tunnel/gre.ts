@@ -9,14 +9,15 @@
  *     |                          key (if K)                       |
  *     |                    sequence number (if S)                 |
  *
- * The key is the low half of the tunnel id.  A packet with a checksum is summed; routing (R) is not known any more.
- * Source: RFC 2784, RFC 2890; include/net/gre.h.
+ * The key is the low half of the tunnel id.  A packet with a checksum is summed; routing (R) is not known any more.  Reserved bits of
+ * the second byte but for the first make another version of it, to Linux: the packet is none of ours.
+ * Source: RFC 2784, RFC 2890; include/net/gre.h, net/ipv4/gre_demux.c.
  */
 import { TUN_F } from '../../flow/fields.ts';
 import { foldSum, sumBytes } from '../../packet/checksum.ts';
 import { DECAP, TUN, type TunnelInfo, tunFlags } from './tunnel-info.ts';
 
-const GRE = { CSUM: 0x8000, ROUTING: 0x4000, KEY: 0x2000, SEQ: 0x1000, VERSION: 7 } as const;
+const GRE = { CSUM: 0x8000, ROUTING: 0x4000, KEY: 0x2000, SEQ: 0x1000, VERSION: 0x7f } as const;
 const BASE_SIZE = 4;
 
 /** Protocol type of the GRE header at `at`, whole or not: which port a packet is for; -1 if there is none. */

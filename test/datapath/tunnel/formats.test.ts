@@ -171,6 +171,7 @@ describe('GRE', () => {
     ['three bytes',         '000065',       DECAP.SHORT],
     ['a key that is cut',   '200065580000', DECAP.SHORT],
     ['version 1',           '00016558',     DECAP.BAD],
+    ['reserved bits',       '20086558fffffffe', DECAP.BAD],
     ['routing',             '40006558',     DECAP.BAD],
   ])('refuses %s', (_name, hex, reason) => {
     const b = bytes(hex);
