@@ -74,7 +74,7 @@ test('what a helper expects is told, listed and ended', async () => {
   await sw.ip('addr add 10.2.0.1/24 dev dp1');
   await sw.ip('link set dp1 up');
   await sw.ip('neigh add 10.2.0.2 lladdr 02:00:00:00:00:02 dev dp1');
-  const match = 'recirc_id(0),in_port(0),eth(),eth_type(0x0800),ipv4(proto=17,frag=no)';
+  const match = 'recirc_id(0),in_port(0),eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp()';
   await sw.ok([TAPSWITCH, 'dpctl', 'add-flow', 'dp1', match, 'ct(commit,zone=5,helper=tftp)']);
   const listener = sw.daemon('expect-events', [TAPSWITCH, 'exec', '--', 'conntrack', '-E', 'expect']);
   const expected = /proto=17 src=10\.2\.0\.2 dst=10\.2\.0\.1 .*master-src=10\.2\.0\.1 .*helper=tftp/;
