@@ -52,10 +52,7 @@ const everything = {
 
 const adds = streamOf(
   flows.flatMap((body) => [
-    encodeMessage(
-      { kind: 'flow_mod', version: OF10, xid, body, raw: OFPRAW.NXT_FLOW_MOD },
-      { hasFlowModTableId: true },
-    ),
+    encodeMessage({ kind: 'flow_mod', version: OF10, xid, body }, { hasFlowModTableId: true }),
     barrier(OF10, xid),
   ]),
 );

@@ -21,7 +21,8 @@ const VLAN_NONE = 0xffff;
 const get = (flow: FlowKey, field: Field): number => getBits(flow, field.at, field.bits);
 const set = (flow: FlowKey, field: Field, value: number): void => setBits(flow, field.at, field.bits, value);
 
-const swapDlType = (type: number): number =>
+/** The number that a flow has for what OpenFlow calls `type`, and the other way. */
+export const swapDlType = (type: number): number =>
   type === ETH_TYPE_802_2 ? DL_TYPE_NOT_ETH_TYPE : type === DL_TYPE_NOT_ETH_TYPE ? ETH_TYPE_802_2 : type;
 
 /** The bits of a flow that belong to a field: `bits` of them from `at`.  Those of vlan_vid and its like include the tag's presence. */

@@ -4,8 +4,9 @@
  * Matches of OpenFlow 1.0 may name any field; those that do not go with the type and protocol that they ask for have no meaning.
  * Source: OpenFlow 1.0.2 3.4, lib/ofp-match.c (ofputil_normalize_match).
  */
-import { areBitsZero, fillBits, getBits } from '../../flow/bits.ts';
-import { FIELD, type FieldName } from '../../flow/fields.ts';
+import { fillBits, getBits } from '../../flow/bits.ts';
+import { FIELD, type FieldName, OF_FLOW_WORDS } from '../../flow/fields.ts';
+import type { FlowMask } from '../../flow/flow-key.ts';
 import type { Match } from './match.ts';
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848 };
@@ -27,47 +28,76 @@ const GROUPS = {
 } as const satisfies Record<string, readonly FieldName[]>;
 type Group = keyof typeof GROUPS;
 
+/** A set of groups is a number: a bit for each. */
+const NAMES = Object.keys(GROUPS) as readonly Group[];
+const setOf = (...groups: readonly Group[]): number =>
+  groups.reduce((set, group) => set | (1 << NAMES.indexOf(group)), 0);
+const ETHERNET = setOf('ethernet');
+const IPV4 = setOf('proto', 'ip', 'address');
+const IPV6 = setOf('proto', 'ip', 'ipv6');
+const ARP = setOf('proto', 'address', 'sha', 'tha');
+const MPLS = setOf('mpls');
+const PORTS = setOf('ports');
+const SOLICIT = setOf('target', 'sha');
+const ADVERT = setOf('target', 'tha');
+
 const value = ({ flow }: Match, name: FieldName): number => getBits(flow, FIELD[name].at, FIELD[name].bits);
 
+const hasPorts = (proto: number): boolean => proto === IPPROTO.TCP || proto === IPPROTO.UDP || proto === IPPROTO.SCTP;
+
 /** What packets of a match can have. */
-function groupsOf(match: Match): Set<Group> {
+function groupsOf(match: Match): number {
   const packetType = value(match, 'packetType');
-  const groups = new Set<Group>(packetType === 0 ? ['ethernet'] : []);
-  const type = packetType === 0 ? value(match, 'ethType') : packetType;
+  const groups = packetType === 0 ? ETHERNET : 0;
   const proto = value(match, 'nwProto');
-  const add = (...names: Group[]) => {
-    for (const name of names) groups.add(name);
-  };
-  const hasPorts = [IPPROTO.TCP, IPPROTO.UDP, IPPROTO.SCTP].includes(proto);
-  if (type === ETH.IP) {
-    add('proto', 'ip', 'address');
-    if (hasPorts || proto === IPPROTO.ICMP) add('ports');
-  } else if (type === ETH.IPV6) {
-    add('proto', 'ip', 'ipv6');
-    if (hasPorts || proto === IPPROTO.ICMPV6) add('ports');
-    const icmpType = proto === IPPROTO.ICMPV6 ? value(match, 'tpSrc') : 0;
-    if (icmpType === ND.SOLICIT) add('target', 'sha');
-    else if (icmpType === ND.ADVERT) add('target', 'tha');
-  } else if (type === ETH.ARP || type === ETH.RARP) {
-    add('proto', 'address', 'sha', 'tha');
-  } else if (type === ETH.MPLS || type === ETH.MPLS_MCAST) {
-    add('mpls');
+  switch (packetType === 0 ? value(match, 'ethType') : packetType) {
+    case ETH.IP:
+      return groups | IPV4 | (hasPorts(proto) || proto === IPPROTO.ICMP ? PORTS : 0);
+    case ETH.IPV6: {
+      const icmpType = proto === IPPROTO.ICMPV6 ? value(match, 'tpSrc') : 0;
+      const nd = icmpType === ND.SOLICIT ? SOLICIT : icmpType === ND.ADVERT ? ADVERT : 0;
+      return groups | IPV6 | nd | (hasPorts(proto) || proto === IPPROTO.ICMPV6 ? PORTS : 0);
+    }
+    case ETH.ARP:
+    case ETH.RARP:
+      return groups | ARP;
+    case ETH.MPLS:
+    case ETH.MPLS_MCAST:
+      return groups | MPLS;
+    default:
+      return groups;
   }
-  return groups;
+}
+
+/** By set of groups: the bits of all fields but those of other groups. */
+const allowed = new Map<number, FlowMask>();
+
+function allowedBits(groups: number): FlowMask {
+  const known = allowed.get(groups);
+  if (known !== undefined) return known;
+  const bits = new Int32Array(OF_FLOW_WORDS).fill(-1);
+  for (const [i, group] of NAMES.entries()) {
+    if ((groups & (1 << i)) !== 0) continue;
+    for (const name of GROUPS[group]) fillBits(bits, FIELD[name].at, FIELD[name].bits, false);
+  }
+  allowed.set(groups, bits);
+  return bits;
+}
+
+/** Whether a match names no field that its packets cannot have.  Hot path of flow_mods of OpenFlow 1.0. */
+export function isNormalMatch(match: Match): boolean {
+  const bits = allowedBits(groupsOf(match));
+  for (let w = 0; w < bits.length; w++) if (((match.mask[w] as number) & ~(bits[w] as number)) !== 0) return false;
+  return true;
 }
 
 /** Normalizes a match in its place; whether that changed it. */
 export function normalizeMatch(match: Match): boolean {
-  const may = groupsOf(match);
-  let isChanged = false;
-  for (const [group, fields] of Object.entries(GROUPS)) {
-    if (may.has(group as Group)) continue;
-    for (const name of fields) {
-      const { at, bits } = FIELD[name];
-      isChanged ||= !areBitsZero(match.mask, at, bits);
-      fillBits(match.mask, at, bits, false);
-      fillBits(match.flow, at, bits, false);
-    }
+  if (isNormalMatch(match)) return false;
+  const bits = allowedBits(groupsOf(match));
+  for (let w = 0; w < bits.length; w++) {
+    match.mask[w] = (match.mask[w] as number) & (bits[w] as number);
+    match.flow[w] = (match.flow[w] as number) & (bits[w] as number);
   }
-  return isChanged;
+  return true;
 }

@@ -4,13 +4,13 @@
  * Matches and instructions are those of the form's version; in Nicira's forms of OpenFlow 1.0 the match is NXM, which may hold a cookie.
  * Source: OpenFlow 1.0.2 5.3.3, 5.3.5, 1.5.1 7.3.4.2, 7.3.5.2, lib/ofp-flow.c.
  */
-import { getBits } from '../../flow/bits.ts';
-import { FIELD } from '../../flow/fields.ts';
+import { areBitsZero, getBits } from '../../flow/bits.ts';
+import { FIELD, type Field } from '../../flow/fields.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../actions/index.ts';
 import { newMatch } from '../match/match.ts';
 import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../match/match-codec.ts';
-import { normalizeMatch } from '../match/match-normalize.ts';
+import { isNormalMatch, normalizeMatch } from '../match/match-normalize.ts';
 import { formatMatch } from '../match/match-text.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { OFPRAW, type OfpRaw } from '../ofp-msgs.ts';
@@ -107,9 +107,11 @@ const before = newMatch();
 
 /** Matches of 1.0 may name fields that no packet of theirs has: flows are made without them. */
 function normalize(match: Match): void {
+  if (isNormalMatch(match)) return;
   before.flow.set(match.flow);
   before.mask.set(match.mask);
-  if (!normalizeMatch(match) || !limit.take()) return;
+  normalizeMatch(match);
+  if (!limit.take()) return;
   log.info('normalization changed ofp_match, details:');
   log.info(() => ` pre: ${formatMatch(before)}`);
   log.info(() => `post: ${formatMatch(match)}`);
@@ -172,13 +174,11 @@ const IPV6 = 0x86dd;
 
 /** Addresses of a connection's original direction can be matched where the packet is of their family only. */
 function checkCtAddresses({ flow, mask }: Match): void {
-  const isMatched = (at: number, bits: number): boolean => {
-    for (let i = 0; i < bits; i += 32) if (getBits(mask, at + i, 32) !== 0) return true;
-    return false;
-  };
+  const isMatched = (field: Field): boolean => !areBitsZero(mask, field.at, field.bits);
+  const has4 = isMatched(FIELD.ctNwSrc) || isMatched(FIELD.ctNwDst);
+  const has6 = isMatched(FIELD.ctIpv6Src) || isMatched(FIELD.ctIpv6Dst);
+  if (!has4 && !has6) return;
   const ethType = getBits(flow, FIELD.ethType.at, 16);
-  const has4 = isMatched(FIELD.ctNwSrc.at, 32) || isMatched(FIELD.ctNwDst.at, 32);
-  const has6 = isMatched(FIELD.ctIpv6Src.at, 128) || isMatched(FIELD.ctIpv6Dst.at, 128);
   if ((has4 && ethType !== IPV4) || (has6 && ethType !== IPV6)) {
     throw new OfpError(OFPERR.OFPBAC_MATCH_INCONSISTENT, 'flow_mod: ct address without its eth_type');
   }
