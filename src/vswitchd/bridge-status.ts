@@ -122,7 +122,11 @@ export class BridgeStatus {
   }
 
   private makeColumns({ name, type }: InterfaceConfig, port: Ofport | undefined): RowValues<typeof Interface> {
-    if (port === undefined) return failedColumns(this.ports.errorOf(name) ?? `${name} is not a port of the datapath`);
+    if (port === undefined) {
+      // Taken from the datapath behind our back, and soon back: its row keeps its number until then.
+      const error = this.ports.errorOf(name);
+      return error === undefined ? {} : failedColumns(error);
+    }
     if (port.type === PATCH) {
       const error = this.ofproto.patchError(name);
       return { ofport: port.ofport, error, ...patchColumns(patchMac(this.ofproto.name, name)) };
