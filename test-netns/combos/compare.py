@@ -24,6 +24,10 @@ MOMENT = [
     (r'  cache: hit:.*', '  cache'),
     (r'  flows: \d+', '  flows'),
     (r'\(xid=0x[0-9a-f]+\)', ''),
+    (r'\bhit:\d+ missed:\d+', 'hit:N missed:N'),
+    # Connections: of which run of ping, from which port, and how far it is closed.
+    (r'\b(id|sport|dport)=(?!8080\b)\d+', r'\1=N'),
+    (r'state=(LAST_ACK|CLOSE_WAIT|FIN_WAIT|TIME_WAIT|CLOSE)\b', 'state=CLOSING'),
     # MACs of devices that nobody gave one.
     (r'\b(?!02:00:00|00:00:00|ff:ff)[0-9a-f]{2}(:[0-9a-f]{2}){5}\b', 'MAC'),
     # Ages in fdb/show.
@@ -43,6 +47,8 @@ def normal(command, text):
     lines = [line for line in text.split('\n') if line.strip() != '']
     if 'dump-flows' in command or 'fdb/show' in command:
         lines.sort()
+    if 'dump-conntrack' in command:
+        lines = sorted(set(lines))
     if command == 'ovs-vsctl show':
         lines = sorted_tree(lines)
     if 'list interface' in command:

@@ -39,7 +39,7 @@ class Failed(Exception):
     """A step's expectation that was not met."""
 
 
-def run(*command, check=True, timeout=120, **more):
+def run(*command, check=True, timeout=600, **more):
     """Runs a command; gives what it printed."""
     done = subprocess.run(command, text=True, capture_output=True, timeout=timeout, **more)
     if check and done.returncode != 0:
@@ -75,6 +75,11 @@ class Lab:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.processes[name] = process
         return process
+
+    def log(self, name):
+        """What a process has logged since it started first."""
+        with open(f'{self.work}/{name}.log') as f:
+            return f.read()
 
     def kill(self, name, sig=signal.SIGKILL):
         process = self.processes.pop(name)
@@ -186,18 +191,18 @@ class Lab:
     def no_ipv6(self, n):
         run('ip', 'netns', 'exec', f'h{n}', 'sysctl', '-qw', 'net.ipv6.conf.eth0.disable_ipv6=1')
 
-    def ping(self, n, to, count=3, seconds=2):
+    def ping(self, n, to, count=3, seconds=8):
         """How many of `count` pings from host n were answered, the last one within `seconds`."""
-        text = run('ip', 'netns', 'exec', f'h{n}', 'ping', '-n', '-q', '-c', str(count), '-i', '0.2', '-W', str(seconds * min(self.slow, 4)), to, check=False)
+        text = run('ip', 'netns', 'exec', f'h{n}', 'ping', '-n', '-q', '-c', str(count), '-i', '0.2', '-W', str(seconds), to, check=False)
         return int(text.split(' received')[0].split()[-1]) if ' received' in text else 0
 
     def pings(self, n, to, count=3):
-        got = self.ping(n, to, count)
+        got = self.ping(n, to, count, 3 * self.slow)
         if got != count:
             raise Failed(f'h{n} to {to}: {got} of {count} pings answered')
 
     def no_ping(self, n, to):
-        if self.ping(n, to, 1, 0.5) != 0:
+        if self.ping(n, to, 1, 0.5 * min(self.slow, 4)) != 0:
             raise Failed(f'h{n} to {to}: a ping was answered')
 
     def greeter(self, n, port):

@@ -14,7 +14,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lab import Lab  # noqa: E402
-from steps import STEPS  # noqa: E402
+from steps import MODULE_ONLY, STEPS  # noqa: E402
 
 
 def look(lab):
@@ -42,12 +42,12 @@ def main():
     lab = Lab(tapswitch, vswitchd, datapath, directory, float(slow), os.environ.get('COMPAT'))
     results = []
     for step in STEPS:
-        if only is not None and step.__name__ not in only:
+        if only is not None and step.__name__ not in only or step in MODULE_ONLY and datapath != 'module':
             continue
         began = time.monotonic()
-        failure = None
+        failure, more = None, None
         try:
-            step(lab)
+            more = step(lab)
         except Exception as error:  # noqa: BLE001: whatever goes wrong, the next step is tried
             failure = f'{type(error).__name__}: {error}'
             if os.environ.get('TRACE'):
@@ -55,7 +55,7 @@ def main():
         shown = {}
         if 'vswitchd' in lab.processes:
             try:
-                shown = look(lab)
+                shown = look(lab) | (more or {})
             except Exception as error:  # noqa: BLE001
                 failure = failure or f'looking: {error}'
         results.append({'step': step.__name__, 'failure': failure, 'shown': shown})

@@ -1,15 +1,15 @@
 """The steps of scripts/combos, in order; each goes on where the one before ended.
 
-A step changes the switch and says what must happen; what is looked at afterwards is the same for all (see play.py).  The last word of a
-name tells what it is about: rows of the table of features.
+A step changes the switch and says what must happen; what is looked at afterwards is the same for all (see play.py), and what the step gives
+back besides: {command: text}.  Those about ports, tunnels and restarts are in files of their own.
 """
 import os
-import signal
-import socket
-import struct
-import subprocess
+import re
 
 from lab import Ears, Failed, mac, run
+from lives import cleanup, deaf, flooded, killed, overrun, stopped
+from ports import adopted, came_back, internal, internal_gone, moved, orphans, returned, stray, vanish
+from tunnels import tunnels, tunnels_gone, tunnels_taken_over, vxlan, vxlan_gone
 
 BROADCAST = 'ff:ff:ff:ff:ff:ff'
 
@@ -43,26 +43,17 @@ def ping6(lab):
     lab.settled(lambda: lab.pings(2, 'fd00::3'))
 
 
-def internal(lab):
-    """An internal port that moves to another network namespace."""
-    lab.no_ipv6(2)
-    lab.no_ipv6(3)
-    lab.vsctl('add-port', 'br0', 'int5', '--', 'set', 'interface', 'int5', 'type=internal', 'mac="02:00:00:00:00:05"')
-    lab.namespace('h5')
-    run('ip', 'link', 'set', 'int5', 'netns', 'h5')
-    run('ip', '-n', 'h5', 'link', 'set', 'int5', 'addrgenmode', 'none')
-    run('ip', '-n', 'h5', 'addr', 'add', '10.0.0.5/24', 'dev', 'int5')
-    run('ip', '-n', 'h5', 'link', 'set', 'int5', 'up')
-    run('ip', '-n', 'h5', 'neigh', 'replace', '10.0.0.1', 'lladdr', mac(1), 'dev', 'int5', 'nud', 'permanent')
-    run('ip', '-n', 'h1', 'neigh', 'replace', '10.0.0.5', 'lladdr', mac(5), 'dev', 'eth0', 'nud', 'permanent')
-    lab.until('int5 is reached', lambda: lab.ping(1, '10.0.0.5', 1))
-    lab.settled(lambda: lab.pings(1, '10.0.0.5'))
-    lab.until('int5 is seen to be up', lambda: lab.vsctl('get', 'interface', 'int5', 'link_state').strip() == 'up')
-
-
-def internal_gone(lab):
-    lab.vsctl('del-port', 'int5')
-    run('ip', 'netns', 'del', 'h5')
+def features(lab):
+    """What vswitchd found out about the datapath, by requests of which neither its log nor the kernel's speaks."""
+    lab.vsctl('--id=@dp', 'create', 'datapath', 'datapath_version=0', '--', 'set', 'open_vswitch', '.', 'datapaths:system=@dp')
+    lab.until('the datapath is described', lambda: lab.vsctl('list-dp-cap', 'system').strip())
+    shown = {f'ovs-appctl {command}': lab.appctl(*command.split()) for command in (
+        'dpif/show-dp-features br0', 'dpif-netlink/dispatch-mode', 'dpif/show', 'dpctl/dump-dps', 'dpctl/ct-get-limits')}
+    shown['ovs-vsctl list-dp-cap'] = '\n'.join(sorted(lab.vsctl('list-dp-cap', 'system').split()))
+    shown['ovs-ofctl meter-features'] = lab.ofctl('meter-features', 'br0')
+    shown['complaints'] = '\n'.join(re.findall(r'\|((?!timeval)\w+\|(?:WARN|ERR|EMER)\|.*)', lab.log('vswitchd')))
+    shown['dmesg'] = '\n'.join(re.findall(r'openvswitch: netlink: .*', run('dmesg')) if lab.datapath_kind == 'module' else [])
+    return shown
 
 
 def vlan(lab):
@@ -158,13 +149,16 @@ def conntrack(lab):
         lab.ofctl('--names', 'add-flow', 'br0', flow)
     run('ip', '-n', 'h2', 'neigh', 'replace', '10.0.0.77', 'lladdr', mac(1), 'dev', 'eth0', 'nud', 'permanent')
     lab.greeter(2, 8080)
+    shown = {}
 
     def traffic():
         lab.expect('a connection', lab.greeting(1, '10.0.0.2', 8080), 'h2 10.0.0.77')
         lab.pings(1, '10.0.0.2')
+        shown['ovs-dpctl dump-conntrack'] = lab.dpctl('dump-conntrack', 'zone=7')
     lab.settled(traffic)
     # A host that may not: what it sends is new, and no rule takes that.
     lab.no_ping(2, '10.0.0.1')
+    return shown
 
 
 def conntrack_gone(lab):
@@ -195,174 +189,8 @@ def mirror_gone(lab):
     lab.settled(lambda: lab.pings(1, '10.0.0.4'))
 
 
-def vxlan(lab):
-    """A VXLAN tunnel to a device of the kernel in a host's namespace."""
-    lab.namespace('h9')
-    lab.veth('under', 'h9', mac(9))
-    run('ip', 'link', 'set', 'under', 'address', '02:00:00:00:ff:09', 'addrgenmode', 'none')
-    run('ip', 'addr', 'add', '172.31.1.1/24', 'dev', 'under')
-    run('ip', '-n', 'h9', 'addr', 'add', '172.31.1.100/24', 'dev', 'eth0')
-    run('ip', 'neigh', 'replace', '172.31.1.100', 'lladdr', mac(9), 'dev', 'under', 'nud', 'permanent')
-    run('ip', '-n', 'h9', 'neigh', 'replace', '172.31.1.1', 'lladdr', '02:00:00:00:ff:09', 'dev', 'eth0', 'nud', 'permanent')
-    run('ip', '-n', 'h9', 'link', 'add', 'vxlan0', 'address', mac(6), 'type', 'vxlan', 'id', '5', 'remote', '172.31.1.1', 'dstport', '4789', 'dev', 'eth0')
-    run('ip', '-n', 'h9', 'link', 'set', 'vxlan0', 'addrgenmode', 'none', 'up')
-    run('ip', '-n', 'h9', 'addr', 'add', '10.0.0.6/24', 'dev', 'vxlan0')
-    run('ip', '-n', 'h9', 'neigh', 'replace', '10.0.0.1', 'lladdr', mac(1), 'dev', 'vxlan0', 'nud', 'permanent')
-    run('ip', '-n', 'h1', 'neigh', 'replace', '10.0.0.6', 'lladdr', mac(6), 'dev', 'eth0', 'nud', 'permanent')
-    lab.vsctl('add-port', 'br0', 'vx0', '--', 'set', 'interface', 'vx0', 'type=vxlan', 'options:remote_ip=172.31.1.100', 'options:key=5')
-    lab.until('the far end is reached', lambda: lab.ping(1, '10.0.0.6', 1))
-    lab.settled(lambda: lab.pings(1, '10.0.0.6'))
-
-
-def vxlan_gone(lab):
-    lab.vsctl('del-port', 'vx0')
-    run('ip', 'link', 'del', 'under')
-    run('ip', 'netns', 'del', 'h9')
-    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
-
-
-def vanish(lab):
-    """A device goes away, and one of its name comes."""
-    run('ip', 'link', 'del', 'p4')
-    lab.until('p4 is gone', lambda: 'p4' not in lab.dpctl('show'))
-    lab.until('that is said', lambda: 'No such device' in lab.vsctl('get', 'interface', 'p4', 'error'))
-
-
-def returned(lab):
-    lab.veth('p4', 'h4', mac(4))
-    for n in lab.hosts:
-        if n != 4:
-            lab.introduce(4, n)
-    lab.introduce(4, 4)
-    lab.until('p4 is back', lambda: lab.ping(1, '10.0.0.4', 1))
-    lab.until('there is no error', lambda: lab.vsctl('get', 'interface', 'p4', 'error').strip() == '[]')
-    lab.settled(lambda: lab.pings(1, '10.0.0.4'))
-
-
-class Pinging:
-    """A ping that goes on."""
-
-    def __init__(self, lab, n, to):
-        self.lab, self.file = lab, f'{lab.work}/pinging'
-        with open(self.file, 'w') as out:
-            self.process = subprocess.Popen(
-                ['nsenter', f'--net=/run/netns/h{n}', 'ping', '-n', '-i', '0.1', to], stdout=out, stderr=out)
-        self.answers(5)
-
-    def answered(self):
-        with open(self.file) as f:
-            return f.read().count(' ttl=')
-
-    def answers(self, more):
-        want = self.answered() + more
-        self.lab.until('pings are answered', lambda: self.answered() >= want)
-
-    def end(self):
-        """Fails if more were lost than a restart may cost."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(10 * self.lab.slow)
-        with open(self.file) as f:
-            summary = f.read().split('---\n')[-1].split()
-        lost = int(summary[0]) - int(summary[3])
-        # Those under way count as lost; and stock begins without flows: how long packets then take depends on the machine.
-        if lost > 10 * max(1, self.lab.slow / 2):
-            raise Failed(f'{lost} pings were lost')
-
-
-def killed(lab):
-    """kill -9 under traffic: what flows goes on, before and after the next start."""
-    pinging = Pinging(lab, 1, '10.0.0.2')
-    lab.kill('vswitchd')
-    pinging.answers(10)
-    lab.no_ping(3, '10.0.0.4')
-    lab.start_vswitchd()
-    lab.vsctl('set', 'open_vswitch', '.', 'external_ids:killed=1')
-    lab.until('others are reached', lambda: lab.ping(3, '10.0.0.4', 1))
-    pinging.answers(10)
-    pinging.end()
-    lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
-
-
-def stopped(lab):
-    """exit leaves the datapath as it is."""
-    pinging = Pinging(lab, 1, '10.0.0.2')
-    lab.stop_vswitchd()
-    pinging.answers(10)
-    lab.start_vswitchd()
-    lab.vsctl('set', 'open_vswitch', '.', 'external_ids:stopped=1')
-    pinging.answers(10)
-    pinging.end()
-    lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
-
-
-def orphans(lab):
-    """What a vswitchd that is gone left: ports and flows that the database does not have are removed by the next."""
-    lab.kill('vswitchd')
-    run('ovs-vsctl', '--no-wait', 'del-port', 'p3')
-    lab.dpctl('add-if', 'ovs-system', 'stray,type=internal')
-    lab.dpctl('add-flow', 'ovs-system', 'in_port(1),eth(src=00:00:00:00:00:99),eth_type(0x0800),ipv4(frag=no)', '2')
-    lab.start_vswitchd()
-    lab.vsctl('set', 'open_vswitch', '.', 'external_ids:orphans=1')
-    lab.until('the ports are those of the database', lambda: 'stray' not in lab.dpctl('show') and ' p3' not in lab.dpctl('show'))
-    lab.until('the flow is gone', lambda: '00:99' not in lab.dpctl('dump-flows'))
-    lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(1, '10.0.0.4')))
-    lab.no_ping(3, '10.0.0.1')
-
-
-def adopted(lab):
-    lab.vsctl('add-port', 'br0', 'p3')
-    lab.settled(lambda: (lab.pings(3, '10.0.0.1'), lab.pings(1, '10.0.0.4')))
-
-
-def overrun(lab):
-    """More happens in the datapath, while vswitchd does not look, than its sockets hold: it looks at all of it anew."""
-    process = lab.processes['vswitchd']
-    process.send_signal(signal.SIGSTOP)
-    try:
-        notify(0x54415053 if lab.datapath_kind == 'process' else 0, 3000)
-        lab.dpctl('del-if', 'ovs-system', 'p4')
-    finally:
-        process.send_signal(signal.SIGCONT)
-    lab.until('the port is back', lambda: lab.ping(3, '10.0.0.4', 1))
-    lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
-
-
-def stray(lab):
-    """A port that somebody else puts into the datapath is removed."""
-    # Stock is so quick that the tool does not find the device any more.
-    lab.dpctl('add-if', 'ovs-system', 'stray,type=internal', check=False)
-    lab.until('it is gone', lambda: 'stray' not in lab.dpctl('show'))
-    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
-
-
-def notify(peer, times):
-    """Has a datapath tell its listeners about port 1 again and again: a vport is set to what it is."""
-    netlink_generic, family_id, get_family, ovs_vport_set = 16, 16, 3, 4
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_generic) as s:
-        s.bind((0, 0))
-
-        def request(kind, command, version, body):
-            message = struct.pack('=BBH', command, version, 0) + body
-            s.sendto(struct.pack('=IHHII', 16 + len(message), kind, 1, 1, 0) + message, (peer, 0))
-        request(family_id, get_family, 1, struct.pack('=HH', 4 + 10, 2) + b'ovs_vport\0\0\0')
-        s.settimeout(30)
-        answer, at = s.recv(65536), 20
-        while at + 4 <= len(answer):
-            size, kind = struct.unpack_from('=HH', answer, at)
-            if kind == 1:
-                family, = struct.unpack_from('=H', answer, at + 4)
-            at += size + 3 & ~3
-        for _ in range(times):
-            request(family, ovs_vport_set, 1, struct.pack('=iHHI', socket.if_nametoindex('ovs-system'), 8, 1, 1))
-
-
-def cleanup(lab):
-    """exit --cleanup leaves nothing of the datapath."""
-    lab.stop_vswitchd('--cleanup')
-    lab.expect('datapaths', lab.dpctl('dump-dps', check=False).strip(), '')
-    if os.path.exists('/sys/class/net/br0'):
-        raise Failed('br0 is still there')
-
-
-STEPS = [start, ping4, ping6, internal, internal_gone, vlan, native, plain, patch, patch_gone, flows, flows_gone, conntrack, conntrack_gone,
-         mirror, mirror_gone, vxlan, vxlan_gone, vanish, returned, killed, stopped, orphans, adopted, overrun, stray, cleanup]
+STEPS = [start, features, ping4, ping6, internal, internal_gone, vlan, native, plain, patch, patch_gone, flows, flows_gone, conntrack,
+         conntrack_gone, mirror, mirror_gone, vxlan, vxlan_gone, tunnels, tunnels_taken_over, tunnels_gone, vanish, returned, moved, came_back,
+         killed, stopped, orphans, adopted, overrun, flooded, deaf, stray, cleanup]
+# What our datapath makes devices for over rtnetlink needs kinds of devices that many kernels lack.
+MODULE_ONLY = [tunnels, tunnels_taken_over, tunnels_gone]
