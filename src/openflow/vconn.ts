@@ -222,12 +222,13 @@ export class Vconn {
   }
 
   private take(message: Uint8Array): void {
-    log.dbg(() => `${this.name}: received: ${formatMessage(message)}`, messageLimit);
+    if (log.isEnabled('dbg')) log.dbg(() => `${this.name}: received: ${formatMessage(message)}`, messageLimit);
     if (this.current === 'hello') {
       this.takeHello(message);
       return;
     }
-    const [version, type] = message as unknown as [number, number];
+    const version = message[0] as number;
+    const type = message[1] as number;
     if (version !== this.agreed && type > OFPT.ECHO_REPLY) {
       log.err(
         () => `${this.name}: received OpenFlow version 0x${hex2(version)} != expected ${hex2(this.agreed ?? 0)}`,

@@ -234,8 +234,13 @@ export class ConnMgr implements Connections, ServiceOwner {
   }
 
   private reportToMonitors(changes: readonly RuleChange[]): void {
-    const watching = [...this.conns].filter((conn) => conn.monitors.size > 0);
-    if (watching.length === 0) return;
+    let watching: OfConn[] | undefined;
+    for (const conn of this.conns) {
+      if (conn.monitors.size === 0) continue;
+      watching ??= [];
+      watching.push(conn);
+    }
+    if (watching === undefined) return;
     const happenings = happeningsOf(changes);
     for (const conn of watching) {
       const { current } = this;

@@ -5,7 +5,7 @@
  * controller's.  Both may be asked the same; only controllers get messages that they did not ask for from the start.
  * Source: ofproto/connmgr.c (struct ofconn).
  */
-import { beginReplies, encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
+import { beginReplies, encodeMessage, encodeReplies, type OfMessageOut } from '../../openflow/messages/codec.ts';
 import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import { OFPERR, type OfpErr, OfpError, type OfVersion, VENDOR } from '../../openflow/ofp-errors.ts';
@@ -100,12 +100,12 @@ export class OfConn {
 
   /** Sends a message as an answer to `request`.  A multipart reply has one part: lists are for `replyList`. */
   reply<K extends OfKind>(kind: K, body: BodyOf[K], request: RequestId): void {
-    this.vconn.send(encodeMessage({ kind, body, ...this.answerTo(kind, request) }));
+    this.vconn.send(encodeMessage(this.answerTo(kind, body, request)));
   }
 
   /** Sends a list as an answer, in as many parts as it takes. */
   replyList<K extends OfKind>(kind: K, body: BodyOf[K], request: RequestId): void {
-    encodeReplies({ kind, body, ...this.answerTo(kind, request) }, (part) => this.vconn.send(part));
+    encodeReplies(this.answerTo(kind, body, request), (part) => this.vconn.send(part));
   }
 
   /**
@@ -120,7 +120,7 @@ export class OfConn {
   ): Promise<void> {
     const { vconn } = this;
     const empty = [] as unknown as BodyOf[K];
-    const replies = beginReplies({ kind, body: empty, ...this.answerTo(kind, request) }, (part) => vconn.send(part));
+    const replies = beginReplies(this.answerTo(kind, empty, request), (part) => vconn.send(part));
     let until = monotonicMs() + SLICE_MS;
     for (let i = 0; i < items.length; i++) {
       replies.put(entryOf(items[i] as T));
@@ -133,13 +133,9 @@ export class OfConn {
     replies.end();
   }
 
-  private answerTo(kind: OfKind, { raw, version, xid }: RequestId) {
-    const answer = { version: version as OfVersion, xid };
-    if (raw.multipart === 'request') return { ...answer, raw: replyRaw(raw, this.version) };
-    // Nicira's requests have answers of their own.
-    const own = RAWS_OF_KIND.get(kind)?.find(
-      (r) => r.class === raw.class && r.minVersion <= version && version <= r.maxVersion,
-    );
+  private answerTo<K extends OfKind>(kind: K, body: BodyOf[K], { raw, version, xid }: RequestId): OfMessageOut<K> {
+    const own = raw.multipart === 'request' ? replyRaw(raw, this.version) : ownRaw(kind, raw, version);
+    const answer = { kind, version: version as OfVersion, xid, body };
     return own === undefined ? answer : { ...answer, raw: own };
   }
 
@@ -196,6 +192,14 @@ export class OfConn {
     const masks = this.role === ROLE.SECONDARY ? this.async.secondary : this.async.primary;
     return (masks[type] & (1 << reason)) !== 0;
   }
+}
+
+/** Nicira's requests have answers of their own. */
+function ownRaw(kind: OfKind, request: OfpRaw, version: number): OfpRaw | undefined {
+  for (const raw of RAWS_OF_KIND.get(kind) ?? []) {
+    if (raw.class === request.class && raw.minVersion <= version && version <= raw.maxVersion) return raw;
+  }
+  return undefined;
 }
 
 const isVersion = (version: number): boolean => version >= 1 && version <= 6;

@@ -41,7 +41,13 @@ function check(table: FlowTable, conns: Connections): void {
 
 /** Tells of tables that passed a threshold by flows that were added or removed. */
 export function reportVacancy(tables: FlowTables, conns: Connections, changes: readonly RuleChange[]): void {
-  if (tables.tables.every((t) => t.vacancy === undefined)) return;
-  const changed = new Set(changes.flatMap((c) => (c.kind === 'replaced' ? [] : [c.rule.table])));
-  for (const n of changed) check(tables.table(n), conns);
+  let changed: Set<FlowTable> | undefined;
+  for (const c of changes) {
+    if (c.kind === 'replaced') continue;
+    const table = tables.table(c.rule.table);
+    if (table.vacancy === undefined) continue;
+    changed ??= new Set();
+    changed.add(table);
+  }
+  if (changed !== undefined) for (const table of changed) check(table, conns);
 }

@@ -12,7 +12,7 @@ import { monotonicMs } from '../../util/clock.ts';
 import { FOREVER, isVisible } from '../classifier/subtable.ts';
 import { DroppedRules } from './dropped-rules.ts';
 import { FlowTable } from './flow-table.ts';
-import { FlowTransaction, N_TABLES } from './flow-transaction.ts';
+import { FlowTransaction, N_TABLES, type TransactionListener } from './flow-transaction.ts';
 import type { Rule } from './rule.ts';
 import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';
 import type { RuleCriteria } from './rule-criteria.ts';
@@ -39,11 +39,18 @@ export class FlowTables {
   private waiting: (() => void)[] = [];
   /** Carries the transaction under way to its end: one that takes several turns of the event loop. */
   private finish: (() => void) | undefined;
-  private readonly onChange: (changes: readonly RuleChange[]) => void;
+  /** Of all transactions. */
+  private readonly listener: TransactionListener;
 
   /** `onChange` is called by each commit, of many changes more than once, of none with none. */
   constructor(onChange: (changes: readonly RuleChange[]) => void) {
-    this.onChange = onChange;
+    this.listener = {
+      show: (version) => {
+        this.version = version;
+      },
+      changed: onChange,
+      end: (changes) => this.end(changes),
+    };
     (this.tables[TBL_INTERNAL] as FlowTable).isHidden = true;
   }
 
@@ -80,15 +87,8 @@ export class FlowTables {
   begin(): FlowTransaction {
     this.settle();
     if (this.current !== undefined) throw new Error('flow tables: a transaction is under way');
-    const tx: FlowTransaction = new FlowTransaction(this, this.index, {
-      show: () => {
-        this.version = tx.version;
-      },
-      changed: this.onChange,
-      end: (changes) => this.end(changes),
-    });
-    this.current = tx;
-    return tx;
+    this.current = new FlowTransaction(this, this.index, this.listener);
+    return this.current;
   }
 
   /** `finish` carries the transaction that was begun to its end whenever somebody else wants to change or to show the tables. */
@@ -121,7 +121,14 @@ export class FlowTables {
 
   /** Carries out one flow_mod, or leaves all as it was and throws the OfpError. */
   apply(fm: FlowMod, isInternal = false): void {
-    this.inPieces(fm, isInternal)(Number.POSITIVE_INFINITY);
+    const tx = this.begin();
+    try {
+      tx.apply(fm, isInternal);
+    } catch (e) {
+      tx.revert();
+      throw e;
+    }
+    tx.commit();
   }
 
   /** The same a piece at a time, for `inTurns`: a deletion may be of 100,000 flows. */
@@ -239,6 +246,6 @@ export class FlowTables {
     this.dropped.add(changes);
     this.current = undefined;
     this.finish = undefined;
-    for (const change of this.waiting.splice(0)) this.whenIdle(change);
+    if (this.waiting.length > 0) for (const change of this.waiting.splice(0)) this.whenIdle(change);
   }
 }

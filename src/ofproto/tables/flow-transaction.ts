@@ -53,8 +53,8 @@ export interface TransactionPart {
 
 /** Who carries out what a transaction comes to. */
 export interface TransactionListener {
-  /** Look-ups see the changes from now on. */
-  show(): void;
+  /** Look-ups see the changes of `version` from now on. */
+  show(version: number): void;
   /** Is told of all changes, some at a time, in their order; once with none if there are none. */
   changed(changes: readonly RuleChange[]): void;
   /** Another transaction may begin.  The rules that `changes` removed or replaced are in their classifiers yet, where nobody sees them. */
@@ -236,7 +236,7 @@ export class FlowTransaction {
     if (!this.isShown) {
       this.isShown = true;
       for (const part of this.parts) part.commit();
-      listener.show();
+      listener.show(this.version);
       // Even what changes nothing has flows revalidated: there a failed translation is found again, and its flow removed.
       if (changes.length === 0) listener.changed(changes);
     }

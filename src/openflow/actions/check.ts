@@ -310,8 +310,15 @@ class Checker {
 // A check never waits, so that one flow serves all of them.
 const scratch = newFlow();
 
+/** What most flows do, whatever they match. */
+const isOutput = (a: Ofpact): a is Extract<Ofpact, { kind: 'output' }> => a.kind === 'output';
+
 /** Checks actions and instructions against the match of their flow, which it leaves as it is.  Throws OfpError. */
 export function checkActions(actions: readonly Ofpact[], o: CheckOptions): CheckedActions {
+  if (actions.every(isOutput)) {
+    for (const { port } of actions) checkOutputPort(port, o.maxPorts);
+    return { actions, usableProtocols: OFPUTIL_P.ANY };
+  }
   scratch.fill(0);
   scratch.set(o.match.flow);
   const checker = new Checker(o, { flow: scratch, mask: o.match.mask });

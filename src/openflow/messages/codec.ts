@@ -78,14 +78,22 @@ export const supportedKinds = (): readonly OfKind[] => Object.keys(CODECS) as Of
  * Throws OfpError, and no other error, whatever the bytes; a kind that is not supported is OFPBRC_BAD_TYPE.
  */
 export function decodeMessage(bytes: Uint8Array, context: MessageContext = {}): OfMessage {
-  return decodeWith(bytes, context, (codec, m) => codec.decode(m));
+  const found = decodeHeaders(bytes, context);
+  return messageOf(found, found.codec.decode(found.body));
 }
 
-function decodeWith(
-  bytes: Uint8Array,
-  context: MessageContext,
-  decodeBody: (codec: BodyCodec<unknown>, m: BodyIn) => unknown,
-): OfMessage {
+/** A message without its body: the codec of its kind, and what that reads. */
+interface Headed {
+  readonly codec: BodyCodec<unknown>;
+  readonly body: BodyIn;
+  readonly xid: number;
+  readonly more: boolean;
+}
+
+const messageOf = ({ body: { raw, version }, xid, more }: Headed, body: unknown): OfMessage =>
+  ({ kind: raw.kind, raw, version, xid, more, body }) as OfMessage;
+
+function decodeHeaders(bytes: Uint8Array, context: MessageContext): Headed {
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length >= OFP_HEADER_SIZE && dv.getUint16(2) !== bytes.length) {
     throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `message of ${bytes.length} bytes says that it has ${dv.getUint16(2)}`);
@@ -93,8 +101,8 @@ function decodeWith(
   const { raw, version, xid, bodyAt, flags } = decodeHeader(dv);
   const codec = codecOf(raw.kind);
   if (codec === undefined) throw new OfpError(OFPERR.OFPBRC_BAD_TYPE, `${raw.text} is not supported`);
-  const body = decodeBody(codec, { raw, version: version as OfVersion, bytes, dv, at: bodyAt, context });
-  return { kind: raw.kind, raw, version, xid, more: (flags & OFPMPF_MORE) !== 0, body } as OfMessage;
+  const body: BodyIn = { raw, version: version as OfVersion, bytes, dv, at: bodyAt, context };
+  return { codec, body, xid, more: (flags & OFPMPF_MORE) !== 0 };
 }
 
 /**
@@ -111,19 +119,18 @@ export function decodePartly(
     err = error.err;
   };
   try {
-    const message = decodeWith(bytes, context, (codec, m) => {
-      if (!('decodeEach' in codec)) return codec.decode(m);
-      const list: unknown[] = [];
-      try {
-        (codec as ListCodec<unknown>).decodeEach(m, (entry) => {
-          list.push(entry);
-        });
-      } catch (error) {
-        caught(error);
-      }
-      return list;
-    });
-    return { message, err };
+    const found = decodeHeaders(bytes, context);
+    const { codec, body } = found;
+    if (!('decodeEach' in codec)) return { message: messageOf(found, codec.decode(body)), err };
+    const list: unknown[] = [];
+    try {
+      (codec as ListCodec<unknown>).decodeEach(body, (entry) => {
+        list.push(entry);
+      });
+    } catch (error) {
+      caught(error);
+    }
+    return { message: messageOf(found, list), err };
   } catch (error) {
     caught(error);
     return { message: undefined, err };

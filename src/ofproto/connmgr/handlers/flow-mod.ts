@@ -49,9 +49,11 @@ export function prepareFlowMod(conn: OfConn, fm: FlowMod, tlvTable: TlvTable): F
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
     conn.rejectSecondary();
-    const change = sw.tables.inPieces(prepareFlowMod(conn, msg.body, sw.tlvTable));
-    const turns = inTurns(sw.tables, change, (piece) => sw.conns.act(conn, msg.xid, piece));
-    conn.flowMods.count(msg.body.command);
+    const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
+    let turns: Promise<void> | undefined;
+    if (fm.command === OFPFC.ADD) sw.tables.apply(fm);
+    else turns = inTurns(sw.tables, sw.tables.inPieces(fm), (piece) => sw.conns.act(conn, msg.xid, piece));
+    conn.flowMods.count(fm.command);
     return turns;
   },
 } satisfies Handlers;
