@@ -42,6 +42,8 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   /** By falling `maxPriority`, and of one priority as Open vSwitch has them: by and large, the older first. */
   private readonly order: Subtable<R>[] = [];
   private isUnsorted = false;
+  /** Unsorted because of deferred insertions, which go on. */
+  private isDeferred = false;
   private tries: readonly PrefixTrie[] = [];
   private serial = 0;
   private nRules = 0;
@@ -68,22 +70,34 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     for (const rule of rules) this.insert(rule);
   }
 
-  /** Adds a rule.  One with the same match and priority must be gone, or not be seen in the same versions. */
-  insert(rule: R): void {
+  /**
+   * Adds a rule.  One with the same match and priority must be gone, or not be seen in the same versions.  Masks are put in order at once, or,
+   * with `isDeferred`, by `publish`: of one highest priority, those then come first that were there first, not those that had it first.
+   */
+  insert(rule: R, isDeferred = false): void {
     const { mask } = rule.match;
+    if (isDeferred && !this.isDeferred) {
+      if (this.isUnsorted) this.sort();
+      this.isUnsorted = this.isDeferred = true;
+    }
     let s = this.byMask.get(mask);
     if (s === undefined) {
       s = new Subtable<R>(mask);
       s.tries = this.triesOf(mask);
       this.byMask.set(mask, s);
       s.insert(rule);
-      this.order.splice(this.placeOf(s.maxPriority, this.order.length), 0, s);
+      this.order.splice(isDeferred ? this.order.length : this.placeOf(s.maxPriority, this.order.length), 0, s);
     } else {
       const before = s.maxPriority;
       s.insert(rule);
-      if (s.maxPriority !== before) this.raise(s);
+      if (!isDeferred && s.maxPriority !== before) this.raise(s);
     }
     this.nRules++;
+  }
+
+  /** Puts masks in order after deferred insertions; a look-up does, too. */
+  publish(): void {
+    if (this.isDeferred) this.sort();
   }
 
   /** Removes `rule` itself; false if it is not there. */
@@ -235,7 +249,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private sort(): void {
     for (const s of this.order) if (s.isUnsettled) s.settle();
     this.order.sort((a, b) => b.maxPriority - a.maxPriority);
-    this.isUnsorted = false;
+    this.isUnsorted = this.isDeferred = false;
   }
 }
 

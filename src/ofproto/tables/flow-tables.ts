@@ -83,11 +83,11 @@ export class FlowTables {
     return this.tables[n]?.lookup(flow, this.version, wc);
   }
 
-  /** Begins a transaction; an Error if another is under way that cannot be carried to its end at once. */
-  begin(): FlowTransaction {
+  /** Begins a transaction, of a bundle or not; an Error if another is under way that cannot be carried to its end at once. */
+  begin(isBundle = false): FlowTransaction {
     this.settle();
     if (this.current !== undefined) throw new Error('flow tables: a transaction is under way');
-    this.current = new FlowTransaction(this, this.index, this.listener);
+    this.current = new FlowTransaction(this, this.index, this.listener, isBundle);
     return this.current;
   }
 
@@ -243,6 +243,7 @@ export class FlowTables {
   }
 
   private end(changes: readonly RuleChange[]): void {
+    for (const { classifier } of this.tables) classifier.publish();
     this.dropped.add(changes);
     this.current = undefined;
     this.finish = undefined;

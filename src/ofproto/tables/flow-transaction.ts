@@ -69,6 +69,7 @@ export class FlowTransaction {
   private readonly owner: TransactionTarget;
   private readonly index: RuleIndex;
   private readonly listener: TransactionListener;
+  private readonly isBundle: boolean;
   /** The version that the changes belong to. */
   readonly version: number;
   private readonly changes: RuleChange[] = [];
@@ -77,7 +78,9 @@ export class FlowTransaction {
   private isShown = false;
   private nTold = 0;
 
-  constructor(owner: TransactionTarget, index: RuleIndex, listener: TransactionListener) {
+  /** `isBundle`: of several requests, after which masks are put in order once. */
+  constructor(owner: TransactionTarget, index: RuleIndex, listener: TransactionListener, isBundle: boolean) {
+    this.isBundle = isBundle;
     this.owner = owner;
     this.index = index;
     this.listener = listener;
@@ -218,7 +221,7 @@ export class FlowTransaction {
 
   private insert(rule: Rule): void {
     rule.addedIn = this.version;
-    this.owner.table(rule.table).classifier.insert(rule);
+    this.owner.table(rule.table).classifier.insert(rule, this.isBundle);
     this.index.add(rule, this.owner.table(rule.table));
   }
 

@@ -256,4 +256,21 @@ describe('classifier', () => {
     c.remove(rules[1] as TestRule);
     expect(seen()).toEqual(['reg3', 'inPort']);
   });
+
+  it('tries masks of one highest priority in the order in which they came, where they are put in order after several insertions', () => {
+    const none = { conjunctions: undefined, conjId: undefined, addedIn: 0, life: FOREVER };
+    const rules = [
+      { values: {}, priority: 1 },
+      { values: { tpSrc: [1, 0xffff] as const }, priority: 5 },
+      { values: {}, priority: 5 },
+    ].map((r, n) => ruleOf({ ...r, ...none }, n));
+    const looksAtPort = (isDeferred: boolean): boolean => {
+      const c = new Classifier<TestRule>();
+      for (const r of rules) c.insert(r, isDeferred);
+      const wc = newFlow();
+      c.lookup(flowOf({}), 1, wc);
+      return wc[wordOf('tpSrc')] !== 0;
+    };
+    expect([looksAtPort(false), looksAtPort(true)]).toEqual([true, false]);
+  });
 });

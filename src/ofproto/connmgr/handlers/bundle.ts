@@ -180,7 +180,7 @@ const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
       break;
     case BUNDLE_CTRL.COMMIT_REQUEST: {
       const { entries } = conn.bundles.take(bundleId, flags);
-      const tx = sw.tables.begin();
+      const tx = sw.tables.begin(true);
       const commit = new Commit(conn, entries, flags, tx);
       const turns = inTurns(
         sw.tables,
