@@ -66,6 +66,8 @@ class Player:
             return appctl(self.control, *args)
         if do == 'listen':
             self.listener = Listener(args)
+            # The switch, too, must know which version it speaks.
+            until_quiet(self.patience)
             return None
         if do == 'heard':
             return self.listener.end()
