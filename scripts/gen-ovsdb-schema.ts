@@ -16,6 +16,12 @@ interface Schema {
   tables: Record<string, { columns: Record<string, { type: ColumnType }> }>;
 }
 
+/** Columns of later releases that vswitchd knows, where the server has them. */
+const LATER: Record<string, Record<string, { type: ColumnType }>> = {
+  CT_Zone: { limit: { type: { key: 'integer', min: 0 } } },
+  Datapath: { ct_zone_default_limit: { type: { key: 'integer', min: 0 } } },
+};
+
 const OUTPUT = 'src/ovsdb/vswitch-schema.ts';
 const path = process.argv[2] ?? '/usr/share/openvswitch/vswitch.ovsschema';
 const schema = JSON.parse(readFileSync(path, 'utf8')) as Schema;
@@ -44,7 +50,8 @@ const lines = [
 ];
 for (const [name, { columns }] of Object.entries(schema.tables).sort(([a], [b]) => (a < b ? -1 : 1))) {
   lines.push('', '// biome-ignore format: table', `export const ${name} = table('${name}', {`);
-  for (const [columnName, { type }] of Object.entries(columns).sort(([a], [b]) => (a < b ? -1 : 1))) {
+  const all = Object.entries({ ...columns, ...LATER[name] });
+  for (const [columnName, { type }] of all.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const { call, comment } = column(type);
     lines.push(`  ${`${columnName}:`.padEnd(24)} ${call},${comment === '' ? '' : ` // ${comment}`}`);
   }

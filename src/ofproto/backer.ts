@@ -16,6 +16,7 @@ import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
 import { ODPP_NONE } from './bundle.ts';
+import { CtZoneLimits, type ZoneLimits } from './ct-zone-limits.ts';
 import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
 import { formatDetrace } from './detrace.ts';
 import { probeDpSupport } from './dp-probe.ts';
@@ -68,6 +69,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   private cancelSettleMax: () => void = () => {};
   private stopPolling: () => void = () => {};
   private readonly ctZones: CtZones;
+  private readonly ctLimits: CtZoneLimits;
   private isRunScheduled = false;
   private isClosed = false;
   /** other_config:flow-restore-wait. */
@@ -81,6 +83,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     this.dpif = dpif;
     this.meterIds = new MeterIds(dpif);
     this.ctZones = new CtZones(dpif);
+    this.ctLimits = new CtZoneLimits(dpif);
     this.isWaiting = options.flowRestoreWait === true;
     this.tunnels = new Tunnels(dpif);
     this.scheduler = scheduler;
@@ -147,6 +150,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   async setCtZones(zones: ReadonlyMap<number, ZoneTimeouts>): Promise<void> {
     if (await this.ctZones.set(zones)) this.revalidate();
+  }
+  setCtLimits(limits: ZoneLimits): Promise<void> {
+    return this.ctLimits.set(limits);
   }
   ctPolicyName(zone: number, isIpv4: boolean, proto: number): string | undefined {
     return this.ctZones.policyName(zone, isIpv4, proto);

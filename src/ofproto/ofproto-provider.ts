@@ -12,6 +12,7 @@ import type { DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { Ufid } from '../odp/odp-ufid.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/openflow-settings.ts';
+import type { ZoneLimits } from './ct-zone-limits.ts';
 import type { DpSupport } from './dp-support.ts';
 import type { MacStats } from './mac-learning.ts';
 import type { McastSettings } from './mcast/mcast-settings.ts';
@@ -70,6 +71,8 @@ export interface OfprotoBacker {
   onPortVanished(handler: PortVanishedHandler): () => void;
   /** Makes the zones of the connection tracker that have timeouts of their own those of `zones`: seconds by name. */
   setCtZones(zones: ReadonlyMap<number, ReadonlyMap<string, number>>): Promise<void>;
+  /** Makes the limits of its zones, as far as they were set by this method, those of `limits`. */
+  setCtLimits(limits: ZoneLimits): Promise<void>;
   /** Text of `dpif/show`, `upcall/show`. */
   showDpif(): Promise<string>;
   showUpcall(): string;

@@ -27,6 +27,8 @@ export interface Replicated {
   readonly omit?: readonly string[];
   /** Columns whose changes alone are no news: those that this client writes itself. */
   readonly quiet?: readonly string[];
+  /** Columns that only newer servers have: nothing is said of one that is missing. */
+  readonly later?: readonly string[];
 }
 
 /** UUIDs of changed, new and deleted rows by table name, and whether a column that is not quiet is among what changed. */
@@ -112,7 +114,7 @@ export class Replica {
       }
       const wanted = Object.keys(spec.table.columns).filter((c) => !spec.omit?.includes(c));
       for (const column of wanted) {
-        if (columns[column] !== undefined) continue;
+        if (columns[column] !== undefined || spec.later?.includes(column)) continue;
         log.warn(`${table} table in ${name} database lacks ${column} column (database needs upgrade?)`);
       }
       this.available.set(table, new Set(wanted.filter((c) => columns[c] !== undefined)));

@@ -49,6 +49,7 @@ export type CT_Timeout_PolicyRow = Row<typeof CT_Timeout_Policy>;
 // biome-ignore format: table
 export const CT_Zone = table('CT_Zone', {
   external_ids:            map('string', 'string'),
+  limit:                   optional('integer'),
   timeout_policy:          optional('uuid'), // CT_Timeout_Policy
 });
 export type CT_ZoneRow = Row<typeof CT_Zone>;
@@ -78,6 +79,7 @@ export type ControllerRow = Row<typeof Controller>;
 // biome-ignore format: table
 export const Datapath = table('Datapath', {
   capabilities:            map('string', 'string'),
+  ct_zone_default_limit:   optional('integer'),
   ct_zones:                map('integer', 'uuid'), // CT_Zone
   datapath_version:        scalar('string'),
   external_ids:            map('string', 'string'),

@@ -12,7 +12,7 @@ import type { Uuid } from '../ovsdb/ovsdb-types.ts';
 import { Bridge, type BridgeRow, Mirror, Open_vSwitch, Port } from '../ovsdb/vswitch-schema.ts';
 import type { TlsFiles } from '../util/tls-files.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
-import { type CtZoneConfig, readCtZones } from './ct-zone-config.ts';
+import { type CtLimitConfig, type CtZoneConfig, readCtLimits, readCtZones } from './ct-zone-config.ts';
 import { readMcast } from './mcast-config.ts';
 import { readMirrors } from './mirror-config.ts';
 import { type OpenflowConfig, readOpenflow, readTls } from './openflow-config.ts';
@@ -59,6 +59,7 @@ export interface SwitchConfig {
   /** other_config:enable-statistics. */
   readonly hasSystemStats: boolean;
   readonly ctZones: CtZoneConfig;
+  readonly ctLimits: CtLimitConfig;
   /** The SSL row. */
   readonly tls: TlsFiles | undefined;
   readonly bridges: readonly BridgeConfig[];
@@ -114,6 +115,7 @@ function readAll(db: RowSource, memo: ConfigMemo): SwitchConfig {
     flowRestoreWait: config.get('flow-restore-wait') === 'true',
     hasSystemStats: config.get('enable-statistics') === 'true',
     ctZones: readCtZones(db),
+    ctLimits: readCtLimits(db),
     tls: readTls(db),
     statsIntervalMs: Math.max(
       DEFAULT_STATS_INTERVAL_MS,

@@ -14,6 +14,7 @@
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { setVlanLimit } from '../odp/vlan-limit.ts';
+import { NO_LIMITS } from '../ofproto/ct-zone-limits.ts';
 import type { OfprotoBacker, OpenBacker } from '../ofproto/ofproto-provider.ts';
 import { Idl } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
@@ -256,8 +257,9 @@ export class Vswitchd {
     }
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.addPorts(bridge);
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);
-    const zones = [...config.ctZones].find(([type]) => this.datapath.supports(type))?.[1];
-    await backer.setCtZones(zones ?? new Map());
+    const isOurs = ([type]: readonly [string, unknown]) => this.datapath.supports(type);
+    await backer.setCtZones([...config.ctZones].find(isOurs)?.[1] ?? new Map());
+    await backer.setCtLimits([...config.ctLimits].find(isOurs)?.[1] ?? NO_LIMITS);
     backer.setOptions({ flowRestoreWait: false, ...config.backer });
     await this.datapath.sweep(new Set(wanted.flatMap((bridge) => interfacesOf(bridge).map((iface) => iface.name))));
   }

@@ -73,8 +73,8 @@ def versions(lab):
 def monitors(lab):
     """Packets for controllers, flow monitors, port_status and packet_out."""
     for version in VERSIONS:
-        # Without an OpenFlow version of its own before 1.4, it is Nicira's extension, which ovs-ofctl has for 1.0 alone.
-        watches = version in ('OpenFlow10', 'OpenFlow14', 'OpenFlow15')
+        # Flow monitors are Nicira's, in OpenFlow 1.0; those of 1.4 and later ovs-ofctl has since 3.0.
+        watches = version == 'OpenFlow10' or version >= 'OpenFlow14' and lab.release >= '3'
         name = f'monitor-{version}'
         lab.spawn(name, 'ovs-ofctl', '-O', version, 'monitor', 'br0', '65534', *(['watch:'] if watches else []))
         try:
@@ -151,7 +151,7 @@ def tools(lab):
         ask('ct-del-limits', 'ovs-system', 'zone=3')
         ask('ct-set-limits', 'ovs-system', 'default=0')
         ask('flush-conntrack', 'ovs-system', 'zone=3')
-        has('cache-get-size', ask('cache-get-size', 'ovs-system'), r'masks-cache: size: \d+')
+        has('cache-get-size', ask('cache-get-size', 'ovs-system'), r'masks-cache: size: ?\d+')
         ask('cache-set-size', 'ovs-system', 'masks-cache', '256')
     dpctl = lab.dpctl
     dpctl('add-dp', 'dp9')

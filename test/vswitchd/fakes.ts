@@ -5,6 +5,7 @@ import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { Ufid } from '../../src/odp/odp-ufid.ts';
 import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
+import { NO_LIMITS, type ZoneLimits } from '../../src/ofproto/ct-zone-limits.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import type { McastSettings } from '../../src/ofproto/mcast/mcast-settings.ts';
 import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
@@ -143,6 +144,7 @@ export class FakeBacker implements OfprotoBacker {
   };
   options: BackerOptions;
   ctZones: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
+  ctLimits: ZoneLimits = NO_LIMITS;
   readonly probedSupport: DpSupport = { ...KERNEL_DP_SUPPORT, addMpls: false };
   support: DpSupport = this.probedSupport;
   private vanished: PortVanishedHandler | undefined;
@@ -171,6 +173,9 @@ export class FakeBacker implements OfprotoBacker {
 
   async setCtZones(zones: ReadonlyMap<number, ReadonlyMap<string, number>>): Promise<void> {
     this.ctZones = zones;
+  }
+  async setCtLimits(limits: ZoneLimits): Promise<void> {
+    this.ctLimits = limits;
   }
   setOptions(options: Partial<BackerOptions>): void {
     this.options = { ...this.options, ...options };

@@ -59,6 +59,7 @@ test('no row, no bridges', () => {
     flowRestoreWait: false,
     hasSystemStats: false,
     ctZones: new Map(),
+    ctLimits: new Map(),
     tls: undefined,
     statsIntervalMs: 5000,
     bridges: [],
