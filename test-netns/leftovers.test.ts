@@ -1,5 +1,5 @@
 /** Nothing stays behind: not after a datapath that was killed, not after a demo that was killed, not after the harness. */
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually, type Namespace, ROOT, run, useLab } from './harness.ts';
@@ -44,16 +44,43 @@ test('a datapath that is asked to end does so, and gives its devices back', asyn
   expect(await deviceNames()).toEqual(before);
 });
 
-test('a demo that is killed is cleaned up by the next one or by --stop', async () => {
+/** Process ids of all that has `setting` in its environment. */
+const processesWith = (setting: string): number[] =>
+  readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(setting);
+      } catch {
+        // It has ended, or is somebody else's.
+        return false;
+      }
+    })
+    .map(Number);
+
+test.each([
+  ['alone, once its hosts are there', 'hosts', false],
+  ['alone, once its switch runs', 'the switch runs', false],
+  ['with all that it started', 'the switch runs', true],
+])('a demo that is killed is cleaned up by --stop: %s', async (_, when, withAll) => {
   const name = `ts-${process.pid}-demo`;
   const env = { TAPSWITCH_DEMO: name };
   const demo = ns.daemon('demo', [join(ROOT, 'scripts/demo')], env);
-  await demo.until('has started its switch', () => demo.output().includes('the switch runs'));
+  await demo.until(when, () => demo.output().includes(when));
+  const started = processesWith(`TAPSWITCH_DEMO=${name}`).filter((pid) => pid !== demo.pid);
+  for (const pid of withAll ? started : []) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('ESRCH');
+    }
+  }
   await demo.kill();
   const { status, stdout } = await run([join(ROOT, 'scripts/demo'), '--stop'], { env });
   expect(status).toBe(0);
   expect(stdout).toMatch(/nothing of the demo is left/);
   const left = () => readdirSync('/run/netns').filter((entry) => entry.startsWith(name));
   await eventually('no namespace is left', () => left().length === 0);
-  expect(existsSync(`/run/${name}`)).toBe(false);
+  await eventually('no process is left', () => processesWith(`OVS_RUNDIR=/run/${name}`).length === 0);
+  expect(readdirSync('/run').filter((entry) => entry.startsWith(name))).toEqual([]);
 });
