@@ -63,11 +63,11 @@ same_text() {
         within "$SWITCH" $stock "$@" >"$WORK/$name.again" 2>&1 || true
         # The order of flows says nothing, and the time since use goes on.
         for f in stock ours again; do sed -E 's/used:[0-9.]+s/used:TIME/' "$WORK/$name.$f" | sort >"$WORK/$name.$f.plain"; done
-        for f in stock again; do
-            if ! cmp -s "$WORK/$name.$f.plain" "$WORK/$name.ours.plain"; then continue; fi
-            if [ $f = again ]; then cp "$WORK/$name.again" "$WORK/$name.stock"; fi
-            return 0
-        done
+        if cmp -s "$WORK/$name.again.plain" "$WORK/$name.ours.plain"; then
+            cp "$WORK/$name.again" "$WORK/$name.stock"
+            cp "$WORK/$name.again.plain" "$WORK/$name.stock.plain"
+        fi
+        if cmp -s "$WORK/$name.stock.plain" "$WORK/$name.ours.plain"; then return 0; fi
     done
     return 1
 }
