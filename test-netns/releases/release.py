@@ -159,7 +159,7 @@ def tools(lab):
     dpctl('add-if', 'dp9', 'o1', 'o2')
     dpctl('add-flow', 'dp9', 'in_port(1),eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=9)', 'push_vlan(vid=5,pcp=0),2')
     has('dump-flows dp9', dpctl('dump-flows', 'dp9'), r'udp\(dst=9\)', r'push_vlan\(vid=5,pcp=0\),2')
-    dpctl('mod-flow', 'dp9', 'in_port(1),eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=9)', 'drop')
+    dpctl('mod-flow', 'dp9', 'in_port(1),eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=9)', '1')
     dpctl('del-flows', 'dp9')
     dpctl('del-if', 'dp9', 'o2')
     dpctl('del-dp', 'dp9')
