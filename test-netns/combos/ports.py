@@ -31,6 +31,7 @@ def vanish(lab):
     run('ip', 'link', 'del', 'p4')
     lab.until('p4 is gone', lambda: 'p4' not in lab.dpctl('show'))
     lab.until('that is said', lambda: 'No such device' in lab.vsctl('get', 'interface', 'p4', 'error'))
+    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
 
 
 def returned(lab):
@@ -50,6 +51,7 @@ def moved(lab):
     run('ip', 'link', 'set', 'p4', 'netns', 'away')
     lab.until('p4 is gone', lambda: 'p4' not in lab.dpctl('show'))
     lab.until('that is said', lambda: 'No such device' in lab.vsctl('get', 'interface', 'p4', 'error'))
+    lab.settled(lambda: lab.pings(1, '10.0.0.2'))
 
 
 def came_back(lab):

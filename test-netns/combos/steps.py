@@ -190,7 +190,8 @@ def mirror_gone(lab):
 
 
 STEPS = [start, features, ping4, ping6, internal, internal_gone, vlan, native, plain, patch, patch_gone, flows, flows_gone, conntrack,
-         conntrack_gone, mirror, mirror_gone, vxlan, vxlan_gone, tunnels, tunnels_taken_over, tunnels_gone, vanish, returned, moved, came_back,
-         killed, stopped, orphans, adopted, overrun, flooded, deaf, stray, cleanup]
-# What our datapath makes devices for over rtnetlink needs kinds of devices that many kernels lack.
+         conntrack_gone, mirror, mirror_gone, vxlan, vxlan_gone, vanish, returned, moved, came_back, killed, stopped, orphans, adopted, overrun,
+         flooded, deaf, stray, tunnels, tunnels_taken_over, tunnels_gone, cleanup]
+# What our datapath makes devices for over rtnetlink needs kinds of devices that many kernels lack.  They come last: ports have other numbers after
+# them.
 MODULE_ONLY = [tunnels, tunnels_taken_over, tunnels_gone]
