@@ -135,12 +135,13 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
 
   /** The visible rules that match no packet but those of a match, appended to `found`: what a loose modification or deletion means. */
   within(flow: FlowKey, mask: FlowMask, version: number, found: R[] = []): readonly R[] {
-    const isAll = mask.every((word) => word === 0);
-    for (const s of this.byMask.values()) {
-      if (isAll) s.collect(version, found);
-      else if (covers(s.mask, mask)) s.collect(version, found, flow, mask);
-    }
+    for (const s of this.subtablesOf(mask)) s.collect(version, found, flow, mask);
     return found;
+  }
+
+  /** Where the rules of `within` may be; a list of the caller's own. */
+  subtablesOf(mask: FlowMask): Subtable<R>[] {
+    return [...this.byMask.values()].filter((s) => covers(s.mask, mask));
   }
 
   /**

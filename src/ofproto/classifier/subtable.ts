@@ -118,15 +118,25 @@ export class Subtable<R extends ClassifierRule> {
     }
   }
 
-  /** Appends the visible rules, those within a match if there is one, in the order of the iterator.  No generator: there may be 100,000. */
-  collect(version: number, found: R[], flow?: FlowKey, mask?: FlowMask): void {
+  /** For `collect`. */
+  get nPlaces(): number {
+    return this.heads.slots.length;
+  }
+
+  /**
+   * Appends the visible rules within a match, in the order of the iterator: those of the places `from` up to but not including `to`.
+   * No generator: there may be 100,000.
+   */
+  collect(version: number, found: R[], flow: FlowKey, mask: FlowMask, from = 0, to = this.nPlaces): void {
     const { slots } = this.heads;
-    for (let i = 0; i < slots.length; i++) {
+    const isAll = mask.every((word) => word === 0);
+    const end = Math.min(to, slots.length);
+    for (let i = from; i < end; i++) {
       for (let list = slots[i]; list !== undefined; list = list.chain) {
         for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) {
           const { rule } = n;
           if (!isVisible(rule, version)) continue;
-          if (flow === undefined || mask === undefined || isSubset(rule.match, flow, mask)) found.push(rule);
+          if (isAll || isSubset(rule.match, flow, mask)) found.push(rule);
         }
       }
     }

@@ -16,6 +16,8 @@ export class DroppedRules {
   private readonly waiting: (readonly RuleChange[])[] = [];
   /** How far the first of `waiting` has come. */
   private nDone = 0;
+  private isScheduled = false;
+  private nPauses = 0;
 
   /** `drop` takes a rule out of its classifier. */
   constructor(drop: (rule: Rule) => void) {
@@ -29,7 +31,25 @@ export class DroppedRules {
       return;
     }
     this.waiting.push(changes);
-    if (this.waiting.length === 1) setImmediate(() => this.run());
+    this.schedule();
+  }
+
+  /** Lets rules stay in their classifiers until `resume`: somebody goes through them. */
+  pause(): void {
+    this.nPauses++;
+  }
+  resume(): void {
+    this.nPauses--;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.isScheduled || this.nPauses > 0 || this.waiting.length === 0) return;
+    this.isScheduled = true;
+    setImmediate(() => {
+      this.isScheduled = false;
+      if (this.nPauses === 0) this.run();
+    });
   }
 
   private run(): void {
@@ -38,7 +58,7 @@ export class DroppedRules {
       while (this.nDone < changes.length) {
         this.dropOld(changes[this.nDone++] as RuleChange);
         if (this.nDone % FEW !== 0 || monotonicMs() < untilMs) continue;
-        setImmediate(() => this.run());
+        this.schedule();
         return;
       }
       this.waiting.shift();

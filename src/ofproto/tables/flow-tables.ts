@@ -1,22 +1,21 @@
 /**
  * The flow tables of a switch.  They are changed in transactions (`flow-transaction.ts`), one at a time; what changed is told to the
  * listener after a `commit`, in the order in which it was done.
- * Source: ofproto/ofproto.c (struct ofproto, collect_rules_loose, collect_rules_strict).
+ * Source: ofproto/ofproto.c (struct ofproto).
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
-import { type FlowMod, OFPFC, OFPG, OFPTT_ALL, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
-import { OFPP } from '../../openflow/ofp-port.ts';
+import { type FlowMod, OFPFC, OFPTT_ALL } from '../../openflow/messages/flow-types.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { FOREVER, isVisible } from '../classifier/subtable.ts';
 import { DroppedRules } from './dropped-rules.ts';
 import { FlowTable } from './flow-table.ts';
-import { FlowTransaction, N_TABLES, type TransactionListener } from './flow-transaction.ts';
+import { criteriaOf, FlowTransaction, N_TABLES, type TransactionListener } from './flow-transaction.ts';
 import type { Rule } from './rule.ts';
 import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';
 import type { RuleCriteria } from './rule-criteria.ts';
 import { RuleIndex } from './rule-index.ts';
+import { RuleSelection } from './rule-selection.ts';
 import type { RuleUses } from './rule-uses.ts';
 import { inTurns, type Piecewise } from './turns.ts';
 
@@ -134,20 +133,23 @@ export class FlowTables {
   /** The same a piece at a time, for `inTurns`: a deletion may be of 100,000 flows. */
   inPieces(fm: FlowMod, isInternal = false): Piecewise {
     const tx = this.begin();
-    const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
-    let removals: Piecewise | undefined;
-    return (untilMs) => {
-      try {
-        if (removals === undefined) {
-          if (!isDelete) tx.apply(fm, isInternal);
-          removals = this.removing(tx, isDelete ? tx.select(fm, isInternal) : [], () => OFPRR.DELETE);
-        }
-      } catch (e) {
-        tx.revert();
-        throw e;
+    try {
+      if (fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT) {
+        const selection = this.selection(criteriaOf(fm, isInternal));
+        const selecting = this.selecting(selection);
+        const removing = this.removing(tx, selection.found, () => OFPRR.DELETE);
+        let isSelected = false;
+        return (untilMs) => {
+          isSelected ||= selecting(untilMs);
+          return isSelected && removing(untilMs);
+        };
       }
-      return removals(untilMs);
-    };
+      tx.apply(fm, isInternal);
+    } catch (e) {
+      tx.revert();
+      throw e;
+    }
+    return (untilMs) => tx.commit(untilMs);
   }
 
   /** Removes rules, and commits. */
@@ -197,44 +199,39 @@ export class FlowTables {
 
   /** The rules that meet `c` in the current version, or in that of the transaction under way: a list of the caller's own. */
   select(c: RuleCriteria): Rule[] {
-    const found: Rule[] = [];
-    this.collect(c, this.current?.version ?? this.version, found);
-    // A dump asks for 100,000 rules, and for nothing in particular.
-    const hasCookie = c.cookieMask !== 0n;
-    const isAny = !hasCookie && c.outPort === OFPP.NONE && c.outGroup === OFPG.ANY;
-    if (isAny && (c.withHidden || this.tables.every((t) => t.nHidden === 0 || (t.isHidden && c.table === OFPTT_ALL)))) {
-      return found;
-    }
-    return found.filter(
-      (rule) =>
-        (c.withHidden || !rule.isHidden) &&
-        (!hasCookie || ((rule.cookie ^ c.cookie) & c.cookieMask) === 0n) &&
-        rule.sendsTo(c.outPort, c.outGroup),
-    );
+    const selection = this.selection(c);
+    selection.run(Number.POSITIVE_INFINITY);
+    return selection.found;
   }
 
-  /** Appends the rules of `c`'s tables and match, or fewer, as its cookie allows. */
-  private collect(c: RuleCriteria, version: number, found: Rule[]): void {
-    if (c.strictPriority !== undefined) {
-      const match = miniFromFlow(c.match.flow, c.match.mask);
-      for (const table of this.matchingTables(c.table)) {
-        const rule = table.classifier.findExactly(match, c.strictPriority, version);
-        if (rule !== undefined) found.push(rule);
-      }
-      return;
-    }
-    if (c.cookieMask === UNKNOWN64) {
-      const { flow, mask } = c.match;
-      const isIn = (r: Rule): boolean =>
-        r.table === c.table || (c.table === OFPTT_ALL && !this.table(r.table).isHidden);
-      for (const rule of this.index.ofCookie(c.cookie)) {
-        if (isVisible(rule, version) && isIn(rule) && isSubset(rule.match, flow, mask)) found.push(rule);
-      }
-      return;
-    }
-    for (const table of this.matchingTables(c.table)) {
-      table.classifier.within(c.match.flow, c.match.mask, version, found);
-    }
+  /**
+   * The same, in several turns if it takes long: those of the moment of this call.  Whoever wants to change the tables meanwhile has it carried to
+   * its end first.
+   */
+  selectInTurns(c: RuleCriteria): readonly Rule[] | Promise<readonly Rule[]> {
+    this.settle();
+    const selection = this.selection(c);
+    const selecting = this.selecting(selection);
+    const turns = inTurns(this, (untilMs) => {
+      if (!selecting(untilMs)) return false;
+      this.finish = undefined;
+      return true;
+    });
+    return turns === undefined ? selection.found : turns.then(() => selection.found);
+  }
+
+  private selection(c: RuleCriteria): RuleSelection {
+    return new RuleSelection(c, this.matchingTables(c.table), this.index, this.current?.version ?? this.version);
+  }
+
+  /** A selection in pieces, before whose end no rule leaves its classifier. */
+  private selecting(selection: RuleSelection): Piecewise {
+    this.dropped.pause();
+    return (untilMs) => {
+      if (!selection.run(untilMs)) return false;
+      this.dropped.resume();
+      return true;
+    };
   }
 
   private matchingTables(n: number): readonly FlowTable[] {

@@ -122,19 +122,7 @@ export class FlowTransaction {
 
   /** The rules that a modification or deletion is about. */
   select(fm: FlowMod, isInternal = false, match = fm.match): readonly Rule[] {
-    const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
-    const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
-    checkTable(fm.tableId);
-    return this.owner.select({
-      table: fm.tableId,
-      match,
-      strictPriority: isStrict ? fm.priority : undefined,
-      cookie: fm.cookie,
-      cookieMask: fm.cookieMask,
-      outPort: isDelete ? fm.outPort : OFPP.NONE,
-      outGroup: isDelete ? fm.outGroup : OFPG.ANY,
-      withHidden: isInternal,
-    });
+    return this.owner.select(criteriaOf(fm, isInternal, match));
   }
 
   private add(fm: FlowMod, isInternal: boolean, { flow, mask }: Match, mini?: Minimatch): void {
@@ -275,6 +263,23 @@ export class FlowTransaction {
   private drop(rule: Rule): void {
     this.owner.table(rule.table).classifier.remove(rule);
   }
+}
+
+/** Which rules a modification or deletion is about; throws OfpError. */
+export function criteriaOf(fm: FlowMod, isInternal: boolean, match = fm.match): RuleCriteria {
+  const isStrict = fm.command === OFPFC.MODIFY_STRICT || fm.command === OFPFC.DELETE_STRICT;
+  const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+  checkTable(fm.tableId);
+  return {
+    table: fm.tableId,
+    match,
+    strictPriority: isStrict ? fm.priority : undefined,
+    cookie: fm.cookie,
+    cookieMask: fm.cookieMask,
+    outPort: isDelete ? fm.outPort : OFPP.NONE,
+    outGroup: isDelete ? fm.outGroup : OFPG.ANY,
+    withHidden: isInternal,
+  };
 }
 
 function checkTable(n: number): void {

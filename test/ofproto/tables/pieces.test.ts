@@ -2,11 +2,13 @@ import { expect, it, vi } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { setField, setFieldOnes } from '../../../src/flow/flow-key.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import type { Rule } from '../../../src/ofproto/tables/rule.ts';
 import type { RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
 import { inTurns } from '../../../src/ofproto/tables/turns.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
-import type { FlowMod } from '../../../src/openflow/messages/flow-types.ts';
+import { type FlowMod, OFPTT_ALL } from '../../../src/openflow/messages/flow-types.ts';
 import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { setClock } from '../../../src/util/clock.ts';
 
 const N = 3000;
 
@@ -82,6 +84,31 @@ it('what is asked to wait for it does, and then happens', async () => {
   expect(nThen).toBe(-1);
   await done;
   expect(nThen).toBe(0);
+});
+
+it('a selection in turns finds the flows of the moment when it began, whatever happens to them meanwhile', async () => {
+  const { tables } = filled();
+  for (let i = 0; i < N; i += 2) tables.apply(newFlowMod('DELETE_STRICT', { match: flowOf(i).match, priority: 1 }));
+  const all = { ...newFlowMod('DELETE'), table: OFPTT_ALL, strictPriority: undefined, withHidden: false };
+  const regs = (rules: readonly Rule[]): number[] =>
+    rules.map((r) => r.match.values[0] as number).sort((a, b) => a - b);
+  const want = regs(tables.select(all));
+  expect(want.length).toBe(N / 2);
+  // Time is up whenever somebody looks.
+  let now = 0;
+  setClock({ monotonicMs: () => (now += 1000), wallMs: () => 0 });
+  try {
+    const [first, second] = [tables.selectInTurns(all), tables.selectInTurns(all)];
+    expect([first, second].every((x) => x instanceof Promise)).toBe(true);
+    tables.apply(newFlowMod('DELETE'));
+    for (let i = 0; i < N; i += 2) tables.apply(flowOf(i));
+    expect(regs(await first)).toEqual(want);
+    expect(regs(await second)).toEqual(want);
+    expect(regs(tables.select(all))).toEqual(want.map((reg) => reg - 1));
+  } finally {
+    setClock(undefined);
+  }
+  await vi.waitFor(() => expect(tables.table(0).classifier.size).toBe(N / 2));
 });
 
 it('flows whose time is up go, and only those', async () => {

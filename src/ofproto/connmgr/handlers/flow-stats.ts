@@ -15,9 +15,9 @@ import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 
 /** The rules that a request is about. */
-function selectRules(sw: OfSwitch, r: FlowStatsRequest): readonly Rule[] {
+function selectRules(sw: OfSwitch, r: FlowStatsRequest): readonly Rule[] | Promise<readonly Rule[]> {
   if (r.tableId !== OFPTT_ALL && r.tableId >= N_TABLES) throw new OfpError(OFPERR.OFPBRC_BAD_TABLE_ID);
-  return sw.tables.select({
+  return sw.tables.selectInTurns({
     table: r.tableId,
     match: bindMatch(r.match, sw.tlvTable),
     strictPriority: undefined,
@@ -65,21 +65,27 @@ function inOrder(rules: readonly Rule[]): readonly Rule[] {
 
 const flowStats: Handler<'flow_stats_request'> = (conn, msg, sw) => {
   const now = monotonicMs();
-  const rules = inOrder(selectRules(sw, msg.body));
   const match = newMatch();
-  return conn.replyEach('flow_stats_reply', rules, (rule) => flowStatsOf(rule, now, sw.tlvTable, match), msg);
+  const show = (rules: readonly Rule[]): Promise<void> =>
+    conn.replyEach('flow_stats_reply', inOrder(rules), (rule) => flowStatsOf(rule, now, sw.tlvTable, match), msg);
+  const rules = selectRules(sw, msg.body);
+  return rules instanceof Promise ? rules.then(show) : show(rules);
 };
 
 const aggregateStats: Handler<'aggregate_stats_request'> = (conn, msg, sw) => {
-  let packetCount = 0n;
-  let byteCount = 0n;
-  let flowCount = 0;
-  for (const rule of selectRules(sw, msg.body)) {
-    packetCount += rule.nPackets;
-    byteCount += rule.nBytes;
-    flowCount++;
-  }
-  conn.reply('aggregate_stats_reply', { packetCount, byteCount, flowCount }, msg);
+  const show = (rules: readonly Rule[]): void => {
+    let packetCount = 0n;
+    let byteCount = 0n;
+    for (const rule of rules) {
+      packetCount += rule.nPackets;
+      byteCount += rule.nBytes;
+    }
+    conn.reply('aggregate_stats_reply', { packetCount, byteCount, flowCount: rules.length }, msg);
+  };
+  const rules = selectRules(sw, msg.body);
+  if (rules instanceof Promise) return rules.then(show);
+  show(rules);
+  return undefined;
 };
 
 export const FLOW_STATS_HANDLERS = {
