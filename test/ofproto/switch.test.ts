@@ -6,6 +6,7 @@ import { encodeCookie } from '../../src/odp/user-action-cookie.ts';
 import { filterAttrs } from '../../src/ofproto/udpif/nest.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { ERRNO } from '../../src/util/errno.ts';
+import { setConsole } from '../../src/util/vlog.ts';
 import { arpRequest, BROADCAST, MAC_A, MAC_B, missOf, tag, udp } from './fakes.ts';
 import { actionsText } from './nests.ts';
 import { bundle, type Rig, withRig } from './rig.ts';
@@ -129,12 +130,26 @@ describe('upcalls', () => {
     expect(rig.nExecuted).toBe(1);
   });
 
-  it('answers packets of unknown ports by a drop flow, which the next round takes away', async () => {
-    expect(await rig.forward(udp(77, MAC_A, MAC_B))).toEqual(['drop']);
-    expect(rig.nExecuted).toBe(0);
-    expect(rig.dpif.only.mask).toBeUndefined();
-    await rig.scheduler.advance(600);
-    expect(rig.dpif.flows.size).toBe(0);
+  it('answers packets of unknown ports by a drop flow, which the next change takes away', async () => {
+    const lines: string[] = [];
+    setConsole((line) => lines.push(line));
+    try {
+      expect(await rig.forward(udp(77, MAC_A, MAC_B), udp(78, MAC_A, MAC_B, { recircId: 9 }))).toEqual([
+        'drop',
+        'drop',
+      ]);
+      expect(rig.nExecuted).toBe(0);
+      expect(rig.dpif.flows.size).toBe(2);
+      for (const flow of rig.dpif.flows.values()) expect(flow.mask).toBeUndefined();
+      await rig.scheduler.advance(1200);
+      expect(rig.dpif.flows.size).toBe(2);
+      rig.br.bundleRemove('v1');
+      await rig.scheduler.advance(1200);
+      expect(rig.dpif.flows.size).toBe(0);
+      expect(lines.filter((line) => line.includes('unexpected flow'))).toEqual([]);
+    } finally {
+      setConsole(() => {});
+    }
   });
 
   it('skips upcalls that make no sense, and handles the rest of the batch', async () => {

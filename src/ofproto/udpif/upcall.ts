@@ -74,6 +74,12 @@ interface Prepared {
   readonly needsHelp: boolean;
 }
 
+/** A flow that is to be installed. */
+interface Install {
+  readonly op: DpifFlowPut;
+  readonly ukey: Ukey;
+}
+
 export class UpcallHandling {
   private readonly state: UdpifState;
   /** While false, packets of unknown ports are not answered by a drop flow: their ports may yet be configured. */
@@ -105,7 +111,7 @@ export class UpcallHandling {
   /** Everything up to `operate` happens before this returns: several batches may be under way. */
   private async handleBatch(upcalls: readonly DpifUpcall[]): Promise<void> {
     const ops: DpifOp[] = [];
-    const installs: { readonly op: DpifFlowPut; readonly ukey: Ukey }[] = [];
+    const installs: Install[] = [];
     this.misses.clear();
     this.slow.clear();
     const nowMs = monotonicMs();
@@ -139,7 +145,7 @@ export class UpcallHandling {
     upcall: DpifUpcall,
     ufid: Ufid,
     ops: DpifOp[],
-    installs: { op: DpifFlowPut; ukey: Ukey }[],
+    installs: Install[],
     nowMs: number,
   ): Prepared | undefined {
     const { state, flow } = this;
@@ -148,9 +154,7 @@ export class UpcallHandling {
     const from = originOf(state.bridges, flow);
     if (typeof from === 'string') {
       if (!this.isSettled) return undefined;
-      // A port that is being removed: the flow spares us its remaining packets.  The next dump takes it away again.
-      const { key } = upcall;
-      ops.push({ type: 'put', flags: DPIF_FP.CREATE, key, mask: undefined, ufid, actions: new Uint8Array(0) });
+      this.spare(upcall, ufid, ops, installs, nowMs);
       log.info(`received packet on unassociated datapath port ${getField(flow, FIELD.inPort)} (${from})`, limit);
       return undefined;
     }
@@ -188,18 +192,31 @@ export class UpcallHandling {
         ...(isSameFlow(flow, this.keyed) ? { cache } : {}),
         recircs: xout.recircs,
       });
-      if (state.ukeys.install(ukey)) {
-        const op = ukey.putOp(DPIF_FP.CREATE);
-        ops.push(op);
-        installs.push({ op, ukey });
-        isInstalled = true;
-        state.adjustCount(1);
-      }
+      isInstalled = this.install(ukey, ops, installs);
     }
     // They stay known until this packet has passed.
     if (!isInstalled) recircIds.release(xout.recircs);
     const { actions } = xout;
     return { actions, metadata: this.metadataOf(upcall), cache, tcpFlags, needsHelp: needsHelp(xout) };
+  }
+
+  /** Has a flow installed; false if it is known already. */
+  private install(ukey: Ukey, ops: DpifOp[], installs: Install[]): boolean {
+    if (!this.state.ukeys.install(ukey)) return false;
+    const op = ukey.putOp(DPIF_FP.CREATE);
+    ops.push(op);
+    installs.push({ op, ukey });
+    this.state.adjustCount(1);
+    return true;
+  }
+
+  /** A port that is being removed, or nobody's: a flow that drops spares us its remaining packets, until the next change or until none come. */
+  private spare({ key }: DpifUpcall, ufid: Ufid, ops: DpifOp[], installs: Install[], nowMs: number): void {
+    if (!this.mayInstall()) return;
+    const { revalSeq } = this.state;
+    const actions = new Uint8Array(0);
+    const ukey = new Ukey({ ufid, hasUfid: true, key, mask: undefined, actions, revalSeq, createdMs: nowMs });
+    this.install(ukey, ops, installs);
   }
 
   /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */
