@@ -18,11 +18,12 @@ import type { NetlinkTransport } from '../netlink/transport.ts';
 import type { LinkFeatures } from '../ofproto/connmgr/openflow-settings.ts';
 import type { DevicePlace } from '../ofproto/ofproto-provider.ts';
 import { ERRNO } from '../util/errno.ts';
-import { formatMac, IPV4_SIZE, parseMac } from '../util/inet.ts';
+import { IPV4_SIZE, parseMac } from '../util/inet.ts';
 import { vlog } from '../util/vlog.ts';
+import { netdevOf, sameNetdev, statsOf } from './link-message.ts';
 import { LinkModes } from './link-modes.ts';
 import { dumpLinkStats } from './link-stats.ts';
-import { NETDEV_STATS, type Netdev, type NetdevStats, type NetdevTable } from './netdev.ts';
+import type { Netdev, NetdevStats, NetdevTable } from './netdev.ts';
 import { findNextHop } from './next-hop.ts';
 import { DeviceQos } from './qos/device-qos.ts';
 import { TapDevices } from './tap-devices.ts';
@@ -37,23 +38,32 @@ const AF_UNSPEC = 0;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+/** What is asked of the kernel. */
+export type LinkRequests = Pick<
+  ReturnType<typeof createRtNetlink>,
+  'getLink' | 'getLinks' | 'setLink' | 'getRoute' | 'socket'
+>;
+
 /** The kernel's table. */
 export class RtnetlinkTable implements NetdevTable {
   readonly findNextHop = findNextHop;
   readonly qos = new DeviceQos();
   private readonly taps = new TapDevices();
-  private readonly requests = createRtNetlink();
+  private readonly requests: LinkRequests;
   private readonly notifications: NetlinkTransport;
   private readonly byIndex = new Map<number, Netdev>();
   private readonly byName = new Map<string, Netdev>();
   private readonly drivers = new Map<number, { readonly driver: DeviceDriver | undefined }>();
   private readonly watchers = new Set<(name: string) => void>();
   private readonly links = new LinkModes({ open: () => openSocketTransport(), peer: 0 }, (name) => this.tell(name));
+  /** For each question under way: devices that notifications told of meanwhile. */
+  private readonly asking = new Set<Set<number>>();
   private resyncing: Promise<void> | undefined;
   private closed = false;
 
-  private constructor(notifications: NetlinkTransport) {
+  private constructor(notifications: NetlinkTransport, requests: LinkRequests) {
     this.notifications = notifications;
+    this.requests = requests;
     this.requests.socket.on('error', (error) => log.warn(`rtnetlink: ${error.message}`));
     notifications.setRef(false);
     notifications.receive({
@@ -74,8 +84,9 @@ export class RtnetlinkTable implements NetdevTable {
   /** Reads the kernel's table, and follows it from then on.  `notifications` is an open NETLINK_ROUTE socket. */
   static async open(
     notifications: NetlinkTransport = openSocketTransport({ protocol: NETLINK_ROUTE }),
+    requests: LinkRequests = createRtNetlink(),
   ): Promise<RtnetlinkTable> {
-    const table = new RtnetlinkTable(notifications);
+    const table = new RtnetlinkTable(notifications, requests);
     notifications.join(RTNLGRP_LINK);
     await table.resync();
     return table;
@@ -114,8 +125,10 @@ export class RtnetlinkTable implements NetdevTable {
   async refresh(name: string): Promise<Netdev | undefined> {
     if (Buffer.byteLength(name) >= IFNAMSIZ) return undefined;
     try {
-      const [link] = await this.requests.getLink({}, { ifname: name });
-      return link === undefined ? undefined : this.put(link);
+      const { links, told } = await this.ask(() => this.requests.getLink({}, { ifname: name }));
+      const index = links[0]?.data.index ?? 0;
+      if (links[0] === undefined) return undefined;
+      return told.has(index) ? this.byName.get(name) : this.put(links[0]);
     } catch (cause) {
       const error = toNetlinkError(cause, name);
       if (error.errno !== ERRNO.ENODEV) throw error;
@@ -223,6 +236,7 @@ export class RtnetlinkTable implements NetdevTable {
       const link = rt.parseMessage(type, data);
       // A bridge's ports are also told of with AF_BRIDGE, and their leaving it looks like a deletion.
       if (link.kind !== 'link' || (link.data.family ?? AF_UNSPEC) !== AF_UNSPEC) return;
+      for (const told of this.asking) told.add(link.data.index ?? 0);
       if (type === RTM_NEWLINK) this.put(link);
       else this.remove(link.data.index ?? 0);
     } catch (error) {
@@ -236,12 +250,28 @@ export class RtnetlinkTable implements NetdevTable {
     const run = (async () => {
       await before;
       if (this.closed) return;
-      const links = await this.requests.getLinks();
-      const seen = new Set(links.map((link) => this.put(link)?.ifindex));
+      const { links, told } = await this.ask(() => this.requests.getLinks());
+      const seen = new Set(told);
+      for (const link of links) {
+        const index = link.data.index ?? 0;
+        seen.add(index);
+        if (!told.has(index)) this.put(link);
+      }
       for (const index of [...this.byIndex.keys()]) if (!seen.has(index)) this.remove(index);
     })();
     this.resyncing = run;
     await run;
+  }
+
+  /** An answer comes through another socket than notifications do: of the devices in `told` it may be older than what was heard since. */
+  private async ask(question: () => Promise<rt.LinkMessage[]>) {
+    const told = new Set<number>();
+    this.asking.add(told);
+    try {
+      return { links: await question(), told };
+    } finally {
+      this.asking.delete(told);
+    }
   }
 
   private put(link: rt.LinkMessage): Netdev | undefined {
@@ -274,47 +304,6 @@ export class RtnetlinkTable implements NetdevTable {
   private tell(name: string): void {
     for (const watcher of this.watchers) watcher(name);
   }
-}
-
-function statsOf(link: rt.LinkMessage | undefined): NetdevStats {
-  const stats: Partial<Record<(typeof NETDEV_STATS)[number], bigint>> = link?.attrs.stats64 ?? {};
-  return Object.fromEntries(NETDEV_STATS.map((key) => [key, stats[key] ?? 0n])) as NetdevStats;
-}
-
-/** `old` is what the device was before. */
-function netdevOf({ data, attrs }: rt.LinkMessage, old?: Netdev): Netdev | undefined {
-  if (data.index === undefined || attrs.ifname === undefined) return undefined;
-  const hasCarrier = data.flags?.running ?? false;
-  return {
-    name: attrs.ifname,
-    ifindex: data.index,
-    mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
-    mtu: attrs.mtu ?? 0,
-    isUp: data.flags?.up ?? false,
-    hasCarrier,
-    linkResets: (old?.linkResets ?? 0) + (old !== undefined && old.hasCarrier !== hasCarrier ? 1 : 0),
-    kind: kindOf(attrs.linkinfo),
-  };
-}
-
-const sameNetdev = (a: Netdev, b: Netdev): boolean =>
-  a.name === b.name &&
-  a.mac === b.mac &&
-  a.mtu === b.mtu &&
-  a.isUp === b.isUp &&
-  a.hasCarrier === b.hasCarrier &&
-  a.kind === b.kind;
-
-/** IFLA_INFO_KIND of an IFLA_LINKINFO nest, which the package hands over as bytes. */
-function kindOf(linkinfo: unknown): string | undefined {
-  if (!Buffer.isBuffer(linkinfo)) return undefined;
-  for (let at = 0; at + 4 <= linkinfo.length; ) {
-    const size = linkinfo.readUInt16LE(at);
-    if (size < 4) return undefined;
-    if (linkinfo.readUInt16LE(at + 2) === 1) return linkinfo.toString('latin1', at + 4, at + size).replace(/\0.*$/, '');
-    at += (size + 3) & ~3;
-  }
-  return undefined;
 }
 
 function askDriver(name: string): DeviceDriver | undefined {
