@@ -252,6 +252,7 @@ const resume: BodyCodec<Resume> = {
   encode({ packetIn: pin, private: state }, m) {
     putProperties(pin, m);
     putContinuation(m, encodeContinuation(state, m.version));
+    if (pin.userdata.length > 0) putPropertyBytes(m.out, PROP.USERDATA, pin.userdata);
   },
 };
 

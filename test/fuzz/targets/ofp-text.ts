@@ -82,10 +82,12 @@ function printed<T>(
 /**
  * Texts that stock tools print and do not read, or read differently: some fields of tunnels, and options of tunnels whose mask is shorter than
  * their value, values of which no bit is set ("ANY"), and connection states in `learn` ("[Unknown]").  So are types of ICMP that were ports before the protocol was said, and bits of fields that
- * match only as a whole.
+ * match only as a whole, and the types of packets that `learn` looks for.
  */
 const isForEyes = (text: string): boolean =>
-  /gtpu_(flags|msgtype)=|tun_tos=|tun_metadata\d+=[^,]*\/|set_field:ANY->|\[Unknown\]/.test(text);
+  /gtpu_(flags|msgtype)=|tun_tos=|tun_metadata\d+=[^,]*\/|set_field:ANY->|packet_type=(eth|packet_type)|\[Unknown\]/.test(
+    text,
+  );
 
 function kindsOf(actions: readonly Ofpact[], seen: Seen): void {
   for (const a of actions) seen.add(`action ${a.kind}`);
