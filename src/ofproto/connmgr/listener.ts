@@ -1,10 +1,11 @@
 /**
  * Sockets that OpenFlow connections come in at.
  *
- * A socket file that an earlier process left is removed: nobody listens there.  One's own goes away with `close`, and at the process's end.
+ * A socket file that an earlier process left is removed: nobody listens there.  One's own goes away with `close`, and at the process's end; one
+ * that another process has put in its place meanwhile (a second vswitchd, which took over the database's lock) stays.
  * Source: lib/stream-unix.c, lib/stream-tcp.c (punix_open, ptcp_open).
  */
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, renameSync, statSync, unlinkSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
@@ -32,6 +33,8 @@ export interface ListenerOptions {
 export class Listener {
   private readonly server: Server;
   private readonly path: string | undefined;
+  /** Of the socket file. */
+  private inode: number | undefined;
   private isClosed = false;
 
   /** Throws if a TLS key or certificate cannot be read; other trouble goes to `onError`. */
@@ -52,12 +55,13 @@ export class Listener {
       target.kind === 'unix'
         ? { path: target.path }
         : { port: target.port, ...(target.host ? { host: target.host } : {}) };
-    this.server.listen(where, () => {
-      if (this.path === undefined || this.isClosed) return;
-      // Whoever may control the switch is who may open the file.
-      chmodSync(this.path, 0o770);
-      unlinkAtExit(this.path);
-    });
+    this.server.listen(where);
+    // A socket with a file has it now, or an error comes.
+    if (this.path === undefined || !this.server.listening) return;
+    // Whoever may control the switch is who may open the file.
+    chmodSync(this.path, 0o770);
+    unlinkAtExit(this.path);
+    this.inode = inodeOf(this.path);
   }
 
   /** The port that it listens at; undefined before it does, and of unix sockets. */
@@ -69,9 +73,26 @@ export class Listener {
   /** Ends listening; connections that came in stay. */
   close(): void {
     this.isClosed = true;
-    if (this.path !== undefined) keepAtExit(this.path);
-    this.server.close();
+    const { path, inode } = this;
+    if (path === undefined || inode === undefined) {
+      this.server.close();
+      return;
+    }
+    const now = inodeOf(path);
+    if (now === inode) keepAtExit(path);
+    // Node removes whatever has the name.
+    if (now === undefined || now === inode) this.server.close();
+    else whileAside(path, () => this.server.close());
   }
+}
+
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino;
+
+function whileAside(path: string, act: () => void): void {
+  const aside = `${path}.${process.pid}~`;
+  renameSync(path, aside);
+  act();
+  renameSync(aside, path);
 }
 
 function removeStale(path: string): void {
