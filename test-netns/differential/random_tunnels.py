@@ -59,7 +59,8 @@ class TunnelActions(random_flows.Actions):
             return attr(ACTION['output'], u32(self.last or port))
         self.last = port
         between = self.one(3) if r.random() < 0.2 else b''
-        return attr(ACTION['set'], attr(KEY['tunnel'], data)) + between + attr(ACTION['output'], u32(port))
+        # What is between may have set other metadata.
+        return attr(ACTION['set'], attr(KEY['tunnel'], data)) + between + attr(ACTION['output'], u32(self.last))
 
     def egress(self):
         """userspace that asks with which outer header the packet would leave."""

@@ -53,6 +53,16 @@ export const TOO_MANY = -2;
 const DEFAULT_MAX = 262_144;
 /** Unconfirmed and deleted rows that are kept. */
 const RING = 256;
+/** Whether a packet of protocol `proto` may join another connection that has its tuples: of one whose packets are all alike. */
+const mayClash = (proto: number): boolean =>
+  proto !== PROTO.TCP &&
+  proto !== PROTO.ICMP &&
+  proto !== PROTO.ICMPV6 &&
+  proto !== PROTO.SCTP &&
+  proto !== PROTO.GRE &&
+  proto !== PROTO_DCCP;
+/** RFC 4340. */
+const PROTO_DCCP = 33;
 /** Connections looked at for one that may go early. */
 const EARLY_DROP_RANGE = 64;
 
@@ -258,8 +268,8 @@ export class Connections implements ConnContext {
   }
 
   /**
-   * Makes the packet's connection one that others find.  If somebody else did so for the same two tuples since, the packet
-   * joins that one.  Returns VERDICT.ACCEPT, or DROP if a tuple belongs to another connection.
+   * Makes the packet's connection one that others find.  Returns VERDICT.ACCEPT, or DROP if a tuple belongs to another connection
+   * that the packet cannot join.
    */
   confirm(pkt: Packet): number {
     const { table } = this;
@@ -271,7 +281,7 @@ export class Connections implements ConnContext {
     }
     const original = this.find(table.tuples, table.tupleAt(2 * conn));
     const reply = this.find(table.tuples, table.tupleAt(2 * conn + 1));
-    if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original === NONE ? reply : original);
+    if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original, reply);
     table.status[conn]! |= IPS.CONFIRMED;
     this.confirmed(conn, table.timeout[conn]!);
     table.events[conn]! |= table.master[conn] === NONE ? IPCT.NEW : IPCT.RELATED;
@@ -329,20 +339,34 @@ export class Connections implements ConnContext {
     if ((happened & eventMask[conn]!) !== 0) this.events?.tell(conn, happened);
   }
 
-  private resolveClash(pkt: Packet, conn: number, entry: number): number {
-    const { table } = this;
-    const other = entry >> 1;
-    const isSame =
-      tuplesEqual(table.tuples, table.tupleAt(2 * conn), table.tuples, table.tupleAt(2 * other)) &&
-      tuplesEqual(table.tuples, table.tupleAt(2 * conn + 1), table.tuples, table.tupleAt(2 * other + 1));
-    if (!isSame) {
-      this.stats.insertFailed++;
-      this.stats.drop++;
-      return VERDICT.DROP;
+  /**
+   * The packet joins one of those that have its tuples, as what it is to its own connection.  `original` and `reply`: tuples of
+   * others, or NONE.
+   */
+  private resolveClash(pkt: Packet, conn: number, original: number, reply: number): number {
+    const { stats, table } = this;
+    if (mayClash(protoOf(table.tuples[2 * conn * TUPLE_WORDS + T.META]!))) {
+      for (const entry of [original, reply]) {
+        if (entry === NONE || !this.canJoin(conn, entry >> 1)) continue;
+        stats.clashResolved++;
+        this.setCt(pkt, entry >> 1, pkt.nfctInfo);
+        this.deliver(entry >> 1);
+        return VERDICT.ACCEPT;
+      }
     }
-    this.stats.clashResolved++;
-    this.setCt(pkt, other, pkt.nfctInfo);
-    return VERDICT.ACCEPT;
+    stats.insertFailed++;
+    stats.drop++;
+    return VERDICT.DROP;
+  }
+
+  /** Whether packets of `conn` may go on as those of `other`: NAT never looked at that, or it is the same but for its row. */
+  private canJoin(conn: number, other: number): boolean {
+    const { status, tuples } = this.table;
+    if ((status[other]! & IPS.NAT_DONE_MASK) === 0) return true;
+    const [at, otherAt] = [this.table.tupleAt(2 * conn), this.table.tupleAt(2 * other)];
+    return (
+      tuplesEqual(tuples, at, tuples, otherAt) && tuplesEqual(tuples, at + TUPLE_WORDS, tuples, otherAt + TUPLE_WORDS)
+    );
   }
 
   /** Whether the tuple at `at` is that of a connection other than `conn`, and of another flow. */

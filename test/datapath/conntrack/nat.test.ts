@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { getField } from '../../../src/flow/flow-key.ts';
+import { ERRNO } from '../../../src/util/errno.ts';
 import { checksumsAreRight, eth, icmpv6, ipv4, ipv4With, ipv6With, sum16 } from '../../support/frames.ts';
 import { fc } from '../../support/property.ts';
 import { CtRig, ct } from './ct-rig.ts';
@@ -47,6 +48,19 @@ describe('source and destination', () => {
     expect([flowOf(there.frame), there.state]).toEqual(['10.0.0.1:1000>10.0.0.2:8080', 'new|trk|snat|dnat']);
     const back = rig.run(reply(B, 8080, A, 1000), NAT);
     expect([flowOf(back.frame), back.state]).toEqual(['10.1.0.9:80>10.0.0.1:1000', 'est|rpl|trk|snat']);
+  });
+
+  // biome-ignore format: table
+  test.each<[string, Proto, number[], number, number]>([
+    ['UDP joins a connection that NAT never saw',  17, [],       0,          1],
+    ['UDP does not join one that NAT did see',     17, ct.nat(ct.src(), ct.ip(B)), -ERRNO.EINVAL, 0],
+    ['TCP joins none',                              6, [],       -ERRNO.EINVAL, 0],
+  ])('a translation whose answers are another connection: %s', (_name, proto, nat, status, nResolved) => {
+    const rig = new CtRig();
+    rig.run(frame(proto, B, 53, N, 5000), [ct.commit(), nat].filter((list) => list.length > 0));
+    const there = rig.run(frame(proto, A, 1000, B, 53), snat(N, ct.ports(5000)));
+    expect([there.status, rig.tracker.stats.clashResolved, rig.tracker.count]).toEqual([status, nResolved, 1]);
+    if (status === 0) expect([flowOf(there.frame), there.state]).toEqual(['10.1.0.9:5000>10.0.0.2:53', 'new|trk|snat']);
   });
 
   test('without a range, only a port that is taken changes', () => {
