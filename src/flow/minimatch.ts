@@ -43,10 +43,10 @@ export class Minimask {
   }
 }
 
-/** `values[i]` is what word `mask.words[i]` of a packet must be on the mask's bits; other bits are 0. */
+/** `values[i]` is what word `mask.words[i]` of a packet must be on the mask's bits; other bits are 0.  A typed array would be three times as large. */
 export interface Minimatch {
   readonly mask: Minimask;
-  readonly values: Int32Array;
+  readonly values: readonly number[];
 }
 
 // Masks that no match has any more are forgotten: the registry holds them weakly.
@@ -99,7 +99,7 @@ function findMask(mask: FlowMask): Minimask {
 /** What `flow` is on the bits of `mask`. */
 export function miniFromFlow(flow: FlowKey, mask: FlowMask): Minimatch {
   const mini = internMask(mask);
-  const values = new Int32Array(mini.words.length);
+  const values = new Array<number>(mini.words.length);
   for (let i = 0; i < values.length; i++) {
     values[i] = (flow[mini.words[i] as number] as number) & (mini.bits[i] as number);
   }

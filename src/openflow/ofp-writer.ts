@@ -20,6 +20,13 @@ export class OfpWriter {
 
   /** Makes room for `n` bytes of zeros, and returns where it begins. */
   room(n: number): number {
+    const at = this.unset(n);
+    this.bytes.fill(0, at, at + n);
+    return at;
+  }
+
+  /** Makes room for `n` bytes, which are to be written at once: nobody knows what they are. */
+  private unset(n: number): number {
     const at = this.size;
     const end = at + n;
     if (end > this.bytes.length) {
@@ -27,31 +34,29 @@ export class OfpWriter {
       longer.set(this.bytes.subarray(0, at));
       this.bytes = longer;
       this.dv = new DataView(longer.buffer);
-    } else {
-      this.bytes.fill(0, at, end);
     }
     this.size = end;
     return at;
   }
 
   u8(v: number): void {
-    const at = this.room(1);
+    const at = this.unset(1);
     this.dv.setUint8(at, v);
   }
   u16(v: number): void {
-    const at = this.room(2);
+    const at = this.unset(2);
     this.dv.setUint16(at, v);
   }
   u32(v: number): void {
-    const at = this.room(4);
+    const at = this.unset(4);
     this.dv.setUint32(at, v);
   }
   u64(v: bigint): void {
-    const at = this.room(8);
+    const at = this.unset(8);
     this.dv.setBigUint64(at, v);
   }
   put(bytes: Uint8Array): void {
-    const at = this.room(bytes.length);
+    const at = this.unset(bytes.length);
     this.bytes.set(bytes, at);
   }
   /** Zeros up to a multiple of `align` bytes counted from `start`. */

@@ -225,7 +225,7 @@ export class Subtable<R extends ClassifierRule> {
   }
 
   /** The list of rules with exactly these values. */
-  findList(values: Int32Array): Node<R> | undefined {
+  findList(values: readonly number[]): Node<R> | undefined {
     let list = this.heads.get(this.hashOf(values, false));
     while (list !== undefined && !sameValues(list.rule.match.values, values)) list = list.chain;
     return list;
@@ -312,7 +312,7 @@ export class Subtable<R extends ClassifierRule> {
     wc[PORTS] = before | (this.portsBits & prefixMask(trie.needed));
   }
 
-  private hashOf(values: Int32Array, isInsert: boolean): number {
+  private hashOf(values: readonly number[], isInsert: boolean): number {
     let h = SEED;
     let i = 0;
     for (let stage = 0; stage < this.ends.length; stage++) {
@@ -322,7 +322,7 @@ export class Subtable<R extends ClassifierRule> {
     return h;
   }
 
-  private unindex(values: Int32Array): void {
+  private unindex(values: readonly number[]): void {
     let h = SEED;
     let i = 0;
     for (let stage = 0; stage < this.indexes.length; stage++) {
@@ -334,7 +334,7 @@ export class Subtable<R extends ClassifierRule> {
   /** Calls `visit` for each trie that the match is part of, with its values in `scratch`. */
   private forTries(rule: R, visit: (trie: PrefixTrie, len: number) => void): void {
     if (this.tries.length === 0 && this.portsTrie === undefined) return;
-    scratch.fill(0);
+    // What is in no word of the mask is in no prefix, and not looked at.
     const { words } = this.mask;
     for (let i = 0; i < words.length; i++) scratch[words[i] as number] = rule.match.values[i] as number;
     for (const { trie, len } of this.tries) visit(trie, len);
@@ -361,7 +361,7 @@ function hasPrefix(wc: FlowMask, at: number, n: number): boolean {
 
 const trailingZeros = (bits: number): number => 31 - Math.clz32(bits & -bits);
 
-function sameValues(a: Int32Array, b: Int32Array): boolean {
+function sameValues(a: readonly number[], b: readonly number[]): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

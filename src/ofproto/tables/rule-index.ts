@@ -15,6 +15,8 @@ export class RuleIndex {
   /** Rules that have, or had, a timeout. */
   readonly timed = new Set<Rule>();
   private readonly byCookie = new Map<bigint, RuleList>();
+  /** The list that a rule was added to last: the next one's mostly, and it is slow to find one by a bigint. */
+  private latest: { readonly cookie: bigint; readonly list: RuleList } | undefined;
 
   /** In the order in which they were added. */
   ofCookie(cookie: bigint): Iterable<Rule> {
@@ -23,12 +25,8 @@ export class RuleIndex {
 
   /** Adds a rule of `table`, which counts it. */
   add(rule: Rule, table: FlowTable): void {
-    let same = this.byCookie.get(rule.cookie);
-    if (same === undefined) {
-      same = new RuleList();
-      this.byCookie.set(rule.cookie, same);
-    }
-    same.add(rule);
+    if (this.latest?.cookie !== rule.cookie) this.latest = { cookie: rule.cookie, list: this.listOf(rule.cookie) };
+    this.latest.list.add(rule);
     if (rule.hasTimeout) this.timed.add(rule);
     table.eviction?.add(rule);
     this.uses.add(rule);
@@ -36,10 +34,22 @@ export class RuleIndex {
     if (rule.isHidden) table.nHidden++;
   }
 
+  private listOf(cookie: bigint): RuleList {
+    let list = this.byCookie.get(cookie);
+    if (list === undefined) {
+      list = new RuleList();
+      this.byCookie.set(cookie, list);
+    }
+    return list;
+  }
+
   remove(rule: Rule, table: FlowTable): void {
-    const same = this.byCookie.get(rule.cookie);
+    const same = this.latest?.cookie === rule.cookie ? this.latest.list : this.byCookie.get(rule.cookie);
     same?.remove(rule);
-    if (same?.isEmpty) this.byCookie.delete(rule.cookie);
+    if (same?.isEmpty) {
+      this.byCookie.delete(rule.cookie);
+      if (this.latest?.list === same) this.latest = undefined;
+    }
     if (rule.hasTimeout) this.timed.delete(rule);
     table.eviction?.remove(rule);
     this.uses.remove(rule);
