@@ -19,6 +19,7 @@ interface Schema {
 /** Columns of later releases that vswitchd knows, where the server has them. */
 const LATER: Record<string, Record<string, { type: ColumnType }>> = {
   CT_Zone: { limit: { type: { key: 'integer', min: 0 } } },
+  Mirror: { filter: { type: { key: 'string', min: 0 } } },
   Datapath: { ct_zone_default_limit: { type: { key: 'integer', min: 0 } } },
 };
 

@@ -175,6 +175,7 @@ export type ManagerRow = Row<typeof Manager>;
 // biome-ignore format: table
 export const Mirror = table('Mirror', {
   external_ids:            map('string', 'string'),
+  filter:                  optional('string'),
   name:                    scalar('string'),
   output_port:             optional('uuid'), // Port
   output_vlan:             optional('integer'),

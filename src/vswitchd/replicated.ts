@@ -52,5 +52,5 @@ export const REPLICATED: readonly Replicated[] = [
   { table: schema.SSL, omit: ['external_ids'], quiet: [] },
   { table: schema.QoS, omit: ['external_ids'], quiet: [] },
   { table: schema.Queue, omit: ['external_ids'], quiet: [] },
-  { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'] },
+  { table: schema.Mirror, omit: ['external_ids'], quiet: ['statistics'], later: ['filter'] },
 ];

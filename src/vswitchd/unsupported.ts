@@ -64,6 +64,10 @@ function ofBridge(db: RowSource, row: schema.BridgeRow): Remark[] {
     }
     remarks.push(missing(where, name));
   }
+  for (const uuid of row.mirrors) {
+    const mirror = db.row(schema.Mirror, uuid);
+    if (mirror?.filter !== undefined) remarks.push(missing(`${where}: mirror ${mirror.name}`, 'a filter'));
+  }
   if (row.auto_attach !== undefined) remarks.push(missing(where, 'auto attach'));
   if (row.stp_enable) remarks.push(missing(where, 'spanning tree (STP)'));
   if (row.rstp_enable) remarks.push(missing(where, 'spanning tree (RSTP)'));
