@@ -104,8 +104,10 @@ export class UnixctlServer {
     // "exit", which brought this about, has not been replied to yet.
     await Promise.race([Promise.all(this.underWay), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
     for (const socket of this.sockets) socket.destroySoon();
-    await new Promise((resolve) => server.close(resolve));
+    const closed = new Promise((resolve) => server.close(resolve));
+    // Before the last connection has ended: then another process may have its socket there already.
     if (this.path !== undefined) rmSync(this.path, { force: true });
+    await closed;
   }
 
   private shownCommands(): { readonly name: string; readonly usage: string }[] {
