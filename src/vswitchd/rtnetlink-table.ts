@@ -8,6 +8,7 @@
  * Source: include/uapi/linux/rtnetlink.h, if_link.h; lib/netdev-linux.c.
  */
 import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DeviceDriver, native } from '../native/index.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
@@ -34,6 +35,8 @@ const RTNLGRP_LINK = 1;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const IFNAMSIZ = 16;
+/** From a look at all devices that failed to the next. */
+const RETRY_MS = 100;
 const AF_UNSPEC = 0;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -50,6 +53,8 @@ export class RtnetlinkTable implements NetdevTable {
   readonly qos = new DeviceQos();
   private readonly taps = new TapDevices();
   private readonly requests: LinkRequests;
+  /** For dumps alone: the package takes the answer to another request, amid the parts of a dump, for the end of that. */
+  private readonly dumps: LinkRequests;
   private readonly notifications: NetlinkTransport;
   private readonly byIndex = new Map<number, Netdev>();
   private readonly byName = new Map<string, Netdev>();
@@ -61,10 +66,11 @@ export class RtnetlinkTable implements NetdevTable {
   private resyncing: Promise<void> | undefined;
   private closed = false;
 
-  private constructor(notifications: NetlinkTransport, requests: LinkRequests) {
+  private constructor(notifications: NetlinkTransport, requests: LinkRequests, dumps: LinkRequests) {
     this.notifications = notifications;
     this.requests = requests;
-    this.requests.socket.on('error', (error) => log.warn(`rtnetlink: ${error.message}`));
+    this.dumps = dumps;
+    for (const { socket } of [requests, dumps]) socket.on('error', (error) => log.warn(`rtnetlink: ${error.message}`));
     notifications.setRef(false);
     notifications.receive({
       datagram: (bytes, dv, offset, size, from) => {
@@ -76,7 +82,7 @@ export class RtnetlinkTable implements NetdevTable {
       },
       overflow: () => {
         log.info('rtnetlink notifications were lost; looking at all devices again');
-        this.resync().catch((e: Error) => log.warn(`rtnetlink: ${e.message}`));
+        void this.lookAgain();
       },
     });
   }
@@ -85,8 +91,9 @@ export class RtnetlinkTable implements NetdevTable {
   static async open(
     notifications: NetlinkTransport = openSocketTransport({ protocol: NETLINK_ROUTE }),
     requests: LinkRequests = createRtNetlink(),
+    dumps: LinkRequests = createRtNetlink(),
   ): Promise<RtnetlinkTable> {
-    const table = new RtnetlinkTable(notifications, requests);
+    const table = new RtnetlinkTable(notifications, requests, dumps);
     notifications.join(RTNLGRP_LINK);
     await table.resync();
     return table;
@@ -208,6 +215,7 @@ export class RtnetlinkTable implements NetdevTable {
     this.qos.close();
     this.taps.close();
     this.requests.socket.close();
+    this.dumps.socket.close();
     this.notifications.close();
   }
 
@@ -244,13 +252,25 @@ export class RtnetlinkTable implements NetdevTable {
     }
   }
 
+  /** Until it succeeds: what was lost is not told of again. */
+  private async lookAgain(): Promise<void> {
+    while (!this.closed) {
+      try {
+        return await this.resync();
+      } catch (error) {
+        log.warn(`rtnetlink: ${(error as Error).message}`);
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+    }
+  }
+
   /** One at a time; a call during another is served by one more after it. */
   private async resync(): Promise<void> {
     const before = this.resyncing;
     const run = (async () => {
-      await before;
+      await before?.catch(() => undefined);
       if (this.closed) return;
-      const { links, told } = await this.ask(() => this.requests.getLinks());
+      const { links, told } = await this.ask(() => this.dumps.getLinks());
       const seen = new Set(told);
       for (const link of links) {
         const index = link.data.index ?? 0;

@@ -8,16 +8,17 @@ import { type LinkRequests, RtnetlinkTable } from '../../src/vswitchd/rtnetlink-
 const RTM_NEWLINK = 16;
 const IFLA_IFNAME = 3;
 const IFF_UP = 1;
+const LONG = { timeout: 30_000 };
 
 type Links = Awaited<ReturnType<LinkRequests['getLinks']>>;
 
 /** A kernel that answers when it is told to, and its notifications. */
 class FakeKernel {
-  private readonly waiting: ((links: Links) => void)[] = [];
+  private readonly waiting: { resolve(links: Links): void; reject(error: Error): void }[] = [];
   private receiver: NetlinkReceiver | null = null;
 
   get requests(): LinkRequests {
-    const answer = () => new Promise<Links>((resolve) => this.waiting.push(resolve));
+    const answer = () => new Promise<Links>((resolve, reject) => this.waiting.push({ resolve, reject }));
     const socket = Object.assign(new EventEmitter(), { close: () => undefined });
     return { getLink: answer, getLinks: answer, socket } as unknown as LinkRequests;
   }
@@ -44,7 +45,15 @@ class FakeKernel {
       data: { index, flags: { up } },
       attrs: { ifname },
     }));
-    this.waiting.shift()?.(messages as unknown as Links);
+    this.waiting.shift()?.resolve(messages as unknown as Links);
+  }
+
+  fail(): void {
+    this.waiting.shift()?.reject(new Error('not now'));
+  }
+
+  get isAsked(): boolean {
+    return this.waiting.length > 0;
   }
 
   notify(index: number, ifname: string, isUp: boolean): void {
@@ -68,8 +77,8 @@ class FakeKernel {
 
 async function opened() {
   const kernel = new FakeKernel();
-  const opening = RtnetlinkTable.open(kernel.notifications, kernel.requests);
-  await Promise.resolve();
+  const opening = RtnetlinkTable.open(kernel.notifications, kernel.requests, kernel.requests);
+  await expect.poll(() => kernel.isAsked, LONG).toBe(true);
   kernel.answer({ index: 3, ifname: 'p3', up: true }, { index: 4, ifname: 'p4', up: true });
   return { kernel, table: await opening };
 }
@@ -86,12 +95,22 @@ test('an answer about one device does not undo what was told meanwhile', async (
 test('nor does a look at all devices, which finds the rest', async () => {
   const { kernel, table } = await opened();
   kernel.overflow();
-  await Promise.resolve();
+  await expect.poll(() => kernel.isAsked, LONG).toBe(true);
   kernel.notify(3, 'p3', false);
   kernel.notify(5, 'p5', true);
   kernel.answer({ index: 3, ifname: 'p3', up: true }, { index: 6, ifname: 'p6', up: true });
-  await expect.poll(() => table.get('p6')?.isUp).toBe(true);
+  await expect.poll(() => table.get('p6')?.isUp, LONG).toBe(true);
   expect(table.get('p3')?.isUp).toBe(false);
   expect(table.get('p5')?.isUp).toBe(true);
   expect(table.get('p4')).toBeUndefined();
+});
+
+test('a look at all devices that failed is followed by another', async () => {
+  const { kernel, table } = await opened();
+  kernel.overflow();
+  await expect.poll(() => kernel.isAsked, LONG).toBe(true);
+  kernel.fail();
+  await expect.poll(() => kernel.isAsked, LONG).toBe(true);
+  kernel.answer({ index: 6, ifname: 'p6', up: true });
+  await expect.poll(() => table.get('p6')?.isUp, LONG).toBe(true);
 });
