@@ -8,7 +8,7 @@ import { allowDebugActions } from '../../src/openflow/actions/index.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
 import { setClock } from '../../src/util/clock.ts';
 import { FakeDpif, FakeProvider, FakeScheduler } from './fakes.ts';
-import { bundle } from './rig.ts';
+import { bundle, type Rig, withRig } from './rig.ts';
 
 const LINES = readFileSync(new URL('../vectors/ofproto-trace.txt', import.meta.url), 'utf8').split('\n');
 const FLOWS = LINES.filter((line) => line.startsWith('+ ')).map((line) => line.slice(2));
@@ -80,6 +80,21 @@ describe('as the stock switch', () => {
       return `${error.message.replace(/\n$/, '')}\n(error)`;
     });
     expect(renumbered(got.replace(/\n$/, ''))).toBe(renumbered(want));
+  });
+});
+
+describe('where each recirculation leads to two more', () => {
+  let rig: Rig;
+  withRig((r) => {
+    rig = r;
+    r.br.tables.apply(parseFlow('delete').flow);
+    r.br.tables.apply(parseFlow('add ip,actions=ct(table=0),ct(table=0)').flow);
+  });
+
+  it('says where it stops', async () => {
+    const text = await rig.backer.trace(['br0', 'in_port=1,ip'], false);
+    expect(text.endsWith('\nTrace stops here, after 256 recirculations.\n')).toBe(true);
+    expect(text.split('\nrecirc(').length - 1).toBe(256);
   });
 });
 

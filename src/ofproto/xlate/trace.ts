@@ -5,6 +5,7 @@
  * With a packet, addresses are learned from it, and it goes to the controllers that actions send it to; out of no port.
  * `xlate-trace.ts` takes down what translation reports.  Source: ofproto/ofproto-dpif-trace.c, ovs-vswitchd(8).
  */
+import { setImmediate } from 'node:timers/promises';
 import type { DpifExecute } from '../../dpif/dpif-types.ts';
 import { FIELD as F, FLOW_WORDS } from '../../flow/fields.ts';
 import {
@@ -64,6 +65,9 @@ const N_TABLES = 255;
 /** ODPP_NONE. */
 const NO_ODP_PORT = 0xffffffff;
 const MAX_PORTS = 0xff00;
+/** Recirculations that are followed: each may lead to many more.  And passes between which nobody else gets a turn. */
+const MAX_RECIRCS = 256;
+const PASSES_PER_TURN = 8;
 
 /** `ofproto/trace`.  Resolves to its text, or rejects with a TraceError. */
 export async function trace(
@@ -74,12 +78,15 @@ export async function trace(
   return new Tracing(parseTraceArgs(args, world, false), execute, undefined).run();
 }
 
-/** The text of `ofproto/trace` for a flow, of OF_FLOW_WORDS and with an OpenFlow port, whose fragments are as the datapath has them. */
-export function traceFlow(lookup: BridgeLookup, bridge: XBridge, flow: FlowKey): Promise<string> {
+/**
+ * The text of `ofproto/trace` for a flow, of OF_FLOW_WORDS and with an OpenFlow port, whose fragments are as the datapath has them.  At most
+ * `maxRecircs` recirculations are followed.
+ */
+export function traceFlow(lookup: BridgeLookup, bridge: XBridge, flow: FlowKey, maxRecircs: number): Promise<string> {
   setFragment(flow, true);
   const world = { type: '', bridges: new Map(), lookup, dpPorts: new Map() };
   const request = { world, bridge, flow, packet: undefined, nextCtStates: [], isConsistent: false, hasNames: false };
-  return new Tracing(request, async () => {}, undefined).run();
+  return new Tracing(request, async () => {}, undefined).run(maxRecircs);
 }
 
 /** Either command while there is no datapath: rejects with a TraceError. */
@@ -148,10 +155,16 @@ class Tracing {
     if (hasNames) this.dpPortNames = new Map(Array.from(world.dpPorts, ([name, number]) => [number, name]));
   }
 
-  async run(): Promise<string> {
+  async run(maxRecircs = MAX_RECIRCS): Promise<string> {
     try {
       await this.pass(this.request.flow);
+      let n = 0;
       for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+        if (n++ === maxRecircs) {
+          this.text += `\n\n${RULE}\nTrace stops here, after ${maxRecircs} recirculations.\n`;
+          break;
+        }
+        if (n % PASSES_PER_TURN === 0) await setImmediate();
         await this.pass(this.resume(next));
       }
     } finally {

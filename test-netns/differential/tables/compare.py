@@ -28,6 +28,8 @@ PORTLESS = re.compile(r'eth\(src=[0-9a-f:]{17},dst=[0-9a-f:]{17}\).*ipv[46]\(src
 SETS_IP = re.compile(r'set\(ipv[46]\(')
 PROTOCOL = [(re.compile(r'(?<=[(,])proto=\d+,'), ''), (re.compile(r'(?<=,)nw_proto=\d+,'), ''),
             (re.compile(r'(?<=,)(icmp|tcp|udp|sctp|igmp)(?=,)'), 'ip'), (re.compile(r'(?<=,)(icmp6|tcp6|udp6|sctp6)(?=,)'), 'ipv6')]
+# The same where what is set is there already, or nothing comes of it.
+MAY_SET_IP = re.compile(r'mod_nw_|dec_ttl|->(nw|ip|ipv6)_|->NXM_(OF_IP|NX_IP|NX_IPV6)_')
 WIDTH = 240
 
 
@@ -53,24 +55,26 @@ def messages(result):
     return [f"status {result['status']}", *sorted(re.split(r'\n(?=\S+ \(OF1\.\d\))', text))]
 
 
+def protocol_stripped(line):
+    for pattern, by in PROTOCOL:
+        line = pattern.sub(by, line)
+    return line
+
+
 def without_protocol(found):
     """The flows that set IP headers, without the protocol; of a trace, all its megaflows if any does."""
     sets_ip = any(SETS_IP.search(line) for line in found)
-
-    def stripped(line):
-        if SETS_IP.search(line) or (sets_ip and line.startswith('Megaflow')):
-            for pattern, by in PROTOCOL:
-                line = pattern.sub(by, line)
-        return line
-    return [stripped(line) for line in found]
+    return [protocol_stripped(line) if SETS_IP.search(line) or (sets_ip and line.startswith('Megaflow')) else line for line in found]
 
 
-def pair(step, a, b, is_mirrored, is_hashed):
+def pair(step, a, b, is_mirrored, is_hashed, may_set_ip):
     if step['do'] == 'heard':
         return messages(a), messages(b)
     x, y = (lines(result, step.get('ordered', True)) for result in (a, b))
     if step['do'] == 'appctl' and x != y:
         x, y = without_protocol(x), without_protocol(y)
+        if may_set_ip:
+            x = [less if line not in y and (less := protocol_stripped(line)) in y else line for line in x]
     if step['do'] == 'appctl' and is_mirrored:
         x, y = ([VLAN.sub('', line) if line.startswith('Megaflow') else line for line in found] for found in (x, y))
     if step['do'] == 'appctl' and step['args'][0] == 'dpctl/dump-flows':
@@ -100,9 +104,9 @@ def main(most, listed, files):
     for names in zip(files[::3], files[1::3], files[2::3]):
         scenario, a, b = (json.load(open(name)) for name in names)
         found, is_mirrored = [], any('mirror' in step.get('args', []) for step in scenario['steps'])
-        is_hashed = any(HASHES.search(title(step)) for step in scenario['steps'])
+        is_hashed, may_set_ip = (any(pattern.search(title(step)) for step in scenario['steps']) for pattern in (HASHES, MAY_SET_IP))
         for index, (step, x, y) in enumerate(zip(scenario['steps'], a['results'], b['results'])):
-            x, y = pair(step, x, y, is_mirrored, is_hashed)
+            x, y = pair(step, x, y, is_mirrored, is_hashed, may_set_ip)
             if x != y and 'quiet' not in step:
                 found.append((index, title(step), x, y))
         total += len(found)
