@@ -65,10 +65,16 @@ def stopped(lab):
     lab.settled(lambda: (lab.pings(1, '10.0.0.2'), lab.pings(3, '10.0.0.4')))
 
 
+def freeze(process):
+    """Stops a process until SIGCONT; when this returns none of its threads runs any more."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 def overrun(lab):
     """More happens in the datapath, while vswitchd does not look, than its sockets hold: it looks at all of it anew."""
     process, before = lab.processes['vswitchd'], overflows(lab)
-    process.send_signal(signal.SIGSTOP)
+    freeze(process)
     try:
         notify(0x54415053 if lab.datapath_kind == 'process' else 0, 14000)
         lab.dpctl('del-if', 'ovs-system', 'p4')
@@ -96,7 +102,7 @@ def lost_upcalls(lab):
 def flooded(lab):
     """More packets miss, while vswitchd does not look, than its sockets hold: some are lost and counted, and those that come later are not."""
     process, before, lost = lab.processes['vswitchd'], complaints(lab), lost_upcalls(lab)
-    process.send_signal(signal.SIGSTOP)
+    freeze(process)
     try:
         with inside('h1'):
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -118,7 +124,7 @@ def deaf(lab):
     with open(changes, 'w') as f:
         f.writelines(f'link set dev noise mtu {1400 + i % 2}\n' for i in range(6000))
     process = lab.processes['vswitchd']
-    process.send_signal(signal.SIGSTOP)
+    freeze(process)
     try:
         run('ip', '-batch', changes)
         run('ip', 'link', 'set', 'p4', 'mtu', '1300')
