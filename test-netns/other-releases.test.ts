@@ -20,7 +20,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Lays the installed programs out as in a tree where they were built; undefined if one is missing. */
 function installedTree(): string | undefined {
-  const tree = join(dir, 'tree');
+  const tree = mkdtempSync(join(dir, 'tree-'));
   for (const [folder, programs] of Object.entries(PROGRAMS)) {
     mkdirSync(join(tree, folder), { recursive: true });
     for (const program of programs) {

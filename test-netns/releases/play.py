@@ -22,6 +22,7 @@ from release import STEPS  # noqa: E402
 KNOWN = [
     (r'interface int5: setting MAC failed', 'the port is in another network namespace'),
     (r'ofproto_dpif_xlate.*dropping VLAN|receive tunnel port not found', 'so the step wants it'),
+    (r'received packet on unknown port', 'it came while a new vswitchd configured its ports'),
     (r'127.0.0.1:1: connection failed|cannot find route for controller', 'nobody listens there'),
     (r'rconn.*connection dropped .(Connection reset by peer|Broken pipe)', 'a client was killed'),
     (r'timeval(\(\w+\))?\|WARN', 'how fast the machine is'),
