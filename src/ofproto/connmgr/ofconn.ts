@@ -135,8 +135,8 @@ export class OfConn {
 
   private answerTo<K extends OfKind>(kind: K, body: BodyOf[K], { raw, version, xid }: RequestId): OfMessageOut<K> {
     const own = raw.multipart === 'request' ? replyRaw(raw, this.version) : ownRaw(kind, raw, version);
-    const answer = { kind, version: version as OfVersion, xid, body };
-    return own === undefined ? answer : { ...answer, raw: own };
+    const of = version as OfVersion;
+    return own === undefined ? { kind, version: of, xid, body } : { kind, version: of, xid, body, raw: own };
   }
 
   /** Sends a message that nobody asked for; false if this version has no such message. */
