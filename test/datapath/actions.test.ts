@@ -100,6 +100,14 @@ describe('what the kernel keeps beside the packet', () => {
       snap(0x8100, [1, 2, 3, 4]),
     ]);
   });
+  test('pop_mpls finds no label behind a SNAP header once two tags were one', () => {
+    const tag: [number, number] = [0x8100, 6];
+    const labelled = (...tags: [number, number][]) => snap(0x8847, [0, 0, 0x11, 0x40, ...IP], tags);
+    expect(run(labelled([0x8100, 5], tag), [popVlan(), popMpls(0x0800), output(2)])).toEqual([labelled(tag)]);
+    const popped = snap(0x0800, IP);
+    popped[13] = labelled()[13]!; // The length is not counted again.
+    expect(run(labelled(tag), [popVlan(), popMpls(0x0800), output(2)])).toEqual([popped]);
+  });
   test('pop_eth leaves a frame alone that ends in its tag', () => {
     const cut = tagged([0x88a8, 1]).slice(0, 17);
     const lab = new Lab();

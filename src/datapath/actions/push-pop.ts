@@ -67,8 +67,12 @@ export function pushVlan(pkt: Packet, key: FlowKey, tag: number): boolean {
   // A bare L3 packet can only get here from inside a list in a list; its tag would never be seen.
   if (pkt.packetType !== 0) return true;
   if (pkt.end - pkt.start < ETH_HLEN) return false;
-  if (hasVlan(pkt)) pkt.isKeyStale = true;
-  else key[W_VLAN] = tag;
+  if (hasVlan(pkt)) {
+    pkt.isKeyStale = true;
+    pkt.protocol = 0;
+  } else {
+    key[W_VLAN] = tag;
+  }
   grow(pkt, VLAN_HLEN);
   moveBytes(pkt, pkt.start + VLAN_HLEN, pkt.start, ETH_ADDRS);
   pkt.arena.view.setInt32(pkt.start + ETH_ADDRS, tag & ~VLAN_CFI);
@@ -93,7 +97,10 @@ export function popVlan(pkt: Packet, key: FlowKey): boolean {
     if (hasNext || isFooled) {
       if (!hasNext) view.setUint16(pkt.start + ETH_ADDRS, protocolOf(pkt));
       pkt.isKeyStale = true;
-      return hasVlan(pkt);
+      if (!hasVlan(pkt)) return false;
+      // A length there hides the type in the SNAP header, as in the kernel.
+      pkt.protocol = view.getUint16(pkt.start + ETH_HLEN + VLAN_HLEN - 2) < ETH_TYPE_MIN ? ETH_TYPE_802_2 : 0;
+      return true;
     }
   }
   key[W_VLAN] = 0;
@@ -146,7 +153,7 @@ export function pushMpls(pkt: Packet, lse: number, type: number, isBehindAll: bo
     pkt.packetType = type;
   } else {
     view.setUint16(pkt.start + typeAt, type);
-    if (typeAt + 2 !== l3) pkt.protocol = type;
+    pkt.protocol = typeAt + 2 === l3 ? 0 : type;
   }
   pkt.isKeyStale = true;
 }
