@@ -52,7 +52,7 @@ const losses = (version: number, hasOldMatch: boolean): readonly RegExp[] => [
   ...(version <= 2 || hasOldMatch ? [/^\.body\.match\./, /\.features\.(match|mask|wildcard): /] : []),
   /^\.body\.(packetIn\.)?reason: /,
   /^\.body\.packetIn\.continuation/,
-  /\.ofpacts(\.\d+|\.actions)+\.(kind|mac|field|value|mask|isLoad|ip|port|tos|vlanVid|vlanPcp|tunId|is64)\b/,
+  /\.ofpacts(\.\d+|\.actions)+\.(kind|field|value|mask|isLoad|mac|ipv4|port|vid|pcp|pushIfNone|flowHasVlan|isPop|ipProto|tunId|is64)\b/,
   /^\.body\.(cookie|flags): /,
   /\.(evictionFlags|vacancy(Down|Up)?): /,
 ];
