@@ -55,6 +55,8 @@ export class BridgePorts {
   private readonly ofproto: Ofproto;
   private readonly netdevs: NetdevTable;
   private readonly ifaces = new Map<string, Iface>();
+  /** Numbers of the ports that were added here, as the database has them: the configuration has those of the beginning. */
+  private readonly numbers = new Map<string, number>();
   readonly tunnels: TunnelPorts;
   /** By interface name: why it is not part of the bridge. */
   private errors = new Map<string, string>();
@@ -80,6 +82,7 @@ export class BridgePorts {
   doomed(config: BridgeConfig): ReadonlySet<string> {
     const wanted = new Map(interfacesOf(config).map((iface) => [iface.name, iface]));
     for (const name of this.ifaces.keys()) if (!this.ofproto.ports.has(name)) this.ifaces.delete(name);
+    for (const name of this.numbers.keys()) if (!wanted.has(name)) this.numbers.delete(name);
     const doomed = new Set<string>();
     for (const port of this.ofproto.ports.values()) {
       const iface = wanted.get(port.name);
@@ -117,6 +120,7 @@ export class BridgePorts {
       const error = await this.addPort(iface);
       if (error === undefined) continue;
       errors.set(iface.name, error);
+      this.numbers.delete(iface.name);
       if (this.errors.get(iface.name) !== error) log.warn(error);
     }
     this.errors = errors;
@@ -162,10 +166,11 @@ export class BridgePorts {
     try {
       const { ofportRequest: ofport, ofportHint, isLocal } = iface;
       // One that could not be a port until now has no number any more.
-      const before = this.errors.has(name) ? undefined : ofportHint;
+      const before = this.errors.has(name) ? undefined : (this.numbers.get(name) ?? ofportHint);
       const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex, linkResets: netdev?.linkResets });
+      this.numbers.set(name, port.ofport);
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;
     } catch (error) {
