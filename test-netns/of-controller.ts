@@ -46,6 +46,11 @@ export class Peer {
     return this.vconn.version;
   }
 
+  /** Sends a message that nothing is to answer. */
+  tell<K extends OfKind>(kind: K, body: BodyOf[K]): void {
+    this.vconn.send(encodeMessage({ kind, version: this.version, xid: this.vconn.xid(), body }));
+  }
+
   /** Sends a request, and gives what answers it, up to a barrier. */
   async ask<K extends OfKind>(kind: K, body: BodyOf[K]): Promise<OfMessage[]> {
     const xid = this.vconn.xid();

@@ -74,7 +74,7 @@ test('a controller is told of packets, answers them, and is listened to; the dat
       if (m.kind !== 'packet_in') continue;
       const { packet, flowMetadata } = m.body;
       const ofpacts: BodyOf['packet_out']['ofpacts'] = [{ kind: 'output', port: OFPP.FLOOD, maxLen: 0 }];
-      void peer.ask('packet_out', { bufferId: 0xffff_ffff, packet, flowMetadata, ofpacts });
+      peer.tell('packet_out', { bufferId: 0xffff_ffff, packet, flowMetadata, ofpacts });
     }
   }, 5);
   expect((await pinging).received).toBeGreaterThan(0);
