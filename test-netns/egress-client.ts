@@ -11,9 +11,9 @@ import { DpifNetlinkProvider } from '../src/dpif-netlink/dpif-netlink.ts';
 import { resolveEndpoint } from '../src/netlink/genl-family.ts';
 import { openSocketTransport } from '../src/netlink/socket.ts';
 import { OVS_KEY_ATTR } from '../src/odp/key-table.ts';
-import { formatOdpKeyAttr } from '../src/odp/odp-format-key.ts';
-import { parseOdpActions } from '../src/odp/odp-parse-actions.ts';
-import { parseOdpFlow } from '../src/odp/odp-parse-key.ts';
+import { formatOdpKeyAttr } from '../src/odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../src/odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../src/odp/text/odp-parse-key.ts';
 
 const [port = '', actions = ''] = process.argv.slice(2);
 const FRAME = 'ffffffffffff0200000000010800450000200000400040117a880a0000010a00000204d2162e000c00000102030405060708';

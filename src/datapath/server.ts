@@ -26,7 +26,7 @@ import { Overruns } from './commands/overruns.ts';
 import { packetFamily } from './commands/packet-commands.ts';
 import { UpcallWriter } from './commands/upcall-writer.ts';
 import { announceVportDel, vportFamily } from './commands/vport-commands.ts';
-import { CtnetlinkServer } from './conntrack/ctnetlink-server.ts';
+import { CtnetlinkServer } from './conntrack/ctnetlink/ctnetlink-server.ts';
 import { Datapaths } from './datapaths.ts';
 import { DEFAULT_KERNEL, KERNEL_WITH_PSAMPLE } from './kernel-compat.ts';
 import type { PortFactory } from './ports/port-factory.ts';

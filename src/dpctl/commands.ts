@@ -1,9 +1,9 @@
 /**
  * The table of dpctl commands, and running one.  Source: lib/dpctl.c (all_commands, dpctl_run_command()).
  */
-import { formatOdpActions } from '../odp/odp-format-actions.ts';
-import { parseOdpActions } from '../odp/odp-parse-actions.ts';
-import { OdpParseError } from '../odp/odp-text-scan.ts';
+import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
+import { parseOdpActions } from '../odp/text/odp-parse-actions.ts';
+import { OdpParseError } from '../odp/text/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { cacheGetSize, cacheSetSize } from './caches.ts';
 import { ctBkts, ctStatsShow, dumpConntrack } from './ct-dump.ts';

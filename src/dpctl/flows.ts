@@ -12,12 +12,12 @@ import {
   type Ufid,
 } from '../dpif/dpif-types.ts';
 import { formatFlowStats } from '../dpif/flow-stats.ts';
-import { formatOdpActions } from '../odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/odp-format-key.ts';
-import { parseOdpActions } from '../odp/odp-parse-actions.ts';
-import { parseOdpFlow } from '../odp/odp-parse-key.ts';
-import { OdpParseError } from '../odp/odp-text-scan.ts';
 import { formatUfid, hashToUfid, parseUfidPrefix, UFID_TEXT_SIZE, ufidOf } from '../odp/odp-ufid.ts';
+import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../odp/text/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
 import { withOptionalDpif } from './dpctl-open.ts';

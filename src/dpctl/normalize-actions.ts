@@ -8,12 +8,12 @@ import { type FlowKey, getField, newFlowKey } from '../flow/flow-key.ts';
 import { LITTLE_ENDIAN } from '../netlink/constants.ts';
 import { AttrCursor } from '../netlink/message.ts';
 import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
-import { formatOdpActions } from '../odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/odp-format-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow } from '../odp/odp-key.ts';
-import { parseOdpActions } from '../odp/odp-parse-actions.ts';
-import { parseOdpFlow } from '../odp/odp-parse-key.ts';
-import { OdpParseError } from '../odp/odp-text-scan.ts';
+import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../odp/text/odp-text-scan.ts';
 import { ERRNO } from '../util/errno.ts';
 import { type DpctlContext, print, printError } from './dpctl-context.ts';
 

@@ -3,9 +3,10 @@
  * warnings, successes at level dbg, both rate-limited.  Providers hand out their datapaths wrapped in it; behaviour is the
  * wrapped one's.  Source: lib/dpif.c (log_operation(), log_flow_message() ...).
  */
-import { formatOdpActions } from '../odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/odp-format-key.ts';
+
 import { formatUfid } from '../odp/odp-ufid.ts';
+import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../odp/text/odp-format-key.ts';
 import { coverage } from '../util/coverage.ts';
 import { ERRNO, errnoText } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';

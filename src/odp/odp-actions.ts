@@ -23,7 +23,7 @@ import { storeKeyAttr } from './key-codec.ts';
 import { KEY_ROWS, OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from './key-table.ts';
 import { putNsh, putTunnel } from './odp-key-nests.ts';
 import { LABELS_SIZE, putLabels } from './odp-labels.ts';
-import { NLA_MAX_PAYLOAD } from './odp-text-scan.ts';
+import { NLA_MAX_PAYLOAD } from './text/odp-text-scan.ts';
 
 export interface UserspaceOptions {
   /** Comes back in the upcall; see `user-action-cookie.ts`. */

@@ -17,9 +17,9 @@ import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/c
 import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
 import { exactMaskOf } from './odp-exact-mask.ts';
 import { loadNsh, loadTunnel } from './odp-key-nests.ts';
-import { keyAttrName } from './odp-key-text.ts';
 import { loadFlowLabels } from './odp-labels.ts';
 import { ETH_P, isMpls, isNd, isVlan, l3Attr, l4Attr } from './odp-layers.ts';
+import { keyAttrName } from './text/odp-key-text.ts';
 import { vlanLimit } from './vlan-limit.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up; this saves a third of the time here.

@@ -5,7 +5,7 @@
  */
 import { MessageWriter } from '../netlink/message.ts';
 import { OVS_KEY_ATTR as K } from './key-table.ts';
-import { findAttr, readAttrs } from './odp-attr-list.ts';
+import { findAttr, readAttrs } from './text/odp-attr-list.ts';
 
 /**
  * `nest`, a key or a mask, without its packet type.  Where there is no Ethernet attribute, the type becomes the Ethertype.  The

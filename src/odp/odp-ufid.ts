@@ -7,7 +7,7 @@
  * Source: lib/odp-util.c (odp_ufid_from_string, odp_format_ufid), lib/uuid.c.
  */
 import { LITTLE_ENDIAN } from '../netlink/constants.ts';
-import { hostUintToBytes } from './odp-attr-list.ts';
+import { hostUintToBytes } from './text/odp-attr-list.ts';
 
 export const UFID_SIZE = 16;
 const PREFIX = 'ufid:';

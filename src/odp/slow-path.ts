@@ -3,7 +3,7 @@
  * `slow_path(...)` of a dump.
  * Source: lib/odp-util.h (SLOW_PATH_REASONS).
  */
-import type { BitNames } from './odp-text-kinds.ts';
+import type { BitNames } from './text/odp-text-kinds.ts';
 
 export const SLOW_PATH = { CFM: 1, BFD: 2, LACP: 4, STP: 8, LLDP: 16, ACTION: 32, MATCH: 64 } as const;
 export const SLOW_PATH_ALL = 0x7f;

@@ -11,7 +11,7 @@
  * layout is that of 3.1.
  * Source: lib/odp-util.h.
  */
-import { beUint, bytesToUint, hostUint, hostUintToBytes, uintToBytes } from './odp-attr-list.ts';
+import { beUint, bytesToUint, hostUint, hostUintToBytes, uintToBytes } from './text/odp-attr-list.ts';
 
 export const USER_ACTION_COOKIE_SIZE = 48;
 

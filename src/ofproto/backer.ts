@@ -33,7 +33,7 @@ import { Tunnels } from './tunnel/tunnels.ts';
 import { type Scheduler, systemScheduler } from './udpif/scheduler.ts';
 import { Udpif } from './udpif/udpif.ts';
 import { equalBytes } from './udpif/ukey.ts';
-import { trace, tracePacketOut } from './xlate/trace.ts';
+import { trace, tracePacketOut } from './xlate/trace/trace.ts';
 
 const log = vlog('ofproto_dpif');
 

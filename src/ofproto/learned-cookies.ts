@@ -9,7 +9,7 @@ import type { Ofpact } from '../openflow/ofpact.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import { type Rule, someAction } from './tables/rule.ts';
 import { OFPRR, type RuleChange } from './tables/rule-change.ts';
-import { LEARN_FLAG } from './xlate/learn.ts';
+import { LEARN_FLAG } from './xlate/actions/learn.ts';
 
 interface Learned {
   readonly table: number;

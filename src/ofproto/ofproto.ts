@@ -44,11 +44,11 @@ import { PATCH, type SwitchPort } from './switch-port.ts';
 import { SwitchPorts } from './switch-ports.ts';
 import { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
-import { TableLearnedFlow } from './xlate/learn.ts';
+import { TableLearnedFlow } from './xlate/actions/learn.ts';
+import { queuePriority } from './xlate/actions/xlate-send.ts';
+import { queueDscps } from './xlate/forward/xlate-dscp.ts';
 import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
 import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
-import { queueDscps } from './xlate/xlate-dscp.ts';
-import { queuePriority } from './xlate/xlate-send.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(60, 5);

@@ -17,7 +17,7 @@ import { monotonicMs } from '../util/clock.ts';
 import { ODPP_NONE } from './bundle.ts';
 import { KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { markTunnel } from './tunnel/tunnel-table.ts';
-import { executeParts, metadataNest, onePacket } from './xlate/execute-parts.ts';
+import { executeParts, metadataNest, onePacket } from './xlate/commit/execute-parts.ts';
 import { flowOfPacket } from './xlate/packet-flow.ts';
 import { freezeMetadata, recircIds } from './xlate/recirc.ts';
 import type { XBridge } from './xlate/xbridge.ts';

@@ -36,6 +36,8 @@ import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
 import { routeCommands } from './commands/route-commands.ts';
+import { setSelfConfinement } from './config/unix-targets.ts';
+import { RtnetlinkTable } from './devices/rtnetlink-table.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DummyDpctlDevices } from './dummy/dummy-dpctl-devices.ts';
 import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
@@ -43,8 +45,6 @@ import type { DummyFlows } from './dummy/dummy-flows.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
 import type { SystemRouting } from './router/system-routes.ts';
-import { RtnetlinkTable } from './rtnetlink-table.ts';
-import { setSelfConfinement } from './unix-targets.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 

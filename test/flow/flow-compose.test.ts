@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { composeFlow } from '../../src/flow/flow-compose.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { odpKeyToFlow } from '../../src/odp/odp-key.ts';
-import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
+import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
 import { foldSum, sumBytes } from '../../src/packet/checksum.ts';
 
 function compose(text: string, size: Parameters<typeof composeFlow>[1]) {

@@ -3,13 +3,13 @@
  * tool printed it, and every text that it was given becomes the bytes that it sent, or the error that it reported.
  */
 import { describe, expect, test } from 'vitest';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
 import { withoutPacketType } from '../../src/odp/odp-packet-type.ts';
-import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
-import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
-import { OdpParseError } from '../../src/odp/odp-text-scan.ts';
 import { formatUfid } from '../../src/odp/odp-ufid.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../../src/odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../../src/odp/text/odp-text-scan.ts';
 import {
   available,
   dpctlCalls,

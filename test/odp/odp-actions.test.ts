@@ -5,10 +5,10 @@ import { FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
-import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
 import { formatUfid, hashToUfid, parseUfidPrefix, putUfid, ufidOf } from '../../src/odp/odp-ufid.ts';
 import { SLOW_PATH, SLOW_PATH_ALL, SLOW_PATH_REASONS } from '../../src/odp/slow-path.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
+import { parseOdpActions } from '../../src/odp/text/odp-parse-actions.ts';
 import { type CookieBody, decodeCookie, encodeCookie, OFPP_NONE } from '../../src/odp/user-action-cookie.ts';
 import { fc } from '../support/property.ts';
 

@@ -3,11 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
-import { readAttrs } from '../../src/odp/odp-attr-list.ts';
-import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
-import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
+import { readAttrs } from '../../src/odp/text/odp-attr-list.ts';
+import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
+import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
 import { fc } from '../support/property.ts';
 import { available, flowAttrs, recordings } from './golden-flows.ts';
 

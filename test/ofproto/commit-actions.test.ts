@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { FIELD, type FieldName } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
-import { commitActions, commitTunnel, noPendingHeader } from '../../src/ofproto/xlate/commit-actions.ts';
-import { popMpls, pushMpls } from '../../src/ofproto/xlate/flow-mpls.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
+import { popMpls, pushMpls } from '../../src/ofproto/xlate/actions/flow-mpls.ts';
+import { commitActions, commitTunnel, noPendingHeader } from '../../src/ofproto/xlate/commit/commit-actions.ts';
 import { keyOf } from './fakes.ts';
 
 type Values = Parameters<typeof keyOf>[0];

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Dpif } from '../../src/dpif/dpif.ts';
 import type { DpifOp } from '../../src/dpif/dpif-types.ts';
 import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { probeDpSupport } from '../../src/ofproto/dp-probe.ts';
 import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { ERRNO } from '../../src/util/errno.ts';

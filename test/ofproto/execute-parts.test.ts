@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
-import { executeParts } from '../../src/ofproto/xlate/execute-parts.ts';
+import { executeParts } from '../../src/ofproto/xlate/commit/execute-parts.ts';
 import { foldSum, pseudoSum, sumBytes } from '../../src/packet/checksum.ts';
 import { actionsText } from './nests.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
-import { pushMpls } from '../../src/ofproto/xlate/flow-mpls.ts';
+import { pushMpls } from '../../src/ofproto/xlate/actions/flow-mpls.ts';
 
 const MPLS = 0x8847;
 

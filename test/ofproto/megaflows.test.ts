@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FIELD, FLOW_WORDS } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../src/flow/flow-key.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
 import type { BundleConfig } from '../../src/ofproto/ofproto-provider.ts';
 import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';

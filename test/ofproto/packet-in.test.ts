@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { FRAG } from '../../src/ofproto/xlate/table-lookup.ts';
 import type { PacketInEvent } from '../../src/ofproto/xlate/xbridge.ts';
 import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
-import { splitActions } from '../../src/ofproto/xlate/split-actions.ts';
+import { splitActions } from '../../src/ofproto/xlate/commit/split-actions.ts';
 import { fc } from '../support/property.ts';
 import { actionsText } from './nests.ts';
 

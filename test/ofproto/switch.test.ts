@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DPIF_UC } from '../../src/dpif/dpif-types.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { encodeCookie } from '../../src/odp/user-action-cookie.ts';
 import { filterAttrs } from '../../src/ofproto/udpif/nest.ts';
 import { readCoverage } from '../../src/util/coverage.ts';

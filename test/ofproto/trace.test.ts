@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBackerWith } from '../../src/ofproto/backer.ts';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
-import { TraceError, traceNowhere } from '../../src/ofproto/xlate/trace.ts';
+import { TraceError, traceNowhere } from '../../src/ofproto/xlate/trace/trace.ts';
 import { allowDebugActions } from '../../src/openflow/actions/index.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
 import { setClock } from '../../src/util/clock.ts';

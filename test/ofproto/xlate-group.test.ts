@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { Group } from '../../src/ofproto/groups/group.ts';
 import { MacTable } from '../../src/ofproto/mac-learning.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
+import { XlateTrace } from '../../src/ofproto/xlate/trace/xlate-trace.ts';
 import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XlateCache } from '../../src/ofproto/xlate/xlate-cache.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-error.ts';
-import { XlateTrace } from '../../src/ofproto/xlate/xlate-trace.ts';
 import type { GroupMod } from '../../src/openflow/messages/switch-types.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfByName } from '../../src/openflow/mf-fields.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ETH_TYPE_802_2, FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField, setFieldBytes } from '../../src/flow/flow-key.ts';
 import { type HashFieldsName, hashFlowFields, unwildcardHashFields } from '../../src/flow/hash-fields.ts';
-import { multipathLink } from '../../src/ofproto/xlate/xlate-hash.ts';
+import { multipathLink } from '../../src/ofproto/xlate/actions/xlate-hash.ts';
 
 const F = FIELD;
 function packet(ethType: number, proto: number, src: string, dst: string, tpSrc: number, tpDst: number): FlowKey {

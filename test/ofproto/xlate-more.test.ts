@@ -1,7 +1,7 @@
 /** Actions that keep fields aside, that the datapath decides, and how far a translation may go. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { decodeCookie } from '../../src/odp/user-action-cookie.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../../src/flow/flow-key.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { decodeCookie } from '../../src/odp/user-action-cookie.ts';
 import type { XPort } from '../../src/ofproto/bundle.ts';
 import { MacTable } from '../../src/ofproto/mac-learning.ts';

@@ -15,11 +15,11 @@ import {
   type DpifUpcall,
   type PortEvent,
 } from '../../src/dpif/dpif-types.ts';
-import { formatOdpActions } from '../../src/odp/odp-format-actions.ts';
-import { formatOdpFlow } from '../../src/odp/odp-format-key.ts';
-import { parseOdpActions } from '../../src/odp/odp-parse-actions.ts';
-import { parseOdpFlow } from '../../src/odp/odp-parse-key.ts';
 import { Ufid } from '../../src/odp/odp-ufid.ts';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../../src/odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 

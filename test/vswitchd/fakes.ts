@@ -23,7 +23,7 @@ import type {
   PortVanishedHandler,
 } from '../../src/ofproto/ofproto-provider.ts';
 import { ERRNO } from '../../src/util/errno.ts';
-import type { Netdev, NetdevStats, NetdevTable } from '../../src/vswitchd/netdev.ts';
+import type { Netdev, NetdevStats, NetdevTable } from '../../src/vswitchd/devices/netdev.ts';
 
 /** What happened, in order, as short texts. */
 export type Journal = string[];

@@ -5,10 +5,10 @@ import { Replica } from '../../src/ovsdb/replica.ts';
 import { Bridge, CT_Zone, Datapath, Mirror, Open_vSwitch } from '../../src/ovsdb/vswitch-schema.ts';
 import type { Json } from '../../src/util/json-stream.ts';
 import { setConsole } from '../../src/util/vlog.ts';
-import { readCtLimits, readCtZones } from '../../src/vswitchd/ct-zone-config.ts';
-import { REPLICATED } from '../../src/vswitchd/replicated.ts';
-import type { RowSource } from '../../src/vswitchd/row-source.ts';
-import { Unsupported } from '../../src/vswitchd/unsupported.ts';
+import { readCtLimits, readCtZones } from '../../src/vswitchd/config/ct-zone-config.ts';
+import { REPLICATED } from '../../src/vswitchd/config/replicated.ts';
+import type { RowSource } from '../../src/vswitchd/config/row-source.ts';
+import { Unsupported } from '../../src/vswitchd/config/unsupported.ts';
 
 let lines: string[] = [];
 beforeEach(() => {

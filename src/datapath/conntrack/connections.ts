@@ -10,14 +10,14 @@
  */
 import type { Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
-import type { ConnContext } from './conn-context.ts';
 import { ConnTable, NONE } from './conn-table.ts';
 import { CTINFO, IPCT, IPS, PROTO, VERDICT } from './ct-constants.ts';
-import { type Expectation, Expectations } from './expect.ts';
+import { type Expectation, Expectations } from './helpers/expect.ts';
 import { ZoneLimits } from './limits.ts';
-import { sctpMayGoEarly } from './sctp.ts';
-import type { SeqAdjust } from './seq-adjust.ts';
-import { tcpMayGoEarly } from './tcp-state.ts';
+import type { SeqAdjust } from './nat/seq-adjust.ts';
+import type { ConnContext } from './protocols/conn-context.ts';
+import { sctpMayGoEarly } from './protocols/sctp.ts';
+import { tcpMayGoEarly } from './protocols/tcp-state.ts';
 import { TimeoutPolicies } from './timeouts.ts';
 import { copyTuple, invertTuple, protoOf, T, TUPLE_WORDS, tuplesEqual } from './tuple.ts';
 

@@ -10,7 +10,7 @@
  */
 
 import type { ConnectionsOptions } from './connections.ts';
-import { Defragmenter } from './frag.ts';
+import { Defragmenter } from './frag/frag.ts';
 import { Tracker } from './tracker.ts';
 
 export class Conntrack {

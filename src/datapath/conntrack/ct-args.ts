@@ -13,8 +13,8 @@ import { ETH_TYPE } from '../../packet/ethernet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { Template } from './connections.ts';
 import { NFPROTO } from './ct-constants.ts';
-import { helperNumber } from './helper-names.ts';
-import type { NatRange } from './nat.ts';
+import { helperNumber } from './helpers/helper-names.ts';
+import type { NatRange } from './nat/nat.ts';
 
 /** What is to be done about NAT: nothing, what the connection has already, or that and a new translation. */
 export const CT_NAT = { NONE: 0, EXISTING: 1, SRC: 2, DST: 3 } as const;

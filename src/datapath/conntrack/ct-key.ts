@@ -12,7 +12,7 @@ import { type ConnTable, NONE } from './conn-table.ts';
 import type { Connections } from './connections.ts';
 import { CS_F, CTINFO, PROTO } from './ct-constants.ts';
 import type { IpView } from './ip-view.ts';
-import { MANIP } from './nat.ts';
+import { MANIP } from './nat/nat.ts';
 import { isV6Of, protoOf, T, TUPLE_WORDS } from './tuple.ts';
 
 const W_TYPE = FIELD.ethType.word;

@@ -10,10 +10,10 @@ import type { Packet } from '../../packet/packet.ts';
 import { NONE } from './conn-table.ts';
 import { Connections, type Template, TOO_MANY } from './connections.ts';
 import { CTINFO, DIR, IPCT, IPS, PROTO, VERDICT } from './ct-constants.ts';
-import { genericPacket, grePacket, ICMP_KIND, icmpKind, icmpPacket, udpPacket } from './datagram.ts';
 import { IpView } from './ip-view.ts';
-import { sctpPacket } from './sctp.ts';
-import { tcpPacket } from './tcp-state.ts';
+import { genericPacket, grePacket, ICMP_KIND, icmpKind, icmpPacket, udpPacket } from './protocols/datagram.ts';
+import { sctpPacket } from './protocols/sctp.ts';
+import { tcpPacket } from './protocols/tcp-state.ts';
 import { invertTuple, T, TUPLE_WORDS, tupleOfPacket } from './tuple.ts';
 
 export class Tracker extends Connections {

@@ -4,7 +4,7 @@
  */
 import { ETH_HLEN, sizeWithoutVlan } from '../../packet/ethernet.ts';
 import type { Packet } from '../../packet/packet.ts';
-import { Refragmenter } from '../conntrack/refragment.ts';
+import { Refragmenter } from '../conntrack/frag/refragment.ts';
 import { DROP } from '../drop-reasons.ts';
 import type { SlotPool } from '../slot-pool.ts';
 import type { Vport } from '../vport.ts';

@@ -5,7 +5,7 @@
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, newFlow, setField } from '../../flow/flow-key.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import { traceFlow } from '../xlate/trace.ts';
+import { traceFlow } from '../xlate/trace/trace.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
 import { XLATE_ERROR, type XlateError } from '../xlate/xlate-error.ts';
 import type { BridgeLookup } from './udpif-state.ts';

@@ -12,8 +12,8 @@ import { vlanLimit } from '../../odp/vlan-limit.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
 import type { BackerOptions } from '../ofproto-provider.ts';
+import { meteredSlowPath } from '../xlate/actions/xlate-meter.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
-import { meteredSlowPath } from '../xlate/xlate-meter.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey-map.ts';
 

@@ -18,7 +18,7 @@ import { monotonicMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { packetInOf } from '../packet-in.ts';
-import { executeParts, metadataNest, needsParts, onePacket } from '../xlate/execute-parts.ts';
+import { executeParts, metadataNest, needsParts, onePacket } from '../xlate/commit/execute-parts.ts';
 import { extractPacket } from '../xlate/packet-flow.ts';
 import { frozenOf, originOf } from '../xlate/packet-origin.ts';
 import { recircIds } from '../xlate/recirc.ts';

@@ -17,13 +17,13 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
 import type { Rule } from '../tables/rule.ts';
 import { sendIntoTunnel } from '../tunnel/tunnel-send.ts';
 import { tunnelDstOf } from '../tunnel/tunnel-table.ts';
-import { commitActions, noPendingHeader, type PendingHeader } from './commit-actions.ts';
+import { commitActions, noPendingHeader, type PendingHeader } from './commit/commit-actions.ts';
+import { setQueueDscp } from './forward/xlate-dscp.ts';
 import { type FrozenState, thawMetadata } from './recirc.ts';
+import type { XlateTrace } from './trace/xlate-trace.ts';
 import type { LearnedFlow, PushStats, XBridge } from './xbridge.ts';
 import { countPatch, type XlateCache } from './xlate-cache.ts';
-import { setQueueDscp } from './xlate-dscp.ts';
 import { XLATE_ERROR, type XlateError } from './xlate-error.ts';
-import type { XlateTrace } from './xlate-trace.ts';
 
 export { XLATE_ERROR, type XlateError };
 

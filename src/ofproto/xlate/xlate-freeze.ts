@@ -12,9 +12,9 @@ import { encodeCookie } from '../../odp/user-action-cookie.ts';
 import { MF } from '../../openflow/mf-fields.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactUnrollXlate } from '../../openflow/ofpact.ts';
+import { meteredController } from './actions/xlate-meter.ts';
 import { type FrozenState, freezeMetadata, recircIds } from './recirc.ts';
 import { XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
-import { meteredController } from './xlate-meter.ts';
 import { reportError } from './xlate-report.ts';
 
 function be64(value: bigint): Uint8Array {

@@ -4,8 +4,8 @@
  */
 import { formatFlow } from '../../openflow/match/flow-format.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
+import { OFT } from './trace/xlate-trace.ts';
 import type { XlateCtx } from './xlate-ctx.ts';
-import { OFT } from './xlate-trace.ts';
 
 const log = vlog('ofproto_dpif_xlate');
 const errorLimit = new RateLimit(1, 5);

@@ -6,8 +6,8 @@
 import { FIELD } from '../../flow/fields.ts';
 import { getField, setField } from '../../flow/flow-key.ts';
 import type { Rule } from '../tables/rule.ts';
+import { swapCtTuple } from './actions/xlate-ct.ts';
 import type { TableCounts } from './xbridge.ts';
-import { swapCtTuple } from './xlate-ct.ts';
 import { MAX_DEPTH, MAX_RESUBMITS, XLATE_ERROR, type XlateCtx } from './xlate-ctx.ts';
 import { triggerFreeze } from './xlate-freeze.ts';
 import { reportError } from './xlate-report.ts';

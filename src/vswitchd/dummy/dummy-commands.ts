@@ -6,8 +6,8 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { composeFlow } from '../../flow/flow-compose.ts';
 import { newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT, type OdpKeyReport, odpKeyToFlow } from '../../odp/odp-key.ts';
-import { parseOdpFlow } from '../../odp/odp-parse-key.ts';
-import { OdpParseError } from '../../odp/odp-text-scan.ts';
+import { parseOdpFlow } from '../../odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../../odp/text/odp-text-scan.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
 import { parseIpv4 } from '../../util/inet.ts';
 import type { WarpClock } from '../../util/warp-clock.ts';

@@ -10,7 +10,7 @@ import { ETH_HLEN, ETH_TYPE, VLAN_HLEN } from '../../packet/ethernet.ts';
 import { countRx, countTx, type DeviceStats, newDeviceStats } from '../../util/device-stats.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
-import type { Netdev } from '../netdev.ts';
+import type { Netdev } from '../devices/netdev.ts';
 import type { IpPrefix } from '../router/ip-prefix.ts';
 import { arpReply } from './arp-reply.ts';
 import { DummyStream } from './dummy-stream.ts';

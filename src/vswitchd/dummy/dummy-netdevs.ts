@@ -9,7 +9,7 @@ import { NetlinkError } from '../../netlink/errors.ts';
 import type { DeviceCounters } from '../../ofproto/connmgr/device-control.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { formatMac } from '../../util/inet.ts';
-import type { Netdev, NetdevStats, NetdevTable } from '../netdev.ts';
+import type { Netdev, NetdevStats, NetdevTable } from '../devices/netdev.ts';
 import type { DeviceAddress } from '../router/system-routes.ts';
 import { DUMMY_TYPES, DummyNetdev } from './dummy-netdev.ts';
 import { DummyTunnel } from './dummy-tunnel.ts';

@@ -12,7 +12,7 @@ import { NetlinkError } from '../../netlink/errors.ts';
 import { TC_H, tcHandle } from '../../netlink/families/tc.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import type { Smap } from '../row-source.ts';
+import type { Smap } from '../config/row-source.ts';
 import type { Discipline, QosKind, Queue, QueueCounters, TcContext, TcDevice } from './qos-kind.ts';
 import type { TcObject } from './tc-client.ts';
 import type { TcTicks } from './tc-ticks.ts';

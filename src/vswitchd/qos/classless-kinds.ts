@@ -7,7 +7,7 @@ import { NetlinkError } from '../../netlink/errors.ts';
 import { NETEM_QOPT, SFQ_QOPT, TC_H, TCA_CODEL, TCA_FQ_CODEL, tcHandle } from '../../netlink/families/tc.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import type { Smap } from '../row-source.ts';
+import type { Smap } from '../config/row-source.ts';
 import { type Discipline, inert, type QosKind, smapUint, type TcContext, type TcDevice } from './qos-kind.ts';
 import { decode, encode, type TcObject } from './tc-client.ts';
 import { type TcTicks, u32Of } from './tc-ticks.ts';

@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NetlinkError } from '../../netlink/errors.ts';
 import { TC_H } from '../../netlink/families/tc.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import type { Smap } from '../row-source.ts';
+import type { Smap } from '../config/row-source.ts';
 import { policeDevice } from './policing.ts';
 import type { PolicingConfig, QosConfig } from './qos-config.ts';
 import type { Discipline, Queue, QueueCounters, TcContext, TcDevice } from './qos-kind.ts';

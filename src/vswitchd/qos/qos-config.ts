@@ -5,7 +5,7 @@
 import type { DpifPortPolicing } from '../../dpif/dpif-types.ts';
 import type { Uuid } from '../../ovsdb/ovsdb-types.ts';
 import { type InterfaceRow, QoS, Queue } from '../../ovsdb/vswitch-schema.ts';
-import type { RowSource, Smap } from '../row-source.ts';
+import type { RowSource, Smap } from '../config/row-source.ts';
 
 export interface QueueConfig {
   readonly id: number;

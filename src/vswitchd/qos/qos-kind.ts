@@ -2,7 +2,7 @@
  * What all kinds of quality of service have in common: the interface between the kinds (classless-kinds.ts, classful-kinds.ts,
  * qos-kinds.ts) and the state of a device (device-qos.ts).  Source: lib/netdev-linux.c (struct tc_ops), vswitchd/vswitch.xml (QoS, Queue).
  */
-import type { Smap } from '../row-source.ts';
+import type { Smap } from '../config/row-source.ts';
 import type { TcClient, TcObject } from './tc-client.ts';
 import type { TcTicks } from './tc-ticks.ts';
 

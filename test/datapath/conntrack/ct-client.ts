@@ -1,5 +1,5 @@
 /** A ctnetlink client in memory, and the text that ovs-dpctl prints of connections. */
-import { CtnetlinkServer } from '../../../src/datapath/conntrack/ctnetlink-server.ts';
+import { CtnetlinkServer } from '../../../src/datapath/conntrack/ctnetlink/ctnetlink-server.ts';
 import type { Tracker } from '../../../src/datapath/conntrack/tracker.ts';
 import { NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
 import {

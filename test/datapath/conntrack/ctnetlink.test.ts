@@ -1,7 +1,7 @@
 /** nfnetlink requests about connections, as tools send them, and as nobody should. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
+import { putTuple } from '../../../src/datapath/conntrack/ctnetlink/ctnetlink-tuple.ts';
 import { NLA_F_NESTED, NLM_F, NLMSG } from '../../../src/netlink/constants.ts';
 import {
   CTA,

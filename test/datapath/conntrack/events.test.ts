@@ -1,6 +1,6 @@
 /** What listeners to multicast groups of ctnetlink hear of connections. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { putTuple } from '../../../src/datapath/conntrack/ctnetlink-tuple.ts';
+import { putTuple } from '../../../src/datapath/conntrack/ctnetlink/ctnetlink-tuple.ts';
 import { NLM_F } from '../../../src/netlink/constants.ts';
 import {
   CTA,

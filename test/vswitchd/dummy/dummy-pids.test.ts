@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { OdpActionsBuilder } from '../../../src/odp/odp-actions.ts';
-import { formatOdpActions } from '../../../src/odp/odp-format-actions.ts';
+import { formatOdpActions } from '../../../src/odp/text/odp-format-actions.ts';
 import { withoutPids, withPids } from '../../../src/vswitchd/dummy/dummy-pids.ts';
 
 const list = (pid: number): Uint8Array => {
