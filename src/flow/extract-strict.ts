@@ -1,8 +1,8 @@
 /**
  * Key extraction as userspace does it, of packets that do not come with a key from a datapath: those that a controller sends or a trace is
  * given.  It is stricter than the kernel's (`flow-extract.ts`, on which this builds): where the lengths in an IP header do not fit the
- * packet, nothing of that header is known, and padding behind it is no transport header.  It also knows IGMP and more of ND, and an IPv6
- * fragment header does not make a fragment of a whole packet.
+ * packet, nothing of that header is known, and padding behind it is no transport header.  It also knows IGMP and more of ND, ICMP over IPv6
+ * and ICMPv6 over IPv4, and an IPv6 fragment header does not make a fragment of a whole packet.
  * Source: lib/flow.c (miniflow_extract, parse_ipv6_ext_hdrs__, parse_nsh).
  */
 import { ETH_HLEN, ETH_TYPE, ETH_TYPE_MIN } from '../packet/ethernet.ts';
@@ -45,7 +45,7 @@ export function extractStrictly(pkt: Packet, key: FlowKey): void {
     case ETH_TYPE.IP: {
       const total = ipv4Size(view, at, size);
       if (total === 0) forgetInner(key);
-      else inside(pkt, key, at + total, () => extractIgmp(view, pkt, at, key));
+      else inside(pkt, key, at + total, () => extractIpv4(view, pkt, at, key));
       break;
     }
     case ETH_TYPE.IPV6: {
@@ -94,10 +94,27 @@ function ipv4Size(view: DataView, at: number, size: number): number {
   return headerSize < IP.HLEN || headerSize > total || total > size ? 0 : total;
 }
 
-function extractIgmp(view: DataView, pkt: Packet, at: number, key: FlowKey): void {
-  const l4 = pkt.start + pkt.l4;
-  if (view.getUint8(at + IP.PROTO) !== IPPROTO.IGMP || (view.getUint16(at + IP.FRAG) & IP_OFFSET) !== 0) return;
-  if (pkt.end - l4 >= 8) key[W_TP] = icmpTypeCode(view, l4);
+/** The transport header: that of ICMPv6 and of IGMP, too. */
+function extractIpv4(view: DataView, pkt: Packet, at: number, key: FlowKey): void {
+  if ((view.getUint16(at + IP.FRAG) & IP_OFFSET) !== 0) return;
+  extractTransport(view, pkt.start + pkt.l4, pkt.end, view.getUint8(at + IP.PROTO), key);
+}
+
+/** Of every protocol over both versions of IP, whether they belong together or not. */
+function extractTransport(view: DataView, at: number, end: number, proto: number, key: FlowKey): void {
+  switch (proto) {
+    case IPPROTO.ICMP:
+    case IPPROTO.IGMP:
+      if (end - at >= ICMP.HLEN) key[W_TP] = icmpTypeCode(view, at);
+      break;
+    case IPPROTO.ICMPV6:
+      if (end - at < ICMP.HLEN) break;
+      extractIcmpv6(view, at, end, key);
+      extractNdExtensions(view, at, end, key);
+      break;
+    default:
+      extractPorts(view, at, end, proto, key);
+  }
 }
 
 /** Everything but the addresses. */
@@ -126,12 +143,7 @@ function extractIpv6(view: DataView, at: number, end: number, key: FlowKey): voi
   }
   key[W_LABEL] = word & 0xfffff;
   key[W_PROTO] = (next << 24) | (((word >>> 20) & 0xff) << 16) | (view.getUint8(at + IPV6.HLIM) << 8) | frag;
-  if (frag === OVS_FRAG_TYPE.LATER) return;
-  if (next !== IPPROTO.ICMPV6) extractPorts(view, l4, end, next, key);
-  else if (end - l4 >= ICMP.HLEN) {
-    extractIcmpv6(view, l4, end, key);
-    extractNdExtensions(view, l4, end, key);
-  }
+  if (frag !== OVS_FRAG_TYPE.LATER) extractTransport(view, l4, end, next, key);
 }
 
 const isWalkedOver = (proto: number): boolean =>

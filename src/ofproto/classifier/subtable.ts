@@ -302,13 +302,13 @@ export class Subtable<R extends ClassifierRule> {
     }
   }
 
-  /** Of the ports only as many bits as it took to know that none matches; of the last stage no more, unless it was not the ports. */
+  /** Everything, but of the ports only as many bits as it takes to know that none matches. */
   private foldPorts(flow: FlowKey, wc: FlowMask): void {
     const trie = this.portsTrie as PrefixTrie;
     const before = wc[PORTS] as number;
     scratch[PORTS] = (flow[PORTS] as number) & this.portsBits;
     trie.lookup(scratch);
-    this.foldUpTo(trie.mayMatch(this.portsLen) ? this.words.length : (this.ends.at(-2) ?? 0), wc);
+    this.foldUpTo(this.words.length, wc);
     wc[PORTS] = before | (this.portsBits & prefixMask(trie.needed));
   }
 

@@ -149,7 +149,9 @@ export class GroupTable {
     if (old === undefined) throw new OfpError(OFPERR.OFPGMFC_UNKNOWN_GROUP, `group ${gm.groupId}`);
     const { id: groupId, type, props } = old;
     const desc = { groupId, type, props, buckets: [] };
-    return this.modify(desc, old, change(old.buckets.map((b) => b.spec)));
+    const group = this.modify(desc, old, change(old.buckets.map((b) => b.spec)));
+    group.continueBuckets(old);
+    return group;
   }
 
   private put({ groupId, type, props }: GroupDesc, buckets: readonly Bucket[], createdMs: number): Group {

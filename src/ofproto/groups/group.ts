@@ -66,6 +66,15 @@ export class Group {
     this.selection = spec.type === GROUP_TYPE.SELECT ? selectionOf(spec.groupId, this.buckets, spec.props) : undefined;
   }
 
+  /** Buckets that were those of `old` go on counting where they were; the group itself counts anew. */
+  continueBuckets(old: Group): void {
+    const counted = new Map(old.buckets.map((b) => [b.spec, b]));
+    for (const bucket of this.buckets) {
+      const before = counted.get(bucket.spec);
+      if (before !== undefined) creditBucket(bucket, before.nPackets, before.nBytes);
+    }
+  }
+
   /** Adds packets that went through `bucket`; undefined: through all of them. */
   credit(bucket: GroupBucket | undefined, nPackets: bigint, nBytes: bigint): void {
     this.nPackets += nPackets;

@@ -222,16 +222,18 @@ describe('classifier', () => {
     expect(arp[wordOf('nwDst')]).toBe(-1);
   });
 
-  it('looks at all of a stage with ports if a rule has these ports and something else was another', () => {
+  it('looks at all of a stage with ports, but of the ports at no more than it takes', () => {
     const c = new Classifier<TestRule>();
     const none = { conjunctions: undefined, conjId: undefined, addedIn: 0, life: FOREVER };
     c.insert(ruleOf({ values: { tpDst: [80, 0xffff], tcpFlags: [2, 0xfff] }, priority: 1, ...none }, 0));
     const flags = 0xfff << FIELD.tcpFlags.shift;
     const [other, same] = [newFlow(), newFlow()];
     expect(c.lookup(flowOf({ tpDst: 0x8050 }), 1, other)).toBeUndefined();
-    expect((other[wordOf('tcpFlags')] as number) & flags).toBe(0);
+    expect((other[wordOf('tcpFlags')] as number) & flags).toBe(flags);
+    expect(other[wordOf('tpDst')]).toBe(0x8000);
     expect(c.lookup(flowOf({ tpDst: 80 }), 1, same)).toBeUndefined();
     expect((same[wordOf('tcpFlags')] as number) & flags).toBe(flags);
+    expect(same[wordOf('tpDst')]).toBe(0xffff);
   });
 
   it('tries masks of one highest priority in the order in which they got it', () => {

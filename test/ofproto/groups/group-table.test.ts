@@ -207,6 +207,21 @@ describe('statistics', () => {
     expect(now && groups.stats(now)).toMatchObject({ packetCount: 0n, durationSec: 1 });
     setClock(undefined);
   });
+
+  it.each([
+    ['REMOVE_BUCKET', [], { commandBucketId: GROUP_BUCKET.FIRST }, [1n]],
+    ['INSERT_BUCKET', [7], { commandBucketId: GROUP_BUCKET.LAST }, [3n, 1n, 0n]],
+  ] as const)('of buckets that stay go on with %s, those of the group do not', (command, added, where, want) => {
+    groups.apply(groupMod('ADD', 1, 'ALL', buckets(0, 1)));
+    const group = groups.find(1);
+    group?.credit(group.buckets[0], 2n, 20n);
+    group?.credit(undefined, 1n, 10n);
+    groups.apply(groupMod(command, 1, 'ALL', buckets(...added), where));
+    const now = groups.find(1);
+    expect(now?.nPackets).toBe(0n);
+    expect(now?.buckets.map((b) => b.nPackets)).toEqual(want);
+    expect(now?.buckets.map((b) => b.nBytes)).toEqual(want.map((n) => n * 10n));
+  });
 });
 
 describe('hashTable', () => {
