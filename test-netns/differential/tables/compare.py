@@ -24,12 +24,13 @@ TAGGED = re.compile(r'eth_type\(0x(8100|88a8)\),vlan\(')
 # Where a hash is of addresses and ports, stock matches ports for packets without ports, too, and deletes their flows in every round.
 HASHES = re.compile(r'symmetric_l4\b|type=select')
 PORTLESS = re.compile(r'eth\(src=[0-9a-f:]{17},dst=[0-9a-f:]{17}\).*ipv[46]\(src=[^/,]+,dst=[^/,]+,(label=[^,]+,)?proto=(?!(1|6|17|58|132),)')
-# Where IP headers are set, Debian's stock matches the protocol, as 3.1.1 does.
+# Where headers of IP or ARP are set, Debian's stock matches the protocol or the operation, as 3.1.1 does.
 SETS_IP = re.compile(r'set\(ipv[46]\(')
 PROTOCOL = [(re.compile(r'(?<=[(,])proto=\d+,'), ''), (re.compile(r'(?<=,)nw_proto=\d+,'), ''),
+            (re.compile(r',op=\d+/0xff(?=[,)])|(?<=\()op=\d+/0xff,|,arp_op=\d+(?=,|$)'), ''),
             (re.compile(r'(?<=,)(icmp|tcp|udp|sctp|igmp)(?=,)'), 'ip'), (re.compile(r'(?<=,)(icmp6|tcp6|udp6|sctp6)(?=,)'), 'ipv6')]
 # The same where what is set is there already, or nothing comes of it.
-MAY_SET_IP = re.compile(r'mod_nw_|dec_ttl|->(nw|ip|ipv6)_|->NXM_(OF_IP|NX_IP|NX_IPV6)_')
+MAY_SET_IP = re.compile(r'mod_nw_|dec_ttl|->(nw|ip|ipv6|arp)_|->NXM_(OF_IP|NX_IP|NX_IPV6|OF_ARP|NX_ARP)_')
 WIDTH = 240
 
 

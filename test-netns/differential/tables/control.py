@@ -40,8 +40,16 @@ def appctl(path, *args):
     return {'status': 0, 'out': answer['result'], 'err': ''}
 
 
+# OFPT_FEATURES_REQUEST, whose reply has no list of ports from OpenFlow 1.3 on.
+FEATURES = {'OpenFlow13': '0405000800000000', 'OpenFlow14': '0505000800000000', 'OpenFlow15': '0605000800000000'}
+
+
 class Listener:
-    """An `ovs-ofctl monitor`, for what comes to controllers."""
+    """An `ovs-ofctl monitor`, for what comes to controllers.
+
+    Stock takes note of a connection's version only when it needs it, and until then has misses sent to controllers, as it would have for
+    one before 1.3.  So later versions ask something whose answer depends on the version.
+    """
 
     def __init__(self, args):
         self.path = f"{os.environ['OVS_RUNDIR']}/listener.ctl"
@@ -50,6 +58,10 @@ class Listener:
             self.process = subprocess.Popen(['ovs-ofctl', f'--unixctl={self.path}', *args], stdout=f, stderr=f, stdin=subprocess.DEVNULL)
         while not os.path.exists(self.path) and self.process.poll() is None:
             time.sleep(0.005)
+        request = next((FEATURES[arg] for arg in args if arg in FEATURES), None)
+        if request and self.process.poll() is None:
+            ask(self.path, 'ofctl/send', request)
+            ask(self.path, 'ofctl/barrier')
 
     def end(self):
         """All that was heard."""
