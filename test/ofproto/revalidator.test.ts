@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
+import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
 import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
 import { ERRNO } from '../../src/util/errno.ts';
@@ -64,6 +66,28 @@ describe('revalidation', () => {
     await rig.br.portDel('v1');
     await rig.scheduler.advance(20);
     expect(rig.flowActions).toEqual(['1,4']);
+  });
+
+  it('keeps the flow of recirculated packets when that which recirculates is gone', async () => {
+    const apply = (text: string) => rig.br.tables.apply(parseFlow(text, OFPFC.ADD).flow);
+    apply('table=1,priority=1,actions=output:2');
+    apply('priority=10,actions=ct(table=1)');
+    const flows = () => [...rig.dpif.flows.values()].map((f) => formatOdpActions(f.actions));
+    await rig.forward(udp(2, MAC_A, MAC_B));
+    const recircId = Number(/^ct,recirc\((0x[0-9a-f]+)\)$/.exec(flows()[0] ?? '')?.[1]);
+    await rig.forward(udp(2, MAC_A, MAC_B, { recircId, ctState: 0x21 }));
+    expect(flows()).toEqual([expect.stringMatching(/^ct,recirc/), '3']);
+    apply('priority=20,actions=drop');
+    await rig.scheduler.advance(1000);
+    // Whoever takes an id has those forgotten that nobody holds.
+    apply('priority=30,in_port=1,actions=ct(table=2)');
+    await rig.scheduler.advance(1000);
+    expect(flows()).toEqual([expect.stringMatching(/^ct,recirc/), '3']);
+    // Such a flow goes with its last packet, and with it the id.
+    await rig.scheduler.advance(11_000);
+    expect(rig.dpif.flows.size).toBe(0);
+    recircIds.run();
+    expect(recircIds.find(recircId)).toBeUndefined();
   });
 
   it('removes a flow that is too wide for the new tables', async () => {

@@ -147,6 +147,19 @@ describe('recirculation ids', () => {
     setClock(undefined);
   });
 
+  it('are held once more while they are held, and not when they are about to be forgotten', () => {
+    const scheduler = new FakeScheduler();
+    const ids = new RecircIds();
+    const a = ids.take(state(1));
+    expect(ids.hold(a)).toBe(true);
+    ids.release([a]);
+    scheduler.clock.advance(501);
+    expect(ids.take(state(1))).toBe(a);
+    ids.release([a, a]);
+    expect([ids.hold(a), ids.hold(99)]).toEqual([false, false]);
+    setClock(undefined);
+  });
+
   it('run out, and are used again', () => {
     const scheduler = new FakeScheduler();
     const ids = new RecircIds(2);

@@ -88,6 +88,8 @@ export class Ukey {
   cache: XlateCache | undefined;
   /** Recirculation ids that its actions have: held until it is DELETED. */
   private recircs: readonly number[];
+  /** That of its key, held as long; 0 if none is. */
+  private readonly keyRecirc: number;
   private current: UkeyState = UKEY.CREATED;
 
   /** Copies key and mask, and takes over the rest. */
@@ -103,6 +105,7 @@ export class Ukey {
     usedMs?: number;
     cache?: XlateCache;
     recircs?: readonly number[];
+    keyRecirc?: number;
   }) {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
@@ -118,6 +121,7 @@ export class Ukey {
     this.stats = init.usedMs === undefined ? NO_STATS : { ...NO_STATS, used: init.usedMs };
     this.cache = init.cache;
     this.recircs = init.recircs ?? NO_RECIRCS;
+    this.keyRecirc = init.keyRecirc ?? 0;
   }
 
   get key(): Nest {
@@ -141,7 +145,9 @@ export class Ukey {
       throw new Error(`ukey ${this.ufid}: invalid transition ${this.stateName} -> ${STATE_NAMES[next]}`);
     }
     this.current = next;
-    if (next === UKEY.DELETED) this.holdRecircs(NO_RECIRCS);
+    if (next !== UKEY.DELETED) return;
+    this.holdRecircs(NO_RECIRCS);
+    if (this.keyRecirc !== 0) recircIds.release([this.keyRecirc]);
   }
 
   /** Takes over `ids`, which are held, in place of those that it had. */

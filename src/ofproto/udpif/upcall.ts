@@ -179,7 +179,8 @@ export class UpcallHandling {
     logRunaway(xout.error, state.bridges, from.bridge, flow, from.ofport);
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     let isInstalled = false;
-    if (this.mayInstall()) {
+    const keyRecirc = getField(this.keyed, FIELD.recircId);
+    if (this.mayInstall() && (keyRecirc === 0 || recircIds.hold(keyRecirc))) {
       const ukey = new Ukey({
         ufid,
         hasUfid: true,
@@ -191,8 +192,10 @@ export class UpcallHandling {
         // Later packets are credited by the key; a damaged one is translated by less.
         ...(isSameFlow(flow, this.keyed) ? { cache } : {}),
         recircs: xout.recircs,
+        keyRecirc,
       });
       isInstalled = this.install(ukey, ops, installs);
+      if (!isInstalled && keyRecirc !== 0) recircIds.release([keyRecirc]);
     }
     // They stay known until this packet has passed.
     if (!isInstalled) recircIds.release(xout.recircs);

@@ -3,7 +3,8 @@
  * packet again, has sent it through connection tracking, or when a controller says so.
  *
  * The same state has the same id as long as anyone holds it, so that flows translated alike are alike.  Ids are held by the flows of a
- * datapath that recirculate to them (`ukey.ts`); one that nobody holds stays known for a moment, as packets with it may be under way.
+ * datapath that recirculate to them, and by those of packets that were recirculated (`ukey.ts`); one that nobody holds stays known for a
+ * moment, as packets with it may be under way.
  * Source: ofproto/ofproto-dpif-rid.c.
  */
 import { FIELD } from '../../flow/fields.ts';
@@ -152,12 +153,20 @@ export class RecircIds {
     return node.id;
   }
 
+  /** Holds `id` once more; false if nobody does: it will soon be forgotten. */
+  hold(id: number): boolean {
+    const node = this.byId.get(id);
+    if (node === undefined || node.refs === 0) return false;
+    node.refs++;
+    return true;
+  }
+
   /** What `id` stands for; undefined if it is not, or no longer, known. */
   find(id: number): FrozenState | undefined {
     return this.byId.get(id)?.state;
   }
 
-  /** Lets go of what `take` gave, once each. */
+  /** Lets go of what `take` gave, or `hold` held, once each. */
   release(ids: readonly number[]): void {
     for (const id of ids) {
       const node = this.byId.get(id);
