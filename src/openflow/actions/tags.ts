@@ -143,13 +143,17 @@ const needed = (arg: string, kind: string, what: string): string => {
   return arg;
 };
 
+/** Bits that a label or a class has beyond its field are taken, and have no effect, as in Open vSwitch: set_field must not have them. */
+const MPLS_LABEL_MASK = 0xfffff;
+const MPLS_TC_MASK = 7;
+
 const MPLS_ROWS: AnyRow[] = [
   row<OfpactSetMpls>({
     kind: 'set_mpls_label',
     decoders: [{ form: LABEL, decode: (b) => ({ kind: 'set_mpls_label', value: b.arg }) }],
     encode(a, { version, out }) {
       if (version < 3) out.action(LABEL, version, a.value);
-      else putSetField(out, version, 'mpls_label', a.value);
+      else putSetField(out, version, 'mpls_label', a.value & MPLS_LABEL_MASK);
     },
     format: (a) => `set_mpls_label(${a.value})`,
     parse: {
@@ -164,7 +168,7 @@ const MPLS_ROWS: AnyRow[] = [
     decoders: [{ form: TC, decode: (b) => ({ kind: 'set_mpls_tc', value: b.arg }) }],
     encode(a, { version, out }) {
       if (version < 3) out.action(TC, version, a.value);
-      else putSetField(out, version, 'mpls_tc', a.value);
+      else putSetField(out, version, 'mpls_tc', a.value & MPLS_TC_MASK);
     },
     format: (a) => `set_mpls_tc(${a.value})`,
     parse: {
