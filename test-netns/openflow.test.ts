@@ -21,7 +21,8 @@ useLab(async (made) => {
   sw = await lab.namespace('switch');
   host1 = await lab.host(sw, 'host1', 'p1', '10.9.0.1/24');
   host2 = await lab.host(sw, 'host2', 'p2', '10.9.0.2/24');
-  // A host that has to ask for an address would do so at a time of its own.
+  // A host that looks for routers, or has to ask for an address, would do so at a time of its own: packets are counted here.
+  for (const host of [host1, host2]) await host.ok(['sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
   await neighbours(host1, '10.9.0.2', host2);
   await neighbours(host2, '10.9.0.1', host1);
   await startSwitch(sw);
