@@ -20,11 +20,20 @@ def ask(path, method, *args):
         s.sendall(json.dumps({'id': 0, 'method': method, 'params': args}).encode())
         answer = b''
         while True:
-            answer += s.recv(65536)
+            part = s.recv(65536)
+            if not part:
+                raise ConnectionError(f'{path}: {method}: {answer!r} and no more')
+            answer += part
             try:
                 return json.loads(answer)
             except ValueError:
                 continue
+
+
+def is_listening(path):
+    """A socket is there for a moment before anybody listens at it."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(path) == 0
 
 
 def vswitchd_socket():
@@ -56,7 +65,7 @@ class Listener:
         self.log = f"{os.environ['OVS_RUNDIR']}/listener.log"
         with open(self.log, 'w') as f:
             self.process = subprocess.Popen(['ovs-ofctl', f'--unixctl={self.path}', *args], stdout=f, stderr=f, stdin=subprocess.DEVNULL)
-        while not os.path.exists(self.path) and self.process.poll() is None:
+        while not is_listening(self.path) and self.process.poll() is None:
             time.sleep(0.005)
         request = next((FEATURES[arg] for arg in args if arg in FEATURES), None)
         if request and self.process.poll() is None:
