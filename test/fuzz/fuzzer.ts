@@ -11,6 +11,8 @@ import type { Random } from './random.ts';
 const MAX_KEPT = 2500;
 /** Cases between two looks at block coverage. */
 const COVERAGE_BATCH = 256;
+/** What targets tell may have no end, as messages quote texts: what is told after so much is no news, and nothing to keep. */
+const MAX_FEATURES = 100_000;
 
 export interface FuzzerHooks {
   /** Before a case is run. */
@@ -82,7 +84,7 @@ export class Fuzzer {
     const cpuBefore = process.cpuUsage();
     let isNew = false;
     for (const feature of await this.target.run(records)) {
-      if (this.features.has(feature)) continue;
+      if (this.features.has(feature) || this.features.size >= MAX_FEATURES) continue;
       this.features.add(feature);
       isNew = true;
     }
