@@ -17,6 +17,7 @@ import { ERRNO } from '../../util/errno.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Datapaths } from '../datapaths.ts';
 import { KERNEL_WITH_PER_CPU_UPCALLS, USERSPACE_DATAPATH } from '../kernel-compat.ts';
+import { DEVICE_NAME_MAX } from '../ports/port-backend.ts';
 import { type AttrTable, attrRules, nulString, S32_NATURAL, U32, u32UpTo } from './attr-policy.ts';
 import {
   DUMP_STEP,
@@ -31,18 +32,16 @@ import {
 const ATTR = OVS_DP_ATTR.type;
 const MAXATTR = ATTR.ifindex;
 const OLD_FEATURES = OVS_DP_F.bit.unaligned | OVS_DP_F.bit.vportPids;
-/** What this datapath can do; sharing of recirculation ids with tc is not among it. */
 /** The datapath in userspace is no old kernel, though less than every version. */
 const isOld = (kernelCompat: number): boolean =>
   kernelCompat !== USERSPACE_DATAPATH && kernelCompat < KERNEL_WITH_PER_CPU_UPCALLS;
+/** What this datapath can do; sharing of recirculation ids with tc is not among it. */
 const supportedFeatures = (kernelCompat: number): number =>
   isOld(kernelCompat) ? OLD_FEATURES : OLD_FEATURES | OVS_DP_F.bit.dispatchUpcallPerCpu;
 /** Entries of the largest mask cache. */
 const MAX_MASKS_CACHE_SIZE = 4096;
 /** Clients of this version and later know of features; an older one that finds a datapath there gets it without. */
 const FEATURES_VERSION = 2;
-/** Names of devices, without NUL. */
-const MAX_NAME_LENGTH = 15;
 /** More than a datapath's attributes can take, but for the port ids of CPUs. */
 const ROOM = 256;
 
@@ -64,7 +63,7 @@ export function datapathFamily({ id, group, datapaths, nCpus }: DpCommandsOption
     hdrsize: 4,
     maxattr: MAXATTR,
     rules: attrRules(MAXATTR, {
-      [ATTR.name]: nulString(MAX_NAME_LENGTH),
+      [ATTR.name]: nulString(DEVICE_NAME_MAX),
       [ATTR.upcallPid]: U32,
       [ATTR.userFeatures]: U32,
       [ATTR.masksCacheSize]: u32UpTo(MAX_MASKS_CACHE_SIZE),

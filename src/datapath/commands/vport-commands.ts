@@ -20,6 +20,7 @@ import type { MessageWriter } from '../../netlink/message.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Datapaths, PortRef } from '../datapaths.ts';
+import { DEVICE_NAME_MAX } from '../ports/port-backend.ts';
 import type { AttrRange } from '../ports/port-factory.ts';
 import type { Vport } from '../vport.ts';
 import { atLeast, attrRules, NESTED, nulString, S32, S32_NATURAL, U32 } from './attr-policy.ts';
@@ -41,8 +42,6 @@ const MAXATTR = ATTR.netnsid;
 const STATS_SIZE = 64;
 /** More than a port's attributes can take, but for a list of upcall port ids. */
 const ROOM = 256;
-/** Names of devices, without NUL. */
-const MAX_NAME_LENGTH = 15;
 
 export interface VportCommandsOptions {
   readonly id: number;
@@ -62,7 +61,7 @@ export function vportFamily({ id, group, datapaths, nCpus }: VportCommandsOption
     hdrsize: 4,
     maxattr: MAXATTR,
     rules: attrRules(MAXATTR, {
-      [ATTR.name]: nulString(MAX_NAME_LENGTH),
+      [ATTR.name]: nulString(DEVICE_NAME_MAX),
       [ATTR.stats]: atLeast(STATS_SIZE),
       [ATTR.portNo]: U32,
       [ATTR.type]: U32,

@@ -11,6 +11,9 @@ import type { DeviceStats } from '../../util/device-stats.ts';
 
 export type { DeviceStats };
 
+/** Longest name of a device, without NUL.  Bytes (IFNAMSIZ - 1, include/uapi/linux/if.h). */
+export const DEVICE_NAME_MAX = 15;
+
 /** What a backend tells its vport. */
 export interface PortEvents {
   /**

@@ -13,7 +13,7 @@ import { readTunnelOptions, tunnelKind } from '../tunnel/tunnel-kinds.ts';
 import { SystemTunnelSockets } from '../tunnel/tunnel-sockets.ts';
 import { Tunnels } from '../tunnel/tunnels.ts';
 import type { LinkTable } from './link-table.ts';
-import type { PortBackend } from './port-backend.ts';
+import { DEVICE_NAME_MAX, type PortBackend } from './port-backend.ts';
 import { NetdevPort } from './port-netdev.ts';
 import { TapPort } from './port-tap.ts';
 
@@ -48,7 +48,6 @@ export interface PortFactory {
 
 /** Bytes that no device's name has: blanks (0xa0 is one to the kernel as well), "/" and ":". */
 const UNFIT_BYTES = /[\s/:]/;
-const MAX_NAME_BYTES = 15;
 
 /**
  * Whether a device can be called `name`: 1 to 15 bytes of UTF-8, none of them a blank, slash or colon, and not "." or "..".
@@ -57,7 +56,7 @@ const MAX_NAME_BYTES = 15;
  */
 export function isDeviceName(name: string): boolean {
   const bytes = Buffer.from(name).toString('latin1');
-  const isFit = bytes.length >= 1 && bytes.length <= MAX_NAME_BYTES && !UNFIT_BYTES.test(bytes);
+  const isFit = bytes.length >= 1 && bytes.length <= DEVICE_NAME_MAX && !UNFIT_BYTES.test(bytes);
   return isFit && name !== '.' && name !== '..' && !/[%\0\ufffd]/.test(name);
 }
 

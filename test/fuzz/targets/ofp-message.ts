@@ -46,7 +46,7 @@ function differences(a: unknown, b: unknown, path: string, out: string[]): strin
 
 /**
  * What may be read from messages but is not written: reasons and events that a version does not know, actions that later versions say in other
- * words, options of tunnels in a match of 1.1, fields that a table of 1.0 may match,bits of a cookie that nobody looks at, the padding between what a paused packet remembers.
+ * words, options of tunnels in a match of 1.1, fields that a table of 1.0 may match, bits of a cookie that nobody looks at, the padding between what a paused packet remembers.
  */
 const losses = (hasOldMatch: boolean, hasOldMeter: boolean): readonly RegExp[] => [
   ...(hasOldMatch ? [/^\.body\.match\./, /\.features\.(match|mask|wildcard): /] : []),
