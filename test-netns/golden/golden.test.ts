@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ROOT, requireNetns, run, TAPSWITCH } from '../harness.ts';
+import { ROOT, requireNetns, run, TAPSWITCH } from '../support/harness.ts';
 import { DEVICE_TEXT, EXPECTED, OWN_TEXT, STAND_INS } from './cases.ts';
 
 const GOLDEN = join(ROOT, '../shared/golden');

@@ -1,4 +1,4 @@
-/** Limits of TLS; what they do to connections is in test-netns/tls.test.ts. */
+/** Limits of TLS; what they do to connections is in test-netns/service/tls.test.ts. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { limitTls } from '../../src/util/tls-files.ts';
 import { setConsole } from '../../src/util/vlog.ts';

@@ -1,4 +1,4 @@
-/** The texts of stock ovs-vswitchd 3.1 where it has nothing of the kind; test-netns/appctl.test.ts compares more with the program itself. */
+/** The texts of stock ovs-vswitchd 3.1 where it has nothing of the kind; test-netns/service/appctl.test.ts compares more with the program itself. */
 import { afterEach, expect, test } from 'vitest';
 import { UnixctlError } from '../../../src/unixctl/unixctl-server.ts';
 import { FakeClock, setClock } from '../../../src/util/clock.ts';
