@@ -300,11 +300,13 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     });
   }
 
-  /** Forgets ports whose devices are no longer in the datapath. */
+  /** Forgets ports whose devices are no longer in the datapath; those that came back with another number have that. */
   private async findVanished(): Promise<void> {
     const ports = (s: OfprotoSwitch) => new Map(Array.from(s.ports.values(), (p) => [p, { ...p }]));
     const before = new Map([...this.switches].map(([name, s]) => [name, ports(s)]));
-    const there = new Map((await this.dpif.portDump()).map((p) => [p.portNo, p.name]));
+    const dumped = await this.dpif.portDump();
+    const there = new Map(dumped.map((p) => [p.portNo, p.name]));
+    const numbers = new Map(dumped.map((p) => [p.name, p.portNo]));
     for (const s of this.switches.values()) {
       for (const port of [...s.ports.values()]) {
         // A port that was added, or became another one of the datapath, while we asked is not missing.
@@ -312,6 +314,11 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
         const was = before.get(s.name)?.get(port);
         if (port.type === PATCH || was?.odpPort !== port.odpPort || was.tunnel !== port.tunnel) continue;
         if (there.get(port.odpPort) === device) continue;
+        const number = numbers.get(device);
+        if (port.tunnel === undefined && number !== undefined && !this.owners.has(number)) {
+          s.portRenumbered(port.name, number);
+          continue;
+        }
         if (port.tunnel !== undefined) this.tunnels.devices.forget(port.odpPort);
         s.portVanished(port.name);
         for (const handler of this.vanishedHandlers) handler(s.name, port.name);

@@ -200,6 +200,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   portVanished(name: string): void {
     this.portTable.forget(name);
   }
+  /** Somebody took the port out of the datapath and put it back, where it is `odpPort` now. */
+  portRenumbered(name: string, odpPort: number): void {
+    this.portTable.renumber(name, odpPort);
+  }
 
   preparePacket(packet: PacketToSend): PreparedPacket {
     return preparePacket(this, packet, (ops) => this.backer.operate(ops));

@@ -116,6 +116,12 @@ export class SwitchPorts {
     this.host.portsChanged();
   }
 
+  /** The port's device has another number in the datapath now. */
+  renumber(name: string, odpPort: number): void {
+    this.named(name).odpPort = odpPort;
+    this.host.portsChanged();
+  }
+
   async delete(name: string): Promise<void> {
     const port = this.forget(name);
     if (port !== undefined && port.type !== PATCH) await this.backer.detach(port.odpPort);

@@ -40,9 +40,10 @@ import { setSelfConfinement } from './config/unix-targets.ts';
 import { RtnetlinkTable } from './devices/rtnetlink-table.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
 import { DummyDpctlDevices } from './dummy/dummy-dpctl-devices.ts';
-import { DUMMY_DPIF_TYPE, dummyProvider } from './dummy/dummy-dpif.ts';
-import type { DummyFlows } from './dummy/dummy-flows.ts';
+import { DUMMY_DPIF_TYPE, type DummyWorld, dummyProvider } from './dummy/dummy-dpif.ts';
 import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
+import { dummyPortCommands } from './dummy/dummy-port-commands.ts';
+import { HeldEvents } from './dummy/held-events.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
 import type { SystemRouting } from './router/system-routes.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
@@ -116,13 +117,13 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
   const netfilter = new MemoryNetlink();
   startEmbedded({ transport: wire.open(DATAPATH_PORT_ID), netfilter: netfilter.open(DATAPATH_PORT_ID), devices });
   const endpoint: GenlEndpoint = { open: () => wire.open(), peer: DATAPATH_PORT_ID };
-  const flows = new Map<string, DummyFlows>();
+  const world: DummyWorld = { netdevs: devices, flows: new Map(), portEvents: new HeldEvents() };
   const netlink = () =>
     new DpifNetlinkProvider(
       async () => endpoint,
       () => netfilter.open(),
     );
-  const provider = (isByHand: boolean) => dummyProvider(netlink(), devices, flows, isByHand);
+  const provider = (isByHand: boolean) => dummyProvider(netlink(), world, isByHand);
   const replaced = level === 'none' ? [] : level === 'system' ? ['system'] : ['netdev', 'system'];
   const scheduler = {
     ...systemScheduler,
@@ -143,7 +144,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
     dpctlProvider: () => provider(true),
     dpctlNetdevs: new DummyDpctlDevices(devices),
     routing: async () => ({ routes: [], addresses: devices.addresses() }),
-    commands: dummyCommands(devices, clock),
+    commands: [...dummyCommands(devices, clock), ...dummyPortCommands(provider(true), world.portEvents)],
   };
 }
 

@@ -73,6 +73,21 @@ describe('ports', () => {
     expect(actionsText(rig.dpif.only.actions)).toBe('1,3,4');
   });
 
+  it('follows a port that somebody put back with another number', async () => {
+    const gone: string[] = [];
+    rig.backer.onPortVanished((_, port) => gone.push(port));
+    await rig.forward(udp(2, MAC_A, MAC_B));
+    await rig.dpif.portDel(3);
+    await rig.dpif.portAdd('v2', 'system', 9);
+    rig.dpif.notify({ kind: 'changed', name: 'v2', deleted: true });
+    rig.dpif.notify({ kind: 'changed', name: 'v2', deleted: false });
+    await rig.scheduler.advance(20);
+    expect(gone).toEqual([]);
+    expect(rig.br.ports.get('v2')).toMatchObject({ ofport: 2, odpPort: 9 });
+    expect(actionsText(rig.dpif.only.actions)).toBe('1,9,4');
+    expect(await rig.backer.strayPorts()).toEqual([]);
+  });
+
   it('removes all ports with the switch', async () => {
     await rig.br.destroy();
     expect([...rig.dpif.ports.keys()]).toEqual([0]);

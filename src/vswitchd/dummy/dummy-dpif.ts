@@ -11,11 +11,13 @@ import { vlog } from '../../util/vlog.ts';
 import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
+import type { HeldEvents } from './held-events.ts';
 
 const log = vlog('dpif');
 
 export const DUMMY_DPIF_TYPE = 'dummy';
-const MAX_PORT = 0xffff;
+/** No port has a larger number. */
+export const DUMMY_MAX_PORT = 0xffff;
 const NO_MASKS = { nMaskHit: undefined, nMasks: undefined, nCacheHit: undefined, masksCacheSize: undefined };
 
 /**
@@ -31,19 +33,20 @@ export function wantedPortNo(name: string): number | undefined {
   const digits = /\d+/.exec(name)?.[0];
   if (digits === undefined) return undefined;
   const wanted = (name.startsWith('br') ? 100 : 0) + Number(digits);
-  return wanted > 0 && wanted <= MAX_PORT ? wanted : undefined;
+  return wanted > 0 && wanted <= DUMMY_MAX_PORT ? wanted : undefined;
 }
 
-/**
- * A provider of type "dummy" over `provider`, whose datapaths it gives out.  `flows`: by the names of datapaths, what all providers of these
- * datapaths share.  `isByHand`: for the commands of dpctl.
- */
-export function dummyProvider(
-  provider: DpifProvider,
-  netdevs: DummyNetdevs,
-  flows: Map<string, DummyFlows>,
-  isByHand: boolean,
-): DpifProvider {
+/** What all providers of the datapaths of a process share. */
+export interface DummyWorld {
+  readonly netdevs: DummyNetdevs;
+  /** By the names of datapaths. */
+  readonly flows: Map<string, DummyFlows>;
+  readonly portEvents: HeldEvents;
+}
+
+/** A provider of type "dummy" over `provider`, whose datapaths it gives out.  `isByHand`: for the commands of dpctl. */
+export function dummyProvider(provider: DpifProvider, world: DummyWorld, isByHand: boolean): DpifProvider {
+  const { flows } = world;
   return {
     type: DUMMY_DPIF_TYPE,
     enumerate: async () => (await provider.enumerate()).map(ownName).sort(),
@@ -53,13 +56,13 @@ export function dummyProvider(
       flows.set(dpif.name, known);
       // What is logged is what comes and goes here, under the type of this provider.
       const inner = dpif instanceof LoggedDpif ? dpif.unlogged : dpif;
-      return new LoggedDpif(dummyDpif(inner, netdevs, known, isByHand));
+      return new LoggedDpif(dummyDpif(inner, world, known, isByHand));
     },
     close: () => provider.close(),
   };
 }
 
-function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHand: boolean): Dpif {
+function dummyDpif(dpif: Dpif, { netdevs, portEvents }: DummyWorld, known: DummyFlows, isByHand: boolean): Dpif {
   const typed = (port: DpifPort): DpifPort => ({
     ...port,
     name: port.name === dpif.name ? ownName(port.name) : netdevs.names.fromWire(port.name),
@@ -82,9 +85,10 @@ function dummyDpif(dpif: Dpif, netdevs: DummyNetdevs, known: DummyFlows, isByHan
       return port === undefined ? undefined : typed(port);
     },
     portPoll: (onEvent: (event: PortEvent) => void): (() => void) =>
-      dpif.portPoll((event) =>
-        onEvent(event.kind === 'changed' ? { ...event, name: netdevs.names.fromWire(event.name) } : event),
-      ),
+      dpif.portPoll((event) => {
+        const ours = event.kind === 'changed' ? { ...event, name: netdevs.names.fromWire(event.name) } : event;
+        portEvents.pass(() => onEvent(ours));
+      }),
     portDump: async (): Promise<DpifPort[]> => (await dpif.portDump()).map(typed),
     // Masks and their cache are a kernel's.
     stats: async (): Promise<DpifDpStats> => ({ ...(await dpif.stats()), ...NO_MASKS }),

@@ -123,6 +123,18 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     expect(appctl('dpif/show')).toContain('    p1 1/1: (dummy)\n');
   });
 
+  test('a port that gets another number in the datapath stays what it was', () => {
+    appctl('dpif-dummy/change-port-number', 'ovs-dummy', 'p1', '5');
+    expect(appctl('ofproto/trace', 'br0', 'in_port=2')).toMatch(/Datapath actions: 100,5\n$/);
+    expect(appctl('dpif/show')).toContain('    p1 1/5: (dummy)\n');
+    const refused = (...args: string[]) =>
+      spawnSync('ovs-appctl', ['dpif-dummy/change-port-number', ...args], { env, encoding: 'utf8' }).stderr;
+    expect(refused('ovs-none', 'p1', '6')).toContain('unknown datapath or not a dummy\n');
+    expect(refused('ovs-dummy', 'p3', '6')).toContain('unknown port\n');
+    expect(refused('ovs-dummy', 'p1', 'x')).toContain('bad port number\n');
+    expect(refused('ovs-dummy', 'p1', '2')).toContain('port number already in use\n');
+  });
+
   test('the log has flows as userspace writes them, and all of a translation that ran away', async () => {
     appctl('vlog/set', 'dpif:dbg');
     appctl('netdev-dummy/receive', 'p1', FLOW);
