@@ -13,6 +13,12 @@ export class Timers {
     this.timers.set(name, timer);
   }
 
+  /** What was asked for under this name is not done. */
+  cancel(name: string): void {
+    clearTimeout(this.timers.get(name));
+    this.timers.delete(name);
+  }
+
   /** Nothing is done any more. */
   stop(): void {
     this.isStopped = true;

@@ -198,6 +198,8 @@ export class Vswitchd {
       return;
     }
     if (!idl.hasLock) return;
+    // What happened to devices until now is looked at now: ports that cannot be are tried, and told of, once.
+    this.timers.cancel('netdev');
     reconfigured.n++;
     const stop = reconfiguration.start();
     this.unsupported.report(idl);
