@@ -83,7 +83,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     let s = this.byMask.get(mask);
     if (s === undefined) {
       s = new Subtable<R>(mask);
-      s.tries = this.triesOf(mask);
+      s.useTries(this.triesOf(mask));
       this.byMask.set(mask, s);
       s.insert(rule);
       this.order.splice(isDeferred ? this.order.length : this.placeOf(s.maxPriority, this.order.length), 0, s);
@@ -163,8 +163,8 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
       const s = this.order[i] as Subtable<R>;
       // Nothing that follows can beat what was found.
       if (s.maxPriority <= hardPriority) break;
-      const node = s.lookup(flow, version, wc, serial);
-      if (node === undefined || node.rule.priority <= hardPriority) continue;
+      const node = s.lookup(flow, version, wc, serial, hardPriority);
+      if (node === undefined || node.priority <= hardPriority) continue;
       if (node.rule.conjunctions === undefined) {
         hard = node.rule;
         hardPriority = hard.priority;

@@ -8,7 +8,7 @@ import { getBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 
 interface Node {
-  /** The bits of this stretch, right-aligned in chunks of up to 32. */
+  /** The bits of this stretch, up to 32, right-aligned; signed, as V8 puts larger numbers into an object of their own. */
   bits: number;
   nBits: number;
   /** Rules whose prefix ends with this node. */
@@ -27,9 +27,9 @@ function commonBits(a: number, b: number, n: number): number {
 }
 
 /** The upper `n` of `total` right-aligned bits. */
-const upper = (bits: number, total: number, n: number): number => (n === 0 ? 0 : bits >>> (total - n));
+const upper = (bits: number, total: number, n: number): number => (n === 0 ? 0 : (bits >>> (total - n)) | 0);
 /** The lower `n`. */
-const lower = (bits: number, n: number): number => (n === 32 ? bits >>> 0 : (bits & ((1 << n) - 1)) >>> 0);
+const lower = (bits: number, n: number): number => (n === 32 ? bits : bits & ((1 << n) - 1));
 
 export class PrefixTrie {
   /** Where the field stands in a flow. */
@@ -40,6 +40,7 @@ export class PrefixTrie {
   private maskBits = 0;
   private serial = -1;
   private readonly matched: Uint32Array;
+  private readonly isOneWord: boolean;
 
   /** The Ethernet type of which this is a field; undefined: of packets of any type. */
   private readonly ethType: number | undefined;
@@ -48,6 +49,7 @@ export class PrefixTrie {
     this.at = at;
     this.bits = bits;
     this.ethType = ethType;
+    this.isOneWord = bits === 32 && (at & 31) === 0;
     this.matched = new Uint32Array(Math.ceil((bits + 1) / 32));
   }
 
@@ -65,7 +67,7 @@ export class PrefixTrie {
     if (node === undefined) {
       const n = Math.min(left, MAX_CHUNK);
       const made: Node = {
-        bits: n === 0 ? 0 : getBits(flow, this.at + ofs, n),
+        bits: n === 0 ? 0 : getBits(flow, this.at + ofs, n) | 0,
         nBits: n,
         nRules: 0,
         zero: undefined,
@@ -113,7 +115,7 @@ export class PrefixTrie {
 
   private removeAt(node: Node | undefined, flow: Int32Array, ofs: number, len: number): Node | undefined {
     if (node === undefined || len - ofs < node.nBits) return node;
-    if (node.nBits > 0 && getBits(flow, this.at + ofs, node.nBits) !== node.bits) return node;
+    if (node.nBits > 0 && (getBits(flow, this.at + ofs, node.nBits) | 0) !== node.bits) return node;
     const next = ofs + node.nBits;
     if (next === len) node.nRules = Math.max(0, node.nRules - 1);
     else if (getBits(flow, this.at + next, 1) === 1) node.one = this.removeAt(node.one, flow, next, len);
@@ -128,6 +130,10 @@ export class PrefixTrie {
    */
   lookup(flow: Int32Array): void {
     this.matched.fill(0);
+    this.maskBits = this.isOneWord ? this.lookupWord(flow[this.at >>> 5] as number) : this.lookupBits(flow);
+  }
+
+  private lookupBits(flow: Int32Array): number {
     let node = this.root;
     let prev: Node | undefined;
     let ofs = 0;
@@ -135,22 +141,47 @@ export class PrefixTrie {
       const n = node.nBits;
       if (n > 0) {
         const same = commonBits(getBits(flow, this.at + ofs, n), node.bits, n);
-        if (same < n) {
-          this.maskBits = ofs + same + 1;
-          return;
-        }
+        if (same < n) return ofs + same + 1;
       }
       ofs += n;
       if (node.nRules > 0) this.matched[ofs >>> 5] = (this.matched[ofs >>> 5] as number) | (1 << (ofs & 31));
-      if (ofs >= this.bits) {
-        this.maskBits = this.bits;
-        return;
-      }
+      if (ofs >= this.bits) return this.bits;
       prev = node;
       node = getBits(flow, this.at + ofs, 1) === 1 ? node.one : node.zero;
     }
-    // A dead end: the bit that was looked at last excluded the other branch, if there is one.
-    this.maskBits = prev === undefined || (prev.zero === undefined && prev.one === undefined) ? ofs : ofs + 1;
+    return deadEnd(prev, ofs);
+  }
+
+  /** The same for a field that is one word of a flow, such as an IPv4 address: `rest` is what is left of it, from its uppermost bit on. */
+  private lookupWord(value: number): number {
+    let node = this.root;
+    let prev: Node | undefined;
+    let rest = value;
+    let ofs = 0;
+    let lengths = 0;
+    let needed = -1;
+    while (node !== undefined) {
+      const n = node.nBits;
+      if (n > 0) {
+        const diff = (rest >>> (32 - n)) ^ node.bits;
+        if (diff !== 0) {
+          needed = ofs + Math.clz32(diff) - (32 - n) + 1;
+          break;
+        }
+        ofs += n;
+      }
+      if (ofs === 32) {
+        if (node.nRules > 0) this.matched[1] = 1;
+        needed = 32;
+        break;
+      }
+      rest <<= n;
+      if (node.nRules > 0) lengths |= 1 << ofs;
+      prev = node;
+      node = rest < 0 ? node.one : node.zero;
+    }
+    this.matched[0] = lengths;
+    return needed < 0 ? deadEnd(prev, ofs) : needed;
   }
 
   /** The same, but once for each `serial`: a look-up asks in many subtables. */
@@ -176,6 +207,10 @@ export class PrefixTrie {
   }
 }
 
+/** Bits that it takes to know that nothing goes on after `prev`: the bit that was looked at last excluded the other branch, if there is one. */
+const deadEnd = (prev: Node | undefined, ofs: number): number =>
+  prev === undefined || (prev.zero === undefined && prev.one === undefined) ? ofs : ofs + 1;
+
 /** Removes a node that says nothing any more, and joins one that does not branch with its child. */
 function prune(node: Node): Node | undefined {
   if (node.nRules > 0) return node;
@@ -183,7 +218,7 @@ function prune(node: Node): Node | undefined {
   if (zero !== undefined && one !== undefined) return node;
   const child = zero ?? one;
   if (child === undefined || node.nBits + child.nBits > MAX_CHUNK) return child === undefined ? undefined : node;
-  child.bits = child.nBits === 32 ? child.bits : ((node.bits << child.nBits) | child.bits) >>> 0;
+  child.bits = child.nBits === 32 ? child.bits : (node.bits << child.nBits) | child.bits;
   child.nBits += node.nBits;
   return child;
 }

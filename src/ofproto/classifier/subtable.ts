@@ -31,9 +31,11 @@ export interface ClassifierRule {
   removedIn: number;
 }
 
-/** A rule in its place. */
+/** A rule in its place, with what a look-up has to know of it. */
 export interface Node<R> {
-  rule: R;
+  readonly rule: R;
+  readonly values: readonly number[];
+  readonly priority: number;
   /** Same match, next lower priority. */
   lower: Node<R> | undefined;
   /** Another match with the same hash; of the head of a list only. */
@@ -84,7 +86,9 @@ export class Subtable<R extends ClassifierRule> {
   private readonly portsTrie: PrefixTrie | undefined;
   private readonly portsLen: number;
   private readonly portsBits: number;
-  tries: readonly TrieUse[] = [];
+  private tries: readonly TrieUse[] = [];
+  /** Those of each stage's segment; undefined where it has none, as most have. */
+  private triesOfStage: readonly (readonly TrieUse[] | undefined)[] = [];
   maxPriority = -1;
   /** Rules of `maxPriority`. */
   private maxCount = 0;
@@ -108,6 +112,15 @@ export class Subtable<R extends ClassifierRule> {
     this.portsBits = ports < 0 ? 0 : (mask.bits[ports] as number);
     this.portsLen = this.portsBits === 0 ? 0 : 32 - trailingZeros(this.portsBits);
     if (this.portsLen > 0) this.portsTrie = new PrefixTrie(PORTS_AT, 32);
+  }
+
+  /** Sets the prefix tries that apply here; before there are rules. */
+  useTries(tries: readonly TrieUse[]): void {
+    this.tries = tries;
+    this.triesOfStage = this.segmentOfStage.map((segment) => {
+      const here = tries.filter((use) => use.segment === segment);
+      return here.length === 0 ? undefined : here;
+    });
   }
 
   *[Symbol.iterator](): Iterator<R> {
@@ -146,10 +159,12 @@ export class Subtable<R extends ClassifierRule> {
   insert(rule: R): void {
     const hash = this.hashOf(rule.match.values, true);
     const head = this.heads.get(hash);
-    const made: Node<R> = { rule, lower: undefined, chain: undefined };
+    const { priority } = rule;
+    const { values } = rule.match;
+    const made: Node<R> = { rule, values, priority, lower: undefined, chain: undefined };
     let prevList: Node<R> | undefined;
     let list = head;
-    while (list !== undefined && !sameValues(list.rule.match.values, rule.match.values)) {
+    while (list !== undefined && !sameValues(list.values, rule.match.values)) {
       prevList = list;
       list = list.chain;
     }
@@ -157,7 +172,7 @@ export class Subtable<R extends ClassifierRule> {
       made.chain = head;
       this.heads.set(hash, made);
       this.forTries(rule, (trie, len) => trie.insert(scratch, len));
-    } else if (rule.priority >= list.rule.priority) {
+    } else if (priority >= list.priority) {
       made.lower = list;
       made.chain = list.chain;
       list.chain = undefined;
@@ -165,7 +180,7 @@ export class Subtable<R extends ClassifierRule> {
       else prevList.chain = made;
     } else {
       let at = list;
-      while (at.lower !== undefined && at.lower.rule.priority > rule.priority) at = at.lower;
+      while (at.lower !== undefined && at.lower.priority > priority) at = at.lower;
       made.lower = at.lower;
       at.lower = made;
     }
@@ -183,7 +198,7 @@ export class Subtable<R extends ClassifierRule> {
     const hash = this.hashOf(rule.match.values, false);
     let prevList: Node<R> | undefined;
     let list = this.heads.get(hash);
-    while (list !== undefined && !sameValues(list.rule.match.values, rule.match.values)) {
+    while (list !== undefined && !sameValues(list.values, rule.match.values)) {
       prevList = list;
       list = list.chain;
     }
@@ -227,20 +242,27 @@ export class Subtable<R extends ClassifierRule> {
   /** The list of rules with exactly these values. */
   findList(values: readonly number[]): Node<R> | undefined {
     let list = this.heads.get(this.hashOf(values, false));
-    while (list !== undefined && !sameValues(list.rule.match.values, values)) list = list.chain;
+    while (list !== undefined && !sameValues(list.values, values)) list = list.chain;
     return list;
   }
 
   /**
-   * The visible rule of highest priority that `flow` matches; adds to `wc` what had to be looked at.  `serial` is the same for all
-   * subtables of one look-up.
+   * The visible rule of highest priority, and of a higher one than `floor`, that `flow` matches; adds to `wc` what had to be looked at.
+   * `serial` is the same for all subtables of one look-up.
    */
-  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined, serial: number): Node<R> | undefined {
-    const { words, bits, ends, indexes } = this;
+  lookup(
+    flow: FlowKey,
+    version: number,
+    wc: FlowMask | undefined,
+    serial: number,
+    floor: number,
+  ): Node<R> | undefined {
+    const { words, bits, ends, indexes, triesOfStage } = this;
     let h = SEED;
     let i = 0;
     for (let stage = 0; stage < ends.length; stage++) {
-      if (wc !== undefined && this.tries.length > 0 && this.isExcluded(stage, flow, wc, serial)) {
+      const tries = triesOfStage[stage];
+      if (wc !== undefined && tries !== undefined && isExcluded(tries, flow, wc, serial)) {
         this.foldUpTo(i, wc);
         return undefined;
       }
@@ -252,9 +274,10 @@ export class Subtable<R extends ClassifierRule> {
         return undefined;
       }
     }
-    const found = this.findMatch(h, flow, version);
+    const head = this.heads.get(h);
+    const found = head === undefined ? undefined : this.findMatch(head, flow, version, floor);
     if (wc === undefined) return found;
-    if (found === undefined && this.portsTrie !== undefined) {
+    if (head === undefined && this.portsTrie !== undefined) {
       this.foldPorts(flow, wc);
       return undefined;
     }
@@ -262,10 +285,11 @@ export class Subtable<R extends ClassifierRule> {
     return found;
   }
 
-  private findMatch(hash: number, flow: FlowKey, version: number): Node<R> | undefined {
+  private findMatch(head: Node<R>, flow: FlowKey, version: number, floor: number): Node<R> | undefined {
     const { words, bits } = this.mask;
-    next: for (let list = this.heads.get(hash); list !== undefined; list = list.chain) {
-      const { values } = list.rule.match;
+    next: for (let list: Node<R> | undefined = head; list !== undefined; list = list.chain) {
+      if (list.priority <= floor) continue;
+      const { values } = list;
       for (let i = 0; i < words.length; i++) {
         if (((flow[words[i] as number] as number) & (bits[i] as number)) !== values[i]) continue next;
       }
@@ -273,26 +297,6 @@ export class Subtable<R extends ClassifierRule> {
       if (found !== undefined) return found;
     }
     return undefined;
-  }
-
-  /** Whether a prefix trie tells that no rule here can match; then the bits that told so are in `wc`. */
-  private isExcluded(stage: number, flow: FlowKey, wc: FlowMask, serial: number): boolean {
-    const segment = this.segmentOfStage[stage];
-    for (let i = 0; i < this.tries.length; i++) {
-      const use = this.tries[i] as TrieUse;
-      if (use.segment !== segment) continue;
-      const { trie, len } = use;
-      trie.lookupOnce(flow, serial);
-      if (trie.mayMatch(len)) continue;
-      // The trie is of all rules: it may have looked further than this subtable would.
-      const needed = trie.needed;
-      if (needed <= len) {
-        setPrefix(wc, trie.at, needed);
-        return true;
-      }
-      if (hasPrefix(wc, trie.at, needed)) return true;
-    }
-    return false;
   }
 
   private foldUpTo(end: number, wc: FlowMask): void {
@@ -340,6 +344,23 @@ export class Subtable<R extends ClassifierRule> {
     for (const { trie, len } of this.tries) visit(trie, len);
     if (this.portsTrie !== undefined) visit(this.portsTrie, this.portsLen);
   }
+}
+
+/** Whether one of a stage's prefix tries tells that no rule of the subtable can match; then the bits that told so are in `wc`. */
+function isExcluded(tries: readonly TrieUse[], flow: FlowKey, wc: FlowMask, serial: number): boolean {
+  for (let i = 0; i < tries.length; i++) {
+    const { trie, len } = tries[i] as TrieUse;
+    trie.lookupOnce(flow, serial);
+    if (trie.mayMatch(len)) continue;
+    // The trie is of all rules: it may have looked further than this subtable would.
+    const { needed } = trie;
+    if (needed <= len) {
+      setPrefix(wc, trie.at, needed);
+      return true;
+    }
+    if (hasPrefix(wc, trie.at, needed)) return true;
+  }
+  return false;
 }
 
 const segmentAt = (mask: Minimask, i: number): number => SEGMENT_OF_WORD[mask.words[i] as number] as number;
