@@ -250,13 +250,7 @@ export class Subtable<R extends ClassifierRule> {
    * The visible rule of highest priority, and of a higher one than `floor`, that `flow` matches; adds to `wc` what had to be looked at.
    * `serial` is the same for all subtables of one look-up.
    */
-  lookup(
-    flow: FlowKey,
-    version: number,
-    wc: FlowMask | undefined,
-    serial: number,
-    floor: number,
-  ): Node<R> | undefined {
+  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined, serial: number, floor: number): Node<R> | undefined {
     const { words, bits, ends, indexes, triesOfStage } = this;
     let h = SEED;
     let i = 0;
