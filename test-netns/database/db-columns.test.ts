@@ -167,8 +167,6 @@ async function dump({ ns, database }: Side): Promise<Values> {
 
 /** On purpose. */
 const DIFFERENT: Readonly<Record<string, string>> = {
-  'Interface/ovs-netdev error': 'stock [], ours "could not create interface ovs-netdev, name is reserved"',
-  'Interface/ovs-system error': 'stock [], ours "could not create interface ovs-system, name is reserved"',
   'Interface/br3 error': 'stock [], ours "bridge br3: datapath_type \\"nonesuch\\" is not supported"',
   'Interface/br3 ofport': 'stock [], ours -1',
   // For stock, ovs-ctl writes these two.

@@ -70,6 +70,14 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     await vsctl('add-port', 'br0', 'pa', '--', 'set', 'interface', 'pa', 'type=patch', 'options:peer=nobody');
     expect(await get('pa', 'error')).toEqual(['"no such peer"']);
     await vsctl('del-port', 'pa');
+    // What is wrong with these only the log says, once.
+    for (const name of ['ovs-netdev', 'vxlan_sys_4789']) {
+      expect((await vsctl('add-port', 'br0', name)).err).toContain(`Error detected while setting up '${name}'.  See `);
+      expect(await get(name, 'ofport', 'error')).toEqual(['-1', '[]']);
+      await vsctl('set', 'port', name, 'external_ids:x=y');
+      expect(lines.join('').split(`could not create interface ${name}, name is reserved\n`)).toHaveLength(2);
+      await vsctl('del-port', name);
+    }
     await vsctl('add-port', 'br0', 'u1', '--', 'set', 'interface', 'u1', 'type=nonesuch');
     expect((await get('u1', 'error'))[0]).toContain('(Address family not supported by protocol)');
     expect(lines.join('')).toContain('|netdev|WARN|could not create netdev u1 of unknown type nonesuch\n');

@@ -5,6 +5,7 @@
  * the next reconfiguration tries again.  bridge.ts calls `doomed`, `remove` and `add`; bridge-status.ts asks `errorOf`.
  * Source: vswitchd/bridge.c (bridge_delete_or_reconfigure_ports, bridge_add_ports).
  */
+import { tunnelTypeOfDevice } from '../../dpif/tunnel-types.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
 import type { Ofport, Ofproto } from '../../ofproto/ofproto-provider.ts';
 import { ERRNO, errnoText } from '../../util/errno.ts';
@@ -20,8 +21,11 @@ const limit = new RateLimit(1, 5);
 
 /** Interface types that can be ports. */
 export const IFACE_TYPES: readonly string[] = ['internal', 'system', 'tap'];
-/** Names that datapaths have: an interface of that name would be taken for one. */
-const RESERVED_NAMES = new Set(['ovs-system', 'ovs-netdev', 'ovs-dummy']);
+const DATAPATH_NAMES = new Set(['ovs-system', 'ovs-netdev', 'ovs-dummy']);
+/** Names that datapaths have, and their devices for tunnels: an interface of that name would be taken for one. */
+const isReserved = (name: string): boolean => DATAPATH_NAMES.has(name) || tunnelTypeOfDevice(name) !== undefined;
+/** An error of which only the log says what it is, as stock has it for reserved names. */
+const ONLY_LOGGED = '';
 
 /** Nobody answers on the datapath's port id any more. */
 export const isDatapathGone = (error: unknown): boolean =>
@@ -68,7 +72,7 @@ export class BridgePorts {
     this.tunnels = new TunnelPorts(ofproto, netdevs);
   }
 
-  /** Why the interface is not a port; undefined if it is one, or nobody tried. */
+  /** Why the interface is not a port, empty if its row does not say; undefined if it is one, or nobody tried. */
   errorOf(name: string): string | undefined {
     return this.errors.get(name);
   }
@@ -121,7 +125,7 @@ export class BridgePorts {
       if (error === undefined) continue;
       errors.set(iface.name, error);
       this.numbers.delete(iface.name);
-      if (this.errors.get(iface.name) !== error) log.warn(error);
+      if (error !== ONLY_LOGGED && this.errors.get(iface.name) !== error) log.warn(error);
     }
     this.errors = errors;
   }
@@ -149,7 +153,10 @@ export class BridgePorts {
   /** Adds one port; gives the text for its "error" column if that cannot be done. */
   private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
     const { name, type } = iface;
-    if (RESERVED_NAMES.has(name)) return `could not create interface ${name}, name is reserved`;
+    if (isReserved(name)) {
+      if (!this.errors.has(name)) log.warn(`could not create interface ${name}, name is reserved`);
+      return ONLY_LOGGED;
+    }
     if (type === PATCH) return this.addPatchPort(iface);
     if (isTunnel(type)) return this.addTunnel(iface);
     if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {

@@ -83,11 +83,11 @@ const NO_DEVICE: InterfaceColumns = {
   status: new Map(),
 };
 
-/** All that is said of an interface that could not be made part of its bridge. */
+/** All that is said of an interface that could not be made part of its bridge; an empty `error` is not said. */
 export const failedColumns = (error: string): InterfaceColumns => ({
   ...NO_DEVICE,
   ofport: -1,
-  error,
+  error: error || undefined,
   duplex: undefined,
   link_speed: undefined,
   statistics: new Map(),
