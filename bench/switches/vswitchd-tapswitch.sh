@@ -7,18 +7,27 @@
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 export TAPSWITCH=${TAPSWITCH:-$here/../../bin/tapswitch}
 KIND=veth TSO=false DPTYPE=system
+# What looks into the processes (../loop-probe.mjs) is loaded only where somebody wants to know: it takes its time at the start.
+probe() { # FOLDER-OF-PROFILE FILE: the environment of a process that is looked into
+    export LOOP_PROFILE=${PROFILE:+$PROFILE/$1} LOOP_PROBE=$RUN/$2 NODE_OPTIONS="--import=$here/../loop-probe.mjs"
+}
 if [ "${STOCK_VSWITCHD:-}" = 1 ]; then
     PRELOAD=$("$TAPSWITCH" preload-path)
 else
-    vswitchd() { LOOP_PROFILE=${PROFILE:+$PROFILE/vswitchd} LOOP_PROBE=$RUN/probe NODE_OPTIONS="--import=$here/../loop-probe.mjs" "$TAPSWITCH" vswitchd --datapath=emulated "$@"; }
+    vswitchd() (
+        if [ -n "${BLOCKED:-}${PROFILE:-}" ]; then probe vswitchd probe; fi
+        exec "$TAPSWITCH" vswitchd --datapath=emulated "$@"
+    )
     VSWITCHD=vswitchd
 fi
+# The datapath starts beside the database and vswitchd, as with `tapswitch up`; stock's vswitchd does not wait for it.
 if [ "$1" = up ]; then
     mkdir -p "$RUN"
-    [ -z "${PROFILE:-}" ] || export LOOP_PROFILE=$PROFILE/datapath LOOP_PROBE=$RUN/datapath.probe NODE_OPTIONS="--import=$here/../loop-probe.mjs"
-    setsid "$TAPSWITCH" datapath --ready-file "$RUN/ready" --log-file="$RUN/datapath.log" >"$RUN/datapath.out" 2>&1 </dev/null &
-    echo $! >"$RUN/datapath.pid"
-    for ((i = 0; i < 200; i++)); do [ -e "$RUN/ready" ] && break; sleep 0.05; done
+    (
+        if [ -n "${PROFILE:-}" ]; then probe datapath datapath.probe; fi
+        exec "$TAPSWITCH" datapath --detach --pidfile="$RUN/datapath.pid" --log-file="$RUN/datapath.log" >"$RUN/datapath.out" 2>&1 </dev/null
+    ) & datapath=$!
+    if [ "${STOCK_VSWITCHD:-}" = 1 ]; then wait "$datapath"; fi
 fi
 # The profile since the signal before is written at each signal.
 signal_datapath() { [ -z "${PROFILE:-}" ] || kill -USR2 "$(cat "$RUN/datapath.pid")"; }
@@ -41,7 +50,7 @@ fi
 case $1 in
     # What happens while it starts does not count.
     up)
-        unset LOOP_PROFILE LOOP_PROBE NODE_OPTIONS
+        wait "$datapath"
         signal_datapath
         if [ -n "${TICKS:-}" ]; then for process in ovs-vswitchd datapath; do ticks $process >"$RUN/$process.ticks"; done; fi
         if [ -n "${BLOCKED:-}" ] && [ -z "${STOCK_VSWITCHD:-}" ]; then kill -USR2 "$(cat "$RUN/ovs-vswitchd.pid")"; fi

@@ -1,6 +1,7 @@
 /**
- * The switch as one service: a datapath process where the kernel has none, an ovsdb-server of its own unless another
- * database is named, and, when both are ready, vswitchd.  Starts them, keeps them running, and ends them, vswitchd first.
+ * The switch as one service: a datapath process where the kernel has none; beside it an ovsdb-server of its own unless
+ * another database is named, and, when that is ready, vswitchd, which waits for the datapath by itself.  Starts them, keeps
+ * them running, and ends them, vswitchd first.
  *
  * What dies is started again, alone: a new vswitchd finds the datapath and its flows as they were; a datapath takes its
  * ports and flows with it, and vswitchd, which looks for it every second, makes them anew; clients of an ovsdb-server
@@ -56,14 +57,10 @@ export class SwitchService {
     mkdirSync(this.options.dirs.run, { recursive: true });
     mkdirSync(this.options.dirs.log, { recursive: true });
     try {
-      const { emulated, database } = this.options;
-      const begun = await Promise.allSettled([
-        emulated && this.begin('datapath'),
-        database === undefined && this.begin('ovsdb-server'),
-      ]);
+      const { emulated } = this.options;
+      const begun = await Promise.allSettled([emulated && this.begin('datapath'), this.beginUserspace()]);
       // Only now: what had not begun yet when another failed could not have been stopped.
       for (const one of begun) if (one.status === 'rejected') throw one.reason;
-      await this.begin('vswitchd');
     } catch (error) {
       await this.stop();
       throw error;
@@ -77,6 +74,11 @@ export class SwitchService {
     await this.work;
     for (const role of STOP_ORDER) await this.endChild(role); // What a restart was just about to bring back.
     removeRecord(this.options.dirs.run);
+  }
+
+  private async beginUserspace(): Promise<void> {
+    if (this.options.database === undefined) await this.begin('ovsdb-server');
+    await this.begin('vswitchd');
   }
 
   private begin(role: Role): Promise<void> {

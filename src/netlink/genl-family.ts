@@ -67,3 +67,20 @@ export async function hasDatapathFamily(endpoint: GenlEndpoint): Promise<boolean
     client.close();
   }
 }
+
+/** How often to look whether the family is there. */
+const LOOK_MS = 10;
+
+/**
+ * Resolves to true when `endpoint` serves the ovs_datapath family; to false once `isOver()` and there is still none.  For whoever was started
+ * beside the datapath: nobody tells when a peer appears.
+ */
+export async function awaitDatapathFamily(endpoint: GenlEndpoint, isOver: () => boolean): Promise<boolean> {
+  for (;;) {
+    // First, so that a look comes after the end.
+    const isLast = isOver();
+    if (await hasDatapathFamily(endpoint)) return true;
+    if (isLast) return false;
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+  }
+}

@@ -20,7 +20,7 @@ import { DATAPATH_PORT_ID } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { OVS_DATAPATH_FAMILY } from '../netlink/families/ovs-datapath.ts';
 import type { GenlEndpoint } from '../netlink/genl.ts';
-import { type DatapathChoice, hasDatapathFamily, resolveEndpoint } from '../netlink/genl-family.ts';
+import { awaitDatapathFamily, type DatapathChoice, resolveEndpoint } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import { MemoryNetlink } from '../netlink/transport.ts';
 import { openBacker, openBackerWith } from '../ofproto/backer.ts';
@@ -50,19 +50,25 @@ import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
 
 const HOUSEKEEPING_MS = 1000;
+/** How long after its start vswitchd waits for a datapath that was started beside it. */
+const DATAPATH_GRACE_MS = 1000;
 const MODULE_VERSION = '/sys/module/openvswitch/version';
 
 const provider = (choice: DatapathChoice): DpifNetlinkProvider =>
   new DpifNetlinkProvider(() => resolveEndpoint(choice, openSocketTransport), undefined, rtnetlinkTunnelLinks);
 
-/** A provider whose datapath is there.  Rejects with ENOENT otherwise, without a word in the log: this is tried every second. */
+/**
+ * A provider whose datapath is there, or is there soon, if this process has just been started.  Rejects with ENOENT otherwise, without a word in
+ * the log: this is tried every second.
+ */
 async function readyProvider(
   choice: DatapathChoice,
   onFound: (endpoint: GenlEndpoint) => void,
 ): Promise<DpifNetlinkProvider> {
   const endpoint = await resolveEndpoint(choice, openSocketTransport);
   onFound(endpoint);
-  if (!(await hasDatapathFamily(endpoint))) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
+  const isThere = await awaitDatapathFamily(endpoint, () => performance.now() > DATAPATH_GRACE_MS);
+  if (!isThere) throw new NetlinkError(ERRNO.ENOENT, OVS_DATAPATH_FAMILY);
   return new DpifNetlinkProvider(async () => endpoint, undefined, rtnetlinkTunnelLinks);
 }
 

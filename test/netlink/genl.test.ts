@@ -3,7 +3,12 @@ import { DATAPATH_PORT_ID, LITTLE_ENDIAN, NLM_F, NLMSG } from '../../src/netlink
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL } from '../../src/netlink/families/nlctrl.ts';
 import { GenlClient, type GenlEndpoint, type OvsRequest } from '../../src/netlink/genl.ts';
 import { dump } from '../../src/netlink/genl-dump.ts';
-import { hasDatapathFamily, lookupFamily, resolveEndpoint } from '../../src/netlink/genl-family.ts';
+import {
+  awaitDatapathFamily,
+  hasDatapathFamily,
+  lookupFamily,
+  resolveEndpoint,
+} from '../../src/netlink/genl-family.ts';
 import { subscribe } from '../../src/netlink/genl-notify.ts';
 import { errorExtack, formatHeader } from '../../src/netlink/genl-text.ts';
 import { forEachMessage, MessageView, MessageWriter } from '../../src/netlink/message.ts';
@@ -369,6 +374,20 @@ describe('families and peers', () => {
     expect((await resolveEndpoint('emulated', toKernel)).peer).toBe(DATAPATH_PORT_ID);
     expect((await resolveEndpoint('kernel', open)).peer).toBe(0);
     expect(await hasDatapathFamily({ open, peer: 0 })).toBe(false);
+  });
+
+  test('a datapath that comes late is waited for, and one that does not come is not waited for longer', async () => {
+    const late: GenlEndpoint = { open: () => net.open(), peer: 13 };
+    let looks = 0;
+    const never = awaitDatapathFamily(late, () => ++looks > 2);
+    expect(await never).toBe(false);
+    expect(looks).toBe(3);
+    const comes = awaitDatapathFamily(late, () => {
+      if (++looks === 6) new FakePeer(net, 13).answer = family([]);
+      return false;
+    });
+    expect(await comes).toBe(true);
+    expect(looks).toBe(6);
   });
 });
 
