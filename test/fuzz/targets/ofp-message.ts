@@ -57,6 +57,8 @@ const losses = (hasOldMatch: boolean, hasOldMeter: boolean): readonly RegExp[] =
   /\.ofpacts(\.\d+|\.actions)+\.(kind|field|value|mask|isLoad|mac|ipv4|port|vid|pcp|pushIfNone|flowHasVlan|isPop|ipProto|tunId|is64)\b/,
   /^\.body\.(cookie|flags): /,
   /\.(evictionFlags|vacancy(Down|Up)?): /,
+  // A duration of 2^32 - 1 seconds is none.
+  /\.durationNsec: \d+, 4294967295$/,
 ];
 
 /** A table of 1.1 has what cannot be matched among the wildcards; read again, as by stock, those are matched. */
