@@ -150,7 +150,23 @@ describe.skipIf(skipReason())('vswitchd and its database', () => {
     expect(world.backer?.ofprotos.get('br0')?.bundles.get('eth1')?.tag).toBe(7);
     // A port of another name that takes over the interface's device.
     await vsctl('del-port', 'br0', 'eth1', '--', 'add-bond', 'br0', 'bond0', 'eth1', 'eth2');
-    expect([...(world.backer?.ofprotos.get('br0')?.bundles.get('bond0')?.members ?? [])]).toEqual(['eth1', 'eth2']);
+    expect([...(world.backer?.ofprotos.get('br0')?.bundles.get('bond0')?.members ?? [])]).toEqual(['eth1']);
+  });
+
+  test('of a bond only the first interface becomes a port, and the others say why they do not', async () => {
+    await start();
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth2');
+    expect(await get('interface', 'eth2', 'ofport')).toBe('1');
+    const said = await vsctl('del-port', 'eth2', '--', 'add-bond', 'br0', 'bond0', 'eth2', 'eth1', 'lacp=active');
+    expect(said).toBe('');
+    expect([...(world.backer?.ofprotos.get('br0')?.ports.keys() ?? [])].sort()).toEqual(['br0', 'eth1']);
+    expect(await get('interface', 'eth1', 'error')).toBe('[]');
+    expect(await get('interface', 'eth2', 'ofport')).toBe('-1');
+    expect(await get('interface', 'eth2', 'error')).toBe('"port bond0: bonds are not supported, only eth1 is used"');
+    // Without the first one the next takes its place.
+    await vsctl('del-bond-iface', 'bond0', 'eth1');
+    expect([...(world.backer?.ofprotos.get('br0')?.bundles.get('bond0')?.members ?? [])]).toEqual(['eth2']);
+    expect(await get('interface', 'eth2', 'error')).toBe('[]');
   });
 
   test('fake bridges are ports with a tag', async () => {

@@ -123,6 +123,35 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect([world.netdevs.get('eth0')?.mtu, world.netdevs.get('br0')?.mtu]).toEqual([1400, 1400]);
   });
 
+  test('an internal port keeps an MTU that is lower than those of the other devices, until that of these changes', async () => {
+    const mtus = () => [world.netdevs.get('eth0')?.mtu, world.netdevs.get('br0')?.mtu];
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'set', 'interface', 'eth0', 'mtu_request=1450');
+    expect(mtus()).toEqual([1450, 1450]);
+    world.netdevs.put('br0', { mtu: 1300 });
+    await vsctl('set', 'bridge', 'br0', 'external_ids:a=b');
+    expect(mtus()).toEqual([1450, 1300]);
+    world.netdevs.put('br0', { mtu: 1500 });
+    await vsctl('set', 'bridge', 'br0', 'external_ids:a=c');
+    expect(mtus()).toEqual([1450, 1450]);
+    await vsctl('set', 'interface', 'eth0', 'mtu_request=1490');
+    expect(mtus()).toEqual([1490, 1490]);
+    await vsctl('del-port', 'eth0');
+    expect(mtus()[1]).toBe(1500);
+  });
+
+  test('a patch port whose options become wrong is no port any more, and says why', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'pa');
+    await vsctl('set', 'interface', 'pa', 'type=patch', 'options:peer=pb');
+    expect(ports()).toContain('pa');
+    await vsctl('set', 'interface', 'pa', 'options:peer=pa');
+    expect(await get('pa', 'ofport', 'error')).toEqual(['-1', '"pa: patch peer must not be self"']);
+    await vsctl('set', 'interface', 'pa', 'options:peer=pb', 'options:more=1');
+    expect(await get('pa', 'ofport', 'error')).toEqual(['-1', `"pa: patch type takes only a 'peer' argument"`]);
+    expect(ports()).not.toContain('pa');
+    await vsctl('remove', 'interface', 'pa', 'options', 'more');
+    expect(ports()).toContain('pa');
+  });
+
   test('devices that come, go, change and come back are followed', async () => {
     await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth7');
     world.netdevs.put('eth0', { isUp: true, hasCarrier: true });

@@ -12,7 +12,7 @@ import type { Netdev, NetdevTable } from '../devices/netdev.ts';
 import type { RemoteDevices } from '../devices/remote-devices.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { interfacesOf, reason } from './bridge-ports.ts';
-import { PATCH, patchMac, peerError } from './patch-port.ts';
+import { PATCH, patchMac } from './patch-port.ts';
 
 const log = vlog('bridge');
 const limit = new RateLimit(1, 5);
@@ -39,8 +39,8 @@ export class BridgeDevices {
   private readonly described = new Map<string, Described>();
   private mac = '';
   private id = '';
-  /** Whether internal ports have the MTU of other devices. */
-  private hasSetMtus = false;
+  /** The lowest MTU of devices that are no internal ports, while there were any. */
+  private lowestMtu: number | undefined;
 
   constructor(ofproto: Ofproto, netdevs: NetdevTable, remote: RemoteDevices) {
     this.name = ofproto.name;
@@ -91,10 +91,7 @@ export class BridgeDevices {
     for (const { name, type, options } of interfacesOf(config)) {
       const port = type === PATCH ? this.ofproto.ports.get(name) : undefined;
       if (port === undefined) continue;
-      const peer = options.get('peer');
-      const error = peerError(name, peer);
-      if (error === undefined) this.ofproto.setPatchPeer(name, peer);
-      else log.warn(error, limit);
+      this.ofproto.setPatchPeer(name, options.get('peer'));
       if (this.described.get(name)?.port === port) continue;
       this.described.set(name, { port, netdev: undefined, features: undefined });
       this.ofproto.setPortDevice(name, { hwAddr: patchMac(this.name, name), isUp: true, hasCarrier: true });
@@ -135,7 +132,8 @@ export class BridgeDevices {
 
   /**
    * Sets the MTUs that are asked for, and those of internal ports that nobody asked one for to the lowest among the
-   * bridge's other devices, since what they send goes out there.
+   * bridge's other devices, since what they send goes out there: when that changes, and where one is more than it.  A lower one that
+   * somebody gave the device stays.
    */
   private async configureMtus(config: BridgeConfig): Promise<void> {
     const present = interfacesOf(config).filter((iface) => this.ofproto.ports.has(iface.name));
@@ -143,11 +141,13 @@ export class BridgeDevices {
     for (const iface of present) if (iface.mtuRequest !== undefined) await this.setMtu(iface.name, iface.mtuRequest);
     const mtus = others.map((iface) => this.netdevs.get(iface.name)?.mtu ?? 0).filter((mtu) => mtu > 0);
     // Those that were set for devices that are gone are what they are by default; others are whoever's set them.
-    if (mtus.length === 0 && !this.hasSetMtus) return;
-    this.hasSetMtus = mtus.length > 0;
-    const lowest = Math.min(...(mtus.length === 0 ? [ETH_PAYLOAD_MAX] : mtus));
-    for (const iface of present) {
-      if (iface.type === 'internal' && iface.mtuRequest === undefined) await this.setMtu(iface.name, lowest);
+    if (mtus.length === 0 && this.lowestMtu === undefined) return;
+    const lowest = mtus.length === 0 ? ETH_PAYLOAD_MAX : Math.min(...mtus);
+    const isNew = lowest !== this.lowestMtu;
+    this.lowestMtu = mtus.length === 0 ? undefined : lowest;
+    for (const { name, type, mtuRequest } of present) {
+      if (type !== 'internal' || mtuRequest !== undefined) continue;
+      if (isNew || (this.netdevs.get(name)?.mtu ?? 0) > lowest) await this.setMtu(name, lowest);
     }
   }
 

@@ -12,7 +12,7 @@ import { ERRNO, errnoText } from '../../util/errno.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import type { BridgeConfig, InterfaceConfig } from '../config/switch-config.ts';
 import type { NetdevTable } from '../devices/netdev.ts';
-import { PATCH, peerError } from './patch-port.ts';
+import { PATCH, patchError } from './patch-port.ts';
 import { isTunnel, TunnelPorts } from './tunnel-ports.ts';
 
 const log = vlog('bridge');
@@ -45,6 +45,10 @@ export function interfacesOf(config: BridgeConfig): readonly InterfaceConfig[] {
   return interfaces;
 }
 const interfacesByBridge = new WeakMap<BridgeConfig, readonly InterfaceConfig[]>();
+
+/** Whether its settings alone say that it cannot be a port. */
+const isRefused = ({ name, type, options, refusal }: InterfaceConfig): boolean =>
+  refusal !== undefined || (type === PATCH && patchError(name, options) !== undefined);
 
 interface Iface {
   readonly ofport: Ofport;
@@ -90,7 +94,8 @@ export class BridgePorts {
     const doomed = new Set<string>();
     for (const port of this.ofproto.ports.values()) {
       const iface = wanted.get(port.name);
-      if (iface === undefined || port.type !== this.portType(iface.type) || this.isStale(iface)) doomed.add(port.name);
+      if (iface === undefined || port.type !== this.portType(iface.type) || this.isStale(iface) || isRefused(iface))
+        doomed.add(port.name);
       else for (const name of this.renumbered(iface, port, wanted)) doomed.add(name);
     }
     return doomed;
@@ -153,6 +158,7 @@ export class BridgePorts {
   /** Adds one port; gives the text for its "error" column if that cannot be done. */
   private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
     const { name, type } = iface;
+    if (iface.refusal !== undefined) return iface.refusal;
     if (isReserved(name)) {
       if (!this.errors.has(name)) log.warn(`could not create interface ${name}, name is reserved`);
       return ONLY_LOGGED;
@@ -207,7 +213,7 @@ export class BridgePorts {
     ofportRequest,
     ofportHint,
   }: InterfaceConfig): Promise<string | undefined> {
-    const error = peerError(name, options.get('peer'));
+    const error = patchError(name, options);
     if (error !== undefined) return error;
     try {
       const [ofport, before] = [ofportRequest, ofportHint];

@@ -7,9 +7,11 @@ import { MAC_SIZE } from '../../util/inet.ts';
 
 export const PATCH = 'patch';
 
-/** Why a patch port cannot have this Interface.options:peer; undefined if it can. */
-export function peerError(name: string, peer: string | undefined): string | undefined {
-  if (peer === undefined || peer === '') return `${name}: patch type requires valid 'peer' argument`;
+/** Why a patch port cannot have these Interface.options; undefined if it can. */
+export function patchError(name: string, options: ReadonlyMap<string, string>): string | undefined {
+  const peer = options.get('peer') ?? '';
+  if (peer === '') return `${name}: patch type requires valid 'peer' argument`;
+  if (options.size > 1) return `${name}: patch type takes only a 'peer' argument`;
   return peer === name ? `${name}: patch peer must not be self` : undefined;
 }
 

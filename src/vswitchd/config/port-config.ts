@@ -30,6 +30,8 @@ export interface InterfaceConfig {
   readonly mac: string | undefined;
   readonly mtuRequest: number | undefined;
   readonly options: ReadonlyMap<string, string>;
+  /** Why it may not be a port, whatever its device. */
+  readonly refusal?: string;
   /** Undefined: it may receive as much as it can. */
   readonly policing?: PolicingConfig;
 }
@@ -78,13 +80,24 @@ export function readPort(db: RowSource, bridge: string, row: PortRow, isMirrorOu
     uuid: row._uuid,
     name: row.name,
     mac: row.mac,
-    interfaces: interfaces.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    interfaces: withoutBond(row.name, interfaces),
     isMirrorOutput,
     isProtected: row.protected,
     qos: readQos(db, row.qos),
     ...vlanConfig(row),
     ...taggingOf(row),
   };
+}
+
+/**
+ * In the order of their names, and all but the first refused: several links that forward as one need a bond, or what is sent on one and comes back
+ * on another goes round in circles.
+ */
+function withoutBond(port: string, interfaces: readonly InterfaceConfig[]): InterfaceConfig[] {
+  const [first, ...others] = interfaces.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  if (first === undefined) return [];
+  const refusal = `port ${port}: bonds are not supported, only ${first.name} is used`;
+  return [first, ...others.map((iface) => ({ ...iface, refusal }))];
 }
 
 const PRIORITY_TAGS: Readonly<Record<string, PriorityTags>> = {

@@ -31,6 +31,7 @@ const NO_EFFECT: readonly (readonly [prefix: string, why: string])[] = [
   ['n-revalidator-threads', 'one thread does all the work'],
   ['n-offload-threads',    'flows are not offloaded to hardware'],
   ['hw-offload',           'flows are not offloaded to hardware'],
+  ['offloaded-stats-delay', 'flows are not offloaded to hardware'],
   ['offload-rebalance',    'flows are not offloaded to hardware'],
   ['tc-policy',            'flows are not offloaded to hardware'],
   ['ipsec_skb_mark',       'tunnels are not encrypted'],
@@ -80,7 +81,6 @@ const isCollector = (text: string): boolean => /^(\[[0-9a-fA-F:.%a-z]+\]|[^:[\]\
 function ofPort(row: schema.PortRow): Remark[] {
   const where = `port ${row.name}`;
   const remarks: Remark[] = [];
-  if (row.interfaces.length > 1) remarks.push(missing(where, 'a bond of interfaces'));
   if (row.lacp === 'active' || row.lacp === 'passive') remarks.push(missing(where, 'LACP'));
   return remarks;
 }
