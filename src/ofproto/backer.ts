@@ -75,6 +75,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   /** other_config:flow-restore-wait. */
   private isWaiting: boolean;
   onStrayPorts: (() => void) | undefined;
+  onPortGone: ((name: string) => void) | undefined;
   private readonly strays: StrayWatch;
   /** One look at the datapath's ports at a time. */
   private resync: Promise<void> | undefined;
@@ -247,6 +248,10 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   byUuid(uuid: Uint8Array): OfprotoSwitch | undefined {
     return [...this.switches.values()].find((s) => equalBytes(s.uuid, uuid));
+  }
+
+  portGone(name: string): void {
+    this.onPortGone?.(name);
   }
 
   forgetMac(mac: number, vlan: number): void {

@@ -60,6 +60,8 @@ export interface OfprotoBacker {
   strayPorts(): Promise<{ name: string; portNo: number }[]>;
   /** Called when somebody has put a port into the datapath that no bridge has. */
   onStrayPorts?: (() => void) | undefined;
+  /** Called when a bridge has lost a port, for whatever reason. */
+  onPortGone?: ((name: string) => void) | undefined;
   /** Resolves when a whole round of revalidation that began after this call is done (revalidator/wait). */
   revalidated(): Promise<void>;
   /**

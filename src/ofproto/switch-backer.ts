@@ -32,6 +32,8 @@ export interface SwitchBacker {
   ctPolicyName?(zone: number, isIpv4: boolean, proto: number): string | undefined;
   /** The switch's ports or bundles changed; `gone` if the switch itself did. */
   changed(ofproto: XBridge, gone: boolean): void;
+  /** A switch has no port of this name any more. */
+  portGone?(name: string): void;
   /** Has all switches forget where `mac` is in `vlan`. */
   forgetMac?(mac: number, vlan: number): void;
   /** Soon after this the MAC table's changes have flows revalidated. */

@@ -136,6 +136,7 @@ export class SwitchPorts {
     if (port.tunnel !== undefined) this.backer.tunnels.remove(port);
     if (port.ofport !== OFPP.LOCAL) this.numbers.release(port.ofport);
     this.leave(port);
+    this.backer.portGone?.(name);
     log.dbg(`bridge ${this.host.name}: deleted interface ${name} on port ${port.ofport}`);
     this.host.portsChanged();
     return port;

@@ -45,6 +45,7 @@ import { type DummyLevel, DummyNetdevs } from './dummy/dummy-netdevs.ts';
 import { dummyPortCommands } from './dummy/dummy-port-commands.ts';
 import { HeldEvents } from './dummy/held-events.ts';
 import type { SslOptions, VswitchdCommandLine } from './options.ts';
+import { NeighCache } from './router/neigh-cache.ts';
 import type { SystemRouting } from './router/system-routes.ts';
 import { PROGRAM, VERSION_TEXT } from './version.ts';
 import { Vswitchd, type VswitchdOptions } from './vswitchd.ts';
@@ -166,11 +167,13 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   const parts = options.dummy === undefined ? systemParts(options) : await dummyParts(options.dummy);
   const tls = tlsFiles(options.ssl);
   limitTls(options.ssl.protocols, options.ssl.ciphers);
+  const neighbours = new NeighCache();
   const vswitchd = await Vswitchd.start({
     database: options.database,
     runDir: rundir,
     ...(tls === undefined ? {} : { session: { tls: () => tls } }),
     ...parts.switch,
+    portGone: (name) => neighbours.forget(name),
   });
   let exit: (cleanup: boolean) => void = () => undefined;
   const told = new Promise<boolean>((resolve) => {
@@ -193,7 +196,7 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
   const unixctl = new UnixctlServer(VERSION_TEXT, [
     ...commands,
-    ...routeCommands(options.hasSystemRoutes, parts.routing),
+    ...routeCommands(options.hasSystemRoutes, parts.routing, neighbours),
     ...parts.commands,
   ]);
   if (options.unixctl !== 'none') {

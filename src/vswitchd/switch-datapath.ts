@@ -23,6 +23,8 @@ export interface SwitchDatapathOptions {
   readonly openBacker: OpenBacker;
   /** Called when the device of a port is gone from the datapath. */
   portVanished(): void;
+  /** Called when a bridge has lost a port, for whatever reason. */
+  portGone?(name: string): void;
 }
 
 /** Why the datapath cannot be opened, in words for the person who reads the "error" column. */
@@ -69,6 +71,7 @@ export class SwitchDatapath {
       this.provider ??= await this.options.openProvider();
       this.current = await this.options.openBacker(this.provider, name, options);
       this.current.onPortVanished(() => this.options.portVanished());
+      this.current.onPortGone = (port) => this.options.portGone?.(port);
       this.current.onStrayPorts = () => {
         this.isSwept = false;
         this.options.portVanished();

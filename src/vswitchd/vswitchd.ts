@@ -71,6 +71,8 @@ export interface VswitchdOptions {
   readonly statsMs?: number;
   /** Whether a port that somebody else deleted comes back by itself (the default), or with the next change of the database or a device. */
   readonly addsPortsBack?: boolean;
+  /** Told of each port that a bridge has no longer. */
+  portGone?(name: string): void;
   /** The clock that statistics go by; without it the system's. */
   readonly after?: After;
 }
@@ -106,6 +108,7 @@ export class Vswitchd {
     this.datapath = new SwitchDatapath(options.datapath ?? SYSTEM_DATAPATH, {
       openProvider: () => options.openProvider(),
       openBacker: options.openBacker,
+      portGone: (name) => options.portGone?.(name),
       portVanished: () => {
         if (options.addsPortsBack !== false) this.timers.after('netdev', NETDEV_DELAY_MS, () => this.reconfigureSoon());
       },

@@ -11,10 +11,13 @@ import { formatRoute, RouteTable } from '../router/route-table.ts';
 import { readSystemRouting, type SystemRouting } from '../router/system-routes.ts';
 
 /** `--disable-system-route` leaves the kernel's routes out; addresses of devices are known all the same. */
-export function routeCommands(hasSystemRoutes = true, read = readSystemRouting): UnixctlCommand[] {
+export function routeCommands(
+  hasSystemRoutes = true,
+  read = readSystemRouting,
+  neighbours = new NeighCache(),
+): UnixctlCommand[] {
   const readSome = async (): Promise<SystemRouting> => ({ ...(await read()), routes: [] });
   const table = new RouteTable(hasSystemRoutes ? read : readSome);
-  const neighbours = new NeighCache();
   // biome-ignore format: table
   const neighbourCommands = ['tnl/arp', 'tnl/neigh'].flatMap((group): UnixctlCommand[] => [
     { name: `${group}/show`,  usage: '',              minArgs: 0, maxArgs: 0, run: () => neighbours.show() },

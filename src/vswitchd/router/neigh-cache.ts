@@ -33,6 +33,11 @@ export class NeighCache {
     this.entries.clear();
   }
 
+  /** Forgets who was behind `bridge`, or another port of that name. */
+  forget(bridge: string): void {
+    for (const [key, entry] of this.entries) if (entry.bridge === bridge) this.entries.delete(key);
+  }
+
   /** Seconds after which an entry is stale. */
   get agingS(): number {
     return this.agingMs / 1000;

@@ -135,6 +135,20 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     expect(refused('ovs-dummy', 'p1', '2')).toContain('port number already in use\n');
   });
 
+  test('neighbours behind a port are forgotten with it', () => {
+    for (const where of ['p1', 'br0', 'elsewhere']) appctl('tnl/neigh/set', where, '10.0.0.1', '00:00:10:00:00:01');
+    const known = () =>
+      appctl('tnl/neigh/show')
+        .split('\n')
+        .slice(2)
+        .map((line) => line.split(/ +/)[2] ?? '');
+    expect(known()).toEqual(['p1', 'br0', 'elsewhere', '']);
+    server.vsctl('del-port', 'p1');
+    expect(known()).toEqual(['br0', 'elsewhere', '']);
+    server.vsctl('del-br', 'br0');
+    expect(known()).toEqual(['elsewhere', '']);
+  });
+
   test('the log has flows as userspace writes them, and all of a translation that ran away', async () => {
     appctl('vlog/set', 'dpif:dbg');
     appctl('netdev-dummy/receive', 'p1', FLOW);
