@@ -29,10 +29,13 @@ export function loadKeyAttr(row: KeyRow, dv: DataView, at: number, key: FlowKey)
   }
 }
 
-/** Writes every member of `row` from `key` to the payload at `at`, whose `row.size` bytes must be zero. */
-export function storeKeyAttr(row: KeyRow, key: FlowKey, dv: DataView, at: number): void {
+/**
+ * Writes every member of `row` from `key` to the payload at `at`, whose `row.size` bytes must be zero.  `bytes` are those of `dv`: whoever has
+ * them spares a view of them for each address.
+ */
+export function storeKeyAttr(row: KeyRow, key: FlowKey, dv: DataView, at: number, bytes = bytesOf(dv)): void {
   for (const m of row.members) {
-    if (m.size > 4) getFieldBytes(key, m.field, bytesOf(dv), at + m.at);
+    if (m.size > 4) getFieldBytes(key, m.field, bytes, at + m.at);
     else store(dv, at + m.at, m, getField(key, m.field));
   }
 }

@@ -144,8 +144,8 @@ export class OdpActionsBuilder {
     if (row === undefined || row.size < 0) throw new RangeError(`setFields: attribute ${keyAttr} has no fixed size`);
     const value = new Uint8Array(row.size);
     const bits = new Uint8Array(row.size);
-    storeKeyAttr(row, flow, new DataView(value.buffer), 0);
-    storeKeyAttr(row, mask, new DataView(bits.buffer), 0);
+    storeKeyAttr(row, flow, new DataView(value.buffer), 0, value);
+    storeKeyAttr(row, mask, new DataView(bits.buffer), 0, bits);
     return bits.every((b) => b === 0xff) ? this.set(keyAttr, value) : this.setMasked(keyAttr, value, bits);
   }
 

@@ -72,7 +72,7 @@ function putAttr(w: MessageWriter, type: number, data: FlowKey): void {
   if (row === undefined) return;
   const at = w.attrHeader(type, row.size);
   for (let i = at; i < at + row.size; i++) w.bytes[i] = 0;
-  storeKeyAttr(row, data, w.dv, at);
+  storeKeyAttr(row, data, w.dv, at, w.bytes);
 }
 
 function putBe16(w: MessageWriter, type: number, value: number): void {

@@ -11,9 +11,9 @@ export const LABELS_SIZE = 16;
 
 const scratch = new Uint8Array(LABELS_SIZE);
 
-/** Writes the first 16 bytes of `labels`, the highest bits first, to the wire. */
-export function putLabels(to: Uint8Array, at: number, labels: Uint8Array): void {
-  for (let i = 0; i < LABELS_SIZE; i++) to[at + i] = labels[LITTLE_ENDIAN ? LABELS_SIZE - 1 - i : i]!;
+/** Writes 16 bytes of `labels` from `from` on, the highest bits first, to the wire. */
+export function putLabels(to: Uint8Array, at: number, labels: Uint8Array, from = 0): void {
+  for (let i = 0; i < LABELS_SIZE; i++) to[at + i] = labels[from + (LITTLE_ENDIAN ? LABELS_SIZE - 1 - i : i)]!;
 }
 
 /** Writes the labels of a flow, or of a mask, to the wire. */
@@ -24,6 +24,6 @@ export function putFlowLabels(to: Uint8Array, at: number, flow: FlowKey): void {
 
 /** Reads them from the wire. */
 export function loadFlowLabels(flow: FlowKey, from: Uint8Array, at: number): void {
-  putLabels(scratch, 0, from.subarray(at, at + LABELS_SIZE));
+  putLabels(scratch, 0, from, at);
   setFieldBytes(flow, FIELD.ctLabels, scratch, 0);
 }

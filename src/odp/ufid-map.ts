@@ -10,6 +10,8 @@ import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
 import type { Ufid } from './odp-ufid.ts';
 
 const MIN_SLOTS = 64;
+/** A map that is emptied keeps memory for so many slots: one that serves batch after batch need not grow again. */
+const KEPT_SLOTS = 256;
 
 export class UfidMap<V> {
   private slots = new Int32Array(2 * MIN_SLOTS);
@@ -77,7 +79,7 @@ export class UfidMap<V> {
     this.values = [];
     this.freeEntries.length = 0;
     this.count = 0;
-    if (this.slotMask === MIN_SLOTS - 1) this.slots.fill(0);
+    if (this.slotMask < KEPT_SLOTS) this.slots.fill(0);
     else {
       this.slotMask = MIN_SLOTS - 1;
       this.slots = new Int32Array(2 * MIN_SLOTS);

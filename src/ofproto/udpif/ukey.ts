@@ -55,26 +55,18 @@ const NO_STATS: DpifFlowStats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 }
  * in it, for the collector above all.  A ukey that lives on keeps that of its neighbours, 8 KB at most.
  */
 const CHUNK_SIZE = 8 << 10;
-let chunk = new ArrayBuffer(CHUNK_SIZE);
+let chunk = new Uint8Array(CHUNK_SIZE);
 let chunkUsed = 0;
-
-function matchRoom(size: number): Uint8Array {
-  if (size > CHUNK_SIZE / 8) return new Uint8Array(size);
-  if (chunkUsed + size > CHUNK_SIZE) {
-    chunk = new ArrayBuffer(CHUNK_SIZE);
-    chunkUsed = 0;
-  }
-  chunkUsed += size;
-  return new Uint8Array(chunk, chunkUsed - size, size);
-}
 
 export class Ukey {
   readonly ufid: Ufid;
   /** Whether the datapath knows the flow by its UFID; else by its key. */
   readonly hasUfid: boolean;
-  /** Key and mask, one after the other: a flow's memory is mostly that of its arrays, and not of what is in them. */
-  private readonly match: Uint8Array;
-  private readonly keySize: number;
+  /** Key and mask, one after the other, are a part of it: a view of its own would take more memory than they do. */
+  private readonly chunk: Uint8Array;
+  private readonly keyAt: number;
+  private readonly maskAt: number;
+  private readonly matchEnd: number;
   readonly hasMask: boolean;
   actions: Nest;
   readonly createdMs: number;
@@ -103,17 +95,24 @@ export class Ukey {
     /** The time now. */
     createdMs: number;
     usedMs?: number;
-    cache?: XlateCache;
+    cache?: XlateCache | undefined;
     recircs?: readonly number[];
     keyRecirc?: number;
   }) {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
     const { key, mask } = init;
-    this.match = matchRoom(key.length + (mask?.length ?? 0));
-    this.match.set(key);
-    if (mask !== undefined) this.match.set(mask, key.length);
-    this.keySize = key.length;
+    const size = key.length + (mask?.length ?? 0);
+    if (chunkUsed + size > chunk.length) {
+      chunk = new Uint8Array(Math.max(CHUNK_SIZE, size));
+      chunkUsed = 0;
+    }
+    this.chunk = chunk;
+    this.keyAt = chunkUsed;
+    this.maskAt = chunkUsed + key.length;
+    this.matchEnd = chunkUsed += size;
+    chunk.set(key, this.keyAt);
+    if (mask !== undefined) chunk.set(mask, this.maskAt);
     this.hasMask = mask !== undefined;
     this.actions = init.actions;
     this.createdMs = init.createdMs;
@@ -125,10 +124,10 @@ export class Ukey {
   }
 
   get key(): Nest {
-    return this.match.subarray(0, this.keySize);
+    return this.chunk.subarray(this.keyAt, this.maskAt);
   }
   get mask(): Nest | undefined {
-    return this.hasMask ? this.match.subarray(this.keySize) : undefined;
+    return this.hasMask ? this.chunk.subarray(this.maskAt, this.matchEnd) : undefined;
   }
 
   get state(): UkeyState {

@@ -90,6 +90,8 @@ export class UpcallHandling {
   /** The microflows of the batch that is being handled; undefined for those of which nothing becomes. */
   private readonly misses = new UfidMap<Prepared | null>();
   private readonly slow = new UfidMap<Prepared | null>();
+  /** Of the flow before, in the same batch. */
+  private lastCache: XlateCache | undefined;
   /** By datapath port. */
   private readonly plainMetadata = new Map<number, Uint8Array>();
 
@@ -114,6 +116,7 @@ export class UpcallHandling {
     const installs: Install[] = [];
     this.misses.clear();
     this.slow.clear();
+    this.lastCache = undefined;
     const nowMs = monotonicMs();
     for (const upcall of upcalls) {
       const kind = classifyUpcall(upcall);
@@ -162,7 +165,7 @@ export class UpcallHandling {
     this.keyed.set(flow);
     extractPacket(upcall.packet, flow);
     const revalSeq = state.revalSeq;
-    const cache = new XlateCache();
+    const ownCache = new XlateCache();
     const tcpFlags = getField(flow, FIELD.tcpFlags);
     const xout = xlateActions({
       bridge: from.bridge,
@@ -174,8 +177,10 @@ export class UpcallHandling {
       packet: upcall.packet,
       packetSize: upcall.packet.length,
       stats: onePacket(upcall.packet.length, tcpFlags, nowMs),
-      cache,
+      cache: ownCache,
     });
+    const cache = ownCache.unless(this.lastCache);
+    this.lastCache = cache;
     logRunaway(xout.error, state.bridges, from.bridge, flow, from.ofport);
     const reason = xout.slow | (fit === ODP_FIT.TOO_LITTLE ? SLOW_PATH.MATCH : 0);
     let isInstalled = false;
@@ -190,7 +195,7 @@ export class UpcallHandling {
         revalSeq,
         createdMs: nowMs,
         // Later packets are credited by the key; a damaged one is translated by less.
-        ...(isSameFlow(flow, this.keyed) ? { cache } : {}),
+        cache: isSameFlow(flow, this.keyed) ? cache : undefined,
         recircs: xout.recircs,
         keyRecirc,
       });

@@ -39,6 +39,21 @@ export interface LearnedAddress {
   readonly isGarp: boolean;
 }
 
+/** Whether both do the same.  Kinds that a flow in a thousand has are not looked into. */
+function isSame(a: Entry, b: Entry): boolean {
+  switch (a.kind) {
+    case 'rule':
+      return b.kind === 'rule' && a.rule === b.rule;
+    case 'table':
+      return b.kind === 'table' && a.table === b.table && a.isMatch === b.isMatch;
+    case 'learn':
+      if (b.kind !== 'learn' || a.bridge !== b.bridge || a.ofpInPort !== b.ofpInPort) return false;
+      return a.mac === b.mac && a.vlan === b.vlan && a.isGarp === b.isGarp;
+    default:
+      return false;
+  }
+}
+
 /** Counts packets that leave by one patch port and come in by the other. */
 export function countPatch(
   tx: PatchCounts | undefined,
@@ -94,6 +109,14 @@ export class XlateCache {
   }
   addLearn(bridge: XBridge, learned: LearnedAddress): void {
     this.entries.push({ kind: 'learn', bridge, ...learned });
+  }
+
+  /** `other` if that does the same; else this.  Flows that come one after the other do well with one. */
+  unless(other: XlateCache | undefined): XlateCache {
+    const { entries } = this;
+    if (other === undefined || other.entries.length !== entries.length) return this;
+    for (let i = 0; i < entries.length; i++) if (!isSame(entries[i] as Entry, other.entries[i] as Entry)) return this;
+    return other;
   }
 
   /** The rules and groups that packets go through, in order. */

@@ -37,6 +37,8 @@ const OF_FRAG_LATER = 3;
 const WHOLE_PACKET = 0xffff;
 /** CS_TRACKED of ct_state. */
 const CT_TRACKED = 0x20;
+/** Of what no rule has. */
+const NO_COOKIE = 2n ** 64n - 1n;
 
 // Translation never waits, so that one set of buffers serves all of them.
 const scratchFlow = newFlow();
@@ -114,7 +116,7 @@ export class XlateCtx {
   /** The rule whose actions are being carried out. */
   rule: Rule | undefined;
   /** Of that rule, or of the one that a frozen action came from. */
-  ruleCookie = 2n ** 64n - 1n;
+  ruleCookie = NO_COOKIE;
 
   /** The state that this translation began with. */
   readonly frozen: FrozenState | undefined;
