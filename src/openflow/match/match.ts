@@ -92,6 +92,17 @@ function clearTpid(match: Match): void {
   setBits(match.mask, FIELD.vlanTpid.at, 16, 0);
 }
 
+/** All bits of an ERSPAN hardware ID. */
+const ERSPAN_HWID_BITS = 0x3f;
+
+/**
+ * Whether the bits of the value are those that a masked match looks at: so it is with stock's ERSPAN hardware IDs, and in its ovs-ofctl, too, which
+ * sends V/M as V&M under the mask V.  Exact matches are left exact.  Source: lib/match.c (match_set_tun_erspan_hwid_masked).
+ */
+function takesValueForMask(field: MfField, mask: MfValue): boolean {
+  return field.name === 'tun_erspan_hwid' && ((mask[0] as number) & ERSPAN_HWID_BITS) !== ERSPAN_HWID_BITS;
+}
+
 /**
  * Makes the match look at a field: `value` on the bits of `mask`, all bits if there is none.  The caller has checked value, mask and
  * prerequisites.  Throws OfpError or RangeError as `mfCheckSpecial` does, and RangeError for a tun_metadata that it has, or has no room for.
@@ -115,7 +126,7 @@ export function matchSetField(match: Match, field: MfField, value: MfValue, mask
       value.map((b, i) => b & (mask[i] as number)),
       match.flow,
     );
-    mfSet(field, mask, match.mask);
+    mfSet(field, takesValueForMask(field, mask) ? value : mask, match.mask);
   }
   clearTpid(match);
 }

@@ -1,6 +1,10 @@
 /** NXM and OXM: hexadecimal vectors in both directions, errors, and a property over any bytes. */
 
 import { describe, expect, it, test } from 'vitest';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { getField } from '../../../src/flow/flow-key.ts';
+import type { Match } from '../../../src/openflow/match/match.ts';
+import { parseMatch } from '../../../src/openflow/match/match-parse.ts';
 import { decodeNxMatch, encodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
 import { fc } from '../../support/property.ts';
@@ -49,6 +53,15 @@ describe('NXM and OXM', () => {
   it('does not look at a field whose mask is all zeros', () => {
     const { match } = decodeNxMatch(bytes('80000c02 1005 80000f02 00 00'));
     expect(hex(encodeNxMatch(match, 4))).toBe(hex(bytes('80000c02 1005')));
+  });
+
+  it("takes an ERSPAN hardware ID's value for its mask, as stock and its ovs-ofctl do, unless it is exact", () => {
+    const look = ({ flow, mask }: Match) => [getField(flow, FIELD.tunErspanHwid), getField(mask, FIELD.tunErspanHwid)];
+    const typed = parseMatch('tun_erspan_hwid=0xf/0x1').match;
+    expect(look(typed)).toEqual([0x1, 0xf]);
+    expect(look(decodeNxMatch(encodeNxMatch(typed, 0)).match)).toEqual([0x1, 0x1]);
+    expect(look(parseMatch('tun_erspan_hwid=0x7').match)).toEqual([0x7, 0x3f]);
+    expect(look(parseMatch('tun_erspan_hwid=0x7/0x3f').match)).toEqual([0x7, 0x3f]);
   });
 
   it('has a cookie where one may be', () => {
