@@ -27,6 +27,7 @@ import { Bridge } from './bridge/bridge.ts';
 import { interfacesOf, isDatapathGone } from './bridge/bridge-ports.ts';
 import { REPLICATED } from './config/replicated.ts';
 import { ConfigMemo, readConfig, type SwitchConfig } from './config/switch-config.ts';
+import { TlsCheck } from './config/tls-check.ts';
 import { Unsupported } from './config/unsupported.ts';
 import type { NetdevTable } from './devices/netdev.ts';
 import { type After, Periodic } from './periodic.ts';
@@ -90,7 +91,8 @@ export class Vswitchd {
   private readonly timers = new Timers();
   private readonly statistics: Periodic;
   private readonly memo = new ConfigMemo();
-  private readonly unsupported = new Unsupported();
+  private readonly unsupported = new Unsupported((type) => this.datapath.supports(type));
+  private readonly tlsCheck = new TlsCheck();
   private config: SwitchConfig | undefined;
   /** Names of its interfaces. */
   private devices: ReadonlySet<string> = new Set();
@@ -157,9 +159,7 @@ export class Vswitchd {
     await this.running;
     if (cleanup) {
       for (const bridge of this.bridges.values()) {
-        const names = [...bridge.ofproto.ports.keys()];
-        await bridge.ofproto.destroy().catch((e: Error) => log.warn(`bridge ${bridge.name}: ${e.message}`));
-        for (const name of names) this.netdevs.release?.(name);
+        await bridge.destroy().catch((e: Error) => log.warn(`bridge ${bridge.name}: ${e.message}`));
       }
     }
     await this.closeDatapath(cleanup);
@@ -209,6 +209,7 @@ export class Vswitchd {
     const config = this.untilRestored(readConfig(idl, this.memo));
     this.config = config;
     this.devices = new Set(config.bridges.flatMap((bridge) => interfacesOf(bridge).map(({ name }) => name)));
+    this.tlsCheck.report(config.tls);
     const isNewLimit = setVlanLimit(config.vlanLimit);
     try {
       // Flows that there are say of tags what the old limit let them.
@@ -247,7 +248,7 @@ export class Vswitchd {
     for (const [name, bridge] of this.bridges) {
       if (names.has(name)) continue;
       this.bridges.delete(name);
-      await bridge.ofproto.destroy();
+      await bridge.destroy();
     }
     if (wanted.length === 0) return this.closeDatapath(true);
     const backer = await this.datapath.open(config.backer);

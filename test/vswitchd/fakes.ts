@@ -33,9 +33,15 @@ export class FakeNetdevs implements NetdevTable {
   private readonly watchers = new Set<(name: string) => void>();
   private nextIndex = 10;
   readonly journal: Journal;
+  /** Names of interfaces that have gone. */
+  readonly released: string[] = [];
 
   constructor(journal: Journal) {
     this.journal = journal;
+  }
+
+  release(name: string): void {
+    this.released.push(name);
   }
 
   /** A device appears, or changes. */

@@ -208,6 +208,11 @@ describe.skipIf(skipReason())('vswitchd and its database', () => {
     expect(said('WARN|bridge br0: NetFlow is not supported; its settings are ignored')).toBe(1);
     expect(said('WARN|bridge br0: spanning tree (STP) is not supported')).toBe(1);
     expect(said('WARN|interface br0: BFD is not supported')).toBe(1);
+    await vsctl('set-ssl', '/nonexistent/key', '/nonexistent/cert', '/nonexistent/ca', '--', 'add-br', 'br1');
+    await vsctl('set', 'bridge', 'br1', 'datapath_type=netdev');
+    expect(said('ERR|files of table SSL cannot be used: ENOENT')).toBe(1);
+    expect(said('ERR|bridge br1: not created, as datapath_type "netdev" is not supported')).toBe(1);
+    expect(said('INFO|bridge br1: deleted interface br1 on port 65534')).toBe(1);
     expect(world.backer?.ofprotos.get('br0')?.forwardsBpdu).toBe(true);
     // Set anew, it is said anew.
     await vsctl('set', 'bridge', 'br0', 'stp_enable=false');

@@ -55,6 +55,14 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect(world.journal.slice(-2)).toEqual(['destroy br0', 'close and delete']);
   });
 
+  test('devices are given up with their port, or with the bridge', async () => {
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
+    await vsctl('del-port', 'eth0');
+    expect(world.netdevs.released).toEqual(['eth0']);
+    await vsctl('del-br', 'br0');
+    expect(world.netdevs.released.sort()).toEqual(['br0', 'eth0', 'eth1']);
+  });
+
   test('ports of each type, and errors for those that cannot be', async () => {
     await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1', 'tag=7');
     expect(ports()).toEqual(['ovs-system', 'br0', 'eth0', 'eth1']);

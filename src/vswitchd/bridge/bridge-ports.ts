@@ -104,17 +104,24 @@ export class BridgePorts {
   /** Deletes these ports.  Rejects only if the datapath is gone. */
   async remove(doomed: ReadonlySet<string>): Promise<void> {
     for (const name of doomed) {
-      const ofport = this.ofproto.ports.get(name)?.ofport;
+      const port = this.ofproto.ports.get(name);
       this.ifaces.delete(name);
       try {
         await this.ofproto.portDel(name);
-        this.netdevs.release?.(name);
-        this.tunnels.forget(name);
-        log.info(`bridge ${this.name}: deleted interface ${name} on port ${ofport}`);
+        if (port !== undefined) this.release([port]);
       } catch (error) {
         if (isDatapathGone(error)) throw error;
         log.warn(`bridge ${this.name}: could not delete interface ${name} (${reason(error)})`);
       }
+    }
+  }
+
+  /** Gives up what belongs to ports that have been deleted. */
+  release(ports: readonly Ofport[]): void {
+    for (const { name, ofport } of ports) {
+      this.netdevs.release?.(name);
+      this.tunnels.forget(name);
+      log.info(`bridge ${this.name}: deleted interface ${name} on port ${ofport}`);
     }
   }
 

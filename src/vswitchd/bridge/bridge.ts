@@ -61,6 +61,16 @@ export class Bridge {
     await this.ports.tunnels.reconfigure(interfacesOf(config));
   }
 
+  /** Removes all ports, and the switch.  Rejects if the datapath refuses, or is gone. */
+  async destroy(): Promise<void> {
+    const ports = [...this.ofproto.ports.values()];
+    try {
+      await this.ofproto.destroy();
+    } finally {
+      this.ports.release(ports);
+    }
+  }
+
   /** Adds the ports that are missing.  Rejects only if the datapath is gone. */
   addPorts(config: BridgeConfig): Promise<void> {
     return this.ports.add(config);

@@ -49,7 +49,7 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
   // biome-ignore format: table
   return [
     command('exit',                    '[--cleanup]',      0, 1,        ([option]) => exit(target, option)),
-    command('bridge/reconnect',        '[bridge]',         0, 1,        ([name]) => reconnect(name === undefined ? bridges() : [bridge(name)])),
+    command('bridge/reconnect',        '[bridge]',         0, 1,        ([name]) => reconnect(name === undefined ? bridges() : [knownBridge(target, name)])),
     command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
     command('fdb/show',                'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
     command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
@@ -87,11 +87,15 @@ const command = (
   run: UnixctlCommand['run'],
 ): UnixctlCommand => ({ name, usage, minArgs, maxArgs, run });
 
-function dumpOpenflow({ backer }: CommandTarget, args: readonly string[]): string {
-  const ofproto = backer?.ofprotos.get(args.at(-1) ?? '');
-  if (ofproto === undefined) throw new UnixctlError('Unknown bridge');
-  return ofproto.dumpFlows(args.slice(0, -1).includes('--offload-stats'));
+/** The bridge, in the words of the commands that belong to bridges rather than to their switches. */
+function knownBridge({ backer }: CommandTarget, name: string | undefined): Ofproto {
+  const found = backer?.ofprotos.get(name ?? '');
+  if (found === undefined) throw new UnixctlError('Unknown bridge');
+  return found;
 }
+
+const dumpOpenflow = (target: CommandTarget, args: readonly string[]): string =>
+  knownBridge(target, args.at(-1)).dumpFlows(args.slice(0, -1).includes('--offload-stats'));
 
 const TRACE = '{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]';
 const TRACE_PACKET_OUT = `[-consistent] ${TRACE} actions`;

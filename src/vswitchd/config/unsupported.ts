@@ -11,7 +11,7 @@ import type { RowSource, Smap } from './row-source.ts';
 const log = vlog('bridge');
 
 interface Remark {
-  readonly level: 'info' | 'warn';
+  readonly level: 'info' | 'warn' | 'err';
   readonly text: string;
 }
 
@@ -50,9 +50,16 @@ const missing = (where: string, what: string): Remark => ({
   text: `${where}: ${what} is not supported; its settings are ignored`,
 });
 
-function ofBridge(db: RowSource, row: schema.BridgeRow): Remark[] {
+/** Whether Bridge.datapath_type `type` is that of a datapath that there is. */
+export type IsDatapathType = (type: string) => boolean;
+
+function ofBridge(db: RowSource, row: schema.BridgeRow, isDatapathType: IsDatapathType): Remark[] {
   const where = `bridge ${row.name}`;
   const remarks: Remark[] = [];
+  const type = row.datapath_type || 'system';
+  if (!isDatapathType(type)) {
+    remarks.push({ level: 'err', text: `${where}: not created, as datapath_type "${type}" is not supported` });
+  }
   const exporters = [
     ['NetFlow', row.netflow === undefined ? undefined : db.row(schema.NetFlow, row.netflow)?.targets],
     ['sFlow', row.sflow === undefined ? undefined : db.row(schema.sFlow, row.sflow)?.targets],
@@ -106,10 +113,15 @@ function ofController(row: schema.ControllerRow): Remark[] {
 }
 
 export class Unsupported {
+  private readonly isDatapathType: IsDatapathType;
   private readonly memo = new RowMemo<readonly Remark[]>();
   private said = new Set<string>();
   /** Of the rows that were looked at last. */
   private revision: number | undefined;
+
+  constructor(isDatapathType: IsDatapathType) {
+    this.isDatapathType = isDatapathType;
+  }
 
   /** Looks at all settings, and says what was not there the last time. */
   report(db: RowSource): void {
@@ -123,7 +135,7 @@ export class Unsupported {
       look(_uuid, (source) => ofRoot(source.row(schema.Open_vSwitch, _uuid)?.other_config ?? new Map()));
     }
     for (const row of db.rows(schema.Bridge)) {
-      look(row._uuid, (source) => ofBridge(source, source.row(schema.Bridge, row._uuid) ?? row));
+      look(row._uuid, (source) => ofBridge(source, source.row(schema.Bridge, row._uuid) ?? row, this.isDatapathType));
     }
     for (const { _uuid, bridge } of db.rows(schema.Flow_Sample_Collector_Set)) {
       look(_uuid, (source) => {

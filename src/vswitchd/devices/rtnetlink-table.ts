@@ -30,6 +30,7 @@ import { findNextHop } from './next-hop.ts';
 import { TapDevices } from './tap-devices.ts';
 
 const log = vlog('netdev_linux');
+const netdevLog = vlog('netdev');
 
 const RTNLGRP_LINK = 1;
 const RTM_NEWLINK = 16;
@@ -51,6 +52,8 @@ export type LinkRequests = Pick<
 export class RtnetlinkTable implements NetdevTable {
   readonly findNextHop = findNextHop;
   readonly qos = new DeviceQos();
+  /** Interface.options of which the log has said that they mean nothing. */
+  private readonly refusedOptions = new WeakSet<ReadonlyMap<string, string>>();
   private readonly taps = new TapDevices();
   private readonly requests: LinkRequests;
   /** For dumps alone: the package takes the answer to another request, amid the parts of a dump, for the end of that. */
@@ -104,8 +107,11 @@ export class RtnetlinkTable implements NetdevTable {
   }
 
   /** Makes the device of a "tap" interface, or takes over the one that is there; others are the host's business. */
-  configure(name: string, type: string): void {
+  configure(name: string, type: string, options: ReadonlyMap<string, string>): void {
     if (type === 'tap') this.taps.make(name);
+    if (options.size === 0 || this.refusedOptions.has(options)) return;
+    this.refusedOptions.add(options);
+    netdevLog.warn(`${name}: arguments provided to device that is not configurable`);
   }
 
   release(name: string): void {

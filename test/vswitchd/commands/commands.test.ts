@@ -109,6 +109,7 @@ test('fdb/flush', async () => {
   expect(await run('fdb/flush')).toBe('table successfully flushed');
   expect(world.journal).toEqual(['flush br0', 'flush br1', 'flush br0']);
   expect(await refused('fdb/flush', 'br9')).toBe('no such bridge');
+  expect(await refused('bridge/reconnect', 'br9')).toBe('Unknown bridge');
 });
 
 test('what concerns the datapath', async () => {

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { MessageWriter } from '../../../src/netlink/message.ts';
 import type { NetlinkReceiver, NetlinkTransport } from '../../../src/netlink/transport.ts';
+import { setConsole } from '../../../src/util/vlog.ts';
 import { type LinkRequests, RtnetlinkTable } from '../../../src/vswitchd/devices/rtnetlink-table.ts';
 
 const RTM_NEWLINK = 16;
@@ -90,6 +91,18 @@ test('an answer about one device does not undo what was told meanwhile', async (
   kernel.answer({ index: 3, ifname: 'p3', up: true });
   expect(await refreshed).toMatchObject({ isUp: false });
   expect(table.get('p3')?.isUp).toBe(false);
+});
+
+test('options that mean nothing to a device are said once', async () => {
+  const { table } = await opened();
+  const lines: string[] = [];
+  setConsole((line) => lines.push(line));
+  const options = new Map([['n_rxq', '2']]);
+  for (const given of [new Map(), options, options]) table.configure('p3', 'system', given);
+  setConsole(undefined);
+  expect(lines.map((line) => line.trim().split('|').slice(2).join('|'))).toEqual([
+    'netdev|WARN|p3: arguments provided to device that is not configurable',
+  ]);
 });
 
 test('nor does a look at all devices, which finds the rest', async () => {
