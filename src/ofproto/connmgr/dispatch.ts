@@ -6,9 +6,10 @@
  * Source: ofproto/ofproto.c (handle_openflow), ofproto/connmgr.c (ofconn_run).
  */
 import { newMatch } from '../../openflow/match/match.ts';
-import { decodeMessage } from '../../openflow/messages/codec.ts';
+import { decodeBody, decodeHeaders } from '../../openflow/messages/codec.ts';
 import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
+import { checkBodySize, type OfpHeader } from '../../openflow/ofp-header.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';
@@ -79,28 +80,55 @@ export function handleMessage(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Pr
 function take(conn: OfConn, bytes: Uint8Array, sw: OfSwitch): Promise<void> | undefined {
   conn.request = bytes;
   try {
-    const decoded = decodeMessage(bytes, { hasFlowModTableId: conn.hasFlowModTableId, flowModMatch });
+    const header = decodeHeaders(bytes);
     // Another connection's bundle may be half done.
-    if (sw.tables.isBusy && !FREE_OF_TABLES.has(decoded.kind)) {
+    if (sw.tables.isBusy && !FREE_OF_TABLES.has(header.raw.kind)) {
       return sw.tables.idle().then(() => (conn.isOpen ? take(conn, bytes, sw) : undefined));
     }
-    if (!NOT_ADMITTING.has(decoded.kind)) conn.admittedMs = conn.receivedMs;
-    const msg = conn.multipart.take(decoded, bytes, conn.receivedMs);
-    const doing = msg === undefined ? undefined : handle(conn, msg, sw);
-    return doing?.catch((e: unknown) => answerError(conn, bytes, e));
+    if (!NOT_ADMITTING.has(header.raw.kind)) conn.admittedMs = conn.receivedMs;
+    if (!conn.multipart.isPart(header)) return begin(conn, header, [bytes], sw);
+    const parts = conn.multipart.take(header, bytes, conn.receivedMs);
+    return parts === undefined ? undefined : begin(conn, header, parts, sw);
   } catch (e) {
     answerError(conn, bytes, e);
     return undefined;
   }
 }
 
-function handle(conn: OfConn, msg: OfMessage, sw: OfSwitch): Promise<void> | undefined {
-  const handler = HANDLERS[msg.kind] as Handler<typeof msg.kind> | undefined;
-  if (handler === undefined) {
-    const isStat = msg.raw.multipart === 'request';
-    throw new OfpError(isStat ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_BAD_TYPE, `${msg.kind} is not handled`);
+/** Begins to handle a request, of one part or of several. */
+function begin(conn: OfConn, header: OfpHeader, parts: readonly Uint8Array[], sw: OfSwitch): Promise<void> | undefined {
+  const first = parts[0] as Uint8Array;
+  conn.request = first;
+  try {
+    const handler = handlerOf(header, first);
+    const msg = decodeParts(conn, header, parts);
+    const doing = sw.conns.act(conn, msg.xid, () => (handler as Handler<'hello'>)(conn, msg as never, sw)) ?? undefined;
+    return doing?.catch((e: unknown) => answerError(conn, first, e));
+  } catch (e) {
+    answerError(conn, first, e);
+    return undefined;
   }
-  return sw.conns.act(conn, msg.xid, () => (handler as Handler<'hello'>)(conn, msg as never, sw)) ?? undefined;
+}
+
+/** Who handles a message, whatever is in its body; throws OfpError. */
+function handlerOf({ raw, bodyAt }: OfpHeader, bytes: Uint8Array): Handler<OfKind> {
+  const handler = HANDLERS[raw.kind] as Handler<OfKind> | undefined;
+  if (handler !== undefined) return handler;
+  checkBodySize(raw, bytes.length - bodyAt);
+  const isStat = raw.multipart === 'request';
+  throw new OfpError(isStat ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_BAD_TYPE, `${raw.kind} is not handled`);
+}
+
+/** Lists that are requests: several parts may have a body. */
+const LISTS: ReadonlySet<OfKind> = new Set(['table_features_stats_request', 'flow_monitor_stats_request']);
+
+function decodeParts(conn: OfConn, header: OfpHeader, parts: readonly Uint8Array[]): OfMessage {
+  const context = { hasFlowModTableId: conn.hasFlowModTableId, flowModMatch };
+  if (parts.length === 1) return decodeBody(parts[0] as Uint8Array, header, context);
+  if (!LISTS.has(header.raw.kind))
+    throw new OfpError(OFPERR.OFPBRC_BAD_STAT, `${header.raw.text} in ${parts.length} parts`);
+  const messages = parts.map((part) => decodeBody(part, header, context));
+  return { ...messages[0], body: messages.flatMap((m) => m.body as readonly unknown[]) } as OfMessage;
 }
 
 function answerError(conn: OfConn, about: Uint8Array, e: unknown): void {

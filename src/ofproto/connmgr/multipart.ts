@@ -1,23 +1,23 @@
 /**
- * Multipart requests in several parts: collected until the last one is there.
+ * Multipart requests in several parts: collected until the last one is there.  Any part may be without a body, even of a request that must
+ * have one: such parts say nothing, and are left out.
  * Source: lib/ofp-msgs.c (ofpmp_assembler_execute), OpenFlow 1.3.5 7.3.5.
  */
-import type { OfMessage } from '../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
-import type { OfKind } from '../../openflow/ofp-msgs.ts';
+import { checkBodySize, OFPMPF_MORE, type OfpHeader } from '../../openflow/ofp-header.ts';
+import type { OfpRaw } from '../../openflow/ofp-msgs.ts';
 
-/** Of all requests together that a connection has begun.  Bytes; in memory it is many times as much. */
+/** Of all requests together that a connection has begun.  Bytes. */
 const MAX_SIZE = 4 * 1024 * 1024;
 const TIMEOUT_MS = 1000;
-/** Only these may have more than one part with a body: their bodies are lists. */
-const LISTS: ReadonlySet<OfKind> = new Set(['table_features_stats_request', 'flow_monitor_stats_request']);
+/** OpenFlow 1.3: before it, only replies have parts. */
+const FIRST_VERSION = 4;
 
 interface Partial {
-  readonly kind: OfKind;
-  readonly entries: unknown[];
+  readonly raw: OfpRaw;
+  readonly parts: Uint8Array[];
+  hasBody: boolean;
   size: number;
-  /** The last part, for the error. */
-  bytes: Uint8Array;
   deadlineMs: number;
 }
 
@@ -25,27 +25,34 @@ export class MultipartRequests {
   private readonly byXid = new Map<number, Partial>();
   private total = 0;
 
-  /** A request as a whole, once `msg` has completed it; undefined while parts are missing.  Throws OfpError. */
-  take(msg: OfMessage, bytes: Uint8Array, nowMs: number): OfMessage | undefined {
-    if (msg.raw.multipart !== 'request') return msg;
-    const more = msg.more && msg.version >= 4;
-    let partial = this.byXid.get(msg.xid);
-    if (partial === undefined && !more) return msg;
-    partial ??= { kind: msg.kind, entries: [], size: 0, bytes, deadlineMs: 0 };
-    this.byXid.set(msg.xid, partial);
+  /** Whether a message is one of several. */
+  isPart(header: OfpHeader): boolean {
+    if (header.raw.multipart !== 'request') return false;
+    return hasMore(header) || this.byXid.has(header.xid);
+  }
+
+  /** All parts of a request, at least one, once `bytes` has completed it; undefined while parts are missing.  Throws OfpError. */
+  take(header: OfpHeader, bytes: Uint8Array, nowMs: number): readonly Uint8Array[] | undefined {
+    const { raw, xid } = header;
+    const bodySize = bytes.length - header.bodyAt;
+    if (bodySize > 0) checkBodySize(raw, bodySize);
+    const partial = this.byXid.get(xid) ?? { raw, parts: [], hasBody: false, size: 0, deadlineMs: 0 };
+    this.byXid.set(xid, partial);
     partial.deadlineMs = nowMs + TIMEOUT_MS;
-    partial.bytes = bytes.slice();
+    partial.hasBody ||= bodySize > 0;
     partial.size += bytes.length;
     this.total += bytes.length;
-    const isWrong = partial.kind !== msg.kind || !LISTS.has(msg.kind);
-    if (isWrong || this.total > MAX_SIZE) {
-      this.forget(msg.xid, partial);
-      throw new OfpError(isWrong ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_MULTIPART_BUFFER_OVERFLOW);
+    if (partial.raw !== raw || this.total > MAX_SIZE) {
+      this.forget(xid, partial);
+      throw new OfpError(partial.raw !== raw ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_MULTIPART_BUFFER_OVERFLOW);
     }
-    partial.entries.push(...(msg.body as readonly unknown[]));
-    if (more) return undefined;
-    this.forget(msg.xid, partial);
-    return { ...msg, body: partial.entries } as OfMessage;
+    partial.parts.push(bytes.slice());
+    if (hasMore(header)) return undefined;
+    this.forget(xid, partial);
+    if (!partial.hasBody && raw.minBody > 0)
+      throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `${raw.text}: no part has a body`);
+    const parts = partial.parts.filter((part) => part.length > header.bodyAt);
+    return parts.length > 0 ? parts : partial.parts.slice(-1);
   }
 
   private forget(xid: number, partial: Partial): void {
@@ -58,7 +65,9 @@ export class MultipartRequests {
     for (const [xid, partial] of this.byXid) {
       if (nowMs < partial.deadlineMs) continue;
       this.forget(xid, partial);
-      fail(partial.bytes);
+      fail(partial.parts.at(-1) as Uint8Array);
     }
   }
 }
+
+const hasMore = ({ flags, version }: OfpHeader): boolean => (flags & OFPMPF_MORE) !== 0 && version >= FIRST_VERSION;

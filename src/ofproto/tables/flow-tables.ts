@@ -134,7 +134,8 @@ export class FlowTables {
   inPieces(fm: FlowMod, isInternal = false): Piecewise {
     const tx = this.begin();
     try {
-      if (fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT) {
+      const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+      if (isDelete && fm.tableId !== TBL_INTERNAL) {
         const selection = this.selection(criteriaOf(fm, isInternal));
         const selecting = this.selecting(selection);
         const removing = this.removing(tx, selection.found, () => OFPRR.DELETE);

@@ -6,6 +6,7 @@
  * the event loop, and yet appears at once.
  * Source: ofproto/ofproto.c (add_flow_start, modify_flows_start__, delete_flows_start__, ofproto_flow_mod_revert).
  */
+import { FIELD } from '../../flow/fields.ts';
 import type { FlowMask } from '../../flow/flow-key.ts';
 import { type Minimatch, miniFromFlow } from '../../flow/minimatch.ts';
 import {
@@ -29,6 +30,9 @@ import type { RuleCriteria } from './rule-criteria.ts';
 import type { RuleIndex } from './rule-index.ts';
 
 export const N_TABLES = 255;
+
+/** Of flows that OpenFlow can name: those above it are the switch's own, and hidden. */
+const HIGHEST_PRIORITY = 0xffff;
 
 /** The tables that a transaction changes. */
 export interface TransactionTarget {
@@ -103,7 +107,10 @@ export class FlowTransaction {
         break;
       case OFPFC.DELETE:
       case OFPFC.DELETE_STRICT:
-        for (const rule of this.select(fm, isInternal, match)) this.remove(rule, OFPRR.DELETE);
+        for (const rule of this.select(fm, isInternal, match)) {
+          this.checkWritable(rule, isInternal);
+          this.remove(rule, OFPRR.DELETE);
+        }
         break;
       default:
         throw new OfpError(OFPERR.OFPFMFC_BAD_COMMAND);
@@ -143,7 +150,7 @@ export class FlowTransaction {
       idleTimeout,
       hardTimeout,
       importance,
-      isHidden: isInternal,
+      isHidden: priority > HIGHEST_PRIORITY,
       createdMs: monotonicMs(),
     });
     if (old !== undefined) {
@@ -174,7 +181,7 @@ export class FlowTransaction {
     this.owner.checkRule(undefined, fm.ofpacts);
     for (const old of olds) {
       const { table, match, priority, flags, idleTimeout, hardTimeout, importance, isHidden, createdMs } = old;
-      if (this.owner.table(table).isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+      this.checkWritable(old, isInternal);
       const cookie = fm.modifyCookie && fm.newCookie !== UNKNOWN64 ? fm.newCookie : old.cookie;
       const rule = new Rule({
         table,
@@ -192,6 +199,11 @@ export class FlowTransaction {
       rule.modifiedMs = monotonicMs();
       this.replace(old, rule, false, (fm.flags & FLOW_FLAG.RESET_COUNTS) === 0);
     }
+  }
+
+  /** Throws OfpError for a rule of the switch's own table. */
+  private checkWritable(rule: Rule, isInternal: boolean): void {
+    if (!isInternal && this.owner.table(rule.table).isHidden) throw new OfpError(OFPERR.OFPBRC_EPERM);
   }
 
   private replace(old: Rule, rule: Rule, isAdd: boolean, keepsCounts: boolean): void {
@@ -290,6 +302,11 @@ function checkTable(n: number): void {
 function tableForNew(owner: Pick<TransactionTarget, 'table'>, fm: FlowMod, isInternal: boolean): FlowTable {
   checkTable(fm.tableId);
   const table = owner.table(fm.tableId === OFPTT_ALL ? 0 : fm.tableId);
-  if (table.isHidden && !isInternal) throw new OfpError(OFPERR.OFPBRC_EPERM);
+  if (!isInternal && (table.isHidden || namesHiddenFields(fm.match))) throw new OfpError(OFPERR.OFPBRC_EPERM);
   return table;
+}
+
+/** Whether a match is about fields by which only the switch's own flows may tell packets apart. */
+function namesHiddenFields({ flow, mask }: Match): boolean {
+  return mask[FIELD.dpHash.word] !== 0 || flow[FIELD.recircId.word] !== 0;
 }

@@ -3,7 +3,7 @@
  * Source: lib/ofp-msgs.c (ofptype_decode, ofpmp_*), OpenFlow 1.5.1 7.
  */
 import { OFPERR, type OfpErr, OfpError, type OfVersion } from '../ofp-errors.ts';
-import { decodeHeader, OFP_HEADER_SIZE, OFPMPF_MORE } from '../ofp-header.ts';
+import { checkBodySize, decodeHeaderPartial, OFP_HEADER_SIZE, OFPMPF_MORE, type OfpHeader } from '../ofp-header.ts';
 import { type OfKind, type OfpRaw, rawFor } from '../ofp-msgs.ts';
 import { MultipartWriter, OfpWriter } from '../ofp-writer.ts';
 import { ASYNC_CODECS } from './async.ts';
@@ -77,10 +77,25 @@ export const supportedKinds = (): readonly OfKind[] => Object.keys(CODECS) as Of
  * The message that fills `bytes`.  Bytes of its body that are kept (data, packets) are copies.
  * Throws OfpError, and no other error, whatever the bytes; a kind that is not supported is OFPBRC_BAD_TYPE.
  */
-export function decodeMessage(bytes: Uint8Array, context: MessageContext = {}): OfMessage {
-  const found = decodeHeaders(bytes, context);
+export const decodeMessage = (bytes: Uint8Array, context: MessageContext = {}): OfMessage =>
+  decodeBody(bytes, decodeHeaders(bytes), context);
+
+/** The headers of the message that fills `bytes`: its kind.  The body may be of any length.  Throws OfpError. */
+export function decodeHeaders(bytes: Uint8Array): OfpHeader {
+  const dv = viewOf(bytes);
+  if (bytes.length >= OFP_HEADER_SIZE && dv.getUint16(2) !== bytes.length) {
+    throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `message of ${bytes.length} bytes says that it has ${dv.getUint16(2)}`);
+  }
+  return decodeHeaderPartial(dv);
+}
+
+/** `decodeMessage` in two steps: the message that has these headers. */
+export function decodeBody(bytes: Uint8Array, header: OfpHeader, context: MessageContext = {}): OfMessage {
+  const found = headed(bytes, header, context);
   return messageOf(found, found.codec.decode(found.body));
 }
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** A message without its body: the codec of its kind, and what that reads. */
 interface Headed {
@@ -93,15 +108,12 @@ interface Headed {
 const messageOf = ({ body: { raw, version }, xid, more }: Headed, body: unknown): OfMessage =>
   ({ kind: raw.kind, raw, version, xid, more, body }) as OfMessage;
 
-function decodeHeaders(bytes: Uint8Array, context: MessageContext): Headed {
-  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length >= OFP_HEADER_SIZE && dv.getUint16(2) !== bytes.length) {
-    throw new OfpError(OFPERR.OFPBRC_BAD_LEN, `message of ${bytes.length} bytes says that it has ${dv.getUint16(2)}`);
-  }
-  const { raw, version, xid, bodyAt, flags } = decodeHeader(dv);
+function headed(bytes: Uint8Array, header: OfpHeader, context: MessageContext): Headed {
+  const { raw, version, xid, bodyAt, flags } = header;
+  checkBodySize(raw, bytes.length - bodyAt);
   const codec = codecOf(raw.kind);
   if (codec === undefined) throw new OfpError(OFPERR.OFPBRC_BAD_TYPE, `${raw.text} is not supported`);
-  const body: BodyIn = { raw, version: version as OfVersion, bytes, dv, at: bodyAt, context };
+  const body: BodyIn = { raw, version: version as OfVersion, bytes, dv: viewOf(bytes), at: bodyAt, context };
   return { codec, body, xid, more: (flags & OFPMPF_MORE) !== 0 };
 }
 
@@ -119,7 +131,7 @@ export function decodePartly(
     err = error.err;
   };
   try {
-    const found = decodeHeaders(bytes, context);
+    const found = headed(bytes, decodeHeaders(bytes), context);
     const { codec, body } = found;
     if (!('decodeEach' in codec)) return { message: messageOf(found, codec.decode(body)), err };
     const list: unknown[] = [];

@@ -84,7 +84,7 @@ const errors = (answers: readonly OfMessage[]): string[] =>
   answers.flatMap((m) => (m.kind === 'error' ? [m.body.err?.name ?? 'unknown'] : []));
 const flowsOf = (): string[] =>
   [...rig.br.control.tables.rules()]
-    .filter((r) => !r.isHidden && r.priority > 0)
+    .filter((r) => !rig.br.control.tables.table(r.table).isHidden && r.priority > 0)
     .map((r) => `${r.table} ${r.priority}`);
 
 /** Every 16-bit number of a message, after its header, says something else about a length: it is read or refused. */
