@@ -59,9 +59,16 @@ function write(file: string, contents: Uint8Array): void {
 
 mkdirSync(OUT, { recursive: true });
 const { code, map } = await bundle('src/cli/main.ts', {
-  banner: { js: "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  // What src/cli/code-cache.ts expects.
+  banner: {
+    js: "(function (require, __filename) {const __moduleUrl = require('node:url').pathToFileURL(__filename).href;",
+  },
+  footer: { js: '})' },
   external: ['node-gyp-build', 'netlink/package.json'],
   plugins: [netlinkAddon],
+  // Two fifths less to read at each start.  Names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   // vm.Script has none.
   supported: { 'dynamic-import': false },
   sourcemap: 'external',

@@ -26,12 +26,14 @@ export function cacheKind(argv: readonly string[], role: string | undefined): Ca
 /** Where the memory of a `kind` is, of the program in `program`, a file "NAME.cjs". */
 export const cacheFile = (program: string, kind: CacheKind): string => program.replace(/cjs$/, `${kind}.cache`);
 
-/** The program, compiled; `cache` is what V8 made of it before, undefined: nothing.  Its `cachedDataRejected` says whether that was of use. */
+/**
+ * The program, compiled: the file has one expression, `(function (require, __filename) {...})`.  `cache` is what V8 made of it before, undefined:
+ * nothing.  The result's `cachedDataRejected` says whether that was of use.
+ */
 export function compileProgram(file: string, cache: Buffer | undefined): Script {
-  // esbuild writes ASCII.
+  // esbuild writes ASCII.  A text that is put together of others would be copied once more.
   const source = readFileSync(file, 'latin1');
-  const wrapped = `(function (require, __filename) {${source}\n})`;
-  return new Script(wrapped, { filename: file, ...(cache === undefined ? {} : { cachedData: cache }) });
+  return new Script(source, { filename: file, ...(cache === undefined ? {} : { cachedData: cache }) });
 }
 
 /** Runs it; `require` finds what it does not contain. */

@@ -9,7 +9,8 @@ import { cacheFile, cacheKind, readCache, sealCache } from '../../src/cli/code-c
 const dir = mkdtempSync(join(tmpdir(), 'tapswitch-code-cache-'));
 const program = join(dir, 'program-1.cjs');
 const cache = cacheFile(program, 'vswitchd');
-const SOURCE = 'const twice = (n) => 2 * n; console.log(twice(21), __filename, typeof require);';
+const SOURCE =
+  '(function (require, __filename) {const twice = (n) => 2 * n; console.log(twice(21), __filename, typeof require);})';
 const MODULE = new URL('../../src/cli/code-cache.ts', import.meta.url).href;
 
 /** Runs the program in a process of its own, with its cache: V8 remembers within a process, too.  What it printed, and whether the cache was used. */
