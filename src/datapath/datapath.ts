@@ -22,7 +22,7 @@ import { ActionExecutor, type ActionHost } from './actions/actions.ts';
 import { Conntrack } from './conntrack/conntrack.ts';
 import type { CtArgs } from './conntrack/ct-args.ts';
 import { CtExecutor } from './conntrack/ct-execute.ts';
-import { DROP, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
+import { DROP, DROP_COVERAGE, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
 import { FlowTable } from './flow-table.ts';
 import { MeterTable } from './meter.ts';
 import { PortSender } from './ports/port-sender.ts';
@@ -298,6 +298,8 @@ export class Datapath implements ActionHost {
 
   drop(reason: DropReason): void {
     this.drops[reason]!++;
+    const counter = DROP_COVERAGE[reason];
+    if (counter !== undefined) counter.n++;
   }
 
   /**

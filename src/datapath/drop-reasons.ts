@@ -2,6 +2,7 @@
  * Why a packet, or one copy of it, went no further: one counter each, in `Datapath.drops`.
  * Where the kernel has the reason too (include/net/dropreason.h, net/openvswitch/drop.h), the name is like its.
  */
+import { type Coverage, coverage } from '../util/coverage.ts';
 
 // biome-ignore format: table
 export const DROP = {
@@ -25,6 +26,18 @@ export const DROP = {
 } as const;
 export type DropReason = (typeof DROP)[keyof typeof DROP];
 export const N_DROP_REASONS = Object.keys(DROP).length;
+
+/**
+ * Counters of the process, by DROP: those of which Open vSwitch's datapath in userspace has one, too, under its names.
+ * Source: lib/dpif-netdev.c.
+ */
+export const DROP_COVERAGE: readonly (Coverage | undefined)[] = Object.assign(Array(N_DROP_REASONS).fill(undefined), {
+  [DROP.BAD_PACKET]: coverage('datapath_drop_rx_invalid_packet'),
+  [DROP.UPCALL]: coverage('datapath_drop_upcall_error'),
+  [DROP.NO_PORT]: coverage('datapath_drop_invalid_port'),
+  [DROP.RECURSION]: coverage('datapath_drop_recirc_error'),
+  [DROP.METER]: coverage('datapath_drop_meter'),
+});
 
 /** "NO_PORT" for 2. */
 export const dropName = (reason: DropReason): string =>

@@ -16,7 +16,7 @@ import type { DummyNetdev } from './dummy-netdev.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 
 /** An Ethernet header and the least that stock programs put behind it. */
-const MIN_FRAME = 64;
+const MIN_FRAME = 60;
 /** Payload of packets that are made of flows and whose size nobody asked for. */
 const DEFAULT_PAYLOAD = 64;
 /** How long other work has its turn after a warp. */

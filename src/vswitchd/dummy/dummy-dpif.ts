@@ -7,8 +7,9 @@ import type { Dpif, DpifProvider, UpcallHandler } from '../../dpif/dpif.ts';
 import type { DpifDpStats, DpifFlow, DpifOp, DpifPort, PortEvent } from '../../dpif/dpif-types.ts';
 import { LoggedDpif } from '../../dpif/logged-dpif.ts';
 import { type TunnelConfig, tunnelDevice, tunnelType } from '../../dpif/tunnel-types.ts';
+import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
-import { DummyFlows, ofOneRecircId } from './dummy-flows.ts';
+import { DummyFlows, isOfOnePort, ofOneRecircId } from './dummy-flows.ts';
 import type { DummyNetdevs } from './dummy-netdevs.ts';
 import { withPids } from './dummy-pids.ts';
 import type { HeldEvents } from './held-events.ts';
@@ -119,7 +120,9 @@ function dummyDpif(dpif: Dpif, { netdevs, portEvents }: DummyWorld, known: Dummy
 }
 
 /** Carries out `ops` with the port ids that the datapath takes. */
-async function operate(dpif: Dpif, known: DummyFlows, ops: readonly DpifOp[], isByHand: boolean): Promise<void> {
+async function operate(dpif: Dpif, known: DummyFlows, all: readonly DpifOp[], isByHand: boolean): Promise<void> {
+  const ops = all.filter((op) => op.type !== 'put' || isOfOnePort(op));
+  for (const op of all) if (!ops.includes(op)) op.result = ERRNO.EINVAL;
   const inner = ops.map((op): DpifOp => {
     const changed = op.type === 'put' ? ofOneRecircId(op) : { ...op };
     return 'actions' in changed && changed.actions !== undefined

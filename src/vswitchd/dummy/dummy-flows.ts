@@ -30,6 +30,7 @@ import { withoutPids } from './dummy-pids.ts';
 
 const log = vlog('dpif_netdev');
 const limit = new RateLimit(600, 600);
+const portLimit = new RateLimit(1, 5);
 const MAX_VLANS = 2;
 
 interface KeyAndMask {
@@ -84,6 +85,16 @@ export const ofOneRecircId = (op: DpifFlowPut): DpifFlowPut => ({
   key: withRecircId(op.key, 0),
   ...(op.mask && { mask: withRecircId(op.mask, -1) }),
 });
+
+/** Whether a flow is of one port, as all flows of a datapath in userspace have to be; says in the log if it is not. */
+export function isOfOnePort({ mask, flags }: DpifFlowPut): boolean {
+  if (mask === undefined || mask.length === 0) return true;
+  const port = findAttr(readAttrs(mask).attrs, OVS_KEY_ATTR.IN_PORT)?.data;
+  if (port?.every((byte) => byte === 0xff)) return true;
+  const what = (flags & DPIF_FP.CREATE) !== 0 ? '[create]' : (flags & DPIF_FP.MODIFY) !== 0 ? '[modify]' : '[zero]';
+  log.err(`failed to put${what} flow: in_port is not an exact match`, portLimit);
+  return false;
+}
 
 const matchesType = (mask: Nest): boolean => findAttr(readAttrs(mask).attrs, OVS_KEY_ATTR.PACKET_TYPE) !== undefined;
 

@@ -73,6 +73,8 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
     appctl('vlog/set', 'dpif:dbg');
     expect(appctl('dpctl/dump-flows')).toBe(`flow-dump from the main thread:\n${dumped}`);
     expect(appctl('dpif/dump-flows', 'br0')).toBe(dumped);
+    const ofAnyPort = spawnSync('ovs-appctl', ['dpctl/add-flow', 'eth(),eth_type(0x0800),ipv4()', '2'], { env });
+    expect(String(ofAnyPort.stderr)).toContain('updating flow table (Invalid argument)\n');
     // What the mask leaves out is shown as the packet had it.
     expect(appctl('dpctl/dump-flows', '-m')).toContain('ipv4(src=10.0.0.2/0.0.0.0,dst=10.0.0.1/0.0.0.0,proto=1/0,');
     const log = readFileSync(join(server.dir, 'ovs-vswitchd.log'), 'utf8');
