@@ -169,6 +169,14 @@ describe.skipIf(skipReason())('vswitchd and its database', () => {
     expect(await get('interface', 'eth2', 'error')).toBe('[]');
   });
 
+  test('a port has counters as soon as it is one, and before the time for statistics', async () => {
+    await lab.start({ statsMs: 3_600_000 });
+    await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0');
+    for (const name of ['br0', 'eth0']) expect(await get('interface', name, 'statistics')).toContain('rx_packets=');
+    await vsctl('add-port', 'br0', 'eth1');
+    expect(await get('interface', 'eth1', 'statistics')).toContain('rx_packets=');
+  });
+
   test('fake bridges are ports with a tag', async () => {
     await start();
     await vsctl('add-br', 'br0', '--', 'add-br', 'vlan9', 'br0', '9', '--', 'add-port', 'vlan9', 'eth0');

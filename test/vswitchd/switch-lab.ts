@@ -1,7 +1,7 @@
 /** A real ovsdb-server, stock ovs-vsctl, and vswitchds on fakes: what the tests of vswitchd and its database have in common.  Neighbour: fakes.ts. */
 import { execFile } from 'node:child_process';
 import { setConsole } from '../../src/util/vlog.ts';
-import { Vswitchd } from '../../src/vswitchd/vswitchd.ts';
+import { Vswitchd, type VswitchdOptions } from '../../src/vswitchd/vswitchd.ts';
 import { type OvsdbServer, startOvsdbServer } from '../ovsdb/ovsdb-server.ts';
 import { FakeWorld } from './fakes.ts';
 
@@ -23,12 +23,13 @@ export class SwitchLab {
     return new SwitchLab(await startOvsdbServer());
   }
 
-  /** One more vswitchd, whose periods are short. */
-  async start(): Promise<Vswitchd> {
+  /** One more vswitchd, whose periods are short, unless `overrides` has others. */
+  async start(overrides: Partial<VswitchdOptions> = {}): Promise<Vswitchd> {
     const { openProvider, openBacker, openNetdevs } = this.world;
     const v = await Vswitchd.start({
       ...{ database: this.server.remote, openProvider, openBacker, openNetdevs },
       ...{ session: { minBackoffMs: 20 }, datapathCheckMs: 20, statsMs: 30 },
+      ...overrides,
     });
     this.running.push(v);
     return v;

@@ -65,6 +65,8 @@ export class BridgePorts {
   private readonly ifaces = new Map<string, Iface>();
   /** Numbers of the ports that were added here, as the database has them: the configuration has those of the beginning. */
   private readonly numbers = new Map<string, number>();
+  /** Names of the ports that were added since `takeAdded`. */
+  private added = new Set<string>();
   readonly tunnels: TunnelPorts;
   /** By interface name: why it is not part of the bridge. */
   private errors = new Map<string, string>();
@@ -84,6 +86,18 @@ export class BridgePorts {
   /** How often the link of a port's device had changed before it became one. */
   linkResetsBefore(name: string): number {
     return this.ifaces.get(name)?.linkResets ?? 0;
+  }
+
+  /** How many ports have been added since `takeAdded`. */
+  get nAdded(): number {
+    return this.added.size;
+  }
+
+  /** Names of the ports that have been added since the last call. */
+  takeAdded(): ReadonlySet<string> {
+    const { added } = this;
+    this.added = new Set();
+    return added;
   }
 
   /** Names of the ports that are not wanted, or not as they are. */
@@ -134,7 +148,10 @@ export class BridgePorts {
     const errors = new Map<string, string>();
     for (const iface of missing) {
       const error = await this.addPort(iface);
-      if (error === undefined) continue;
+      if (error === undefined) {
+        this.added.add(iface.name);
+        continue;
+      }
       errors.set(iface.name, error);
       this.numbers.delete(iface.name);
       if (error !== ONLY_LOGGED && this.errors.get(iface.name) !== error) log.warn(error);

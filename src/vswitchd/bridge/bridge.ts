@@ -116,6 +116,16 @@ export class Bridge {
     };
   }
 
+  /** How many ports have been added of which nobody has been told what they counted. */
+  get nNewPorts(): number {
+    return this.ports.nAdded;
+  }
+
+  /** As `readStatistics`, for these ports only. */
+  readFirstStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
+    return this.status.readFirstStatistics(config, counted);
+  }
+
   private configureOpenflow(config: BridgeConfig): void {
     const { rows: _, ...openflow } = config.openflow;
     const { runDir, findNextHop } = this;

@@ -181,8 +181,26 @@ export class BridgeStatus {
    */
   async readStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
     const hasMoved = await this.ports.tunnels.findEgress(interfacesOf(config));
+    const write = await this.readCounters(interfacesOf(config), counted);
+    return (txn) => {
+      for (const { uuid, name } of hasMoved) txn.update(Interface, uuid, { status: this.ports.tunnels.statusOf(name) });
+      write(txn);
+      this.writeMirrors(txn, config);
+    };
+  }
+
+  /** The same for the ports that have been added since the last time: a row has counters as soon as it has a port. */
+  async readFirstStatistics(config: BridgeConfig, counted: Counted): Promise<(txn: Txn) => void> {
+    const added = this.ports.takeAdded();
+    return this.readCounters(
+      interfacesOf(config).filter(({ name }) => added.has(name)),
+      counted,
+    );
+  }
+
+  private async readCounters(interfaces: readonly InterfaceConfig[], counted: Counted): Promise<(txn: Txn) => void> {
     const found: { uuid: string; statistics: ReadonlyMap<string, number> }[] = [];
-    for (const { uuid, name, type } of interfacesOf(config)) {
+    for (const { uuid, name, type } of interfaces) {
       if (uuid === undefined || !this.ofproto.ports.has(name)) continue;
       try {
         const { odpPort, type: portType, tunnel } = this.ofproto.ports.get(name) as Ofport;
@@ -198,9 +216,7 @@ export class BridgeStatus {
       }
     }
     return (txn) => {
-      for (const { uuid, name } of hasMoved) txn.update(Interface, uuid, { status: this.ports.tunnels.statusOf(name) });
       for (const { uuid, statistics } of found) txn.update(Interface, uuid, { statistics });
-      this.writeMirrors(txn, config);
     };
   }
 }

@@ -26,6 +26,9 @@ const log = vlog('bridge');
 /** From this many on, the counters of all devices are asked for at once. */
 const MANY_DEVICES = 8;
 
+/** Each port and device is asked for. */
+const NOTHING_COUNTED: Counted = { ports: undefined, devices: undefined };
+
 export interface SwitchStatusParts {
   readonly idl: Idl;
   readonly netdevs: NetdevTable;
@@ -46,9 +49,11 @@ export class SwitchStatus {
   }
 
   /** Writes what came of `config`. */
-  writeAll(config: SwitchConfig): Promise<TxnStatus> {
+  async writeAll(config: SwitchConfig): Promise<TxnStatus> {
+    const counters = await this.readFirstStatistics(config);
     return this.parts.idl.transact((txn) => {
       for (const bridge of config.bridges) this.writeBridge(txn, bridge);
+      for (const write of counters) write(txn);
       this.writeRoot(txn, config);
     });
   }
@@ -56,6 +61,23 @@ export class SwitchStatus {
   /** Writes how the controllers are doing. */
   writeControllers(config: SwitchConfig): Promise<TxnStatus> {
     return this.parts.idl.transact((txn) => this.putControllers(txn, config));
+  }
+
+  /** Asks what new ports have counted; gives the functions that write it.  Never rejects. */
+  private async readFirstStatistics(config: SwitchConfig): Promise<((txn: Txn) => void)[]> {
+    const writers: ((txn: Txn) => void)[] = [];
+    const withNew = config.bridges.flatMap((wanted) => {
+      const bridge = this.parts.bridges.get(wanted.name);
+      return bridge === undefined || bridge.nNewPorts === 0 ? [] : { wanted, bridge };
+    });
+    const nNew = withNew.reduce((n, { bridge }) => n + bridge.nNewPorts, 0);
+    try {
+      const counted = nNew >= MANY_DEVICES ? await this.countAll(config) : NOTHING_COUNTED;
+      for (const { wanted, bridge } of withNew) writers.push(await bridge.readFirstStatistics(wanted, counted));
+    } catch (error) {
+      log.dbg(`no statistics: ${(error as Error).message}`);
+    }
+    return writers;
   }
 
   /** Asks what all ports have counted, and writes it.  Never rejects. */
