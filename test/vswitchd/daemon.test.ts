@@ -56,6 +56,13 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
     };
   }
   const pidfile = () => join(server.dir, 'ovs-vswitchd.pid');
+  const controlOf = (pid: number) => join(server.dir, `ovs-vswitchd.${pid}.ctl`);
+  /** A socket is there a moment before somebody listens on it. */
+  const answers = (control: string): Promise<boolean> =>
+    unixctlRequest(control, 'version', []).then(
+      () => true,
+      () => false,
+    );
   const isAlive = (pid: number) =>
     existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
@@ -93,7 +100,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
       // A pidfile that a dead process left is no obstacle.
       writeFileSync(pidfile(), '1\n');
       const { pid, ended } = start('--pidfile', '--unixctl=a.ctl', '-vconsole:warn', '--datapath=emulated');
-      await until(() => existsSync(join(server.dir, 'a.ctl')), 'the control socket', 20_000);
+      await until(() => answers(join(server.dir, 'a.ctl')), 'the control socket', 20_000);
       expect(readFileSync(pidfile(), 'utf8')).toBe(`${pid}\n`);
       process.kill(pid, signal);
       const { status, err } = await ended;
@@ -117,17 +124,13 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
 
     process.kill(pid, 'SIGSEGV');
     const next = () => (existsSync(pidfile()) ? Number(readFileSync(pidfile(), 'utf8')) : pid);
-    await until(
-      () => next() !== pid && existsSync(join(server.dir, `ovs-vswitchd.${next()}.ctl`)),
-      'a new one',
-      20_000,
-    );
+    await until(async () => next() !== pid && (await answers(controlOf(next()))), 'a new one', 20_000);
     const second = next();
     pids.push(second);
     expect(readFileSync(log, 'utf8')).toContain(
       `|daemon_unix(monitor)|ERR|1 crashes: pid ${pid} died, killed (Segmentation fault), restarting\n`,
     );
-    expect(await unixctlRequest(join(server.dir, `ovs-vswitchd.${second}.ctl`), 'exit', [])).toBe('');
+    expect(await unixctlRequest(controlOf(second), 'exit', [])).toBe('');
     await until(() => !isAlive(second) && !isAlive(parent), 'both to end', 20_000);
     expect(readFileSync(log, 'utf8')).toContain(
       `|daemon_unix(monitor)|INFO|pid ${second} died, exit status 0, exiting\n`,
@@ -137,10 +140,10 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd', () => {
 
   test('in the foreground: --overwrite-pidfile, and exit --cleanup', async () => {
     const first = start('--pidfile', '-vconsole:off', '--datapath=emulated');
-    await until(() => existsSync(join(server.dir, `ovs-vswitchd.${first.pid}.ctl`)), 'the first', 20_000);
+    await until(() => answers(controlOf(first.pid)), 'the first', 20_000);
     const second = start('--pidfile', '--overwrite-pidfile', '-vconsole:off', '--datapath=emulated');
-    const control = join(server.dir, `ovs-vswitchd.${second.pid}.ctl`);
-    await until(() => existsSync(control), 'the second', 20_000);
+    const control = controlOf(second.pid);
+    await until(() => answers(control), 'the second', 20_000);
     expect(readFileSync(pidfile(), 'utf8')).toBe(`${second.pid}\n`);
     // The first one leaves alone what is not its own any more.
     process.kill(first.pid, 'SIGTERM');
