@@ -19,6 +19,7 @@ import { ETH_TYPE, ETH_TYPE_MIN, isMplsType, isVlanType } from '../packet/ethern
 import { IPPROTO, ND } from '../packet/ip.ts';
 import { attrBit, CT_SUPPORTED_MASK, fillWithOnes, invalid, KeyAttrs } from './key-attrs.ts';
 import { loadKeyWords } from './key-words.ts';
+import { LastMask } from './last-mask.ts';
 import { loadTunnel, setTunnelOnes } from './tunnel-key.ts';
 
 /** in_port of a key that names none.  */
@@ -32,6 +33,7 @@ const [NSH_BASE_SIZE, NSH_MD1_SIZE, NSH_MDTYPE1] = [8, 16, 1] as const;
 // Reused by every call: nothing here is reentrant.
 const keyAttrs = new KeyAttrs();
 const maskAttrs = new KeyAttrs();
+const lastMask = new LastMask();
 let scratch = new DataView(new ArrayBuffer(1024));
 
 /** Where a nest's payload is; `at` -1 for a nest that was not sent. */
@@ -58,6 +60,11 @@ export function getMatch(keyNest: NestRange, maskNest: NestRange | null, key: Fl
     return;
   }
 
+  const mayBeLast = maskNest !== null && LastMask.suits(key);
+  if (mayBeLast && lastMask.find(maskNest.dv, maskNest.at, maskNest.size, mask)) {
+    validate(key, mask, inKey, lastMask.present);
+    return;
+  }
   mask.fill(0);
   const nest = maskNest ?? onesLike(keyNest);
   if (maskNest === null && getField(key, FIELD.tunPresent) !== 0) setTunnelOnes(mask);
@@ -70,6 +77,7 @@ export function getMatch(keyNest: NestRange, maskNest: NestRange | null, key: Fl
   const inMask = maskAttrs.present;
   loadKey(maskAttrs, key, mask, true);
   validate(key, mask, inKey, inMask);
+  if (mayBeLast) lastMask.keep(nest.dv, nest.at, nest.size, mask, inMask);
 }
 
 /**

@@ -98,14 +98,6 @@ export function odpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSuppor
   return w.bytes.slice(0, w.size);
 }
 
-/** As `odpKeyFromMask`, but the nest is borrowed: it is valid until another key or mask is made. */
-export function borrowOdpKeyFromMask(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
-  const w = scratch;
-  w.reset();
-  putOdpMask(w, mask, flow, support);
-  return w.bytes.subarray(0, w.size);
-}
-
 /** Appends the attributes of a key to `w`. */
 export function putOdpKey(w: MessageWriter, flow: FlowKey, support: OdpSupport): void {
   put(w, flow, flow, support);

@@ -260,3 +260,36 @@ describe('writing and reading', () => {
     );
   });
 });
+
+describe('a mask that comes again', () => {
+  const udp = (proto = 17): Attr[] => [ETH, type(0x800), ipv4(proto), [K.UDP, [0, 1, 0, 2]]];
+  const ones = (proto = 0xff): Attr[] => [
+    type(0xffff),
+    [K.IPV4, [0, 0, 0, 0, 0, 0, 0, 0, proto, 0, 0, 0]],
+    [K.UDP, bytes(4, 0xff)],
+  ];
+  const other = () => match([ETH, type(0x800), ipv4(17), [K.UDP, bytes(4)]], [type(0xffff)]);
+
+  test('means what it meant', () => {
+    other();
+    const first = match(udp(), ones());
+    const again = match(udp(), ones());
+    expect([...again.mask]).toEqual([...first.mask]);
+    expect(getField(again.mask, FIELD.tpSrc)).toBe(0xffff);
+  });
+
+  test('is refused where its key does not allow it', () => {
+    match(udp(), ones());
+    expect(() => match([ETH, type(0x800), ipv4(6), ...TCP], ones())).toThrow('unexpected mask');
+    match(udp(), ones());
+    expect(() => match([ETH, type(0x86dd), ipv6(17), [K.UDP, bytes(4)]], ones())).toThrow('unexpected mask');
+  });
+
+  test('of a tag is refused for a frame without it', () => {
+    const inside = [type(0x800), ipv4(17), [K.UDP, [0, 1, 0, 2]]] as const;
+    const mask: Attr[] = [type(0xffff), [K.VLAN, [0x1f, 0xff]], [K.ENCAP, [type(0xffff)]]];
+    const tagged = match([ETH, ...tag(0x1005, ...inside)], mask);
+    expect(getField(tagged.mask, FIELD.vlanTci)).toBe(0x1fff);
+    expect(() => match([ETH, ...inside], mask)).toThrow('without that VLAN tag');
+  });
+});

@@ -52,20 +52,25 @@ export function compileActions(
   key: FlowKey,
   kernelCompat: number = DEFAULT_KERNEL,
 ): ActionProgram {
-  // Most flows have one output, and no packet's shape matters to that: they share a program.
-  const isOutput =
-    size === OUTPUT_SIZE &&
-    dv.getUint16(at, LITTLE_ENDIAN) === OUTPUT_SIZE &&
-    dv.getUint16(at + 2, LITTLE_ENDIAN) === A.OUTPUT;
-  if (!isOutput) return compile(dv, at, size, key, kernelCompat);
-  const portNo = dv.getUint32(at + NLA_HDRLEN, LITTLE_ENDIAN);
-  let program = outputs.get(portNo);
-  if (program === undefined) {
-    program = compile(dv, at, size, key, kernelCompat);
-    outputs.set(portNo, program);
-  }
+  let program = knownProgram(dv, at, size);
+  if (program !== undefined) return program;
+  program = compile(dv, at, size, key, kernelCompat);
+  if (isOutput(dv, at, size)) outputs.set(dv.getUint32(at + NLA_HDRLEN, LITTLE_ENDIAN), program);
   return program;
 }
+
+/**
+ * The program of a list that needs no key to be checked against, if it was compiled before.  Most flows have one output, and no packet's
+ * shape matters to that: they share a program.
+ */
+export function knownProgram(dv: DataView, at: number, size: number): ActionProgram | undefined {
+  return isOutput(dv, at, size) ? outputs.get(dv.getUint32(at + NLA_HDRLEN, LITTLE_ENDIAN)) : undefined;
+}
+
+const isOutput = (dv: DataView, at: number, size: number): boolean =>
+  size === OUTPUT_SIZE &&
+  dv.getUint16(at, LITTLE_ENDIAN) === OUTPUT_SIZE &&
+  dv.getUint16(at + 2, LITTLE_ENDIAN) === A.OUTPUT;
 
 /** An OUTPUT action: its header and a port number. */
 const OUTPUT_SIZE = NLA_HDRLEN + 4;

@@ -21,7 +21,7 @@ import type { MessageWriter } from '../../netlink/message.ts';
 import { putUfid, readUfid, UFID_SIZE, Ufid } from '../../odp/odp-ufid.ts';
 import { ERRNO } from '../../util/errno.ts';
 import type { ActionProgram } from '../actions/action-program.ts';
-import { compileActions } from '../actions/compile-actions.ts';
+import { compileActions, knownProgram } from '../actions/compile-actions.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Datapaths } from '../datapaths.ts';
 import type { Flow, FlowId } from '../flow.ts';
@@ -94,8 +94,11 @@ const readUfidFlags = (attrs: AttrTable): number => (attrs.has(ATTR.ufidFlags) ?
 
 /** Checks the actions of a request against `key` under `mask`, which were read before, as that kernel does. */
 function readActions(attrs: AttrTable, kernelCompat: number): ActionProgram {
+  const [at, size] = [attrs.offset(ATTR.actions), attrs.size(ATTR.actions)];
+  const known = knownProgram(attrs.dv, at, size);
+  if (known !== undefined) return known;
   for (let i = 0; i < FLOW_WORDS; i++) maskedKey[i] = key[i]! & mask[i]!;
-  return compileActions(attrs.dv, attrs.offset(ATTR.actions), attrs.size(ATTR.actions), maskedKey, kernelCompat);
+  return compileActions(attrs.dv, at, size, maskedKey, kernelCompat);
 }
 
 class FlowCommands {

@@ -9,8 +9,8 @@
 import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
+import { MaskNests } from '../../odp/mask-nests.ts';
 import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
-import { borrowOdpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { UfidMap } from '../../odp/ufid-map.ts';
 import { decodeCookie } from '../../odp/user-action-cookie.ts';
@@ -87,6 +87,7 @@ export class UpcallHandling {
   private readonly flow = newFlowKey();
   /** As the datapath's key has it. */
   private readonly keyed = newFlowKey();
+  private readonly masks = new MaskNests();
   /** The microflows of the batch that is being handled; undefined for those of which nothing becomes. */
   private readonly misses = new UfidMap<Prepared | null>();
   private readonly slow = new UfidMap<Prepared | null>();
@@ -190,7 +191,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key,
-        mask: flowModes.megaflows ? borrowOdpKeyFromMask(xout.wc, flow, state.maskSupport) : undefined,
+        mask: flowModes.megaflows ? this.masks.borrow(xout.wc, flow, state.maskSupport) : undefined,
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         createdMs: nowMs,
