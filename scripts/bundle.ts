@@ -6,23 +6,31 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, relative, resolve } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { CACHE_KINDS, cacheFile } from '../src/cli/code-cache.ts';
 
 /** As deep as the folders of dist/, so that what is found relative to a module is found from here. */
 const OUT = 'dist/bundle';
 
-/** The package `netlink` looks for its addon beside its own file. */
+/**
+ * The package `netlink` has `node-gyp-build` look through folders for its addon, at every start.  Here it is looked for once, and again only if
+ * it is not there any more.
+ */
 const netlinkAddon: Plugin = {
   name: 'netlink-addon',
   setup({ onLoad }) {
-    onLoad({ filter: /node_modules\/netlink\/dist\/raw\.js$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replace(
-        "__dirname + '/..'",
-        "require.resolve('netlink/package.json') + '/..'",
-      ),
-    }));
+    const require = createRequire(import.meta.url);
+    const home = join(require.resolve('netlink/package.json'), '..');
+    const addon = join('netlink', relative(home, require('node-gyp-build').path(home)));
+    const search = "require('node-gyp-build')";
+    const load = `(() => { try { return require('${addon}'); } catch { return ${search}(require.resolve('netlink/package.json') + '/..'); } })()`;
+    onLoad({ filter: /node_modules\/netlink\/dist\/raw\.js$/ }, ({ path }) => {
+      const [before, after, ...more] = readFileSync(path, 'utf8').split(`${search}(__dirname + '/..')`);
+      if (after === undefined || more.length > 0) throw new Error(`${path}: no place where it loads its addon`);
+      return { contents: `${before}${load}${after}` };
+    });
   },
 };
 
@@ -64,7 +72,7 @@ const { code, map } = await bundle('src/cli/main.ts', {
     js: "(function (require, __filename) {const __moduleUrl = require('node:url').pathToFileURL(__filename).href;",
   },
   footer: { js: '})' },
-  external: ['node-gyp-build', 'netlink/package.json'],
+  external: ['node-gyp-build', 'netlink/package.json', 'netlink/*.node'],
   plugins: [netlinkAddon],
   // Two fifths less to read at each start.  Names stay, for stack traces.
   minifyWhitespace: true,

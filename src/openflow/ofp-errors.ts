@@ -265,7 +265,22 @@ export interface OfpErr {
   readonly codes: readonly (OfpErrCode | undefined)[];
 }
 
-function parseRow(name: OfpErrName, row: string): OfpErr {
+/** Its codes are read from the row when they are wanted: few of the errors ever are. */
+class ErrorOfRow implements OfpErr {
+  readonly name: OfpErrName;
+  private parsed: OfpErr['codes'] | undefined;
+
+  constructor(name: OfpErrName) {
+    this.name = name;
+  }
+
+  get codes(): OfpErr['codes'] {
+    this.parsed ??= parseRow(this.name, ROWS[this.name]);
+    return this.parsed;
+  }
+}
+
+function parseRow(name: OfpErrName, row: string): OfpErr['codes'] {
   const codes = new Array<OfpErrCode | undefined>(7).fill(undefined);
   for (const part of row.split(' ')) {
     const m = /^([A-Z]+)1\.(\d)(?:-1\.(\d)|(\+))?\((\d+)(?:,(\d+))?\)$/.exec(part);
@@ -275,29 +290,36 @@ function parseRow(name: OfpErrName, row: string): OfpErr {
     const vendor = VENDOR[m[1] as keyof typeof VENDOR];
     for (let v = first; v <= last; v++) codes[v] = { vendor, type: Number(m[5]), code: Number(m[6] ?? 0) };
   }
-  return Object.freeze({ name, codes });
+  return codes;
 }
 
 /** Every error by its name: `OFPERR.OFPBRC_BAD_TYPE`. */
 export const OFPERR: { readonly [name in OfpErrName]: OfpErr } = Object.freeze(
-  Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, parseRow(name as OfpErrName, row)])),
+  Object.fromEntries(Object.keys(ROWS).map((name) => [name, new ErrorOfRow(name as OfpErrName) as OfpErr])),
 ) as { readonly [name in OfpErrName]: OfpErr };
 
 const keyOf = (version: number, vendor: number, type: number, code: number): string =>
   `${version} ${vendor} ${type} ${code}`;
 
-const BY_CODE = new Map<string, OfpErr>();
-for (const err of Object.values(OFPERR)) {
-  err.codes.forEach((c, version) => {
-    if (c === undefined) return;
-    const key = keyOf(version, c.vendor, c.type, c.code);
-    if (!BY_CODE.has(key)) BY_CODE.set(key, err);
-  });
+let byCode: ReadonlyMap<string, OfpErr> | undefined;
+
+function errorsByCode(): ReadonlyMap<string, OfpErr> {
+  const errors = new Map<string, OfpErr>();
+  for (const err of Object.values(OFPERR)) {
+    err.codes.forEach((c, version) => {
+      if (c === undefined) return;
+      const key = keyOf(version, c.vendor, c.type, c.code);
+      if (!errors.has(key)) errors.set(key, err);
+    });
+  }
+  return errors;
 }
 
 /** The error that has these numbers in `version`; undefined if there is none. */
-export const ofpErrByCode = (version: number, vendor: number, type: number, code: number): OfpErr | undefined =>
-  BY_CODE.get(keyOf(version, vendor, type, code));
+export const ofpErrByCode = (version: number, vendor: number, type: number, code: number): OfpErr | undefined => {
+  byCode ??= errorsByCode();
+  return byCode.get(keyOf(version, vendor, type, code));
+};
 
 /** The error with this name; undefined if there is none. */
 export const ofpErrByName = (name: string): OfpErr | undefined =>
