@@ -14,6 +14,9 @@ const ANY = Number.MAX_SAFE_INTEGER;
 const MAX_ZONE = 0xffff;
 const MAX_LIMIT = 0xffffffff;
 
+/** Why only the database is asked (Open vSwitch 3.3). */
+const OWN_LIMITS = "the zone limits are set via database, use 'ovs-vsctl set-zone-limit <...>' instead.";
+
 /** ct-set-limits [DP] [default=L] [zone=N,limit=L]... */
 export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   return run(ctx, args, ANY, async (dpif, rest) => {
@@ -21,6 +24,7 @@ export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise
     const defaultLimit = isDefault ? scanUint(rest[0]?.slice('default='.length) ?? '', 32) : undefined;
     if (isDefault && defaultLimit === undefined) throw new ArgumentError('invalid default limit');
     const zones = rest.slice(isDefault ? 1 : 0).map(parseZoneLimit);
+    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, OWN_LIMITS);
     const done = await ask(dpif, (ct) => ct.setLimits(defaultLimit, zones));
     return done.ok ? 0 : fail(ctx, done.errno, 'failed to set conntrack limit');
   });
@@ -30,6 +34,7 @@ export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise
 export function ctDelLimits(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   return run(ctx, args, 2, async (dpif, rest) => {
     const zones = parseZones(rest[0] ?? '');
+    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, OWN_LIMITS);
     const done = await ask(dpif, (ct) => ct.delLimits(zones));
     return done.ok ? 0 : fail(ctx, done.errno, 'failed to delete conntrack limit');
   });

@@ -4,6 +4,8 @@
  * where both make the reply (dpctl-unixctl.ts).
  * Source: lib/dpctl.h.
  */
+
+import type { Dpif } from '../dpif/dpif.ts';
 import { errnoOf } from '../dpif/dpif-error.ts';
 import type { DpifProviders } from '../dpif/dpif-name.ts';
 import { errnoText } from '../util/errno.ts';
@@ -24,6 +26,8 @@ export interface DpctlOptions {
   names: boolean;
 }
 
+export type HasOwnLimits = (dpif: Dpif) => boolean;
+
 export interface DpctlContext {
   /** Begins error messages. */
   readonly programName: string;
@@ -32,6 +36,8 @@ export interface DpctlContext {
   readonly options: Readonly<DpctlOptions>;
   readonly providers: DpifProviders;
   readonly netdevs: Netdevs;
+  /** Whether the database says how many connections the zones of a datapath may hold, so that nobody else may; without it nothing does. */
+  readonly hasOwnLimits?: HasOwnLimits | undefined;
   /** Takes text that ends with a newline. */
   readonly output: (isError: boolean, text: string) => void;
   /** Text of `help`. */

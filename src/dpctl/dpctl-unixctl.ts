@@ -7,7 +7,13 @@ import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { DpifProviders } from '../dpif/dpif-name.ts';
 import { DPCTL_COMMANDS } from './commands.ts';
-import { type DpctlCommand, type DpctlContext, type DpctlOptions, defaultOptions } from './dpctl-context.ts';
+import {
+  type DpctlCommand,
+  type DpctlContext,
+  type DpctlOptions,
+  defaultOptions,
+  type HasOwnLimits,
+} from './dpctl-context.ts';
 import type { Netdevs } from './netdevs.ts';
 
 export interface DpctlReply {
@@ -27,22 +33,25 @@ export interface DpctlUnixctl {
 }
 
 /** All dpctl commands but `help`, on the datapaths of `providers`. */
-export function dpctlUnixctl(providers: DpifProviders, netdevs: Netdevs, programName = 'ovs-vswitchd'): DpctlUnixctl[] {
+export function dpctlUnixctl(
+  providers: DpifProviders,
+  netdevs: Netdevs,
+  programName = 'ovs-vswitchd',
+  hasOwnLimits?: HasOwnLimits,
+): DpctlUnixctl[] {
   return DPCTL_COMMANDS.filter((c) => c.name !== 'help').map((c) => ({
     name: `dpctl/${c.name}`,
     usage: c.usage,
     minArgs: c.minArgs,
     maxArgs: c.maxArgs,
-    handler: (args) => run(c, args, providers, netdevs, programName),
+    handler: (args) => run(c, args, { providers, netdevs, programName, hasOwnLimits }),
   }));
 }
 
 async function run(
   command: DpctlCommand,
   argv: readonly string[],
-  providers: DpifProviders,
-  netdevs: Netdevs,
-  programName: string,
+  parts: Pick<DpctlContext, 'providers' | 'netdevs' | 'programName' | 'hasOwnLimits'>,
 ): Promise<DpctlReply> {
   const options = defaultOptions();
   const args = [...argv];
@@ -50,11 +59,9 @@ async function run(
   if (bad !== undefined) return { isError: true, text: bad };
   let text = '';
   const ctx: DpctlContext = {
-    programName,
+    ...parts,
     isAppctl: true,
     options,
-    providers,
-    netdevs,
     output: (_isError, some) => {
       text += some;
     },

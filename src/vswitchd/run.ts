@@ -12,7 +12,7 @@ import { daemonizeComplete } from '../daemon/daemonize.ts';
 import { LoopLag } from '../daemon/loop-lag.ts';
 import { dpctlUnixctl } from '../dpctl/dpctl-unixctl.ts';
 import { HostNetdevs, type Netdevs } from '../dpctl/netdevs.ts';
-import type { DpifProvider } from '../dpif/dpif.ts';
+import type { Dpif, DpifProvider } from '../dpif/dpif.ts';
 import { DpifProviders } from '../dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../dpif-netlink/dpif-netlink.ts';
 import { rtnetlinkTunnelLinks } from '../dpif-netlink/tunnel-links.ts';
@@ -190,10 +190,11 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
     },
     exit,
   };
+  const hasOwnLimits = (dpif: Dpif): boolean => dpif.name === vswitchd.backer?.dpif.name && vswitchd.limitsZones;
   const memory = new MemoryReport(() => vswitchd.backer?.memory() ?? {});
   const lag = new LoopLag();
   const housekeeping = setInterval(() => memory.run(), HOUSEKEEPING_MS);
-  const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM));
+  const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM, hasOwnLimits));
   const unixctl = new UnixctlServer(VERSION_TEXT, [
     ...commands,
     ...routeCommands(options.hasSystemRoutes, parts.routing, neighbours),

@@ -14,7 +14,7 @@
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { setVlanLimit } from '../odp/vlan-limit.ts';
-import { NO_LIMITS } from '../ofproto/ct-zone-limits.ts';
+import { NO_LIMITS, type ZoneLimits } from '../ofproto/ct-zone-limits.ts';
 import type { OfprotoBacker, OpenBacker } from '../ofproto/ofproto-provider.ts';
 import { Idl } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';
@@ -144,6 +144,17 @@ export class Vswitchd {
     return this.netdevs.qos;
   }
 
+  /** Whether the database says how many connections zones may hold. */
+  get limitsZones(): boolean {
+    const { defaultLimit, zones } = this.ctLimits;
+    return defaultLimit !== undefined || zones.size > 0;
+  }
+
+  private get ctLimits(): ZoneLimits {
+    const own = [...(this.config?.ctLimits ?? [])].find(([type]) => this.datapath.supports(type));
+    return own?.[1] ?? NO_LIMITS;
+  }
+
   /** Undefined while there is no bridge, or no datapath. */
   get backer(): OfprotoBacker | undefined {
     return this.datapath.backer;
@@ -265,7 +276,7 @@ export class Vswitchd {
     for (const bridge of wanted) await this.bridges.get(bridge.name)?.configure(bridge);
     const isOurs = ([type]: readonly [string, unknown]) => this.datapath.supports(type);
     await backer.setCtZones([...config.ctZones].find(isOurs)?.[1] ?? new Map());
-    await backer.setCtLimits([...config.ctLimits].find(isOurs)?.[1] ?? NO_LIMITS);
+    await backer.setCtLimits(this.ctLimits);
     backer.setOptions({ flowRestoreWait: false, ...config.backer });
     await this.datapath.sweep(new Set(wanted.flatMap((bridge) => interfacesOf(bridge).map((iface) => iface.name))));
   }

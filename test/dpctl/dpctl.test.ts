@@ -134,6 +134,25 @@ describe('ovs-appctl dpctl/...', () => {
     }
   };
 
+  test('who has limits in the database gives none by hand', async () => {
+    setConsole(() => {});
+    await run('add-dp dp0');
+    const providers = new DpifProviders([new DpifNetlinkProvider(async () => host.endpoint)]);
+    const commands = dpctlUnixctl(providers, host, 'ovs-vswitchd', (dpif) => dpif.name === 'dp0');
+    const text =
+      "ovs-vswitchd: the zone limits are set via database, use 'ovs-vsctl set-zone-limit <...>' instead. (Operation not permitted)\n";
+    for (const [name, arg] of [
+      ['dpctl/ct-set-limits', 'zone=5,limit=9'],
+      ['dpctl/ct-del-limits', 'zone=5'],
+    ] as const) {
+      const command = commands.find((c) => c.name === name);
+      expect(await command?.handler([arg])).toEqual({ isError: true, text });
+    }
+    expect((await commands.find((c) => c.name === 'dpctl/ct-get-limits')?.handler([]))?.text).toBe('default limit=0\n');
+    providers.close();
+    setConsole(undefined);
+  });
+
   test('options come first, and everything printed is the reply', async () => {
     await run('add-dp dp0 v1');
     expect((await call('dpctl/show', '-s', 'dp0')).text).toContain('  port 1: v1\n    RX packets:0');
