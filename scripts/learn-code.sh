@@ -49,6 +49,13 @@ until_true test -S "$control"
 if [ -e "$dir/ovsdb-server.pid" ]; then
     ovs-vsctl --db="$database" --timeout=10 add-port br0 p3 -- set interface p3 type=internal
     ovs-appctl -t "$control" version
+    # One after the other and in a bundle, and the answers to who asks for them.
+    flow='table=1,priority=100,tcp,nw_src=10.0.0.1,nw_dst=10.1.0.0/16,tp_dst=80,actions=output:2'
+    ovs-ofctl add-flow br0 "$flow"
+    ovs-ofctl -OOpenFlow14 --bundle add-flow br0 "$flow"
+    ovs-ofctl dump-flows br0
+    ovs-ofctl -OOpenFlow14 dump-flows br0
+    ovs-ofctl del-flows br0 tcp
     (process dpctl dpctl --datapath=emulated show)
 fi >/dev/null 2>&1
 for pid in "${pids[@]}"; do kill -USR2 "$pid"; done
