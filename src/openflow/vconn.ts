@@ -241,7 +241,6 @@ export class Vconn {
       }
       return;
     }
-    if (type === OFPT.HELLO) return;
     this.onCopy?.(message);
     if (this.messageHandler === undefined || this.isPaused) this.waiting.push(message);
     else this.messageHandler(message);

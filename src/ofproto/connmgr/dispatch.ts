@@ -66,6 +66,13 @@ const NOT_ADMITTING: ReadonlySet<OfKind> = new Set<OfKind>([
   'group_features_stats_request', 'table_features_stats_request', 'table_desc_request',
 ]);
 
+/** What a secondary controller may not do. */
+// biome-ignore format: list
+const CHANGES: ReadonlySet<OfKind> = new Set<OfKind>([
+  'flow_mod', 'group_mod', 'meter_mod', 'table_mod', 'port_mod', 'packet_out', 'bundle_control', 'bundle_add_message',
+  'nxt_tlv_table_mod',
+]);
+
 /** What is answered at once whatever happens to the tables meanwhile. */
 // biome-ignore format: list
 const FREE_OF_TABLES: ReadonlySet<OfKind> = new Set<OfKind>(['hello', 'error', 'echo_request', 'echo_reply', 'barrier_request']);
@@ -100,7 +107,7 @@ function begin(conn: OfConn, header: OfpHeader, parts: readonly Uint8Array[], sw
   const first = parts[0] as Uint8Array;
   conn.request = first;
   try {
-    const handler = handlerOf(header, first);
+    const handler = handlerOf(conn, header, first);
     const msg = decodeParts(conn, header, parts);
     const doing = sw.conns.act(conn, msg.xid, () => (handler as Handler<'hello'>)(conn, msg as never, sw)) ?? undefined;
     return doing?.catch((e: unknown) => answerError(conn, first, e));
@@ -110,11 +117,14 @@ function begin(conn: OfConn, header: OfpHeader, parts: readonly Uint8Array[], sw
   }
 }
 
-/** Who handles a message, whatever is in its body; throws OfpError. */
-function handlerOf({ raw, bodyAt }: OfpHeader, bytes: Uint8Array): Handler<OfKind> {
-  const handler = HANDLERS[raw.kind] as Handler<OfKind> | undefined;
-  if (handler !== undefined) return handler;
+/** Who handles a message, whatever is in its body; throws OfpError if nobody does, or not for this connection. */
+function handlerOf(conn: OfConn, { raw, bodyAt }: OfpHeader, bytes: Uint8Array): Handler<OfKind> {
   checkBodySize(raw, bytes.length - bodyAt);
+  const handler = HANDLERS[raw.kind] as Handler<OfKind> | undefined;
+  if (handler !== undefined) {
+    if (CHANGES.has(raw.kind)) conn.rejectSecondary();
+    return handler;
+  }
   const isStat = raw.multipart === 'request';
   throw new OfpError(isStat ? OFPERR.OFPBRC_BAD_STAT : OFPERR.OFPBRC_BAD_TYPE, `${raw.kind} is not handled`);
 }

@@ -34,7 +34,7 @@ function told(bytes: Uint8Array): string {
 
 async function ask(...texts: readonly string[]): Promise<string[]> {
   const version = Number.parseInt(texts[0] as string, 16);
-  const { stream } = rig.connect(1 << version, 'service');
+  const { stream } = rig.connect(1 << version);
   await rig.settle();
   stream.messages();
   for (const text of texts) stream.push(message(text));
@@ -70,6 +70,12 @@ const CASES: readonly (readonly [name: string, sent: readonly string[], answers:
   ['a request without a body that says that more comes',
     [`04 12 5 0000 ${MORE}`, `04 12 5 0000 ${NO_FLAGS}`],
     ['19 xid 5']],
+  ['a second hello',
+    ['04 00 1', '04 00 2 0001 0008 00000010'],
+    ['error 1/1 xid 1', 'error 1/1 xid 2']],
+  ['a secondary controller may change nothing, not even with what cannot be read',
+    [`04 18 1 00000003 00000000 ${'00'.repeat(8)}`, `04 0e 2 ${'00'.repeat(48)}`, `04 0e 3 ${'00'.repeat(7)}`, `04 0d 4 ${'00'.repeat(16)}`],
+    ['25 xid 1', 'error 1/10 xid 2', 'error 1/6 xid 3', 'error 1/10 xid 4']],
   ['before 1.3 the flag says nothing',
     [`03 12 5 0000 ${MORE}`],
     ['19 xid 5']],

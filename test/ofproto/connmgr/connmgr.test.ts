@@ -16,7 +16,6 @@ import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
-import { encodeHello } from '../../../src/openflow/ofp-version.ts';
 import { Vconn } from '../../../src/openflow/vconn.ts';
 import { setConsole } from '../../../src/util/vlog.ts';
 
@@ -48,12 +47,12 @@ class Rig {
     const [ours, theirs] = duplexPair();
     const told: OfMessage[] = [];
     const vconn = new Vconn(ours, { name: 'test', versions: 1 << version });
-    const conn = await new Promise<OfConn>((done) => {
+    const opening = new Promise<OfConn>((done) => {
       vconn.onOpen = () => done(new OfConn(vconn, { name: 'br0<->test', kind: 'primary', ...options }));
-      theirs.write(encodeHello(1 << version, 1));
     });
     const peer = new Vconn(theirs, { name: 'peer', versions: 1 << version });
     peer.onMessage = (bytes) => told.push(decodeMessage(bytes));
+    const conn = await opening;
     await settle();
     this.control.conns.conns.add(conn);
     serve(conn, this.control);

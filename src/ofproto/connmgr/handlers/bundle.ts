@@ -103,7 +103,6 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
 };
 
 const bundleAdd: Handler<'bundle_add_message'> = (conn, msg, sw) => {
-  conn.rejectSecondary();
   const { bundleId, flags, message } = msg.body;
   const inner: OfMessage = decodeMessage(message, {
     hasFlowModTableId: conn.hasFlowModTableId,
@@ -167,7 +166,6 @@ async function finishAll(steps: readonly BundleStep[], done: () => void): Promis
 }
 
 const bundleControl: Handler<'bundle_control'> = (conn, msg, sw) => {
-  conn.rejectSecondary();
   const { bundleId, type, flags } = msg.body;
   const now = monotonicMs();
   const reply = (): void => conn.reply('bundle_control', { bundleId, type: type + 1, flags: 0 }, msg);

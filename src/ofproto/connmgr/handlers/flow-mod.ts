@@ -48,7 +48,6 @@ export function prepareFlowMod(conn: OfConn, fm: FlowMod, tlvTable: TlvTable): F
 
 export const FLOW_MOD_HANDLERS = {
   flow_mod: (conn, msg, sw) => {
-    conn.rejectSecondary();
     const fm = prepareFlowMod(conn, msg.body, sw.tlvTable);
     let turns: Promise<void> | undefined;
     if (fm.command === OFPFC.ADD) sw.tables.apply(fm);

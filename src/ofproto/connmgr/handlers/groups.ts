@@ -64,7 +64,6 @@ function select(sw: OfSwitch, id: number): Group[] {
 
 export const GROUP_HANDLERS = {
   group_mod: (conn, msg, sw) => {
-    conn.rejectSecondary();
     const result = sw.groups.apply(bindGroup(msg.body, sw.tlvTable));
     forwardGroupMod(sw, conn, msg.xid, msg.body, result);
   },

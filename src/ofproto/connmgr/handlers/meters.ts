@@ -11,7 +11,6 @@ const FIRST_VERSION = 4;
 
 export const METER_HANDLERS = {
   meter_mod: async (conn, msg, sw) => {
-    conn.rejectSecondary();
     const meterMod = msg.body;
     await sw.meters.apply(meterMod);
     for (const other of sw.conns) {

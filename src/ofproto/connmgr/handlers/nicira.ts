@@ -26,8 +26,7 @@ function checkFields(rule: Rule, table: TlvTable): void {
   }
 }
 
-const tlvTableMod: Handler<'nxt_tlv_table_mod'> = (conn, msg, sw) => {
-  conn.rejectSecondary();
+const tlvTableMod: Handler<'nxt_tlv_table_mod'> = (_conn, msg, sw) => {
   const table = sw.tlvTable.modify(msg.body);
   if (msg.body.command !== NXTTMC.ADD) for (const rule of sw.tables.rules()) checkFields(rule, table);
   sw.tlvTable = table;

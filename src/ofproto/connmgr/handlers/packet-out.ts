@@ -46,7 +46,6 @@ export function translatePacketOut(packet: PacketToSend, sw: OfSwitch) {
 
 export const PACKET_OUT_HANDLERS = {
   packet_out: (conn, msg, sw) => {
-    conn.rejectSecondary();
     return translatePacketOut(preparePacketOut(conn, msg.body, sw.tlvTable), sw).send();
   },
   nxt_resume: (_conn, msg, sw) => sw.prepareResumption(msg.body).send(),

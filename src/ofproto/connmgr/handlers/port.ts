@@ -20,7 +20,6 @@ export const applyPortMod = (conn: OfConn, xid: number, pm: PortMod, sw: OfSwitc
   sw.ports.configure(pm.portNo, pm.config, pm.mask, (apply) => sw.conns.act(conn, xid, apply));
 
 const portMod: Handler<'port_mod'> = (conn, msg, sw) => {
-  conn.rejectSecondary();
   checkPortMod(msg.body, sw);
   return applyPortMod(conn, msg.xid, msg.body, sw);
 };

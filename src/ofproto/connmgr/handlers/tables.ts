@@ -99,8 +99,7 @@ function modifyTable(table: FlowTable, tm: TableMod): void {
   table.vacancy = tm.hasVacancyEvents ? { down, up, awaits: table.vacancy?.awaits ?? first } : undefined;
 }
 
-const tableMod: Handler<'table_mod'> = (conn, { body: tm }, sw) => {
-  conn.rejectSecondary();
+const tableMod: Handler<'table_mod'> = (_conn, { body: tm }, sw) => {
   if (tm.evictionFlags !== undefined && tm.evictionFlags !== EVICTION_FLAGS) {
     throw new OfpError(OFPERR.OFPTMFC_BAD_CONFIG, 'table_mod: how flows are evicted is fixed');
   }
