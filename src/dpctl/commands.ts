@@ -17,7 +17,7 @@ import { addFlow, delFlow, getFlow, modFlow } from './flows.ts';
 import { normalizeActions } from './normalize-actions.ts';
 import { addIf, delIf, setIf } from './ports.ts';
 import { addDp, delDp, dumpDps, show } from './show.ts';
-import { CONNTRACK_SETTINGS, FRAGMENT_SETTINGS } from './unsupported.ts';
+import { CONNTRACK_SETTINGS, EXPECTATIONS, FRAGMENT_SETTINGS } from './unsupported.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const [RO, RW] = [false, true];
@@ -50,14 +50,15 @@ export const DPCTL_COMMANDS: readonly DpctlCommand[] = [
   command('del-flows',          '[dp] [file]',     0, 2,   delFlows, RW),
   command('offload-stats-show', '[dp]',            0, 1,   offloadStatsShow, RO),
   command('dump-conntrack',     '[-m] [-s] [dp] [zone=N]', 0, 4, dumpConntrack, RO),
-  command('flush-conntrack',    '[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]', 0, 4, flushConntrack, RW),
+  EXPECTATIONS,
+  command('flush-conntrack',    '[dp] [zone=N] [mark=X[/M]] [labels=Y[/N]] [ct-orig-tuple [ct-reply-tuple]]', 0, 6, flushConntrack, RW),
   command('cache-get-size',     '[dp]',            0, 1,   cacheGetSize, RO),
   command('cache-set-size',     'dp cache <size>', 3, 3,   cacheSetSize, RW),
   command('ct-stats-show',      '[dp] [zone=N]',   0, 3,   ctStatsShow, RO),
   command('ct-bkts',            '[dp] [gt=N]',     0, 2,   ctBkts, RO),
   ...CONNTRACK_SETTINGS,
   command('ct-set-limits',      '[dp] [default=L] [zone=N,limit=L]...', 1, ANY, ctSetLimits, RO),
-  command('ct-del-limits',      '[dp] zone=N1[,N2]...', 1, 2, ctDelLimits, RO),
+  command('ct-del-limits',      '[dp] [default] [zone=N1[,N2]...]', 1, 3, ctDelLimits, RO),
   command('ct-get-limits',      '[dp] [zone=N1[,N2]...]', 0, 2, ctGetLimits, RO),
   ...FRAGMENT_SETTINGS,
   command('help',               '',                0, ANY, (ctx) => say(ctx, ctx.help()), RO),

@@ -3,14 +3,14 @@
  * Neighbours: ct-dump.ts, key-values.ts; dpif/ct-flush.ts does it.
  * Source: lib/dpctl.c (dpctl_flush_conntrack()), lib/ofp-ct.c (ofp_ct_tuple_parse()).
  */
-import { type CtMatch, flushMatching, isIcmp, type TupleMatch } from '../dpif/ct-flush.ts';
+import { type CtMatch, flushMatching, isIcmp, type Masked, type TupleMatch } from '../dpif/ct-flush.ts';
 import { ERRNO } from '../util/errno.ts';
 import { formatIpv6, parseIpv4, parseIpv6 } from '../util/inet.ts';
 import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
 import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
 import { ArgumentError, keyValues, parseUint, scanUint } from './key-values.ts';
 
-const MAX_ARGS = 4;
+const MAX_ARGS = 6;
 const ANY_V6 = '::';
 
 /** A CtMatch while it is read. */
@@ -20,7 +20,7 @@ interface Parsing extends Mutable<Omit<CtMatch, 'orig' | 'reply'>> {
   readonly reply: Mutable<TupleMatch>;
 }
 
-/** flush-conntrack [DP] [zone=N] [ORIGINAL-TUPLE] [REPLY-TUPLE] */
+/** flush-conntrack [DP] [zone=N] [mark=X[/M]] [labels=Y[/N]] [ORIGINAL-TUPLE [REPLY-TUPLE]] */
 export async function flushConntrack(ctx: DpctlContext, args: readonly string[]): Promise<number> {
   const rest = (await dpArgExists(ctx, args)) ? args.slice(1) : [...args];
   const match: Parsing = {
@@ -41,10 +41,12 @@ export async function flushConntrack(ctx: DpctlContext, args: readonly string[])
       zone = scanUint(rest.shift()?.slice('zone='.length) ?? '', 16);
       if (zone === undefined) throw new ArgumentError('failed to parse zone');
     }
+    match.mark = takeMasked(rest, 'mark', 32);
+    match.labels = takeMasked(rest, 'labels', 128);
     for (const tuple of [match.orig, match.reply]) {
       remarks += parseTuple(rest.shift() ?? '', tuple, match);
     }
-    if (rest.length > 1) throw new ArgumentError('invalid arguments');
+    if (rest.length > 0) throw new ArgumentError('invalid arguments');
   } catch (e) {
     if (!(e instanceof ArgumentError)) throw e;
     return fail(ERRNO.EINVAL, e.message);
@@ -58,6 +60,16 @@ export async function flushConntrack(ctx: DpctlContext, args: readonly string[])
   });
   if (!isOpen) printError(ctx, errno, 'Cannot open dpif');
   return errno;
+}
+
+/** Takes "KEY=VALUE[/MASK]" off the front of `args`, if it is there. */
+function takeMasked(args: string[], key: string, nBits: number): Masked | undefined {
+  if (!args[0]?.startsWith(`${key}=`)) return undefined;
+  const numbers = /^(0x[0-9a-f]+|\d+)(?:\/(0x[0-9a-f]+|\d+))?$/i.exec(args.shift()?.slice(key.length + 1) ?? '');
+  const all = (1n << BigInt(nBits)) - 1n;
+  const [value, mask] = numbers === null ? [-1n, 0n] : [BigInt(numbers[1] ?? ''), BigInt(numbers[2] ?? all)];
+  if (value < 0n || value > all || mask > all) throw new ArgumentError(`failed to parse ${key}`);
+  return { value, mask };
 }
 
 /** Reads `text` into `tuple` and what both tuples of `match` share.  Returns a remark that is no error by itself, or ''. */

@@ -15,7 +15,8 @@ const MAX_ZONE = 0xffff;
 const MAX_LIMIT = 0xffffffff;
 
 /** Why only the database is asked (Open vSwitch 3.3). */
-const OWN_LIMITS = "the zone limits are set via database, use 'ovs-vsctl set-zone-limit <...>' instead.";
+const ownLimits = (verb: 'set' | 'del'): string =>
+  `the zone limits are set via database, use 'ovs-vsctl ${verb}-zone-limit <...>' instead.`;
 
 /** ct-set-limits [DP] [default=L] [zone=N,limit=L]... */
 export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise<number> {
@@ -24,18 +25,23 @@ export function ctSetLimits(ctx: DpctlContext, args: readonly string[]): Promise
     const defaultLimit = isDefault ? scanUint(rest[0]?.slice('default='.length) ?? '', 32) : undefined;
     if (isDefault && defaultLimit === undefined) throw new ArgumentError('invalid default limit');
     const zones = rest.slice(isDefault ? 1 : 0).map(parseZoneLimit);
-    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, OWN_LIMITS);
+    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, ownLimits('set'));
     const done = await ask(dpif, (ct) => ct.setLimits(defaultLimit, zones));
     return done.ok ? 0 : fail(ctx, done.errno, 'failed to set conntrack limit');
   });
 }
 
-/** ct-del-limits [DP] zone=N1[,N2]... */
+/** ct-del-limits [DP] [default] [zone=N1[,N2]...] */
 export function ctDelLimits(ctx: DpctlContext, args: readonly string[]): Promise<number> {
-  return run(ctx, args, 2, async (dpif, rest) => {
-    const zones = parseZones(rest[0] ?? '');
-    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, OWN_LIMITS);
-    const done = await ask(dpif, (ct) => ct.delLimits(zones));
+  return run(ctx, args, 3, async (dpif, [first = '', second]) => {
+    const isDefault = first === 'default';
+    const zoneText = isDefault ? second : first;
+    const zones = zoneText === undefined ? [] : parseZones(zoneText);
+    if (ctx.hasOwnLimits?.(dpif)) return fail(ctx, ERRNO.EPERM, ownLimits('del'));
+    const done = await ask(dpif, async (ct) => {
+      if (isDefault) await ct.setLimits(0, []);
+      if (zones.length > 0) await ct.delLimits(zones);
+    });
     return done.ok ? 0 : fail(ctx, done.errno, 'failed to delete conntrack limit');
   });
 }

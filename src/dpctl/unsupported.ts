@@ -34,6 +34,8 @@ const AFTER_CACHES: readonly Row[] = [
 ];
 // biome-ignore format: table
 const AFTER_LIMITS: readonly Row[] = [
+  { name: 'ct-get-sweep-interval', usage: '[dp]', args: [0, 1, 1], writes: false, failure: 'failed to get the sweep interval' },
+  { name: 'ct-set-sweep-interval', usage: '[dp] ms', args: [1, 2, 2], writes: true, failure: 'failed to set the sweep interval', wants: number('invalid sweep value') },
   { name: 'ipf-set-enabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'enabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
   { name: 'ipf-set-disabled', usage: '[dp] v4|v6', args: [1, 2, 3], writes: true, failure: 'disabling fragmentation reassembly failed', wants: version(1, "'v4' for IPv4 or 'v6' for IPv6") },
   { name: 'ipf-set-min-frag', usage: '[dp] v4|v6 minfragment', args: [2, 3, 3], writes: true, failure: 'requested minimum fragment size too small; see documentation', wants: version(2, 'v4 for IPv4 or v6 for IPv6') },
@@ -61,6 +63,12 @@ async function run(ctx: DpctlContext, args: readonly string[], row: Row): Promis
     return ERRNO.EOPNOTSUPP;
   });
 }
+
+/** dump-conntrack-exp. */
+export const EXPECTATIONS: DpctlCommand = toCommand({
+  ...{ name: 'dump-conntrack-exp', usage: '[dp] [zone=N]', args: [0, 2, 2], writes: false },
+  failure: 'starting conntrack expectations dump',
+});
 
 /** Those that `list-commands` shows before ct-set-limits, and at the end. */
 export const CONNTRACK_SETTINGS: readonly DpctlCommand[] = AFTER_CACHES.map(toCommand);

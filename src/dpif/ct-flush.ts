@@ -29,7 +29,19 @@ export interface CtMatch {
   readonly proto: number;
   readonly orig: TupleMatch;
   readonly reply: TupleMatch;
+  /** Undefined fits any. */
+  readonly mark?: Masked | undefined;
+  readonly labels?: Masked | undefined;
 }
+
+/** Fits what has these bits where the mask is set. */
+export interface Masked {
+  readonly value: bigint;
+  readonly mask: bigint;
+}
+
+const maskedFits = (wanted: Masked | undefined, is: bigint): boolean =>
+  wanted === undefined || ((wanted.value ^ is) & wanted.mask) === 0n;
 
 export const isIcmp = (proto: number): boolean => proto === ICMP || proto === ICMPV6;
 
@@ -38,8 +50,11 @@ const isEmpty = (t: TupleMatch, proto: number): boolean =>
   t.src === undefined && t.dst === undefined && (isIcmp(proto) || (t.srcPort === 0 && t.dstPort === 0));
 
 /** Whether nothing is asked for: then it is all connections. */
-const isAny = ({ family, proto, orig, reply }: CtMatch): boolean =>
-  family === undefined && proto === 0 && isEmpty(orig, proto) && isEmpty(reply, proto);
+const isAny = ({ family, proto, orig, reply, mark, labels }: CtMatch): boolean =>
+  [family, mark, labels].every((part) => part === undefined) &&
+  proto === 0 &&
+  isEmpty(orig, proto) &&
+  isEmpty(reply, proto);
 
 /** "ct_nw_src=10.0.0.1,ct_nw_dst=::,ct_tp_src=1,ct_tp_dst=0": what is not asked for is zeros. */
 function tupleText({ src, dst, srcPort, dstPort }: TupleMatch, { family, proto }: CtMatch): string {
@@ -72,10 +87,10 @@ export async function flushMatching(dpif: Dpif, zone: number | undefined, match:
 }
 
 async function flushFitting(ct: DpifCt, zone: number | undefined, match: CtMatch): Promise<void> {
-  const { proto, orig, reply } = match;
+  const { proto, orig, reply, mark, labels } = match;
   const { src, dst, srcPort, dstPort } = orig;
   const isWhole = src !== undefined && dst !== undefined && (isIcmp(proto) || (srcPort !== 0 && dstPort !== 0));
-  if (isWhole && isEmpty(reply, proto)) {
+  if (isWhole && isEmpty(reply, proto) && mark === undefined && labels === undefined) {
     const icmp = { icmpId: srcPort, icmpType: dstPort & 0xff, icmpCode: dstPort >>> 8 };
     return ct.flush(zone, { src, dst, proto, srcPort, dstPort, ...icmp });
   }
@@ -86,7 +101,8 @@ async function flushFitting(ct: DpifCt, zone: number | undefined, match: CtMatch
   for (const entry of found) await ct.flush(entry.zone, entry.orig);
 }
 
-function fits({ orig, reply }: CtEntry, match: CtMatch): boolean {
+function fits({ orig, reply, mark, labels }: CtEntry, match: CtMatch): boolean {
+  if (!maskedFits(match.mark, BigInt(mark >>> 0)) || !maskedFits(match.labels, labels)) return false;
   if (match.family !== undefined && (match.family === 'IPv6') !== orig.src.includes(':')) return false;
   if (match.proto !== 0 && match.proto !== orig.proto) return false;
   return tupleFits(orig, match.orig, match.proto) && tupleFits(reply, match.reply, match.proto);

@@ -26,6 +26,15 @@ test.each([
   expect((await run('ct-get-limits')).out).toBe('default limit=7\nzone=3,limit=4,count=0\n');
 });
 
+test('the default limit is taken away by its name, with zones or alone', async () => {
+  await run('ct-set-limits default=7 zone=3,limit=4 zone=5,limit=6');
+  expect((await run('ct-del-limits dp0 default zone=3')).status).toBe(0);
+  expect((await run('ct-get-limits')).out).toBe('default limit=0\nzone=5,limit=6,count=0\n');
+  await run('ct-set-limits default=7');
+  expect((await run('ct-del-limits default')).status).toBe(0);
+  expect((await run('ct-get-limits')).out).toBe('default limit=0\nzone=5,limit=6,count=0\n');
+});
+
 test('numbers may be hexadecimal or octal in a limit', async () => {
   expect((await run('ct-set-limits dp0 zone=0x10,limit=017')).status).toBe(0);
   expect((await run('ct-get-limits dp0 zone=16')).out).toBe('default limit=0\nzone=16,limit=15,count=0\n');

@@ -139,13 +139,13 @@ describe('ovs-appctl dpctl/...', () => {
     await run('add-dp dp0');
     const providers = new DpifProviders([new DpifNetlinkProvider(async () => host.endpoint)]);
     const commands = dpctlUnixctl(providers, host, 'ovs-vswitchd', (dpif) => dpif.name === 'dp0');
-    const text =
-      "ovs-vswitchd: the zone limits are set via database, use 'ovs-vsctl set-zone-limit <...>' instead. (Operation not permitted)\n";
-    for (const [name, arg] of [
-      ['dpctl/ct-set-limits', 'zone=5,limit=9'],
-      ['dpctl/ct-del-limits', 'zone=5'],
+    for (const [verb, arg] of [
+      ['set', 'zone=5,limit=9'],
+      ['del', 'zone=5'],
     ] as const) {
-      const command = commands.find((c) => c.name === name);
+      const command = commands.find((c) => c.name === `dpctl/ct-${verb}-limits`);
+      const why = `the zone limits are set via database, use 'ovs-vsctl ${verb}-zone-limit <...>' instead.`;
+      const text = `ovs-vswitchd: ${why} (Operation not permitted)\n`;
       expect(await command?.handler([arg])).toEqual({ isError: true, text });
     }
     expect((await commands.find((c) => c.name === 'dpctl/ct-get-limits')?.handler([]))?.text).toBe('default limit=0\n');
