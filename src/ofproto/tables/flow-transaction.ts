@@ -108,7 +108,7 @@ export class FlowTransaction {
       case OFPFC.DELETE:
       case OFPFC.DELETE_STRICT:
         for (const rule of this.select(fm, isInternal, match)) {
-          this.checkWritable(rule, isInternal);
+          if (!isInternal && this.owner.table(rule.table).isHidden) throw new OfpError(OFPERR.OFPBRC_EPERM);
           this.remove(rule, OFPRR.DELETE);
         }
         break;
@@ -117,9 +117,10 @@ export class FlowTransaction {
     }
   }
 
-  /** Refuses an addition for reasons that no other flow_mod can change: throws OfpError. */
+  /** Refuses an addition or modification for reasons that no other flow_mod can change: throws OfpError. */
   static check(owner: Pick<TransactionTarget, 'table'>, fm: FlowMod): void {
-    if (fm.command === OFPFC.ADD) tableForNew(owner, fm, false);
+    const isDelete = fm.command === OFPFC.DELETE || fm.command === OFPFC.DELETE_STRICT;
+    if (!isDelete) tableForNew(owner, fm, false);
   }
 
   /** Has `part` committed or reverted with this. */
@@ -171,6 +172,8 @@ export class FlowTransaction {
   }
 
   private modify(fm: FlowMod, isInternal: boolean, wanted: Match): void {
+    // What may not be added may not be asked for either.
+    tableForNew(this.owner, fm, isInternal);
     const olds = this.select(fm, isInternal, wanted);
     if (olds.length === 0) {
       // A modification that names no cookie adds the flow if there is none.
@@ -181,7 +184,6 @@ export class FlowTransaction {
     this.owner.checkRule(undefined, fm.ofpacts);
     for (const old of olds) {
       const { table, match, priority, flags, idleTimeout, hardTimeout, importance, isHidden, createdMs } = old;
-      this.checkWritable(old, isInternal);
       const cookie = fm.modifyCookie && fm.newCookie !== UNKNOWN64 ? fm.newCookie : old.cookie;
       const rule = new Rule({
         table,
@@ -199,11 +201,6 @@ export class FlowTransaction {
       rule.modifiedMs = monotonicMs();
       this.replace(old, rule, false, (fm.flags & FLOW_FLAG.RESET_COUNTS) === 0);
     }
-  }
-
-  /** Throws OfpError for a rule of the switch's own table. */
-  private checkWritable(rule: Rule, isInternal: boolean): void {
-    if (!isInternal && this.owner.table(rule.table).isHidden) throw new OfpError(OFPERR.OFPBRC_EPERM);
   }
 
   private replace(old: Rule, rule: Rule, isAdd: boolean, keepsCounts: boolean): void {

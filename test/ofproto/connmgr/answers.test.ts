@@ -86,13 +86,19 @@ test.each(CASES)('%s', async (_name, sent, answers) => {
 });
 
 test('flows of fields that only the switch may name', async () => {
-  const flowMod = (match: string): string => `04 0e 9 ${NO_COOKIE} 00 00 ${FLOW_MOD_REST} ${match}`;
+  const flowMod = (match: string, command = '00'): string =>
+    `04 0e 9 ${NO_COOKIE} 00 ${command} ${FLOW_MOD_REST} ${match}`;
   const dpHash = '0001 000c 00014604 00000005 00000000';
   const recircId = '0001 000c 00014804 0000000';
-  expect(await ask(flowMod(dpHash), flowMod(`${recircId}7 00000000`), flowMod(`${recircId}0 00000000`))).toEqual([
-    'error 1/5 xid 9',
-    'error 1/5 xid 9',
-  ]);
+  expect(
+    await ask(
+      flowMod(dpHash),
+      flowMod(`${recircId}7 00000000`),
+      flowMod(dpHash, '01'),
+      flowMod(dpHash, '03'),
+      flowMod(`${recircId}0 00000000`),
+    ),
+  ).toEqual(['error 1/5 xid 9', 'error 1/5 xid 9', 'error 1/5 xid 9']);
 });
 
 test('the table of the switch itself is shown to who names it, and cannot be changed', async () => {
