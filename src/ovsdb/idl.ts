@@ -238,6 +238,11 @@ export class Idl {
     this.session.reconnect('connection dropped');
   }
 
+  /** Of the server's schema, as "8.3.1"; undefined until there was a server. */
+  get schemaVersion(): string | undefined {
+    return this.replica.schemaVersion;
+  }
+
   private learnSchema(schema: Json): void {
     this.replica.learnSchema(schema);
   }

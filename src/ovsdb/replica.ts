@@ -62,6 +62,8 @@ interface ReplicaTable {
 
 export class Replica {
   private readonly tables: ReadonlyMap<string, ReplicaTable>;
+  /** Of the server's schema, as "8.3.1"; undefined until it is known. */
+  schemaVersion: string | undefined;
   /** Columns by table that the server has, of those that are wanted. */
   private available = new Map<string, ReadonlySet<string>>();
   private nextRevision = 1;
@@ -104,6 +106,8 @@ export class Replica {
   learnSchema(schema: Json): void {
     const name = isJsonObject(schema) ? schema['name'] : '';
     const tables = isJsonObject(schema) && isJsonObject(schema['tables']) ? schema['tables'] : {};
+    const version = isJsonObject(schema) ? schema['version'] : undefined;
+    this.schemaVersion = typeof version === 'string' ? version : undefined;
     this.available = new Map();
     for (const [table, { spec }] of this.tables) {
       const has = tables[table];

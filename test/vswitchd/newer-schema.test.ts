@@ -73,6 +73,7 @@ test('a filter of a mirror is said to be ignored', () => {
 /** What a server answers to get_schema whose tables have all columns but those that came later, and some more. */
 const schema = (later: boolean): Json => ({
   name: 'Open_vSwitch',
+  version: '8.9.0',
   tables: Object.fromEntries(
     REPLICATED.map((spec) => {
       const names = Object.keys(spec.table.columns).filter((name) => later || !spec.later?.includes(name));
@@ -89,6 +90,7 @@ test.each([true, false])(
   (later) => {
     const replica = new Replica(REPLICATED);
     replica.learnSchema(schema(later));
+    expect(replica.schemaVersion).toBe('8.9.0');
     expect(lines).toEqual([]);
     expect(replica.isReplicated(CT_Zone, 'limit')).toBe(later);
     expect(replica.isReplicated(CT_Zone, 'timeout_policy')).toBe(true);

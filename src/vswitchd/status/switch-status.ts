@@ -153,7 +153,7 @@ export class SwitchStatus {
       dpdk_version: 'none',
       // Whoever started the database may have written these; ovs-ctl does.
       ovs_version: root.ovs_version ?? OVS_VERSION,
-      db_version: root.db_version ?? schema.SCHEMA_VERSION,
+      db_version: root.db_version ?? idl.schemaVersion ?? schema.SCHEMA_VERSION,
     });
   }
 }
