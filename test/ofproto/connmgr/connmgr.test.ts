@@ -130,6 +130,18 @@ describe('roles', () => {
   });
 });
 
+test('requests for roles that came together have their turns: one of each connection', async () => {
+  const a = await rig.connect(4);
+  const b = await rig.connect(4);
+  const request = (role: number, generationId: bigint) =>
+    encodeMessage({ kind: 'role_request', version: 4, xid: 7, body: { role, generationId } });
+  // b's first was there before a's, and its second after it.
+  b.peer.send(Buffer.concat([request(ROLE.NOCHANGE, 0n), request(ROLE.PRIMARY, 9n)]));
+  a.peer.send(request(ROLE.SECONDARY, 8n));
+  expect([await a.hears(), await b.hears()]).toEqual([['role_reply'], ['role_reply', 'role_reply']]);
+  expect([a.conn.role, b.conn.role]).toEqual([ROLE.SECONDARY, ROLE.PRIMARY]);
+});
+
 test('fragments are not put together for tables: that mode is refused', async () => {
   const tool = await rig.connect(4, { kind: 'service' });
   const config = { invalidTtlToController: undefined, missSendLen: 128 };

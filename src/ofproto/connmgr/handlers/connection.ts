@@ -2,13 +2,17 @@
  * Requests about the connection itself: echo, barrier, role, asynchronous messages, Nicira's settings.
  * Source: ofproto/ofproto.c (handle_role_request, handle_nxt_*), nicira-ext.h.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ROLE } from '../../../openflow/messages/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import { DEFAULT_MISS_SEND_LEN } from '../ofconn.ts';
 import { PACKET_IN_FORMAT } from '../packet-ins.ts';
 
-const roleRequest: Handler<'role_request'> = (conn, msg, { conns }) => {
+/** Generations are of all connections: what others have sent before is to be handled before, so that each has its turn. */
+const roleRequest: Handler<'role_request'> = async (conn, msg, { conns }) => {
+  await nextTurn();
+  if (!conn.isOpen) return;
   const { role, generationId } = msg.body;
   if (role !== ROLE.NOCHANGE) {
     if (role !== ROLE.EQUAL && generationId !== undefined && !conns.takeGeneration(generationId)) {
