@@ -3,6 +3,7 @@
  * `udpif.ts` puts them together.  Source: ofproto/ofproto-dpif-upcall.c (struct udpif).
  */
 import { DPIF_PER_CPU_PID, type Dpif } from '../../dpif/dpif.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField } from '../../flow/flow-key.ts';
 import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
@@ -14,6 +15,7 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
 import type { BackerOptions } from '../ofproto-provider.ts';
 import { meteredSlowPath } from '../xlate/actions/xlate-meter.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
+import { MaskAlarm } from './mask-alarm.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey-map.ts';
 
@@ -47,6 +49,7 @@ export class UdpifState {
   readonly bridges: BridgeLookup;
   readonly scheduler: Scheduler;
   readonly ukeys = new UkeyMap();
+  private readonly maskAlarm: MaskAlarm;
   options: BackerOptions;
   /** What the datapath's flows may be made of. */
   support: DpSupport = KERNEL_DP_SUPPORT;
@@ -67,6 +70,7 @@ export class UdpifState {
 
   constructor(dpif: Dpif, bridges: BridgeLookup, scheduler: Scheduler, options: BackerOptions) {
     this.dpif = dpif;
+    this.maskAlarm = new MaskAlarm(dpifFullName(dpif));
     this.bridges = bridges;
     this.scheduler = scheduler;
     this.options = options;
@@ -98,7 +102,9 @@ export class UdpifState {
     const now = monotonicMs();
     if (now < this.countedMs + COUNT_AGE_MS) return;
     this.countedMs = now;
-    this.count = Number((await this.dpif.stats()).nFlows);
+    const { nFlows, nMasks } = await this.dpif.stats();
+    this.count = Number(nFlows);
+    this.maskAlarm.look(nMasks);
   }
 
   /** Notes one flow more or less, until the datapath is asked again. */
