@@ -80,6 +80,8 @@ export class OfConn {
   admittedMs = Number.NEGATIVE_INFINITY;
   probedMs = Number.NEGATIVE_INFINITY;
   private async: AsyncSettings;
+  /** Whether the peer has said what it wants. */
+  private hasOwnAsync = false;
 
   /** `vconn` has agreed on a version. */
   constructor(vconn: Vconn, options: OfConnOptions) {
@@ -91,7 +93,16 @@ export class OfConn {
     this.missSendLen = options.kind === 'primary' ? DEFAULT_MISS_SEND_LEN : 0;
     this.flowMods = new FlowModLog(options.name);
     this.packetIns = new PacketIns(vconn, options.name, options.limits ?? NO_LIMITS);
-    this.async = options.enableAsync === false ? NO_ASYNC : defaultAsync(this.version);
+    this.async = this.usualAsync(options.enableAsync !== false);
+  }
+
+  private usualAsync(isEnabled: boolean): AsyncSettings {
+    return isEnabled ? defaultAsync(this.version) : NO_ASYNC;
+  }
+
+  /** Controller.enable_async_messages has changed: that is for who has not asked for anything itself. */
+  enableAsync(isEnabled: boolean): void {
+    if (!this.hasOwnAsync) this.async = this.usualAsync(isEnabled);
   }
 
   get isOpen(): boolean {
@@ -170,6 +181,7 @@ export class OfConn {
   /** Changes what `config` says; the rest stays. */
   setAsync(config: AsyncConfig): void {
     this.async = mergeAsync(this.async, config, this.version);
+    this.hasOwnAsync = true;
   }
   get invalidTtlToController(): boolean {
     return (this.async.primary.packetIn & (1 << OFPR.INVALID_TTL)) !== 0;

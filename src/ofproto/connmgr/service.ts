@@ -40,8 +40,8 @@ const ROLE_NAMES: Readonly<Record<number, ControllerStatus['role']>> = {
 
 /** Settings that a service is made with; if one of them changes, it is made anew. */
 type Base = Pick<OpenflowSettings, 'versions' | 'tls' | 'runDir' | 'setDscp'>;
-const keyOf = ({ versions, tls, runDir }: Base, { target, kind, enableAsync }: ControllerSettings): string =>
-  JSON.stringify([versions, /^p?ssl:/.test(target) ? tls : undefined, runDir, kind, enableAsync]);
+const keyOf = ({ versions, tls, runDir }: Base, { target, kind }: ControllerSettings): string =>
+  JSON.stringify([versions, /^p?ssl:/.test(target) ? tls : undefined, runDir, kind]);
 
 export interface ServiceOwner {
   readonly sw: OfSwitch;
@@ -112,7 +112,10 @@ export class Service {
   }
 
   private apply(): void {
-    for (const conn of this.own.values()) conn?.packetIns.configure(this.settings);
+    for (const conn of this.own.values()) {
+      conn?.packetIns.configure(this.settings);
+      conn?.enableAsync(this.settings.enableAsync);
+    }
     if (this.rconn === undefined) return;
     this.rconn.maxBackoffMs = Math.max(1, this.settings.maxBackoffSec) * 1000;
     this.rconn.probeSec = this.probeSec;

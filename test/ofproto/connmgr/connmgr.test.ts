@@ -169,6 +169,16 @@ describe('what nobody asked for', () => {
     expect(await tool.hears()).toEqual(['flow_removed']);
   });
 
+  test('may be turned on and off for those who have not said what they want', async () => {
+    const [peer, own] = [await rig.connect(4), await rig.connect(4)];
+    own.conn.setAsync({ primary: { flowRemoved: 0xf }, secondary: {} });
+    for (const isEnabled of [false, true]) {
+      for (const { conn } of [peer, own]) conn.enableAsync(isEnabled);
+      remove();
+      expect([await peer.hears(), await own.hears()]).toEqual([isEnabled ? ['flow_removed'] : [], ['flow_removed']]);
+    }
+  });
+
   test('secondaries are told of ports only', async () => {
     const peer = await rig.connect(4);
     peer.conn.role = ROLE.SECONDARY;
