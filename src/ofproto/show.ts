@@ -13,12 +13,18 @@ import type { UdpifState } from './udpif/udpif-state.ts';
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);
 
-/** "1/none" and the peer for a patch port, settings for a tunnel or of the device. */
+/** The peer of a patch port, settings of a tunnel or of the device, by name. */
+export function portSettings(p: Ofport, ofproto: Ofproto): [string, string][] {
+  const settings = p.tunnel === undefined ? ofproto.deviceSettings?.(p.name) : tunnelSettingsToOptions(p.tunnel);
+  const pairs: [string, string][] = Array.from(settings ?? [], ([key, value]) => [key, value]);
+  if (p.peer !== undefined) pairs.push(['peer', p.peer]);
+  return pairs;
+}
+
+/** "1/none" for a patch port. */
 function showPort(p: Ofport, ofproto: Ofproto): string {
   const number = p.odpPort === ODPP_NONE ? 'none' : String(p.odpPort);
-  const settings = p.tunnel === undefined ? ofproto.deviceSettings?.(p.name) : tunnelSettingsToOptions(p.tunnel);
-  const options = Array.from(settings ?? [], (kv) => kv.join('='));
-  if (p.peer !== undefined) options.push(`peer=${p.peer}`);
+  const options = portSettings(p, ofproto).map((pair) => pair.join('='));
   const what = options.length === 0 ? p.type : `${p.type}: ${options.join(', ')}`;
   return `    ${p.name} ${p.ofport}/${number}: (${what})\n`;
 }

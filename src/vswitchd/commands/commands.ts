@@ -4,6 +4,7 @@
  * utilities/ovs-appctl.c.
  */
 import type { DpctlUnixctl } from '../../dpctl/dpctl-unixctl.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
 import type { DpifFlow } from '../../dpif/dpif-types.ts';
 import { formatFlowStats } from '../../dpif/flow-stats.ts';
 import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
@@ -13,10 +14,12 @@ import { formatOdpActions } from '../../odp/text/odp-format-actions.ts';
 import { formatOdpFlow } from '../../odp/text/odp-format-key.ts';
 import type { Ofproto, OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
 import { formatFdb } from '../../ofproto/show.ts';
+import { dpifJson, fdbJson } from '../../ofproto/show-json.ts';
 import { TraceError, traceNowhere } from '../../ofproto/xlate/trace/trace.ts';
 import { LOG_COMMANDS } from '../../unixctl/log-commands.ts';
 import { processCommands } from '../../unixctl/process-commands.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
+import type { JsonObject } from '../../util/json-stream.ts';
 import type { DeviceQos } from '../qos/device-qos.ts';
 import { DATAPATH_COMMANDS, offloadCommands } from './datapath-commands.ts';
 import { fdbCommands } from './fdb-commands.ts';
@@ -51,10 +54,16 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('exit',                    '[--cleanup]',      0, 1,        ([option]) => exit(target, option)),
     command('bridge/reconnect',        '[bridge]',         0, 1,        ([name]) => reconnect(name === undefined ? bridges() : [knownBridge(target, name)])),
     command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
-    command('fdb/show',                'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
+    {
+      ...command('fdb/show',           'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
+      runJson: ([name]) => fdbJson(bridge(name).fdb()),
+    },
     command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
-    command('dpif/show',               '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
+    {
+      ...command('dpif/show',          '',                 0, 0,        async () => (await target.backer?.showDpif()) ?? ''),
+      runJson: () => showDpifJson(target),
+    },
     command('ofproto/list-tunnels',    '',                 0, 0,        () => target.backer?.listTunnels() ?? ''),
     command('ofproto/list',            '',                 0, 0,        () => bridges().map((b) => `${b.name}\n`).join('')),
     command('bridge/dump-flows',       '[--offload-stats] bridge', 1, 2, (args) => dumpOpenflow(target, args)),
@@ -86,6 +95,12 @@ const command = (
   maxArgs: number,
   run: UnixctlCommand['run'],
 ): UnixctlCommand => ({ name, usage, minArgs, maxArgs, run });
+
+async function showDpifJson({ backer }: CommandTarget): Promise<JsonObject> {
+  if (backer === undefined) return {};
+  const { dpif, ofprotos } = backer;
+  return dpifJson(dpifFullName(dpif), await dpif.stats(), ofprotos.values());
+}
 
 /** The bridge, in the words of the commands that belong to bridges rather than to their switches. */
 function knownBridge({ backer }: CommandTarget, name: string | undefined): Ofproto {

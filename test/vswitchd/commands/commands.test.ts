@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { DpifDpStats } from '../../../src/dpif/dpif-types.ts';
+import { dpifJson } from '../../../src/ofproto/show-json.ts';
 import { UnixctlError } from '../../../src/unixctl/unixctl-server.ts';
 import { coverage } from '../../../src/util/coverage.ts';
 import { closeLogFile, openLogFile, setConsole, setLevels, vlog } from '../../../src/util/vlog.ts';
@@ -51,6 +53,31 @@ test('fdb/show', async () => {
     ' port  VLAN  MAC                Age\n    1     0  02:00:00:00:00:0a    3\nLOCAL    10  02:00:00:00:00:0b  static\n',
   );
   expect(await refused('fdb/show', 'br9')).toBe('no such bridge');
+});
+
+test('fdb/show and dpif/show as JSON', async () => {
+  const json = (name: string, ...args: string[]) =>
+    vswitchdCommands(target, DPCTL)
+      .find((c) => c.name === name)
+      ?.runJson?.(args);
+  expect(await json('fdb/show', 'br0')).toEqual([
+    { port: 1, vlan: 0, mac: '02:00:00:00:00:0a', age: 3 },
+    { port: 65534, vlan: 10, mac: '02:00:00:00:00:0b', static: true },
+  ]);
+  const br0 = target.backer?.ofprotos.get('br0');
+  await br0?.portAdd({ name: 'p9', type: 'system', ofport: 7, isLocal: false });
+  await br0?.portAdd({ name: 'pa', type: 'patch', ofport: 8, isLocal: false });
+  br0?.setPatchPeer('pa', 'pb');
+  const shown = JSON.parse(JSON.stringify(await json('dpif/show')));
+  const [datapath] = Object.values(shown) as { bridges: Record<string, unknown> }[];
+  expect(datapath?.bridges['br0']).toMatchObject({
+    p9: { ofport: '7', type: 'system' },
+    pa: { ofport: '8', type: 'patch' },
+  });
+  expect(datapath?.bridges['br1']).toEqual({});
+  expect(dpifJson('system@dp', { nHit: 3n, nMissed: 4n } as DpifDpStats, [])).toEqual({
+    'system@dp': { bridges: {}, stats: { hit: '3', missed: '4' } },
+  });
 });
 
 test('fdb/add and fdb/del', async () => {
