@@ -95,6 +95,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     };
     this.lookups = new TableLookup(this.tables, (ofport) => this.portTable.byNumber.get(ofport)?.config);
     this.lookups.wantsMisses = () => this.control.conns.wantsMisses;
+    this.control.conns.onMissesWanted = () => backer.revalidate();
     this.control.conns.start();
   }
 

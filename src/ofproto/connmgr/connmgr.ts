@@ -56,6 +56,9 @@ export class ConnMgr implements Connections, ServiceOwner {
   readonly conns = new Set<OfConn>();
   /** A controller was reached, or lost, or something else of its status changed. */
   onStatus: (() => void) | undefined;
+  /** Packets that match no flow interest a controller now, or none any more: what the datapath does with them has to change. */
+  onMissesWanted: (() => void) | undefined;
+  private areMissesWanted = false;
   private readonly failOpen = new FailOpen();
   private readonly inBand: InBand;
   private snoop: Listener | undefined;
@@ -160,6 +163,11 @@ export class ConnMgr implements Connections, ServiceOwner {
 
   changed(): void {
     this.onStatus?.();
+    // Tools come and go, and want none until they ask for them.
+    const areWanted = [...this.conns].some((conn) => conn.kind === 'primary' && conn.wantsMisses);
+    if (areWanted === this.areMissesWanted) return;
+    this.areMissesWanted = areWanted;
+    this.onMissesWanted?.();
   }
 
   /** Whoever connects to <bridge>.snoop hears what the most important controller's connection carries. */

@@ -296,3 +296,21 @@ test('flows that the switch has for itself are not counted, and survive those of
     [TBL_INTERNAL, 3],
   ]);
 });
+
+test('when the first controller comes to which misses go, or the last one leaves, flows are to be made anew', async () => {
+  const rig = new Rig();
+  const { conns } = rig.control;
+  let n = 0;
+  conns.onMissesWanted = () => n++;
+  const told = (): number => {
+    conns.changed();
+    return n;
+  };
+  await rig.connect(4);
+  await rig.connect(1, { kind: 'service' });
+  expect(told()).toBe(0);
+  const { conn } = await rig.connect(1);
+  expect([told(), told()]).toEqual([1, 1]);
+  conns.conns.delete(conn);
+  expect([told(), told()]).toEqual([2, 2]);
+});
