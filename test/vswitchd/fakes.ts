@@ -33,11 +33,17 @@ export class FakeNetdevs implements NetdevTable {
   private readonly watchers = new Set<(name: string) => void>();
   private nextIndex = 10;
   readonly journal: Journal;
+  /** Names of interfaces whose options were told. */
+  readonly told = new Set<string>();
   /** Names of interfaces that have gone. */
   readonly released: string[] = [];
 
   constructor(journal: Journal) {
     this.journal = journal;
+  }
+
+  configure(name: string): void {
+    this.told.add(name);
   }
 
   release(name: string): void {

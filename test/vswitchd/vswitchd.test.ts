@@ -100,6 +100,14 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect(world.journal.length).toBe(before);
   });
 
+  test('only devices are told of options: tunnels and patch ports have none', async () => {
+    const patch = (n: number) => `-- add-port br0 pa${n} -- set interface pa${n} type=patch options:peer=pa${3 - n}`;
+    const tunnel = '-- add-port br0 v1 -- set interface v1 type=vxlan options:remote_ip=1.2.3.4';
+    await vsctl(...`add-br br0 -- add-port br0 eth0 ${patch(1)} ${patch(2)} ${tunnel}`.split(' '));
+    await vsctl('set', 'interface', 'v1', 'options:key=flow');
+    expect([...world.netdevs.told].sort()).toEqual(['br0', 'eth0']);
+  });
+
   test('another limit of VLAN tags has flows made anew', async () => {
     await vsctl('add-br', 'br0');
     await vsctl('set', 'open', '.', 'other_config:vlan-limit=0');

@@ -13,6 +13,7 @@ import type { RemoteDevices } from '../devices/remote-devices.ts';
 import { isMulticast, isZeroMac, normalMac, pickBridgeMac, pickDatapathId } from './bridge-mac.ts';
 import { interfacesOf, reason } from './bridge-ports.ts';
 import { PATCH, patchMac } from './patch-port.ts';
+import { isTunnel } from './tunnel-ports.ts';
 
 const log = vlog('bridge');
 const limit = new RateLimit(1, 5);
@@ -57,7 +58,8 @@ export class BridgeDevices {
   /** Sets options, peers, addresses and MTUs. */
   async configure(config: BridgeConfig): Promise<void> {
     for (const { name, type, options } of interfacesOf(config)) {
-      if (!this.ofproto.ports.has(name)) continue;
+      // The options of tunnels and patch ports, which have no device, are others' business.
+      if (!this.ofproto.ports.has(name) || isTunnel(type) || type === PATCH) continue;
       try {
         this.netdevs.configure?.(name, type, options);
       } catch (error) {
