@@ -54,7 +54,7 @@ const losses = (hasOldMatch: boolean, hasOldMeter: boolean): readonly RegExp[] =
   ...(hasOldMeter ? [/^\.body\.ofpacts\./] : []),
   /^\.body\.(packetIn\.)?reason: /,
   /^\.body\.packetIn\.continuation/,
-  /\.ofpacts(\.\d+|\.actions)+\.(kind|field|value|mask|isLoad|mac|ipv4|port|vid|pcp|pushIfNone|flowHasVlan|isPop|ipProto|tunId|is64)\b/,
+  /\.(ofpacts|private\.action(s|Set))(\.\d+|\.actions)+\.(kind|field|value|mask|isLoad|mac|ipv4|port|vid|pcp|pushIfNone|flowHasVlan|isPop|ipProto|tunId|is64)\b/,
   /^\.body\.(cookie|flags): /,
   /\.(evictionFlags|vacancy(Down|Up)?): /,
   // A duration of 2^32 - 1 seconds is none.
