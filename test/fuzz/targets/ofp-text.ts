@@ -82,10 +82,10 @@ function printed<T>(
 /**
  * Texts that stock tools print and do not read, or read differently: some fields of tunnels, and options of tunnels whose mask is shorter than
  * their value, values of which no bit is set ("ANY"), and connection states in `learn` ("[Unknown]").  So are types of ICMP that were ports before the protocol was said, and bits of fields that
- * match only as a whole, the types of packets that `learn` looks for, a frag that is none, and a `nat` of `ct` behind a conjunction.
+ * match only as a whole, the types of packets that `learn` looks for, a frag that is none, a `nat` of `ct` behind a conjunction, and a TLV of zeros.
  */
 const isForEyes = (text: string): boolean =>
-  /gtpu_(flags|msgtype)=|tun_tos=|tun_metadata\d+=[^,]*\/|set_field:ANY->|packet_type=(eth|packet_type)|frag=<error>|\[Unknown\]|exec\((conjunction|note)\(.*,nat/.test(
+  /gtpu_(flags|msgtype)=|tun_tos=|tun_metadata\d+=[^,]*\/|set_field:ANY->|packet_type=(eth|packet_type)|frag=<error>|\[Unknown\]|exec\((conjunction|note)\(.*,nat|tlv\(0x[\da-f]+,\d+,0\)/.test(
     text,
   );
 
