@@ -32,6 +32,7 @@ const NO_EFFECT: readonly (readonly [prefix: string, why: string])[] = [
   ['n-offload-threads',    'flows are not offloaded to hardware'],
   ['hw-offload',           'flows are not offloaded to hardware'],
   ['offloaded-stats-delay', 'flows are not offloaded to hardware'],
+  ['explicit-sampled-drops', 'what is only sampled has no explicit drop'],
   ['offload-rebalance',    'flows are not offloaded to hardware'],
   ['tc-policy',            'flows are not offloaded to hardware'],
   ['ipsec_skb_mark',       'tunnels are not encrypted'],
