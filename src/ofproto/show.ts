@@ -53,13 +53,16 @@ export function formatFdb(entries: readonly FdbEntry[]): string {
 /** The number by which the one revalidator goes. */
 const REVALIDATOR_ID = 1;
 
-/** Text of `upcall/show` for one datapath. */
+/** Text of `upcall/show` for one datapath; the line of masks, which is ours, only where there are too many. */
 export function formatUpcalls(state: UdpifState): string {
+  const { isFull, nMasks } = state.maskWatch;
   return (
     `${dpifFullName(state.dpif)}:\n` +
     `  flows         : (current ${state.nFlows}) (avg ${state.avgFlows}) (max ${state.maxFlows}) (limit ${state.flowLimit})\n` +
     `  dump duration : ${state.dumpDurationMs}ms\n` +
-    `  ufid enabled : ${state.usesUfid}\n\n` +
+    `  ufid enabled : ${state.usesUfid}\n` +
+    (isFull ? `  masks         : (current ${nMasks}) new flows are exact\n` : '') +
+    '\n' +
     `  ${REVALIDATOR_ID}: (keys ${state.ukeys.size})\n`
   );
 }

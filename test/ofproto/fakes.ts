@@ -56,6 +56,7 @@ export class FakeDpif implements Dpif {
   /** Virtual milliseconds that a dump takes. */
   dumpTakesMs = 0;
   countOverride: number | undefined;
+  nMasks = 1;
   isDestroyed = false;
   private handler: UpcallHandler | null = null;
   private pollers = new Set<(event: PortEvent) => void>();
@@ -77,7 +78,7 @@ export class FakeDpif implements Dpif {
       nLost: 0n,
       nFlows: BigInt(this.countOverride ?? this.flows.size),
       nMaskHit: 0n,
-      nMasks: 1,
+      nMasks: this.nMasks,
       nCacheHit: 0n,
       masksCacheSize: 256,
     };

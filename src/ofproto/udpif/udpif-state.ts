@@ -15,7 +15,7 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
 import type { BackerOptions } from '../ofproto-provider.ts';
 import { meteredSlowPath } from '../xlate/actions/xlate-meter.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
-import { MaskAlarm } from './mask-alarm.ts';
+import { MaskWatch } from './mask-watch.ts';
 import type { Scheduler } from './scheduler.ts';
 import { UkeyMap } from './ukey-map.ts';
 
@@ -49,7 +49,7 @@ export class UdpifState {
   readonly bridges: BridgeLookup;
   readonly scheduler: Scheduler;
   readonly ukeys = new UkeyMap();
-  private readonly maskAlarm: MaskAlarm;
+  readonly maskWatch: MaskWatch;
   options: BackerOptions;
   /** What the datapath's flows may be made of. */
   support: DpSupport = KERNEL_DP_SUPPORT;
@@ -70,7 +70,7 @@ export class UdpifState {
 
   constructor(dpif: Dpif, bridges: BridgeLookup, scheduler: Scheduler, options: BackerOptions) {
     this.dpif = dpif;
-    this.maskAlarm = new MaskAlarm(dpifFullName(dpif));
+    this.maskWatch = new MaskWatch(dpifFullName(dpif));
     this.bridges = bridges;
     this.scheduler = scheduler;
     this.options = options;
@@ -80,6 +80,11 @@ export class UdpifState {
   /** Whether dumps leave out what the UFID stands for. */
   get usesUfid(): boolean {
     return flowModes.ufid && this.support.ufid;
+  }
+
+  /** Whether new flows match all of their packet: somebody asked for it, or there are masks enough. */
+  get areFlowsExact(): boolean {
+    return !flowModes.megaflows || this.maskWatch.isFull;
   }
 
   /** What goes into masks of flows. */
@@ -104,7 +109,7 @@ export class UdpifState {
     this.countedMs = now;
     const { nFlows, nMasks } = await this.dpif.stats();
     this.count = Number(nFlows);
-    this.maskAlarm.look(nMasks);
+    this.maskWatch.look(nMasks);
   }
 
   /** Notes one flow more or less, until the datapath is asked again. */

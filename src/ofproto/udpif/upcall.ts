@@ -26,7 +26,7 @@ import { type XlateOut, xlateActions } from '../xlate/xlate.ts';
 import { XlateCache } from '../xlate/xlate-cache.ts';
 import { flowUfid } from './flow-ufid.ts';
 import { logRunaway } from './runaway-log.ts';
-import { flowModes, type UdpifState } from './udpif-state.ts';
+import type { UdpifState } from './udpif-state.ts';
 import { UKEY, Ukey } from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
@@ -191,7 +191,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key,
-        mask: flowModes.megaflows ? this.masks.borrow(xout.wc, flow, state.maskSupport) : undefined,
+        mask: state.areFlowsExact ? undefined : this.masks.borrow(xout.wc, flow, state.maskSupport),
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         createdMs: nowMs,
