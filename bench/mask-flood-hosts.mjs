@@ -19,6 +19,8 @@ const ADDRESS_BITS = 32;
 const PORT_BITS = 16;
 /** An answer that takes longer does not come. */
 const LOST_MS = 1000;
+/** Where answers do not come at all, requests end after this. */
+const PROBE_MS = 15_000;
 /** Packets of the flood are sent so many a second in bursts, this often. */
 const BURST_MS = 5;
 
@@ -60,8 +62,10 @@ async function flood(address, rate) {
 
 async function probe(address, port, kind, n, apartMs) {
   const times = [];
+  const until = process.hrtime.bigint() + BigInt(PROBE_MS) * 1_000_000n;
+  let sent = 0;
   let socket = await bound(0);
-  for (let i = 0; i < Number(n); i++) {
+  for (let i = 0; i < Number(n) && process.hrtime.bigint() < until; i++, sent++) {
     if (kind === 'new' && i > 0) {
       socket.close();
       socket = await bound(0);
@@ -75,7 +79,7 @@ async function probe(address, port, kind, n, apartMs) {
   socket.close();
   times.sort((a, b) => a - b);
   const at = (part) => Math.round(times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0);
-  console.log(at(0.5), at(0.99), Number(n) - times.length);
+  console.log(at(0.5), at(0.99), sent - times.length);
 }
 
 /** How long the answer took in us; undefined if none came. */

@@ -16,7 +16,7 @@ const log = vlog('ofproto_dpif_upcall');
 const MANY_MASKS = 1000;
 /** As few as this, and the next rise is told of again. */
 const FEW_MASKS = MANY_MASKS / 2;
-/** To try so many takes our datapath 25 to 50 us, as long as a round trip through it.  bench/mask-flood measures it. */
+/** To try so many takes our datapath some 50 us at most, as long as a round trip.  docs/performance.md, "Many masks". */
 const FULL_MASKS = 2 * MANY_MASKS;
 
 export class MaskWatch {
