@@ -70,6 +70,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   private stopPolling: () => void = () => {};
   private readonly ctZones: CtZones;
   private readonly ctLimits: CtZoneLimits;
+  /** Resolves when flows are checked, or the datapath is given up. */
+  private readonly whenSettled: Promise<void>;
+  private tellSettled: () => void = () => {};
   private isRunScheduled = false;
   private isClosed = false;
   /** other_config:flow-restore-wait. */
@@ -82,6 +85,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
     this.dpif = dpif;
+    this.whenSettled = new Promise((resolve) => {
+      this.tellSettled = resolve;
+    });
     this.meterIds = new MeterIds(dpif);
     this.ctZones = new CtZones(dpif);
     this.ctLimits = new CtZoneLimits(dpif);
@@ -176,6 +182,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     this.cancelSettleMax();
     log.info(`${dpifFullName(this.dpif)}: flows are being checked from now on`);
     this.udpif.settle();
+    this.tellSettled();
     this.udpif.revalidate();
   }
 
@@ -348,7 +355,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   }
 
   async revalidated(): Promise<void> {
-    this.configured();
+    // Flows of before are not checked against bridges whose ports are yet to come.
+    if (!this.isWaiting) await this.whenSettled;
+    if (this.isClosed) return;
     this.run();
     await this.udpif.revalidator.wholeRound();
   }
@@ -392,6 +401,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   async close(deleteDatapath: boolean): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.tellSettled();
     for (const s of this.switches.values()) s.close();
     this.cancelTick();
     this.cancelSettle();

@@ -62,7 +62,10 @@ export interface OfprotoBacker {
   onStrayPorts?: (() => void) | undefined;
   /** Called when a bridge has lost a port, for whatever reason. */
   onPortGone?: ((name: string) => void) | undefined;
-  /** Resolves when a whole round of revalidation that began after this call is done (revalidator/wait). */
+  /**
+   * Resolves when a whole round of revalidation that began after this call is done (revalidator/wait): not before flows that an earlier
+   * vswitchd left are checked at all.
+   */
   revalidated(): Promise<void>;
   /**
    * The first configuration is in place: flows of an earlier run are checked against it from now on.  Without this call it

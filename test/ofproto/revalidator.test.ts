@@ -239,6 +239,27 @@ describe('restart', () => {
     expect(rig.backer.showUpcall()).toContain('(keys 2)');
   });
 
+  it('has a round that is asked for wait until the bridges are configured', async () => {
+    await rig.forward(udp(2, MAC_A, MAC_B), udp(3, MAC_B, MAC_A));
+    const before = rig.flowActions;
+    await rig.backer.close(false);
+    await rig.open(true);
+    let isDone = false;
+    const asked = rig.backer.revalidated().then(() => {
+      isDone = true;
+    });
+    rig.br = rig.backer.createOfproto('br0');
+    await rig.addPort('v1');
+    await rig.scheduler.advance(100);
+    expect(isDone).toBe(false);
+    expect(rig.flowActions).toEqual(before);
+    for (const name of ['br0', 'v2', 'v3']) await rig.addPort(name);
+    rig.backer.configured();
+    await rig.scheduler.advance(1200);
+    await asked;
+    expect(isDone).toBe(true);
+  });
+
   it('deletes flows of ports that nobody has, and those with recirculation', async () => {
     await rig.forward(udp(2, MAC_A, MAC_B), udp(3, MAC_B, MAC_A, { recircId: 3 }));
     await rig.backer.close(false);
