@@ -74,7 +74,7 @@ const { code, map } = await bundle('src/cli/main.ts', {
   footer: { js: '})' },
   external: ['node-gyp-build', 'netlink/package.json', 'netlink/*.node'],
   plugins: [netlinkAddon],
-  // Two fifths less to read at each start.  Names stay, for stack traces.
+  // Three tenths less to read at each start.  Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   // vm.Script has none.

@@ -22,6 +22,7 @@ import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import { Ufid } from '../odp/odp-ufid.ts';
 import { UfidMap } from '../odp/ufid-map.ts';
+import { tagOf } from '../util/hash-tag.ts';
 import { Flow, type FlowId, type FlowSpec, Mask } from './flow.ts';
 import { KeyStore } from './key-store.ts';
 import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';
@@ -376,9 +377,6 @@ export class FlowTable {
 }
 
 const scratch = new Int32Array(FLOW_WORDS);
-
-/** The bits of a hash that do not say the slot; never 0.  Hot path. */
-const tagOf = (hash: number): number => (hash >>> 25) | 0x80;
 
 const ufidName = (ufid: Uint8Array): string => String.fromCharCode(...ufid);
 

@@ -66,7 +66,10 @@ async function run(ctx: DpctlContext, args: readonly string[], row: Row): Promis
 
 /** dump-conntrack-exp. */
 export const EXPECTATIONS: DpctlCommand = toCommand({
-  ...{ name: 'dump-conntrack-exp', usage: '[dp] [zone=N]', args: [0, 2, 2], writes: false },
+  name: 'dump-conntrack-exp',
+  usage: '[dp] [zone=N]',
+  args: [0, 2, 2],
+  writes: false,
   failure: 'starting conntrack expectations dump',
 });
 

@@ -32,7 +32,7 @@ describe('one cache for flows that count the same', () => {
     expect(first.unless(undefined)).toBe(first);
   });
 
-  // biome-ignore format: table
+  // biome-ignore format: a table, one difference a line
   it.each<[what: string, a: (c: XlateCache) => void, b: (c: XlateCache) => void]>([
     ['rules',              (c) => c.addRule(web),          (c) => c.addRule(mail)],
     ['tables',             (c) => c.addTable(table, true), (c) => c.addTable(next, true)],

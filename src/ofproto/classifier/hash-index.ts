@@ -4,11 +4,9 @@
  * Each place has a byte with 7 bits of its key, 0 where it is empty, so that a miss, the common case, is over when a byte or two of a small array
  * were read: fifty such arrays stay in a cache in which fifty tables do not.
  */
+import { tagOf } from '../../util/hash-tag.ts';
 
 const MIN_SIZE = 8;
-
-/** The byte of a key's place: of its upper bits, as the lower ones say where that is. */
-const tagOf = (key: number): number => (key >>> 25) | 0x80;
 
 /** Finds the place of `key` or the empty one where it belongs, in tables of a power of two places. */
 function placeOf(keys: Int32Array, tags: Uint8Array, key: number): number {

@@ -50,7 +50,7 @@ const ALL_FLOWS = 'ff000000 ffffffff ffffffff 00000000 0000000000000000 00000000
 const FLOW_MOD_REST = '0000 0000 8000 ffffffff ffffffff ffffffff 0000 0000';
 const NO_COOKIE = '0000000000000000 0000000000000000';
 
-// biome-ignore format: table
+// biome-ignore format: a table, what is sent in one line and what is answered in the next
 const CASES: readonly (readonly [name: string, sent: readonly string[], answers: readonly string[]])[] = [
   ['messages of switches are not read, whatever is in them',
     [`04 0a 1 ${'00'.repeat(24)}`, '04 0a 2 00', '04 13 3 0001 0000 00000000 00', `04 0c 4 ff ${'00'.repeat(71)}`],
