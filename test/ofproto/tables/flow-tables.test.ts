@@ -185,22 +185,22 @@ describe('flow tables', () => {
     expect(t.nFlows).toBe(4);
   });
 
-  it('expire by idle and hard timeouts, which fin_timeout lowers', () => {
+  it('expire by idle and hard timeouts, which fin_timeout lowers', async () => {
     const { tables, changes, lookup } = newTables();
     tables.apply(flowMod('ADD', { port: 1, idleTimeout: 10 }));
     tables.apply(flowMod('ADD', { port: 2, hardTimeout: 5 }));
     tables.apply(flowMod('ADD', { port: 3 }));
     const start = lookup(1)?.createdMs ?? 0;
-    tables.expire(start + 4000);
+    await tables.expire(start + 4000);
     expect(tables.size).toBe(3);
     lookup(1)?.credit(1n, 60n, start + 9000);
     tables.lowerTimeouts(lookup(3) as Rule, 0, 7);
-    tables.expire(start + 12_000);
+    await tables.expire(start + 12_000);
     expect(changes.flatMap((c) => (c.kind === 'removed' ? [c.reason] : []))).toEqual([
       OFPRR.HARD_TIMEOUT,
       OFPRR.HARD_TIMEOUT,
     ]);
-    tables.expire(start + 19_500);
+    await tables.expire(start + 19_500);
     expect(changes.at(-1)).toMatchObject({ reason: OFPRR.IDLE_TIMEOUT });
     expect(tables.size).toBe(0);
   });
