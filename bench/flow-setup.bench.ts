@@ -13,7 +13,7 @@ import { DpifNetlinkProvider } from '../src/dpif-netlink/dpif-netlink.ts';
 import { openBackerWith } from '../src/ofproto/backer.ts';
 import { systemScheduler } from '../src/ofproto/udpif/scheduler.ts';
 import { parseFlow } from '../src/openflow/flow-text.ts';
-import { OFPFC } from '../src/openflow/messages/flow-types.ts';
+import { OFPFC } from '../src/openflow/messages/flow/flow-types.ts';
 import { MemoryHost } from '../test/support/memory-host.ts';
 
 const nFlows = Number(process.argv[2] ?? 30_000);

@@ -12,8 +12,15 @@ import { performance } from 'node:perf_hooks';
 import { parseFlow } from '../src/openflow/flow-text.ts';
 import { newMatch } from '../src/openflow/match/match.ts';
 import { encodeMessage } from '../src/openflow/messages/codec.ts';
-import { BUNDLE_CTRL, BUNDLE_FLAG, type FlowMod, OFPFC, OFPG, OFPTT_ALL } from '../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../src/openflow/messages/new-flow-mod.ts';
+import {
+  BUNDLE_CTRL,
+  BUNDLE_FLAG,
+  type FlowMod,
+  OFPFC,
+  OFPG,
+  OFPTT_ALL,
+} from '../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../src/openflow/messages/flow/new-flow-mod.ts';
 import { OFPRAW } from '../src/openflow/ofp-msgs.ts';
 import { OFPP } from '../src/openflow/ofp-port.ts';
 import { setClock } from '../src/util/clock.ts';

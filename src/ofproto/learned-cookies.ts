@@ -3,7 +3,7 @@
  * Source: ofproto/ofproto.c (learned_cookies_inc, learned_cookies_dec, learned_cookies_flush), ovs-actions(7).
  */
 import { newMatch } from '../openflow/match/match.ts';
-import { OFPG, UNKNOWN64 } from '../openflow/messages/flow-types.ts';
+import { OFPG, UNKNOWN64 } from '../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';
 import type { FlowTables } from './tables/flow-tables.ts';

@@ -8,7 +8,7 @@ import type { Dpif } from '../dpif/dpif.ts';
 import type { DpifPortPolicing, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import type { FlowMod, Resume } from '../openflow/messages/flow-types.ts';
+import type { FlowMod, Resume } from '../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';

@@ -7,7 +7,7 @@ import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
 import { odpKeyFromFlow } from '../odp/odp-key-build.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
-import type { Resume } from '../openflow/messages/flow-types.ts';
+import type { Resume } from '../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import { OFPP } from '../openflow/ofp-port.ts';
 import type { Ofpact } from '../openflow/ofpact.ts';

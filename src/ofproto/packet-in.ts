@@ -10,7 +10,7 @@ import { FIELD, type FieldName, TUN_F } from '../flow/fields.ts';
 import { type FlowKey, getField, isFieldSet, newFlow, setField } from '../flow/flow-key.ts';
 import type { ControllerCookie } from '../odp/user-action-cookie.ts';
 import { type Match, newMatch } from '../openflow/match/match.ts';
-import { UNKNOWN32 } from '../openflow/messages/flow-types.ts';
+import { UNKNOWN32 } from '../openflow/messages/flow/flow-types.ts';
 import { mfGet, mfHasTunMetadata, mfMaskField, mfSet } from '../openflow/mf-value.ts';
 import { unbindMatch } from '../openflow/tlv-bind.ts';
 import { TlvTable } from '../openflow/tlv-table.ts';

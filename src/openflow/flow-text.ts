@@ -15,8 +15,8 @@ import {
   OFPTT_ALL,
   UNKNOWN32,
   UNKNOWN64,
-} from './messages/flow-types.ts';
-import { newFlowMod } from './messages/new-flow-mod.ts';
+} from './messages/flow/flow-types.ts';
+import { newFlowMod } from './messages/flow/new-flow-mod.ts';
 import { formatPort, formatTable, type OfpNames, parsePort, parseTable } from './ofp-names.ts';
 import { OFPP } from './ofp-port.ts';
 import { OFPUTIL_P } from './ofp-protocol.ts';

@@ -6,7 +6,7 @@
  * Source: lib/ofp-group.c (parse_ofp_group_mod_str, ofp_print_group), ovs-ofctl(8) "Group Syntax".
  */
 import { formatActions, parseActions } from './actions/index.ts';
-import { OFPG } from './messages/flow-types.ts';
+import { OFPG } from './messages/flow/flow-types.ts';
 import {
   type Bucket,
   GROUP_BUCKET,
@@ -15,7 +15,7 @@ import {
   type GroupDesc,
   type GroupMod,
   type GroupProps,
-} from './messages/switch-types.ts';
+} from './messages/switch/switch-types.ts';
 import type { MfField, MfValue } from './mf-field.ts';
 import { mfByName } from './mf-fields.ts';
 import { formatMf, parseMfValue } from './mf-text.ts';

@@ -5,7 +5,7 @@
  *
  * Source: lib/ofp-meter.c (parse_ofp_meter_mod_str, ofputil_format_meter_*), ovs-ofctl(8) "Meter Syntax".
  */
-import { METER, type MeterBand, type MeterConfig, type MeterMod } from './messages/switch-types.ts';
+import { METER, type MeterBand, type MeterConfig, type MeterMod } from './messages/switch/switch-types.ts';
 import { OFPUTIL_P } from './ofp-protocol.ts';
 import { OfpTextError, parseU8, parseU32 } from './ofp-text.ts';
 

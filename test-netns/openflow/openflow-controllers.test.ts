@@ -2,10 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { BUNDLE_CTRL, ROLE } from '../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { BUNDLE_CTRL, ROLE } from '../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { BodyOf, OfMessage } from '../../src/openflow/messages/of-message.ts';
-import { GROUP_COMMAND } from '../../src/openflow/messages/switch-types.ts';
+import { GROUP_COMMAND } from '../../src/openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../src/openflow/ofp-port.ts';
 import { eventually, type Lab, type Namespace, useLab } from '../support/harness.ts';
 import { Controller, connectPeer, relay } from '../support/of-controller.ts';

@@ -5,8 +5,8 @@ import { formatActions } from '../../src/openflow/actions/index.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
 import { newMatch } from '../../src/openflow/match/match.ts';
 import { DEFAULT_PRIORITY, formatMatch } from '../../src/openflow/match/match-text.ts';
-import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { OFPFC } from '../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { keyOf, MAC_A, MAC_B, udp } from './fakes.ts';
 import { type Rig, withRig } from './rig.ts';
 

@@ -2,8 +2,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
-import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { OFPFC } from '../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { OFPPC } from '../../src/openflow/ofp-port.ts';
 import { BROADCAST, MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { bundle, type Rig, withRig } from './rig.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
-import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
+import { OFPFC } from '../../src/openflow/messages/flow/flow-types.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { BROADCAST, MAC_A, MAC_B, missOf, udp } from './fakes.ts';
 import { actionsText } from './nests.ts';

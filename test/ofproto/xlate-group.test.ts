@@ -11,7 +11,7 @@ import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XlateCache } from '../../src/ofproto/xlate/xlate-cache.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-error.ts';
-import type { GroupMod } from '../../src/openflow/messages/switch-types.ts';
+import type { GroupMod } from '../../src/openflow/messages/switch/switch-types.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfByName } from '../../src/openflow/mf-fields.ts';
 import { OFPP } from '../../src/openflow/ofp-port.ts';

@@ -8,8 +8,8 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';
-import { OFPFC } from '../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { OFPFC } from '../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { MAC_A, MAC_B, udp } from './fakes.ts';
 import { type Rig, withRig } from './rig.ts';
 

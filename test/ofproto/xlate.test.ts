@@ -11,7 +11,7 @@ import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/xlate/wildcards.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
-import { newFlowMod } from '../../src/openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { fc } from '../support/property.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatGroup, parseGroupMod } from '../../src/openflow/group-text.ts';
 import { encodeMessage } from '../../src/openflow/messages/codec.ts';
-import { GROUP_BUCKET, GROUP_COMMAND, GROUP_TYPE } from '../../src/openflow/messages/switch-types.ts';
+import { GROUP_BUCKET, GROUP_COMMAND, GROUP_TYPE } from '../../src/openflow/messages/switch/switch-types.ts';
 import { METER_COMMAND, parseMeterMod } from '../../src/openflow/meter-text.ts';
 import { OFPUTIL_P } from '../../src/openflow/ofp-protocol.ts';
 import { OfpTextError } from '../../src/openflow/ofp-text.ts';

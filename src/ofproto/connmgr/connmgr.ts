@@ -7,8 +7,8 @@
  * Source: ofproto/connmgr.c.
  */
 import { join } from 'node:path';
-import { type AsyncType, FLOW_FLAG, ROLE } from '../../openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
+import { type AsyncType, FLOW_FLAG, ROLE } from '../../openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../openflow/messages/flow/new-flow-mod.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import { OFPERR } from '../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';

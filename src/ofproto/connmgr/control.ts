@@ -4,9 +4,9 @@
  */
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
-import type { Resume } from '../../openflow/messages/flow-types.ts';
-import { isSameIn, speedOf } from '../../openflow/messages/phy-port.ts';
-import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
+import type { Resume } from '../../openflow/messages/flow/flow-types.ts';
+import { isSameIn, speedOf } from '../../openflow/messages/port/phy-port.ts';
+import type { DescStats, PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
 import { TlvTable } from '../../openflow/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';

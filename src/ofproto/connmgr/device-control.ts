@@ -2,7 +2,7 @@
  * What OpenFlow asks of a port's device, and tells it: `PortDevice` carries one, which vswitchd makes of its table of devices.
  */
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
-import type { PortStats } from '../../openflow/messages/switch-types.ts';
+import type { PortStats } from '../../openflow/messages/switch/switch-types.ts';
 
 /** A counter that is missing is not known. */
 export type DeviceCounters = Pick<PortStats, 'counters' | 'custom'>;

@@ -7,8 +7,8 @@
 import { randomBytes } from 'node:crypto';
 import { FIELD } from '../../flow/fields.ts';
 import { newFlow, setField } from '../../flow/flow-key.ts';
-import { UNKNOWN32, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
+import { UNKNOWN32, UNKNOWN64 } from '../../openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../openflow/messages/flow/new-flow-mod.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { vlog } from '../../util/vlog.ts';
 import { metadataMatch } from '../packet-in.ts';

@@ -2,7 +2,7 @@
  * Says in the log how many flow_mods a connection had carried out: once for all that come in a while, however many they are.
  * Source: ofproto/connmgr.c (ofconn_report_flow_mod, ofconn_log_flow_mods).
  */
-import { OFPFC } from '../../openflow/messages/flow-types.ts';
+import { OFPFC } from '../../openflow/messages/flow/flow-types.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';
 

@@ -16,7 +16,7 @@ import {
   MONITOR_FLAG,
   OFPG,
   OFPTT_ALL,
-} from '../../openflow/messages/flow-types.ts';
+} from '../../openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { unbindMatch } from '../../openflow/tlv-bind.ts';

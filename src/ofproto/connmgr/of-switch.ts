@@ -3,9 +3,9 @@
  * `handlers/*.ts` and `ofproto.ts`.
  */
 import type { Dpif } from '../../dpif/dpif.ts';
-import type { AsyncType, Resume } from '../../openflow/messages/flow-types.ts';
+import type { AsyncType, Resume } from '../../openflow/messages/flow/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
-import type { DescStats, PhyPort } from '../../openflow/messages/switch-types.ts';
+import type { DescStats, PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
 import type { TlvTable } from '../../openflow/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';

@@ -6,7 +6,7 @@
  * Source: ofproto/connmgr.c (struct ofconn).
  */
 import { beginReplies, encodeMessage, encodeReplies, type OfMessageOut } from '../../openflow/messages/codec.ts';
-import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow-types.ts';
+import { type AsyncConfig, type AsyncType, ROLE } from '../../openflow/messages/flow/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import { OFPERR, type OfpErr, OfpError, type OfVersion, VENDOR } from '../../openflow/ofp-errors.ts';
 import { decodeHeaderPartial, replyRaw } from '../../openflow/ofp-header.ts';

@@ -5,7 +5,7 @@
 import { FIELD } from '../../flow/fields.ts';
 import { getField } from '../../flow/flow-key.ts';
 import { encodeMessage } from '../../openflow/messages/codec.ts';
-import { encodeContinuation } from '../../openflow/messages/continuation.ts';
+import { encodeContinuation } from '../../openflow/messages/packet/continuation.ts';
 import type { OfVersion } from '../../openflow/ofp-errors.ts';
 import { OFPRAW, type OfpRaw } from '../../openflow/ofp-msgs.ts';
 import type { Vconn } from '../../openflow/vconn.ts';

@@ -3,7 +3,7 @@
  * Source: ofproto/ofproto.c (append_port_stat, update_port_config), ofproto/ofproto-dpif.c (port_get_stats).
  */
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
-import type { PortStats } from '../../openflow/messages/switch-types.ts';
+import type { PortStats } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPP, OFPPC } from '../../openflow/ofp-port.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';

@@ -3,7 +3,7 @@
  * Source: ofproto/connmgr.c (struct ofservice).
  */
 import type { Duplex } from 'node:stream';
-import { ROLE } from '../../openflow/messages/flow-types.ts';
+import { ROLE } from '../../openflow/messages/flow/flow-types.ts';
 import { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { vlog } from '../../util/vlog.ts';

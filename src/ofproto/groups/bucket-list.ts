@@ -2,7 +2,7 @@
  * What insert_bucket and remove_bucket make of a group's buckets.
  * Source: ofproto/ofproto.c (copy_buckets_for_insert_bucket, copy_buckets_for_remove_bucket).
  */
-import { type Bucket, GROUP_BUCKET } from '../../openflow/messages/switch-types.ts';
+import { type Bucket, GROUP_BUCKET } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 
 function indexOf(buckets: readonly Bucket[], id: number): number {

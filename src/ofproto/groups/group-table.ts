@@ -5,7 +5,7 @@
  * Groups may lead to each other, in circles too, and to groups that are not there: translation copes (`../xlate-group.ts`).
  * Source: ofproto/ofproto.c (ofproto_group_mod_start, add_group_start, modify_group_start, delete_groups_start).
  */
-import { OFPG } from '../../openflow/messages/flow-types.ts';
+import { OFPG } from '../../openflow/messages/flow/flow-types.ts';
 import {
   type Bucket,
   GROUP_COMMAND,
@@ -13,7 +13,7 @@ import {
   type GroupDesc,
   type GroupMod,
   type GroupStats,
-} from '../../openflow/messages/switch-types.ts';
+} from '../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';

@@ -3,8 +3,8 @@
  * which need the address of the local port, and of the next hop on the way to each controller.
  * Source: ofproto/in-band.c.
  */
-import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
-import type { PhyPort } from '../../openflow/messages/switch-types.ts';
+import { newFlowMod } from '../../openflow/messages/flow/new-flow-mod.ts';
+import type { PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { formatIpv4, formatMac } from '../../util/inet.ts';

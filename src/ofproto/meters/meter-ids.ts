@@ -6,8 +6,8 @@
 import type { Dpif } from '../../dpif/dpif.ts';
 import { errnoOf } from '../../dpif/dpif-error.ts';
 import type { DpifMeterFeatures, DpifMeterStats } from '../../dpif/dpif-meters.ts';
-import { METER_FLAG } from '../../openflow/messages/meter.ts';
-import type { MeterConfig, MeterFeatures } from '../../openflow/messages/switch-types.ts';
+import { METER_FLAG } from '../../openflow/messages/group/meter.ts';
+import type { MeterConfig, MeterFeatures } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { ERRNO } from '../../util/errno.ts';
 

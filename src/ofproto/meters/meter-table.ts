@@ -4,7 +4,12 @@
  * Two numbers are not for flows: METER.CONTROLLER limits what goes to controllers, SLOWPATH what userspace has to look at.
  * Source: ofproto/ofproto.c (handle_meter_mod and what it calls).
  */
-import { METER, type MeterConfig, type MeterMod, type MeterStats } from '../../openflow/messages/switch-types.ts';
+import {
+  METER,
+  type MeterConfig,
+  type MeterMod,
+  type MeterStats,
+} from '../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';

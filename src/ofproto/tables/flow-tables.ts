@@ -4,7 +4,7 @@
  * Source: ofproto/ofproto.c (struct ofproto).
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import { type FlowMod, OFPFC, OFPTT_ALL } from '../../openflow/messages/flow-types.ts';
+import { type FlowMod, OFPFC, OFPTT_ALL } from '../../openflow/messages/flow/flow-types.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { FOREVER, isVisible } from '../classifier/subtable.ts';

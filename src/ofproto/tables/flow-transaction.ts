@@ -17,7 +17,7 @@ import {
   OFPG,
   OFPTT_ALL,
   UNKNOWN64,
-} from '../../openflow/messages/flow-types.ts';
+} from '../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';

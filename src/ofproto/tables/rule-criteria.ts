@@ -2,7 +2,7 @@
  * Which rules of a switch's tables a request is about.
  * Source: ofproto/ofproto.c (struct rule_criteria).
  */
-import type { Match } from '../../openflow/messages/flow-types.ts';
+import type { Match } from '../../openflow/messages/flow/flow-types.ts';
 
 /** Those within `match`, or with exactly this match and `strictPriority`, that meet all the rest, too. */
 export interface RuleCriteria {

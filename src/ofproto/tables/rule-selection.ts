@@ -6,7 +6,7 @@
  * Source: ofproto/ofproto.c (collect_rules_loose, collect_rules_strict).
  */
 import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
-import { OFPG, UNKNOWN64 } from '../../openflow/messages/flow-types.ts';
+import { OFPG, UNKNOWN64 } from '../../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { isVisible } from '../classifier/subtable.ts';

@@ -4,7 +4,7 @@
  * Source: ofproto/ofproto-provider.h (struct rule), ofproto/ofproto-dpif.c (struct rule_dpif).
  */
 import type { Minimatch } from '../../flow/minimatch.ts';
-import { FLOW_FLAG, OFPG } from '../../openflow/messages/flow-types.ts';
+import { FLOW_FLAG, OFPG } from '../../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { type ClassifierRule, type ConjunctionClause, FOREVER } from '../classifier/subtable.ts';

@@ -14,7 +14,7 @@ import { FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, setField, setFieldOnes } from '../../flow/flow-key.ts';
 import { miniFromFlow } from '../../flow/minimatch.ts';
 import { newMatch } from '../../openflow/match/match.ts';
-import { newFlowMod } from '../../openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../openflow/messages/flow/new-flow-mod.ts';
 import { OFPP, OFPPC } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';

@@ -2,7 +2,7 @@
  * What translation needs of a bridge, and what it is told of packets: the interface between `xlate*.ts` and `ofproto.ts`.
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow-types.ts';
+import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow/flow-types.ts';
 import type { TlvTable } from '../../openflow/tlv-table.ts';
 import type { Bundle, XPort } from '../bundle.ts';
 import type { DpSupport } from '../dp-support.ts';

@@ -5,8 +5,8 @@
  * Source: include/openvswitch/ofp-msgs.h (enum ofptype).
  */
 import type { OfKind, OfpRaw } from '../ofp-msgs.ts';
-import type * as F from './flow-types.ts';
-import type * as S from './switch-types.ts';
+import type * as F from './flow/flow-types.ts';
+import type * as S from './switch/switch-types.ts';
 
 /** A message that is its header alone. */
 export type NoBody = undefined;

@@ -11,7 +11,7 @@ import {
   type EchoMsg,
   type RoleMsg,
   UNKNOWN64,
-} from '../messages/flow-types.ts';
+} from '../messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFP_HEADER_SIZE } from '../ofp-header.ts';
 import { decodeHello, listVersions } from '../ofp-version.ts';

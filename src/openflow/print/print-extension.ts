@@ -3,7 +3,7 @@
  * Source: lib/tun-metadata.c, lib/ofp-util.c (ofputil_format_tlv_table_*), lib/ofp-ct.c (ofp_ct_match_format), lib/ofp-ipfix.c.
  */
 import { formatIpv4, formatIpv6 } from '../../util/inet.ts';
-import type { CtTuple, IpfixStats, TlvMap } from '../messages/switch-types.ts';
+import type { CtTuple, IpfixStats, TlvMap } from '../messages/switch/switch-types.ts';
 import { formatHex } from '../ofp-text.ts';
 import { formatCount, type Printers } from './printer.ts';
 

@@ -12,7 +12,7 @@ import {
   MONITOR_FLAG,
   OFPG,
   OFPTT_ALL,
-} from '../messages/flow-types.ts';
+} from '../messages/flow/flow-types.ts';
 import { formatPort, formatTable, type OfpNames } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
 import { type BitNames, formatBits, type PrintCtx, type Printers } from './printer.ts';

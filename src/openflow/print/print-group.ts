@@ -3,8 +3,8 @@
  */
 import { formatDuration } from '../flow-text.ts';
 import { formatGroup, formatGroupId, formatGroupMod } from '../group-text.ts';
-import { UNKNOWN32, UNKNOWN64 } from '../messages/flow-types.ts';
-import type { GroupFeatures, GroupStats, MeterStats } from '../messages/switch-types.ts';
+import { UNKNOWN32, UNKNOWN64 } from '../messages/flow/flow-types.ts';
+import type { GroupFeatures, GroupStats, MeterStats } from '../messages/switch/switch-types.ts';
 import { formatMeterConfig, formatMeterId, formatMeterMod } from '../meter-text.ts';
 import { formatKinds } from './print-switch.ts';
 import { type BitNames, formatBits, type Printers } from './printer.ts';

@@ -4,8 +4,8 @@
  */
 import { formatMac } from '../../util/inet.ts';
 import { formatDuration } from '../flow-text.ts';
-import { UNKNOWN32 } from '../messages/flow-types.ts';
-import type { PhyPort, PortCounter, PortStats } from '../messages/switch-types.ts';
+import { UNKNOWN32 } from '../messages/flow/flow-types.ts';
+import type { PhyPort, PortCounter, PortStats } from '../messages/switch/switch-types.ts';
 import { formatPort, type OfpNames } from '../ofp-names.ts';
 import { OFPPC } from '../ofp-port.ts';
 import { type BitNames, formatBits, formatCount, type Printers } from './printer.ts';

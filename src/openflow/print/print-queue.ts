@@ -2,8 +2,8 @@
  * Messages about queues as text.  Source: lib/ofp-queue.c.
  */
 import { formatDuration } from '../flow-text.ts';
-import { UNKNOWN32 } from '../messages/flow-types.ts';
-import { OFPQ_ALL, type QueueStats } from '../messages/switch-types.ts';
+import { UNKNOWN32 } from '../messages/flow/flow-types.ts';
+import { OFPQ_ALL, type QueueStats } from '../messages/switch/switch-types.ts';
 import { formatPort, type OfpNames } from '../ofp-names.ts';
 import { formatCount, type Printers } from './printer.ts';
 

@@ -2,7 +2,7 @@
  * What a switch says of itself as text: features, configuration, description.
  * Source: lib/ofp-switch.c, lib/ofp-print.c (ofp_print_ofpst_desc_reply), lib/ofp-actions.c (ofpact_bitmap_format).
  */
-import { CAPABILITY, type SwitchConfig } from '../messages/switch-types.ts';
+import { CAPABILITY, type SwitchConfig } from '../messages/switch/switch-types.ts';
 import type { OfpactKind } from '../ofpact.ts';
 import { formatPorts } from './print-port.ts';
 import { type BitNames, formatBits, type Printers } from './printer.ts';

@@ -7,8 +7,8 @@ import type {
   TableFeatures,
   TableInstructionFeatures,
   TableStats,
-} from '../messages/switch-types.ts';
-import { features } from '../messages/table-stats.ts';
+} from '../messages/switch/switch-types.ts';
+import { features } from '../messages/table/table-stats.ts';
 import type { MfField } from '../mf-field.ts';
 import { formatNames } from './name-list.ts';
 import { formatKinds } from './print-switch.ts';

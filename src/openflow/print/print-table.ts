@@ -3,8 +3,8 @@
  * Source: lib/ofp-table.c (ofputil_table_mod_format, ofputil_table_desc_format, ofputil_format_table_status).
  */
 
-import { OFPTT_ALL } from '../messages/flow-types.ts';
-import type { TableDesc } from '../messages/switch-types.ts';
+import { OFPTT_ALL } from '../messages/flow/flow-types.ts';
+import type { TableDesc } from '../messages/switch/switch-types.ts';
 import { formatTable, type OfpNames } from '../ofp-names.ts';
 import { type BitNames, formatBits, type Printers } from './printer.ts';
 

@@ -5,7 +5,7 @@
 import { NetlinkError } from '../../netlink/errors.ts';
 import type { LinkFeatures } from '../../ofproto/connmgr/openflow-settings.ts';
 import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
-import { speedOf } from '../../openflow/messages/phy-port.ts';
+import { speedOf } from '../../openflow/messages/port/phy-port.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { featuresOf } from '../bridge/bridge-devices.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from '../config/switch-config.ts';

@@ -4,7 +4,7 @@
  */
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
 import type { DeviceDriver } from '../../native/index.ts';
-import { speedOf } from '../../openflow/messages/phy-port.ts';
+import { speedOf } from '../../openflow/messages/port/phy-port.ts';
 import type { RowValues } from '../../ovsdb/ovsdb-types.ts';
 import type { Interface } from '../../ovsdb/vswitch-schema.ts';
 import { formatMac } from '../../util/inet.ts';

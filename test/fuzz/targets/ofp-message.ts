@@ -6,10 +6,10 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
-import type { MessageContext } from '../../../src/openflow/messages/body.ts';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { OfMessage } from '../../../src/openflow/messages/of-message.ts';
+import type { MessageContext } from '../../../src/openflow/messages/wire/body.ts';
 import { OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OfpTextError } from '../../../src/openflow/ofp-text.ts';
 import { type Case, check, type FuzzTarget, record } from '../case.ts';

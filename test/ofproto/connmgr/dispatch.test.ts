@@ -1,7 +1,7 @@
 /** Requests that come while another connection's transaction takes its turns. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import { setClock } from '../../../src/util/clock.ts';
 import { OfRig } from '../../fuzz/of-rig.ts';
 

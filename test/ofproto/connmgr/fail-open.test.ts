@@ -4,7 +4,7 @@ import { FailOpen } from '../../../src/ofproto/connmgr/fail-open.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { OFPRR } from '../../../src/ofproto/tables/rule-change.ts';
 import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 
 const PRIORITY = 0xf0f0f0;

@@ -1,7 +1,7 @@
 /** How the flow_mods of a connection are told to the log. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FlowModLog } from '../../../src/ofproto/connmgr/flow-mod-log.ts';
-import { OFPFC } from '../../../src/openflow/messages/flow-types.ts';
+import { OFPFC } from '../../../src/openflow/messages/flow/flow-types.ts';
 import { FakeClock, monotonicMs, setClock } from '../../../src/util/clock.ts';
 import { setConsole } from '../../../src/util/vlog.ts';
 import { setLevelsFromString } from '../../../src/util/vlog-settings.ts';

@@ -4,9 +4,9 @@ import { FlowMonitors, happeningsOf } from '../../../src/ofproto/connmgr/flow-mo
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
 import { decodeMessage } from '../../../src/openflow/messages/codec.ts';
-import type { FlowMonitorRequest } from '../../../src/openflow/messages/flow-types.ts';
-import { MONITOR_FLAG, OFPG } from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import type { FlowMonitorRequest } from '../../../src/openflow/messages/flow/flow-types.ts';
+import { MONITOR_FLAG, OFPG } from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';

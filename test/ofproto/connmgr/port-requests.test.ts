@@ -18,11 +18,11 @@ import {
   OFPTT_ALL,
   ROLE,
   UNKNOWN64,
-} from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+} from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
-import { isSameIn } from '../../../src/openflow/messages/phy-port.ts';
-import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch-types.ts';
+import { isSameIn } from '../../../src/openflow/messages/port/phy-port.ts';
+import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch/switch-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
 import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';

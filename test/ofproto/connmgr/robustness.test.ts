@@ -9,8 +9,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { BUNDLE_CTRL, FLOW_FLAG, MONITOR_FLAG, OFPG, OFPTT_ALL } from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import {
+  BUNDLE_CTRL,
+  FLOW_FLAG,
+  MONITOR_FLAG,
+  OFPG,
+  OFPTT_ALL,
+} from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { BodyOf, OfMessage } from '../../../src/openflow/messages/of-message.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';

@@ -4,8 +4,8 @@ import type { Connections } from '../../../src/ofproto/connmgr/of-switch.ts';
 import { reportVacancy, tableDescOf } from '../../../src/ofproto/connmgr/table-events.ts';
 import { includesFeatures, tableFeatures } from '../../../src/ofproto/connmgr/table-features.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
-import type { TableStatus } from '../../../src/openflow/messages/switch-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
+import type { TableStatus } from '../../../src/openflow/messages/switch/switch-types.ts';
 
 function rig(max: number) {
   const told: string[] = [];

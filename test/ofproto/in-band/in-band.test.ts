@@ -10,8 +10,8 @@ import { OFPRR } from '../../../src/ofproto/tables/rule-change.ts';
 import { formatActions } from '../../../src/openflow/actions/index.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
 import { formatMatch } from '../../../src/openflow/match/match-text.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
-import type { PhyPort } from '../../../src/openflow/messages/switch-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
+import type { PhyPort } from '../../../src/openflow/messages/switch/switch-types.ts';
 
 const LOCAL = Uint8Array.of(0xaa, 0xbb, 0xcc, 0, 0, 1);
 const HOP = Uint8Array.of(0, 0x10, 0x20, 0x30, 0x40, 0x50);

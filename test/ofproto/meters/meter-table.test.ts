@@ -5,7 +5,7 @@ import { MeterIds } from '../../../src/ofproto/meters/meter-ids.ts';
 import { MeterTable } from '../../../src/ofproto/meters/meter-table.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { OFPRR, type RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
-import { METER, type MeterBand, type MeterMod } from '../../../src/openflow/messages/switch-types.ts';
+import { METER, type MeterBand, type MeterMod } from '../../../src/openflow/messages/switch/switch-types.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
 import { ERRNO } from '../../../src/util/errno.ts';
 import { addFlow, catchAll } from '../support/rules.ts';

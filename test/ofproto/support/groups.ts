@@ -1,12 +1,12 @@
 /** Groups as tests write them. */
-import { OFPG } from '../../../src/openflow/messages/flow-types.ts';
+import { OFPG } from '../../../src/openflow/messages/flow/flow-types.ts';
 import {
   type Bucket,
   GROUP_BUCKET,
   GROUP_COMMAND,
   GROUP_TYPE,
   type GroupMod,
-} from '../../../src/openflow/messages/switch-types.ts';
+} from '../../../src/openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 

@@ -3,8 +3,8 @@ import { newFlow } from '../../../src/flow/flow-key.ts';
 import { miniFromFlow } from '../../../src/flow/minimatch.ts';
 import type { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { Rule } from '../../../src/ofproto/tables/rule.ts';
-import type { Match } from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import type { Match } from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 
 export interface FlowSpec {

@@ -11,8 +11,8 @@ import {
   type OFPFC,
   OFPTT_ALL,
   UNKNOWN64,
-} from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+} from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import { OFPERR, OfpError } from '../../../src/openflow/ofp-errors.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 import { fc } from '../../support/property.ts';

@@ -6,8 +6,8 @@ import type { Rule } from '../../../src/ofproto/tables/rule.ts';
 import type { RuleChange } from '../../../src/ofproto/tables/rule-change.ts';
 import { inTurns } from '../../../src/ofproto/tables/turns.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
-import { type FlowMod, OFPTT_ALL } from '../../../src/openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { type FlowMod, OFPTT_ALL } from '../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import { setClock } from '../../../src/util/clock.ts';
 
 const N = 3000;

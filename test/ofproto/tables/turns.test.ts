@@ -4,7 +4,7 @@ import { FIELD } from '../../../src/flow/fields.ts';
 import { setField, setFieldOnes } from '../../../src/flow/flow-key.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
-import { newFlowMod } from '../../../src/openflow/messages/new-flow-mod.ts';
+import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 
 function add(port: number) {
   const match = newMatch();

@@ -5,7 +5,7 @@ import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import type { Match } from '../../../src/openflow/match/match.ts';
 import { putNxMatch } from '../../../src/openflow/match/match-template.ts';
 import { encodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
-import { OFPFC } from '../../../src/openflow/messages/flow-types.ts';
+import { OFPFC } from '../../../src/openflow/messages/flow/flow-types.ts';
 import { OfpWriter } from '../../../src/openflow/ofp-writer.ts';
 import { fc } from '../../support/property.ts';
 

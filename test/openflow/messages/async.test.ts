@@ -1,7 +1,7 @@
 /** Asynchronous configuration, bundles, forwarded requests: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
 import { describe, expect, test } from 'vitest';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
-import type { AsyncConfig } from '../../../src/openflow/messages/flow-types.ts';
+import type { AsyncConfig } from '../../../src/openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint, toHex } from './oracle.ts';

@@ -12,7 +12,7 @@ import {
   OFPG,
   UNKNOWN32,
   UNKNOWN64,
-} from '../../../src/openflow/messages/flow-types.ts';
+} from '../../../src/openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { fc } from '../../support/property.ts';

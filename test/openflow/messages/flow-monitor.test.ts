@@ -10,7 +10,7 @@ import {
   type FlowUpdate,
   MONITOR_COMMAND,
   OFPG,
-} from '../../../src/openflow/messages/flow-types.ts';
+} from '../../../src/openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import { fc } from '../../support/property.ts';

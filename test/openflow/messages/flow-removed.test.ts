@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { decodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { type FlowRemoved, UNKNOWN32, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
-import { decodeOxsStats, encodeOxsStats, NO_OXS_STATS } from '../../../src/openflow/messages/oxs-stats.ts';
+import { type FlowRemoved, UNKNOWN32, UNKNOWN64 } from '../../../src/openflow/messages/flow/flow-types.ts';
+import { decodeOxsStats, encodeOxsStats, NO_OXS_STATS } from '../../../src/openflow/messages/flow/oxs-stats.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { OfpWriter } from '../../../src/openflow/ofp-writer.ts';

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
 import { decodeMessage, encodeReplies } from '../../../src/openflow/messages/codec.ts';
-import { type FlowStats, OFPFC } from '../../../src/openflow/messages/flow-types.ts';
+import { type FlowStats, OFPFC } from '../../../src/openflow/messages/flow/flow-types.ts';
 import type { Ofpact } from '../../../src/openflow/ofpact.ts';
 import { setConsole } from '../../../src/util/vlog.ts';
 

@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { parseActions } from '../../../src/openflow/actions/index.ts';
 import type { OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import { encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { OFPG, UNKNOWN32 } from '../../../src/openflow/messages/flow-types.ts';
+import { OFPG, UNKNOWN32 } from '../../../src/openflow/messages/flow/flow-types.ts';
 import {
   type Bucket,
   GROUP_BUCKET,
   GROUP_COMMAND,
   GROUP_TYPE,
   type GroupMod,
-} from '../../../src/openflow/messages/switch-types.ts';
+} from '../../../src/openflow/messages/switch/switch-types.ts';
 import { mfByName } from '../../../src/openflow/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';

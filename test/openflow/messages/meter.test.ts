@@ -1,8 +1,8 @@
 /** Messages about meters: there and back, errors, and against stock ovs-ofctl. */
 import { describe, expect, test } from 'vitest';
 import type { OfMessageOut } from '../../../src/openflow/messages/codec.ts';
-import { METER_BAND, METER_COMMAND, METER_FLAG } from '../../../src/openflow/messages/meter.ts';
-import { METER } from '../../../src/openflow/messages/switch-types.ts';
+import { METER_BAND, METER_COMMAND, METER_FLAG } from '../../../src/openflow/messages/group/meter.ts';
+import { METER } from '../../../src/openflow/messages/switch/switch-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { again } from './again.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';

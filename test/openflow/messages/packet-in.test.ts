@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { parseActions } from '../../../src/openflow/actions/index.ts';
 import { decodeNxMatch } from '../../../src/openflow/match/nx-match.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
-import { decodeContinuation, encodeContinuation } from '../../../src/openflow/messages/continuation.ts';
 import {
   type PacketIn,
   type PacketInPrivate,
   UNKNOWN32,
   UNKNOWN64,
-} from '../../../src/openflow/messages/flow-types.ts';
-import { OFPR } from '../../../src/openflow/messages/packet-in.ts';
+} from '../../../src/openflow/messages/flow/flow-types.ts';
+import { decodeContinuation, encodeContinuation } from '../../../src/openflow/messages/packet/continuation.ts';
+import { OFPR } from '../../../src/openflow/messages/packet/packet-in.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPRAW } from '../../../src/openflow/ofp-msgs.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseInstructions } from '../../../src/openflow/actions/index.ts';
 import { decodeMatch } from '../../../src/openflow/match/match-codec.ts';
 import { decodeMessage, encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
-import { UNKNOWN32 } from '../../../src/openflow/messages/flow-types.ts';
+import { UNKNOWN32 } from '../../../src/openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';
 

@@ -1,7 +1,7 @@
 /** Statistics and changes of ports: there and back, errors, and against stock ovs-ofctl. */
 import { describe, expect, test } from 'vitest';
-import { UNKNOWN32 } from '../../../src/openflow/messages/flow-types.ts';
-import type { PortStats } from '../../../src/openflow/messages/switch-types.ts';
+import { UNKNOWN32 } from '../../../src/openflow/messages/flow/flow-types.ts';
+import type { PortStats } from '../../../src/openflow/messages/switch/switch-types.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';
 import { again, bodyAgain } from './again.ts';

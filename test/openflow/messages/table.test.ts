@@ -7,7 +7,7 @@ import type {
   TableFeatures,
   TableInstructionFeatures,
   TableStats,
-} from '../../../src/openflow/messages/switch-types.ts';
+} from '../../../src/openflow/messages/switch/switch-types.ts';
 import type { MfField } from '../../../src/openflow/mf-field.ts';
 import { MF } from '../../../src/openflow/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';

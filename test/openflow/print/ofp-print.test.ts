@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { parseFlow } from '../../../src/openflow/flow-text.ts';
 import { parseGroupMod } from '../../../src/openflow/group-text.ts';
 import { encodeMessage, type OfMessageOut } from '../../../src/openflow/messages/codec.ts';
-import { UNKNOWN32, UNKNOWN64 } from '../../../src/openflow/messages/flow-types.ts';
+import { UNKNOWN32, UNKNOWN64 } from '../../../src/openflow/messages/flow/flow-types.ts';
 import { METER_COMMAND, parseMeterMod } from '../../../src/openflow/meter-text.ts';
 import { OFPERR, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { NameMap } from '../../../src/openflow/ofp-names.ts';

@@ -8,7 +8,7 @@
 import { expandTo, miniFromFlow } from '../../../flow/minimatch.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
 import { decodeMessage } from '../../../openflow/messages/codec.ts';
-import { BUNDLE_CTRL, BUNDLE_FLAG, type Match } from '../../../openflow/messages/flow-types.ts';
+import { BUNDLE_CTRL, BUNDLE_FLAG, type Match } from '../../../openflow/messages/flow/flow-types.ts';
 import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';

@@ -3,7 +3,7 @@
  * Source: ofproto/ofproto.c (handle_role_request, handle_nxt_*), nicira-ext.h.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ROLE } from '../../../openflow/messages/flow-types.ts';
+import { ROLE } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import { DEFAULT_MISS_SEND_LEN } from '../ofconn.ts';

@@ -4,7 +4,7 @@
  */
 import { expandTo } from '../../../flow/minimatch.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
-import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
+import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { bindMatch, unbindMatch } from '../../../openflow/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/tlv-table.ts';

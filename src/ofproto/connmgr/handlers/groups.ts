@@ -2,9 +2,10 @@
  * Changes of groups, and what is told of them.
  * Source: ofproto/ofproto.c (handle_group_mod, handle_group_request), lib/ofp-group.c (ofputil_encode_group_mod).
  */
-import { decodeActionBits } from '../../../openflow/messages/action-bits.ts';
-import { OFPG, UNKNOWN32 } from '../../../openflow/messages/flow-types.ts';
-import { GROUP_COMMAND, type GroupFeatures, type GroupMod } from '../../../openflow/messages/switch-types.ts';
+
+import { OFPG, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
+import { decodeActionBits } from '../../../openflow/messages/switch/action-bits.ts';
+import { GROUP_COMMAND, type GroupFeatures, type GroupMod } from '../../../openflow/messages/switch/switch-types.ts';
 import type { OfVersion } from '../../../openflow/ofp-errors.ts';
 import type { OfpactKind } from '../../../openflow/ofpact.ts';
 import { bindActions } from '../../../openflow/tlv-bind.ts';

@@ -2,7 +2,7 @@
  * Requests for flow monitors.
  * Source: ofproto/ofproto.c (handle_flow_monitor_request, handle_flow_monitor_cancel).
  */
-import { type FlowMonitorRequest, MONITOR_COMMAND, OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
+import { type FlowMonitorRequest, MONITOR_COMMAND, OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { bindMatch } from '../../../openflow/tlv-bind.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';

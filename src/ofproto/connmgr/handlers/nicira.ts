@@ -5,7 +5,7 @@
 import { type CtMatch, flushMatching, type TupleMatch } from '../../../dpif/ct-flush.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
-import type { CtFlush, CtTuple } from '../../../openflow/messages/switch-types.ts';
+import type { CtFlush, CtTuple } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { isMappedBy } from '../../../openflow/tlv-bind.ts';
 import { NXTTMC, type TlvTable } from '../../../openflow/tlv-table.ts';

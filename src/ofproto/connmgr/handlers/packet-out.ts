@@ -4,7 +4,7 @@
  */
 import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
-import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow-types.ts';
+import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { bindActions, bindMatch } from '../../../openflow/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/tlv-table.ts';

@@ -2,7 +2,7 @@
  * Requests about single ports: their statistics, and what an administrator wants of them.
  * Source: ofproto/ofproto.c (handle_port_stats_request, handle_port_mod).
  */
-import type { PortMod } from '../../../openflow/messages/switch-types.ts';
+import type { PortMod } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';

@@ -2,8 +2,8 @@
  * Requests about queues: which there are, and what they have sent.  Their rates are not told, as OpenFlow measures them in parts of a
  * link's speed.  Source: ofproto/ofproto.c (handle_queue_stats_request, handle_queue_get_config_request).
  */
-import { UNKNOWN32, UNKNOWN64 } from '../../../openflow/messages/flow-types.ts';
-import { OFPQ_ALL, type QueueRequest, type QueueStats } from '../../../openflow/messages/switch-types.ts';
+import { UNKNOWN32, UNKNOWN64 } from '../../../openflow/messages/flow/flow-types.ts';
+import { OFPQ_ALL, type QueueRequest, type QueueStats } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, type OfpErr, OfpError } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { monotonicMs } from '../../../util/clock.ts';

@@ -2,8 +2,8 @@
  * Requests about the switch as a whole: features, configuration, description, what its ports are.
  * Source: ofproto/ofproto.c (handle_features_request, handle_set_config, handle_desc_stats_request, handle_port_desc_stats_request).
  */
-import { ROLE } from '../../../openflow/messages/flow-types.ts';
-import { CAPABILITY, type PhyPort } from '../../../openflow/messages/switch-types.ts';
+import { ROLE } from '../../../openflow/messages/flow/flow-types.ts';
+import { CAPABILITY, type PhyPort } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import type { OfpactKind } from '../../../openflow/ofpact.ts';
 import { RateLimit, vlog } from '../../../util/vlog.ts';

@@ -2,8 +2,8 @@
  * Requests about tables: what they count, what they can do and are called, what they do when they are full or have no flow for a packet.
  * Source: ofproto/ofproto.c (handle_table_stats_request, handle_table_features_request, handle_table_desc_request, handle_table_mod).
  */
-import { OFPTT_ALL } from '../../../openflow/messages/flow-types.ts';
-import type { TableFeatures, TableMod, TableStats } from '../../../openflow/messages/switch-types.ts';
+import { OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
+import type { TableFeatures, TableMod, TableStats } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { FlowTable } from '../../tables/flow-table.ts';
 import type { Handler, Handlers } from '../handler.ts';

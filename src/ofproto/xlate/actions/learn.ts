@@ -8,8 +8,8 @@
 import type { FlowKey, FlowMask } from '../../../flow/flow-key.ts';
 import { miniFromFlow } from '../../../flow/minimatch.ts';
 import { type Match, matchSetField, newMatch } from '../../../openflow/match/match.ts';
-import { FLOW_FLAG, type FlowMod, OFPG, UNKNOWN64 } from '../../../openflow/messages/flow-types.ts';
-import { newFlowMod } from '../../../openflow/messages/new-flow-mod.ts';
+import { FLOW_FLAG, type FlowMod, OFPG, UNKNOWN64 } from '../../../openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../openflow/messages/flow/new-flow-mod.ts';
 import type { MfField, MfValue, Subfield } from '../../../openflow/mf-field.ts';
 import { MF } from '../../../openflow/mf-fields.ts';
 import { maskSubfield } from '../../../openflow/mf-subfield.ts';

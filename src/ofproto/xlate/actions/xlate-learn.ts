@@ -5,7 +5,7 @@
  */
 import { formatActions } from '../../../openflow/actions/index.ts';
 import { DEFAULT_PRIORITY, formatMatch } from '../../../openflow/match/match-text.ts';
-import type { FlowMod } from '../../../openflow/messages/flow-types.ts';
+import type { FlowMod } from '../../../openflow/messages/flow/flow-types.ts';
 import type { OfpactFinTimeout, OfpactLearn } from '../../../openflow/ofpact.ts';
 import type { LearnedFlow } from '../xbridge.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';

@@ -3,7 +3,7 @@
  * Source: ofproto/ofproto-dpif-xlate.c (xlate_meter_action, xlate_controller_action), ofproto/ofproto-dpif-upcall.c (compose_slow_path).
  */
 import type { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
-import { METER } from '../../../openflow/messages/switch-types.ts';
+import { METER } from '../../../openflow/messages/switch/switch-types.ts';
 import type { XBridge } from '../xbridge.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 
