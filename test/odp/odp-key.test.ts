@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
-import { ODP_FIT, type OdpKeyReport, odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
+import { ODP_FIT, type OdpKeyReport } from '../../src/odp/key/fitness.ts';
+import { odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
 import { readAttrs } from '../../src/odp/text/odp-attr-list.ts';
 import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';

@@ -10,7 +10,8 @@ import type { DpifFlow, DpifFlowGet, DpifFlowStats } from '../../dpif/dpif-types
 import { FIELD } from '../../flow/fields.ts';
 import { getField, newFlowKey } from '../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../../odp/action-attrs.ts';
-import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
+import { ODP_FIT } from '../../odp/key/fitness.ts';
+import { odpKeyToFlow } from '../../odp/odp-key.ts';
 import type { Ufid } from '../../odp/odp-ufid.ts';
 import { monotonicMs, systemClock } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';

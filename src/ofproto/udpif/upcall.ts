@@ -9,8 +9,9 @@
 import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
+import { ODP_FIT } from '../../odp/key/fitness.ts';
 import { MaskNests } from '../../odp/mask-nests.ts';
-import { ODP_FIT, odpKeyToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow } from '../../odp/odp-key.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { UfidMap } from '../../odp/ufid-map.ts';
 import { decodeCookie } from '../../odp/user-action-cookie.ts';

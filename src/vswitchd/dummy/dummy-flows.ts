@@ -16,8 +16,9 @@ import {
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, newFlow, setField } from '../../flow/flow-key.ts';
 import { MessageWriter } from '../../netlink/message.ts';
+import { ODP_FIT } from '../../odp/key/fitness.ts';
 import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
-import { ODP_FIT, odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
 import { NETDEV_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../odp/odp-key-build.ts';
 import { formatUfid } from '../../odp/odp-ufid.ts';
 import { findAttr, readAttrs } from '../../odp/text/odp-attr-list.ts';
