@@ -163,6 +163,10 @@ export class ConnMgr implements Connections, ServiceOwner {
 
   changed(): void {
     this.onStatus?.();
+    this.missesMayBeWanted();
+  }
+
+  missesMayBeWanted(): void {
     // Tools come and go, and want none until they ask for them.
     const areWanted = [...this.conns].some((conn) => conn.kind === 'primary' && conn.wantsMisses);
     if (areWanted === this.areMissesWanted) return;

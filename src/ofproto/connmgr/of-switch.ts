@@ -62,6 +62,8 @@ export interface Connections extends Iterable<OfConn> {
   takeGeneration(id: bigint): boolean;
   /** Makes `conn` the primary: who was is a secondary from then on, and told so. */
   makePrimary(conn: OfConn): void;
+  /** A connection may want packets that match no flow from now on, or no longer: has datapath flows made anew if that is so. */
+  missesMayBeWanted(): void;
   /**
    * Sends a message that nobody asked for to every connection that wants those of `type` for `reason`, and whose version has it;
    * `except` does not get it.

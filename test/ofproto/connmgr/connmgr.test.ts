@@ -314,3 +314,18 @@ test('when the first controller comes to which misses go, or the last one leaves
   conns.conns.delete(conn);
   expect([told(), told()]).toEqual([2, 2]);
 });
+
+test('so they are when the only controller to which misses go takes another id than 0, and takes 0 again', async () => {
+  const rig = new Rig();
+  const { conns } = rig.control;
+  const { ask } = await rig.connect(1);
+  conns.missesMayBeWanted();
+  let n = 0;
+  conns.onMissesWanted = () => n++;
+  const counts: number[] = [];
+  for (const id of [7, 8, 0, 0]) {
+    await ask('set_controller_id', id);
+    counts.push(n);
+  }
+  expect(counts).toEqual([1, 1, 2, 2]);
+});

@@ -39,8 +39,9 @@ export const CONNECTION_HANDLERS = {
   role_request: roleRequest,
   get_async_request: (conn, msg) => conn.reply('get_async_reply', conn.asyncConfig, msg),
   set_async_config: setAsync,
-  set_controller_id: (conn, msg) => {
+  set_controller_id: (conn, msg, { conns }) => {
     conn.controllerId = msg.body;
+    conns.missesMayBeWanted();
   },
   set_packet_in_format: (conn, msg) => {
     if (msg.body > PACKET_IN_FORMAT.NXT2) throw new OfpError(OFPERR.OFPBRC_EPERM, `packet_in format ${msg.body}`);
