@@ -8,14 +8,22 @@ export default defineConfig({
   test: {
     projects: [
       // Generous, for machines that do much else meanwhile: a test that hangs still ends.
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          setupFiles: ['test/support/short-turns.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'netns',
           include: ['test-netns/**/*.test.ts'],
           exclude: ['test-netns/golden/**'],
           fileParallelism: false,
-          // Real time and a real host: what is late once gets a second try, which the log tells ("retry x1").
+          // Real time and a real host: what is late once gets a second try, which the end of the run tells.
           retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -6,7 +6,7 @@
  * receivers may keep nothing of it.
  */
 import { type NativeNetlinkSocket, native } from '../native/index.ts';
-import { systemClock } from '../util/clock.ts';
+import { workMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { NETLINK_GENERIC } from './constants.ts';
 import { isOverrun, type NetlinkReceiver, type NetlinkTransport, RECEIVE_BATCH } from './transport.ts';
@@ -119,10 +119,10 @@ export class SocketTransport implements NetlinkTransport {
 
   private drain(): void {
     const buffer = takeBuffer();
-    const until = systemClock.monotonicMs() + MS_PER_POLL;
+    const until = workMs() + MS_PER_POLL;
     try {
       for (let i = 0; i < BATCHES_PER_POLL && this.receiver !== null; i++) {
-        if (!this.receiveBatch(buffer, this.receiver) || systemClock.monotonicMs() >= until) break;
+        if (!this.receiveBatch(buffer, this.receiver) || workMs() >= until) break;
       }
     } finally {
       idle = buffer;

@@ -22,15 +22,23 @@ export const systemClock: Clock = {
 };
 
 let current: Clock = systemClock;
+let workClock = systemClock.monotonicMs;
 
 /** Whole milliseconds of CLOCK_MONOTONIC, or of the fake clock in force. */
 export const monotonicMs = (): number => current.monotonicMs();
+/** Whole milliseconds that a slice of long work goes by: real ones, also where the clock in force stands still. */
+export const workMs = (): number => workClock();
 /** Milliseconds since 1970, UTC. */
 export const wallMs = (): number => current.wallMs();
 
 /** Puts `clock` in force; undefined puts the system's back. */
 export function setClock(clock: Clock | undefined): void {
   current = clock ?? systemClock;
+}
+
+/** Puts `clock` in the place of the one that slices of work go by. */
+export function setWorkClock(clock: () => number): void {
+  workClock = clock;
 }
 
 /** A clock that moves only when told to. */

@@ -12,7 +12,7 @@ import { OFPERR, type OfpErr, OfpError, type OfVersion, VENDOR } from '../../ope
 import { decodeHeaderPartial, replyRaw } from '../../openflow/ofp-header.ts';
 import { type OfKind, type OfpRaw, RAWS_OF_KIND, rawFor } from '../../openflow/ofp-msgs.ts';
 import type { Vconn } from '../../openflow/vconn.ts';
-import { monotonicMs } from '../../util/clock.ts';
+import { monotonicMs, workMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
 import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './async-masks.ts';
 import { Bundles } from './bundles.ts';
@@ -132,14 +132,14 @@ export class OfConn {
     const { vconn } = this;
     const empty = [] as unknown as BodyOf[K];
     const replies = beginReplies(this.answerTo(kind, empty, request), (part) => vconn.send(part));
-    let until = monotonicMs() + SLICE_MS;
+    let until = workMs() + SLICE_MS;
     for (let i = 0; i < items.length; i++) {
       replies.put(entryOf(items[i] as T));
-      if ((i & 63) !== 63 || (monotonicMs() < until && vconn.backlog < MAX_BACKLOG)) continue;
+      if ((i & 63) !== 63 || (workMs() < until && vconn.backlog < MAX_BACKLOG)) continue;
       if (vconn.backlog >= MAX_BACKLOG) await new Promise<void>((resolve) => vconn.onceDrained(resolve));
       await new Promise<void>((resolve) => setImmediate(resolve));
       if (!this.isOpen) return;
-      until = monotonicMs() + SLICE_MS;
+      until = workMs() + SLICE_MS;
     }
     replies.end();
   }

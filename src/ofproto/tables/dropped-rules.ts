@@ -2,7 +2,7 @@
  * Rules that are no more: their classifiers have them yet, but no look-up sees them.  Few are taken out at once, many in slices, after whoever
  * removed them has the answer.
  */
-import { monotonicMs } from '../../util/clock.ts';
+import { workMs } from '../../util/clock.ts';
 import type { Rule } from './rule.ts';
 import type { RuleChange } from './rule-change.ts';
 
@@ -53,11 +53,11 @@ export class DroppedRules {
   }
 
   private run(): void {
-    const untilMs = monotonicMs() + SLICE_MS;
+    const untilMs = workMs() + SLICE_MS;
     for (let changes = this.waiting[0]; changes !== undefined; changes = this.waiting[0]) {
       while (this.nDone < changes.length) {
         this.dropOld(changes[this.nDone++] as RuleChange);
-        if (this.nDone % FEW !== 0 || monotonicMs() < untilMs) continue;
+        if (this.nDone % FEW !== 0 || workMs() < untilMs) continue;
         this.schedule();
         return;
       }

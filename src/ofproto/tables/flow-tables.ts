@@ -6,8 +6,8 @@
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { type FlowMod, OFPFC, OFPTT_ALL } from '../../openflow/messages/flow/flow-types.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { FOREVER, isVisible } from '../classifier/subtable.ts';
+import { workMs } from '../../util/clock.ts';
+import { FOREVER, isVisible } from '../classifier/classifier-rule.ts';
 import { DroppedRules } from './dropped-rules.ts';
 import { FlowTable } from './flow-table.ts';
 import { criteriaOf, FlowTransaction, N_TABLES, type TransactionListener } from './flow-transaction.ts';
@@ -159,7 +159,7 @@ export class FlowTables {
     return (untilMs) => {
       while (n < rules.length) {
         tx.remove(rules[n] as Rule, reasonOf(n));
-        if (++n % REMOVALS === 0 && monotonicMs() >= untilMs) return false;
+        if (++n % REMOVALS === 0 && workMs() >= untilMs) return false;
       }
       return tx.commit(untilMs);
     };

@@ -21,8 +21,8 @@ import {
 import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { FOREVER } from '../classifier/subtable.ts';
+import { monotonicMs, workMs } from '../../util/clock.ts';
+import { FOREVER } from '../classifier/classifier-rule.ts';
 import type { FlowTable } from './flow-table.ts';
 import { Rule } from './rule.ts';
 import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';
@@ -228,7 +228,7 @@ export class FlowTransaction {
   }
 
   /**
-   * Makes the changes seen, all at once, and tells of them until the clock says `untilMs`.  False: it is to be called again, before anything else
+   * Makes the changes seen, all at once, and tells of them until workMs() says `untilMs`.  False: it is to be called again, before anything else
    * is done with the tables.
    */
   commit(untilMs = Number.POSITIVE_INFINITY): boolean {
@@ -244,7 +244,7 @@ export class FlowTransaction {
       const some = changes.length <= CHUNK ? changes : changes.slice(this.nTold, this.nTold + CHUNK);
       this.nTold += some.length;
       listener.changed(some);
-      if (monotonicMs() >= untilMs) return false;
+      if (workMs() >= untilMs) return false;
     }
     listener.end(changes);
     return true;

@@ -8,8 +8,8 @@
 import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
 import { OFPG, UNKNOWN64 } from '../../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { isVisible } from '../classifier/subtable.ts';
+import { workMs } from '../../util/clock.ts';
+import { isVisible } from '../classifier/classifier-rule.ts';
 import type { FlowTable } from './flow-table.ts';
 import type { Rule } from './rule.ts';
 import type { RuleCriteria } from './rule-criteria.ts';
@@ -42,9 +42,9 @@ export class RuleSelection {
     else this.pieces = this.loose(tables);
   }
 
-  /** Goes on until the clock says `untilMs`; true: that was all. */
+  /** Goes on until workMs() says `untilMs`; true: that was all. */
   run(untilMs: number): boolean {
-    while (this.pieces.next().done !== true) if (monotonicMs() >= untilMs) return false;
+    while (this.pieces.next().done !== true) if (workMs() >= untilMs) return false;
     return true;
   }
 

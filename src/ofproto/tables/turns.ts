@@ -2,9 +2,9 @@
  * Changes of the tables that take too long for one turn of the event loop.  Packets get their turn in between, and echoes; other requests
  * wait.  Whoever else wants to change or to show the tables meanwhile has the change carried to its end first.
  */
-import { monotonicMs } from '../../util/clock.ts';
+import { workMs } from '../../util/clock.ts';
 
-/** Goes on until the clock says `untilMs`; false: it is to be called again. */
+/** Goes on until workMs() says `untilMs`; false: it is to be called again. */
 export type Piecewise = (untilMs: number) => boolean;
 
 /** How long a piece may take. */
@@ -24,7 +24,7 @@ export function inTurns(
   run: Piecewise,
   wrap: (piece: () => boolean) => boolean = (piece) => piece(),
 ): Promise<void> | undefined {
-  if (run(monotonicMs() + SLICE_MS)) return undefined;
+  if (run(workMs() + SLICE_MS)) return undefined;
   return rest(tables, (untilMs) => wrap(() => run(untilMs)));
 }
 
@@ -41,7 +41,7 @@ async function rest(tables: TakesTurns, run: Piecewise): Promise<void> {
   });
   while (!isOver) {
     await new Promise<void>((resolve) => setImmediate(resolve));
-    if (!isOver) isOver = run(monotonicMs() + SLICE_MS);
+    if (!isOver) isOver = run(workMs() + SLICE_MS);
   }
   if (failure !== undefined) throw failure;
 }

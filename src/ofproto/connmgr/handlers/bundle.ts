@@ -12,7 +12,7 @@ import { BUNDLE_CTRL, BUNDLE_FLAG, type Match } from '../../../openflow/messages
 import type { OfMessage, OfMessageOf } from '../../../openflow/messages/of-message.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { OfKind } from '../../../openflow/ofp-msgs.ts';
-import { monotonicMs } from '../../../util/clock.ts';
+import { monotonicMs, workMs } from '../../../util/clock.ts';
 import { FlowTransaction } from '../../tables/flow-transaction.ts';
 import { inTurns } from '../../tables/turns.ts';
 import type { BundleEntry, BundleStep } from '../bundles.ts';
@@ -130,7 +130,7 @@ class Commit {
   }
 
   /**
-   * Begins entries until the clock says `untilMs`; false: there are more.  After the last one all are committed.  If one fails, takes
+   * Begins entries until workMs() says `untilMs`; false: there are more.  After the last one all are committed.  If one fails, takes
    * everything back, tells what was wrong with it, and throws OFPBFC_MSG_FAILED.
    */
   run(untilMs: number): boolean {
@@ -146,7 +146,7 @@ class Commit {
         conn.error(error.err, entry.bytes);
         throw new OfpError(OFPERR.OFPBFC_MSG_FAILED, error.message);
       }
-      if (steps.length % 32 === 0 && monotonicMs() >= untilMs) return false;
+      if (steps.length % 32 === 0 && workMs() >= untilMs) return false;
     }
     if (!tx.commit(untilMs)) return false;
     const now = monotonicMs();
