@@ -61,5 +61,10 @@ export interface ActionProgram {
   readonly bytes: Uint8Array;
 }
 
+/** Appends an instruction to a program in the making. */
+export function emitAction(code: number[], op: number, ...args: number[]): void {
+  code.push(op, args.length, ...args);
+}
+
 /** Does nothing, that is, drops. */
 export const EMPTY_PROGRAM: ActionProgram = { code: new Int32Array(0), bytes: new Uint8Array(0) };
