@@ -1,21 +1,20 @@
 /**
- * The backer: the one datapath ("ovs-system") that all bridges share, the switches on it, and which datapath port is which
- * switch's.  It opens the datapath or makes it, finds ports of an earlier run there and takes them over, notices ports that
- * vanish, and runs the upcall handler and the revalidator.
+ * The backer: the one datapath ("ovs-system") that all bridges share, and the switches on it.  It opens the datapath or makes it, and
+ * runs the upcall handler and the revalidator.  `backer-ports.ts` knows which port of it is which switch's.
  *
  * After a restart the datapath goes on with the flows that it has.  They are left alone until the bridges are configured
- * (`configured()`, or a while without changes), and then revalidated like our own.
+ * (`settling.ts`), and then revalidated like our own.
  * Source: ofproto/ofproto-dpif.c (struct dpif_backer, open_dpif_backer, type_run).
  */
 import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts';
 import { errnoOf } from '../dpif/dpif-error.ts';
 import { dpifFullName } from '../dpif/dpif-name.ts';
-import type { DpifOp, DpifPortStats, PortEvent } from '../dpif/dpif-types.ts';
+import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
 import type { Ufid } from '../odp/odp-ufid.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { vlog } from '../util/vlog.ts';
-import { ODPP_NONE } from './bundle.ts';
+import { BackerPorts } from './backer-ports.ts';
 import { CtZoneLimits, type ZoneLimits } from './ct-zone-limits.ts';
 import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
 import { formatDetrace } from './detrace.ts';
@@ -24,11 +23,10 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from './meters/meter-ids.ts';
 import { OfprotoSwitch } from './ofproto.ts';
 import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
+import { Settling } from './settling.ts';
 import { formatDpif, formatUpcalls } from './show.ts';
-import { StrayWatch } from './stray-watch.ts';
 import type { SwitchBacker } from './switch-backer.ts';
-import { PATCH, type SwitchPort } from './switch-port.ts';
-import { tunnelDeviceName } from './tunnel/tunnel-devices.ts';
+import type { SwitchPort } from './switch-port.ts';
 import { Tunnels } from './tunnel/tunnels.ts';
 import { type Scheduler, systemScheduler } from './udpif/scheduler.ts';
 import { Udpif } from './udpif/udpif.ts';
@@ -37,22 +35,8 @@ import { trace, tracePacketOut } from './xlate/trace/trace.ts';
 
 const log = vlog('ofproto_dpif');
 
-/** The datapath's own port, which no bridge has. */
-const DP_LOCAL_PORT = 0;
 /** How often MAC tables age. */
 const TICK_MS = 1000;
-/**
- * Without `configured()`, the bridges count as configured after this long without a change, or this long at all.  Long, for slow
- * machines: flows of ports that no bridge has yet would be deleted.
- */
-const SETTLE_QUIET_MS = 10_000;
-const SETTLE_MAX_MS = 60_000;
-
-interface Owner {
-  readonly bridge: OfprotoSwitch;
-  readonly ofport: number;
-}
-
 export class DpifBacker implements OfprotoBacker, SwitchBacker {
   readonly dpif: Dpif;
   readonly meterIds: MeterIds;
@@ -60,46 +44,38 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   /** What the datapath can do, whatever is made use of. */
   probedSupport: DpSupport = KERNEL_DP_SUPPORT;
   private readonly switches = new Map<string, OfprotoSwitch>();
-  private readonly owners = new Map<number, Owner>();
+  private readonly ports: BackerPorts;
   private readonly udpif: Udpif;
   private readonly scheduler: Scheduler;
   private readonly vanishedHandlers = new Set<PortVanishedHandler>();
   private cancelTick: () => void = () => {};
-  private cancelSettle: () => void = () => {};
-  private cancelSettleMax: () => void = () => {};
   private stopPolling: () => void = () => {};
   private readonly ctZones: CtZones;
   private readonly ctLimits: CtZoneLimits;
-  /** Resolves when flows are checked, or the datapath is given up. */
-  private readonly whenSettled: Promise<void>;
-  private tellSettled: () => void = () => {};
+  private readonly settling: Settling;
   private isRunScheduled = false;
   private isClosed = false;
-  /** other_config:flow-restore-wait. */
-  private isWaiting: boolean;
   onStrayPorts: (() => void) | undefined;
   onPortGone: ((name: string) => void) | undefined;
-  private readonly strays: StrayWatch;
-  /** One look at the datapath's ports at a time. */
-  private resync: Promise<void> | undefined;
 
   constructor(dpif: Dpif, options: BackerOptions, scheduler: Scheduler) {
     this.dpif = dpif;
-    this.whenSettled = new Promise((resolve) => {
-      this.tellSettled = resolve;
-    });
     this.meterIds = new MeterIds(dpif);
     this.ctZones = new CtZones(dpif);
     this.ctLimits = new CtZoneLimits(dpif);
-    this.isWaiting = options.flowRestoreWait === true;
+    this.settling = new Settling(scheduler, options.flowRestoreWait === true, () => this.settle());
     this.tunnels = new Tunnels(dpif);
     this.scheduler = scheduler;
-    const isPort = (name: string): boolean => [...this.switches.values()].some((s) => s.ports.has(name));
-    this.strays = new StrayWatch(scheduler, isPort, () => void this.findStrays());
+    this.ports = new BackerPorts(dpif, this.tunnels, this.switches, scheduler, {
+      vanished: (bridge, port) => {
+        for (const handler of this.vanishedHandlers) handler(bridge, port);
+      },
+      strays: () => this.onStrayPorts?.(),
+    });
     this.udpif = new Udpif(
       dpif,
       {
-        byOdpPort: (odpPort) => this.owners.get(odpPort),
+        byOdpPort: (odpPort) => this.ports.ownerOf(odpPort),
         byTunnel: (flow) => this.tunnels.find(flow),
         byUuid: (uuid) => this.byUuid(uuid),
       },
@@ -138,11 +114,11 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     await this.ctZones.start();
     this.probedSupport = await probeDpSupport(this.dpif);
     this.udpif.state.support = this.probedSupport;
-    if (!this.isWaiting) await this.udpif.start();
-    this.stopPolling = this.dpif.portPoll((event) => this.portEvent(event));
+    if (!this.settling.isWaiting) await this.udpif.start();
+    this.stopPolling = this.dpif.portPoll((event) => this.ports.event(event));
     this.tick();
     if (isFresh) this.configured();
-    else this.cancelSettleMax = this.scheduler.after(SETTLE_MAX_MS, () => this.configured());
+    else this.settling.begin();
   }
 
   private tick(): void {
@@ -167,7 +143,7 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
 
   /** Flows have been restored: packets are taken from the datapath from now on, and its flows checked. */
   private async endWait(): Promise<void> {
-    this.isWaiting = false;
+    this.settling.isWaiting = false;
     try {
       await this.udpif.start();
       this.configured();
@@ -177,18 +153,18 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   }
 
   configured(): void {
-    if (this.udpif.isSettled || this.isClosed || this.isWaiting) return;
-    this.cancelSettle();
-    this.cancelSettleMax();
+    this.settling.end();
+  }
+
+  private settle(): void {
     log.info(`${dpifFullName(this.dpif)}: flows are being checked from now on`);
     this.udpif.settle();
-    this.tellSettled();
     this.udpif.revalidate();
   }
 
   setOptions(options: Partial<BackerOptions>): void {
     const { state } = this.udpif;
-    if (this.isWaiting && options.flowRestoreWait !== true) void this.endWait();
+    if (this.settling.isWaiting && options.flowRestoreWait !== true) void this.endWait();
     state.options = { ...state.options, ...options };
     state.flowLimit = Math.min(state.flowLimit, state.options.flowLimit);
     this.udpif.revalidator.wake();
@@ -217,40 +193,22 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   }
 
   changed(ofproto: OfprotoSwitch, gone: boolean): void {
-    for (const [odpPort, owner] of this.owners) if (owner.bridge === ofproto) this.owners.delete(odpPort);
     if (gone) this.switches.delete(ofproto.name);
-    else {
-      for (const { odpPort, ofport, tunnel } of ofproto.xports) {
-        if (odpPort !== ODPP_NONE && tunnel === undefined) this.owners.set(odpPort, { bridge: ofproto, ofport });
-      }
-    }
+    this.ports.changed(ofproto, gone);
     this.revalidate();
-    if (this.udpif.isSettled || this.isClosed) return;
-    this.cancelSettle();
-    this.cancelSettle = this.scheduler.after(SETTLE_QUIET_MS, () => this.configured());
+    this.settling.touch();
   }
 
-  async attach(name: string, type: string): Promise<number> {
-    const dpType = type === 'internal' ? 'internal' : 'system';
-    const there = await this.dpif.portQuery(name);
-    if (there !== undefined && there.type === dpType && there.portNo !== DP_LOCAL_PORT) {
-      const owner = this.owners.get(there.portNo);
-      if (owner === undefined) return there.portNo;
-      throw new RangeError(`${name}: already a port of bridge ${owner.bridge.name}`);
-    }
-    if (there !== undefined && there.portNo !== DP_LOCAL_PORT) await this.dpif.portDel(there.portNo);
-    return this.dpif.portAdd(name, dpType, undefined);
+  attach(name: string, type: string): Promise<number> {
+    return this.ports.attach(name, type);
   }
 
-  async detach(odpPort: number): Promise<void> {
-    if (!this.tunnels.devices.release(odpPort)) return;
-    try {
-      await this.dpif.portDel(odpPort, true);
-    } catch (e) {
-      // It went by itself: then it is where we want it.
-      const errno = errnoOf(e);
-      if (errno !== ERRNO.ENODEV && errno !== ERRNO.ENOENT) throw e;
-    }
+  detach(odpPort: number): Promise<void> {
+    return this.ports.detach(odpPort);
+  }
+
+  strayPorts(): Promise<{ name: string; portNo: number }[]> {
+    return this.ports.strays();
   }
 
   byUuid(uuid: Uint8Array): OfprotoSwitch | undefined {
@@ -290,73 +248,9 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
     return () => this.vanishedHandlers.delete(handler);
   }
 
-  private portEvent(event: PortEvent): void {
-    if (this.isClosed) return;
-    if (event.kind === 'resync') this.strays.added(undefined);
-    else if (!event.deleted) {
-      this.strays.added(event.name);
-      return;
-    }
-    // One look at all ports serves any number of events; those during a look ask for another.
-    const look = async () => {
-      try {
-        await this.findVanished();
-      } catch (e) {
-        log.warn(() => `${dpifFullName(this.dpif)}: cannot list ports: ${String(e)}`);
-      }
-    };
-    const next: Promise<void> = (this.resync ?? Promise.resolve()).then(look);
-    this.resync = next;
-    void next.then(() => {
-      if (this.resync === next) this.resync = undefined;
-    });
-  }
-
-  /** Forgets ports whose devices are no longer in the datapath; those that came back with another number have that. */
-  private async findVanished(): Promise<void> {
-    const ports = (s: OfprotoSwitch) => new Map(Array.from(s.ports.values(), (p) => [p, { ...p }]));
-    const before = new Map([...this.switches].map(([name, s]) => [name, ports(s)]));
-    const dumped = await this.dpif.portDump();
-    const there = new Map(dumped.map((p) => [p.portNo, p.name]));
-    const numbers = new Map(dumped.map((p) => [p.name, p.portNo]));
-    for (const s of this.switches.values()) {
-      for (const port of [...s.ports.values()]) {
-        // A port that was added, or became another one of the datapath, while we asked is not missing.
-        const device = port.tunnel === undefined ? port.name : tunnelDeviceName(port.tunnel);
-        const was = before.get(s.name)?.get(port);
-        if (port.type === PATCH || was?.odpPort !== port.odpPort || was.tunnel !== port.tunnel) continue;
-        if (there.get(port.odpPort) === device) continue;
-        const number = numbers.get(device);
-        if (port.tunnel === undefined && number !== undefined && !this.owners.has(number)) {
-          s.portRenumbered(port.name, number);
-          continue;
-        }
-        if (port.tunnel !== undefined) this.tunnels.devices.forget(port.odpPort);
-        s.portVanished(port.name);
-        for (const handler of this.vanishedHandlers) handler(s.name, port.name);
-      }
-    }
-  }
-
-  private async findStrays(): Promise<void> {
-    try {
-      if (!this.isClosed && (await this.strayPorts()).length > 0) this.onStrayPorts?.();
-    } catch (e) {
-      log.dbg(() => `${dpifFullName(this.dpif)}: cannot list ports: ${String(e)}`);
-    }
-  }
-
-  async strayPorts(): Promise<{ name: string; portNo: number }[]> {
-    const ports = await this.dpif.portDump();
-    return ports
-      .filter((p) => p.portNo !== DP_LOCAL_PORT && !this.owners.has(p.portNo))
-      .filter((p) => this.tunnels.devices.nameOf(p.portNo) === undefined)
-      .map(({ name, portNo }) => ({ name, portNo }));
-  }
-
   async revalidated(): Promise<void> {
     // Flows of before are not checked against bridges whose ports are yet to come.
-    if (!this.isWaiting) await this.whenSettled;
+    if (!this.settling.isWaiting) await this.settling.whenOver;
     if (this.isClosed) return;
     this.run();
     await this.udpif.revalidator.wholeRound();
@@ -401,13 +295,11 @@ export class DpifBacker implements OfprotoBacker, SwitchBacker {
   async close(deleteDatapath: boolean): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.tellSettled();
+    this.settling.close();
     for (const s of this.switches.values()) s.close();
     this.cancelTick();
-    this.cancelSettle();
-    this.cancelSettleMax();
     this.stopPolling();
-    this.strays.close();
+    this.ports.close();
     try {
       await this.udpif.stop();
       if (deleteDatapath) await this.dpif.destroy();
