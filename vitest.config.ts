@@ -13,6 +13,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           setupFiles: ['test/support/short-turns.ts'],
+          // In continuous integration, where machines stand still for a moment, a test gets a second try, which the end of the run tells.
+          retry: process.env.CI ? 1 : 0,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },
