@@ -2,22 +2,24 @@
  * The connections of one network namespace, from their first packet to their end.
  *
  * A connection is unconfirmed until a committing action confirms it: it is then a row that only packets refer to, and
- * nobody finds.  A deleted one likewise stays readable for the packet at hand.  Both kinds sit in a ring, and the oldest
- * makes way for the newest; packets tell a stale reference by its generation.
+ * nobody finds.  A deleted one likewise stays readable for the packet at hand.  kept-rows.ts says for how long; packets tell a stale
+ * reference by its generation.
  *
- * Time is `now`, which callers set on entry.  Neighbours: conn-table.ts is the memory; tracker.ts brings the packets.
+ * Time is `now`, which callers set on entry.  Neighbours: conn-table.ts is the memory; tracker.ts brings the packets; clash.ts and
+ * early-drop.ts are what happens where two connections are the same one, and where there are too many.
  * Source: net/netfilter/nf_conntrack_core.c.
  */
 import type { Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
+import { joinable } from './clash.ts';
 import { ConnTable, NONE } from './conn-table.ts';
-import { CTINFO, IPCT, IPS, PROTO, VERDICT } from './ct-constants.ts';
+import { CTINFO, IPCT, IPS, VERDICT } from './ct-constants.ts';
+import { EarlyDrop, isListed } from './early-drop.ts';
 import { type Expectation, Expectations } from './helpers/expect.ts';
+import { KeptRows, MAX_KEPT } from './kept-rows.ts';
 import { ZoneLimits } from './limits.ts';
 import type { SeqAdjust } from './nat/seq-adjust.ts';
 import type { ConnContext } from './protocols/conn-context.ts';
-import { sctpMayGoEarly } from './protocols/sctp.ts';
-import { tcpMayGoEarly } from './protocols/tcp-state.ts';
 import { TimeoutPolicies } from './timeouts.ts';
 import { copyTuple, invertTuple, protoOf, T, TUPLE_WORDS, tuplesEqual } from './tuple.ts';
 
@@ -51,20 +53,6 @@ export interface ConnectionsOptions {
 export const TOO_MANY = -2;
 /** As on a host with more than 4 GB of memory. */
 const DEFAULT_MAX = 262_144;
-/** Unconfirmed and deleted rows that are kept. */
-const RING = 256;
-/** Whether a packet of protocol `proto` may join another connection that has its tuples: of one whose packets are all alike. */
-const mayClash = (proto: number): boolean =>
-  proto !== PROTO.TCP &&
-  proto !== PROTO.ICMP &&
-  proto !== PROTO.ICMPV6 &&
-  proto !== PROTO.SCTP &&
-  proto !== PROTO.GRE &&
-  proto !== PROTO_DCCP;
-/** RFC 4340. */
-const PROTO_DCCP = 33;
-/** Connections looked at for one that may go early. */
-const EARLY_DROP_RANGE = 64;
 
 export class Connections implements ConnContext {
   readonly table: ConnTable;
@@ -84,19 +72,18 @@ export class Connections implements ConnContext {
 
   /** Sequence number adjustments of connections that have them. */
   readonly seqAdjusts = new Map<number, SeqAdjust>();
-  /** Whose master each expected connection keeps. */
-  private readonly children = new Map<number, number>();
   readonly max: number;
-  private readonly ring = new Int32Array(RING).fill(NONE);
-  private ringAt = 0;
-  private earlyAt = 0;
+  private readonly kept: KeptRows;
+  private readonly early: EarlyDrop;
   private readonly inverse = new Int32Array(TUPLE_WORDS);
   private readonly expire = (conn: number): void => this.delete(conn);
 
   constructor(options: ConnectionsOptions = {}) {
     this.random = options.random ?? Math.random;
     this.max = options.max ?? DEFAULT_MAX;
-    this.table = new ConnTable(this.max + 2 * RING, Math.floor(this.random() * 0x100000000));
+    this.table = new ConnTable(this.max + 2 * MAX_KEPT, Math.floor(this.random() * 0x100000000));
+    this.kept = new KeptRows(this.table, (conn) => this.seqAdjusts.delete(conn));
+    this.early = new EarlyDrop(this.table);
     this.expectations.onChange = (exp, isEnd) => {
       if (this.table.eventMask[exp.master] !== 0) this.events?.tellExpectation(exp, isEnd);
     };
@@ -150,13 +137,13 @@ export class Connections implements ConnContext {
       this.stats.drop++;
       return TOO_MANY;
     }
-    this.evict();
+    this.kept.makeRoom();
     const conn = table.alloc();
     if (conn === NONE) {
       this.stats.drop++;
       return TOO_MANY;
     }
-    this.keep(conn);
+    this.kept.add(conn);
     copyTuple(tuple, 0, table.tuples, table.tupleAt(2 * conn));
     copyTuple(inverse, 0, table.tuples, table.tupleAt(2 * conn + 1));
     table.policy[conn] = template.policy;
@@ -175,45 +162,11 @@ export class Connections implements ConnContext {
     table.master[conn] = exp.master;
     table.mark[conn] = table.mark[exp.master]!;
     table.helper[conn] = exp.helper;
-    this.children.set(exp.master, (this.children.get(exp.master) ?? 0) + 1);
+    this.kept.adopt(exp.master);
     if (exp.isTranslated) this.onExpected?.(conn, exp);
   }
   /** Sets up NAT for an expected connection: ct-execute.ts sets it. */
   onExpected: ((conn: number, exp: Expectation) => void) | undefined;
-
-  /** Puts an unconfirmed or deleted row into the ring. */
-  private keep(conn: number): void {
-    this.ring[this.ringAt] = conn;
-    this.table.kept[conn]!++;
-    this.ringAt = (this.ringAt + 1) % RING;
-  }
-  /** Frees what is in the ring's next place, unless it was confirmed since. */
-  private evict(): void {
-    const conn = this.ring[this.ringAt]!;
-    if (conn === NONE) return;
-    this.ring[this.ringAt] = NONE;
-    const status = this.table.status[conn]!;
-    this.table.kept[conn]!--;
-    // A row that was confirmed and then deleted is in the ring in two places: the later one counts.
-    if ((status & (IPS.CONFIRMED | IPS.DYING)) === IPS.CONFIRMED || this.table.kept[conn] !== 0) return;
-    this.release(conn);
-  }
-  private release(conn: number): void {
-    const { table } = this;
-    // Its children still show its tuple.
-    if (this.children.has(conn)) return;
-    const master = table.master[conn]!;
-    this.seqAdjusts.delete(conn);
-    table.free(conn);
-    if (master === NONE) return;
-    const left = this.children.get(master)! - 1;
-    if (left > 0) {
-      this.children.set(master, left);
-      return;
-    }
-    this.children.delete(master);
-    if ((table.status[master]! & IPS.DYING) !== 0 && table.kept[master] === 0) this.release(master);
-  }
 
   /** Ends a confirmed connection.  Its row stays readable for a while. */
   delete(conn: number): void {
@@ -226,8 +179,8 @@ export class Connections implements ConnContext {
     this.count--;
     this.uncount(conn);
     this.expectations.removeOf(conn);
-    this.evict();
-    this.keep(conn);
+    this.kept.makeRoom();
+    this.kept.add(conn);
   }
 
   /** Sets how long from now the connection lives without another packet. */
@@ -281,7 +234,7 @@ export class Connections implements ConnContext {
     }
     const original = this.find(table.tuples, table.tupleAt(2 * conn));
     const reply = this.find(table.tuples, table.tupleAt(2 * conn + 1));
-    if (original !== NONE || reply !== NONE) return this.resolveClash(pkt, conn, original, reply);
+    if (original !== NONE || reply !== NONE) return this.join(pkt, joinable(table, conn, original, reply));
     table.status[conn]! |= IPS.CONFIRMED;
     this.confirmed(conn, table.timeout[conn]!);
     table.events[conn]! |= table.master[conn] === NONE ? IPCT.NEW : IPCT.RELATED;
@@ -339,34 +292,18 @@ export class Connections implements ConnContext {
     if ((happened & eventMask[conn]!) !== 0) this.events?.tell(conn, happened);
   }
 
-  /**
-   * The packet joins one of those that have its tuples, as what it is to its own connection.  `original` and `reply`: tuples of
-   * others, or NONE.
-   */
-  private resolveClash(pkt: Packet, conn: number, original: number, reply: number): number {
-    const { stats, table } = this;
-    if (mayClash(protoOf(table.tuples[2 * conn * TUPLE_WORDS + T.META]!))) {
-      for (const entry of [original, reply]) {
-        if (entry === NONE || !this.canJoin(conn, entry >> 1)) continue;
-        stats.clashResolved++;
-        this.setCt(pkt, entry >> 1, pkt.nfctInfo);
-        this.deliver(entry >> 1);
-        return VERDICT.ACCEPT;
-      }
+  /** The packet joins `other`, as what it is to its own connection; NONE: there is none that it can join. */
+  private join(pkt: Packet, other: number): number {
+    const { stats } = this;
+    if (other === NONE) {
+      stats.insertFailed++;
+      stats.drop++;
+      return VERDICT.DROP;
     }
-    stats.insertFailed++;
-    stats.drop++;
-    return VERDICT.DROP;
-  }
-
-  /** Whether packets of `conn` may go on as those of `other`: NAT never looked at that, or it is the same but for its row. */
-  private canJoin(conn: number, other: number): boolean {
-    const { status, tuples } = this.table;
-    if ((status[other]! & IPS.NAT_DONE_MASK) === 0) return true;
-    const [at, otherAt] = [this.table.tupleAt(2 * conn), this.table.tupleAt(2 * other)];
-    return (
-      tuplesEqual(tuples, at, tuples, otherAt) && tuplesEqual(tuples, at + TUPLE_WORDS, tuples, otherAt + TUPLE_WORDS)
-    );
+    stats.clashResolved++;
+    this.setCt(pkt, other, pkt.nfctInfo);
+    this.deliver(other);
+    return VERDICT.ACCEPT;
   }
 
   /** Whether the tuple at `at` is that of a connection other than `conn`, and of another flow. */
@@ -382,30 +319,18 @@ export class Connections implements ConnContext {
 
   /** Ends one connection that is not ASSURED, or is closing.  False if none was found in reach. */
   private dropEarly(): boolean {
-    const { table } = this;
-    for (let i = 0; i < EARLY_DROP_RANGE; i++) {
-      const conn = this.earlyAt++ % table.capacity;
-      if (!this.isShown(conn)) continue;
-      if ((table.status[conn]! & IPS.ASSURED) !== 0 && !this.isClosing(conn)) continue;
-      this.delete(conn);
-      this.stats.earlyDrop++;
-      return true;
-    }
-    return false;
-  }
-
-  private isClosing(conn: number): boolean {
-    const { tuples, state } = this.table;
-    const proto = protoOf(tuples[2 * conn * TUPLE_WORDS + T.META]!);
-    return (proto === PROTO.TCP && tcpMayGoEarly(state, conn)) || (proto === PROTO.SCTP && sctpMayGoEarly(state, conn));
+    const conn = this.early.pick(this.now);
+    if (conn === NONE) return false;
+    this.delete(conn);
+    this.stats.earlyDrop++;
+    return true;
   }
 
   // For tools.
 
   /** Whether row `conn` is a connection to be listed. */
   isShown(conn: number): boolean {
-    const status = this.table.status[conn]!;
-    return (status & (IPS.CONFIRMED | IPS.DYING)) === IPS.CONFIRMED && this.table.timeout[conn]! > this.now;
+    return isListed(this.table, conn, this.now);
   }
 
   /** Ends all connections for which `want` holds.  Returns how many. */
