@@ -1,10 +1,10 @@
 /**
- * OpenFlow actions, one function each: what an action does to a translation.
- * `xlate-normal.ts` has the largest.  Source: ofproto/ofproto-dpif-xlate.c (do_xlate_actions, xlate_output_action).
+ * Lists of OpenFlow actions: each action's function is called, which does to the translation what the action does; here are those that lead
+ * on, to ports, tables and the action set.  `xlate-normal.ts` has the largest.  Source: ofproto/ofproto-dpif-xlate.c (do_xlate_actions, xlate_output_action).
  */
 
 import { FIELD } from '../../../flow/fields.ts';
-import { getField, setField, setFieldOnes } from '../../../flow/flow-key.ts';
+import { getField } from '../../../flow/flow-key.ts';
 import { SLOW_PATH } from '../../../odp/slow-path.ts';
 import { actionSetToList } from '../../../openflow/actions/action-set.ts';
 import { OFPP, OFPPC } from '../../../openflow/ofp-port.ts';
@@ -17,17 +17,17 @@ import type { Send } from '../forward/xlate-vlan.ts';
 import { isIp } from '../packet-fields.ts';
 import { OFT } from '../trace/xlate-trace.ts';
 import { XLATE_ERROR, type XlateCtx } from '../xlate-ctx.ts';
-import { freezeActions, sendToController, triggerFreeze } from '../xlate-freeze.ts';
+import { freezeActions, triggerFreeze } from '../xlate-freeze.ts';
 import { reportError, reportInfo } from '../xlate-report.ts';
 import { type LookupOptions, lookUp, mayGoOn } from '../xlate-table.ts';
 import { type Runner, xlateClone, xlatePatchPort } from './xlate-clone.ts';
+import { decTtl, outputToController, ttlExpired, xlateController } from './xlate-controller.ts';
 import { xlateCt, xlateCtClear } from './xlate-ct.ts';
 import { xlateGroup } from './xlate-group.ts';
 import {
   decMplsTtl,
   decNshTtl,
   needsParsing,
-  type TtlResult,
   xlateDecap,
   xlateEncap,
   xlatePopMpls,
@@ -42,11 +42,6 @@ import { xlateDeleteField, xlateStack } from './xlate-stack.ts';
 
 /** Resubmit to the table that the action stands in. */
 const CURRENT_TABLE = 255;
-
-/** OFPR_*: why a packet goes to a controller. */
-const OFPR = { ACTION: 1, INVALID_TTL: 2, ACTION_SET: 3, GROUP: 4, PACKET_OUT: 5, EXPLICIT_MISS: 6 } as const;
-const NO_USERDATA = new Uint8Array(0);
-const ALL_BYTES = 0xffff;
 
 /** Carries out `actions` in order; `isLast`: nothing follows them. */
 export function xlateActionList(actions: readonly Ofpact[], ctx: XlateCtx, isLast = false): void {
@@ -285,29 +280,6 @@ const RUNNER: Runner = {
   firstTable: (ctx, isLast) => xlateTable(ctx, 0, ctx.ofpInPort, isLast, { asClone: true }),
 };
 
-/** True if the TTL has run out: the list of actions ends there. */
-function decTtl(ctx: XlateCtx, controllerIds: readonly number[]): boolean {
-  const { flow, wc } = ctx;
-  if (!isIp(getField(flow, FIELD.ethType))) return false;
-  setFieldOnes(wc, FIELD.nwTtl);
-  const ttl = getField(flow, FIELD.nwTtl);
-  if (ttl > 1) {
-    setField(flow, FIELD.nwTtl, ttl - 1);
-    return false;
-  }
-  for (const id of controllerIds) xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, id, NO_USERDATA);
-  ctx.trace?.warn(`IPv${getField(flow, FIELD.ethType) === 0x0800 ? 4 : 6} decrement TTL exception`);
-  return true;
-}
-
-/** The same for headers whose actions name no controllers. */
-function ttlExpired(ctx: XlateCtx, result: TtlResult, header: string): boolean {
-  if (result === 'ok') return false;
-  if (result === 'expired') xlateController(ctx, ALL_BYTES, OFPR.INVALID_TTL, 0, NO_USERDATA);
-  ctx.trace?.warn(`${header} decrement TTL exception`);
-  return true;
-}
-
 function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolean): void {
   switch (port) {
     case OFPP.IN_PORT:
@@ -326,7 +298,7 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       xlateFlood(ctx, 0);
       break;
     case OFPP.CONTROLLER:
-      xlateController(ctx, maxLen, reasonToSend(ctx), 0, NO_USERDATA);
+      outputToController(ctx, maxLen);
       break;
     case OFPP.NONE:
       break;
@@ -336,13 +308,6 @@ function xlateOutput(ctx: XlateCtx, port: number, maxLen: number, isLast: boolea
       else reportInfo(ctx, 'skipping output to input port');
       break;
   }
-}
-
-/** Why output:CONTROLLER sends the packet up. */
-function reasonToSend(ctx: XlateCtx): number {
-  if (ctx.isPacketOut) return OFPR.PACKET_OUT;
-  if (ctx.inBucket) return OFPR.GROUP;
-  return ctx.inActionSet ? OFPR.ACTION_SET : OFPR.ACTION;
 }
 
 /** All ports but the input port and those with `unless` in their configuration; VLANs do not count. */
@@ -365,19 +330,4 @@ function sendTo(ctx: XlateCtx, ofport: number, isLast: boolean): void {
     const from = ctx.mayOutput(ofport);
     if (from !== undefined) xlatePatchPort(ctx, from, peer, isLast, RUNNER);
   }
-}
-
-/** Sends the packet up; the flow stays in the datapath. */
-function xlateController(
-  ctx: XlateCtx,
-  maxLen: number,
-  reason: number,
-  controllerId: number,
-  userdata: Uint8Array,
-  meterId = 0,
-): void {
-  // What the rule does that takes what no other takes is a miss that someone has made explicit.
-  const isMiss =
-    reason === OFPR.ACTION && ctx.rule !== undefined && ctx.rule.priority === 0 && ctx.rule.match.values.length === 0;
-  sendToController(ctx, { reason: isMiss ? OFPR.EXPLICIT_MISS : reason, controllerId, maxLen, userdata, meterId });
 }
