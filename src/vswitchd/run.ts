@@ -36,6 +36,7 @@ import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
 import { routeCommands } from './commands/route-commands.ts';
+import { tunnelCommands } from './commands/tunnel-commands.ts';
 import { setSelfConfinement } from './config/unix-targets.ts';
 import { RtnetlinkTable } from './devices/rtnetlink-table.ts';
 import { dummyCommands } from './dummy/dummy-commands.ts';
@@ -150,7 +151,7 @@ async function dummyParts(level: DummyLevel): Promise<Parts> {
     },
     dpctlProvider: () => provider(true),
     dpctlNetdevs: new DummyDpctlDevices(devices),
-    routing: async () => ({ routes: [], addresses: devices.addresses() }),
+    routing: async () => ({ routes: [], rules: [], addresses: devices.addresses() }),
     commands: [...dummyCommands(devices, clock), ...dummyPortCommands(provider(true), world.portEvents)],
   };
 }
@@ -197,7 +198,8 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   const commands = vswitchdCommands(target, dpctlUnixctl(dpctlProviders, dpctlNetdevs, PROGRAM, hasOwnLimits));
   const unixctl = new UnixctlServer(VERSION_TEXT, [
     ...commands,
-    ...routeCommands(options.hasSystemRoutes, parts.routing, neighbours),
+    ...routeCommands(options.hasSystemRoutes, parts.routing),
+    ...tunnelCommands(neighbours),
     ...parts.commands,
   ]);
   if (options.unixctl !== 'none') {

@@ -1,116 +1,133 @@
 /**
- * Commands about the way of tunnels that are built in userspace: ovs/route/* and tnl/*.  The datapaths here build tunnels themselves, by
- * the host's routes and neighbours, so that nothing listens in userspace (tnl/ports/show).
- * Source: lib/ovs-router.c, lib/tnl-neigh-cache.c, lib/tnl-ports.c, lib/netdev-native-tnl.c.
+ * Commands about the routes of tunnels that are built in userspace: ovs/route/*.  The rules that choose among tables are in rule-commands.ts.
+ * The arguments src= and table= are of Open vSwitch 3.2 and 3.6, and so is what is said of them; all else is as in 3.1.
+ * Source: lib/ovs-router.c.
  */
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
-import { formatMac, parseMac } from '../../util/inet.ts';
-import { formatIp, type IpPrefix, isV4, parseIp, parsePrefix } from '../router/ip-prefix.ts';
-import { NeighCache } from '../router/neigh-cache.ts';
-import { formatRoute, RouteTable } from '../router/route-table.ts';
+import { parseIpv4, parseIpv6 } from '../../util/inet.ts';
+import type { Json } from '../../util/json-stream.ts';
+import { formatIp, ipOfBytes } from '../router/ip-prefix.ts';
+import { formatRoute, inOrder, isStandard, type Route, routeJson, TABLE } from '../router/route-table.ts';
+import { Router } from '../router/router.ts';
 import { readSystemRouting, type SystemRouting } from '../router/system-routes.ts';
+import { isV6Text, orNone, prefixOf, scanField, scanMark, scanSource, scanTable } from './route-args.ts';
+import { ruleCommands } from './rule-commands.ts';
 
-/** `--disable-system-route` leaves the kernel's routes out; addresses of devices are known all the same. */
-export function routeCommands(
-  hasSystemRoutes = true,
-  read = readSystemRouting,
-  neighbours = new NeighCache(),
-): UnixctlCommand[] {
-  const readSome = async (): Promise<SystemRouting> => ({ ...(await read()), routes: [] });
-  const table = new RouteTable(hasSystemRoutes ? read : readSome);
-  // biome-ignore format: table
-  const neighbourCommands = ['tnl/arp', 'tnl/neigh'].flatMap((group): UnixctlCommand[] => [
-    { name: `${group}/show`,  usage: '',              minArgs: 0, maxArgs: 0, run: () => neighbours.show() },
-    { name: `${group}/set`,   usage: 'BRIDGE IP MAC', minArgs: 3, maxArgs: 3, run: (args) => setNeighbour(neighbours, args) },
-    { name: `${group}/flush`, usage: '',              minArgs: 0, maxArgs: 0, run: () => { neighbours.flush(); return 'OK'; } },
-    { name: `${group}/aging`, usage: '[SECS]',        minArgs: 0, maxArgs: 1, run: ([s]) => (s === undefined ? `${neighbours.agingS}` : setAging(neighbours, s)) },
-  ]);
+/** The number that means all tables. */
+const ALL_TABLES = 0xffffffff;
+
+/** `--disable-system-route` leaves the kernel's routes and rules out; addresses of devices are known all the same. */
+export function routeCommands(hasSystemRoutes = true, read = readSystemRouting): UnixctlCommand[] {
+  const readSome = async (): Promise<SystemRouting> => ({ ...(await read()), routes: [], rules: [] });
+  const router = new Router(hasSystemRoutes ? read : readSome);
   // biome-ignore format: table
   return [
-    { name: 'ovs/route/add',    usage: 'ip_addr/prefix_len out_br_name [gw] [pkt_mark=mark]', minArgs: 2, maxArgs: 4, run: (args) => add(table, args) },
-    { name: 'ovs/route/show',   usage: '',                                      minArgs: 0, maxArgs: 0, run: () => show(table) },
-    { name: 'ovs/route/del',    usage: 'ip_addr/prefix_len [pkt_mark=mark]',    minArgs: 1, maxArgs: 2, run: (args) => del(table, args) },
-    { name: 'ovs/route/lookup', usage: 'ip_addr [pkt_mark=mark]',               minArgs: 1, maxArgs: 2, run: (args) => lookup(table, args) },
-    ...neighbourCommands,
-    { name: 'tnl/ports/show',   usage: '-v',                                    minArgs: 0, maxArgs: 1, run: () => 'Listening ports:\n' },
-    egressPortRange(),
+    { name: 'ovs/route/add',    usage: 'ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]', minArgs: 2, maxArgs: 6, run: (args) => add(router, args) },
+    { name: 'ovs/route/show',   usage: '[table=all|id]', minArgs: 0, maxArgs: 1, run: ([table]) => show(router, table), runJson: ([table]) => showJson(router, table) },
+    { name: 'ovs/route/del',    usage: 'ip/plen [pkt_mark=mark] [table=id]',     minArgs: 1, maxArgs: 3, run: (args) => del(router, args) },
+    { name: 'ovs/route/lookup', usage: 'ip_addr [pkt_mark=mark] [src=src_ip]',   minArgs: 1, maxArgs: 3, run: (args) => lookup(router, args) },
+    ...ruleCommands(router),
   ];
 }
 
-function prefixOf(text: string | undefined): IpPrefix {
-  const prefix = parsePrefix(text ?? '');
-  if (prefix === undefined) throw new UnixctlError('Invalid parameters');
-  return prefix;
+/** An address as inet_pton() takes it. */
+function gatewayOf(text: string, isV6: boolean): bigint | undefined {
+  const bytes = isV6 ? parseIpv6(text) : parseIpv4(text);
+  return bytes && ipOfBytes(bytes);
 }
 
-/** Undefined if it is no "pkt_mark=N". */
-function scanMark(text: string): number | undefined {
-  const digits = /^pkt_mark=([+-]?(?:0x[0-9a-f]+|[0-9]+))/i.exec(text)?.[1];
-  return digits === undefined ? undefined : Number(digits) >>> 0;
+/** What is wrong with argument `i` of `ovs/route/add`, counted from the third; 3.1 takes two of them. */
+function badAddition(text: string, i: number, isV6: boolean): UnixctlError {
+  if (text.startsWith('src=') || i > 1) return new UnixctlError('Invalid pkt_mark, IP gateway or src_ip');
+  return new UnixctlError(i === 1 ? 'Invalid pkt_mark' : `Invalid pkt_mark or ${isV6 ? 'IPv6 ' : ''}gateway`);
 }
 
-function markOf(text: string | undefined): number {
-  const mark = text === undefined ? 0 : scanMark(text);
-  if (mark === undefined) throw new UnixctlError('Invalid pkt_mark');
-  return mark;
-}
-
-async function add(table: RouteTable, [to, device = '', third, fourth]: readonly string[]): Promise<string> {
+async function add(router: Router, [to = '', device = '', ...rest]: readonly string[]): Promise<string> {
   const destination = prefixOf(to);
-  let mark = third === undefined ? undefined : scanMark(third);
+  const isV6 = isV6Text(to);
+  let mark = 0;
+  let table: number = TABLE.main;
   let gateway: bigint | undefined;
-  if (third !== undefined && mark === undefined) {
-    gateway = parseIp(third);
-    if (gateway === undefined || isV4(gateway) !== isV4(destination.address)) {
-      throw new UnixctlError(`Invalid pkt_mark or ${isV4(destination.address) ? '' : 'IPv6 '}gateway`);
-    }
+  let source: bigint | undefined;
+  for (const [i, text] of rest.entries()) {
+    const [newMark, newSource, newGateway] = [scanMark(text), scanSource(text, isV6), gatewayOf(text, isV6)];
+    const newTable = scanTable(text);
+    if (newMark !== undefined) mark = newMark;
+    else if (newSource !== undefined) source = newSource;
+    else if (newGateway !== undefined) gateway = newGateway;
+    else if (newTable !== undefined) table = newTable;
+    else throw badAddition(text, i, isV6);
   }
-  if (fourth !== undefined) mark = markOf(fourth);
-  if (await table.add(destination, device, gateway, mark ?? 0)) return 'OK';
+  const route = { table, destination, mark, device, gateway: orNone(gateway), source: orNone(source) };
+  if (await router.add(route)) return 'OK';
   throw new UnixctlError('Error while inserting route.');
 }
 
-function del(table: RouteTable, [from, mark]: readonly string[]): string {
-  if (table.remove(prefixOf(from), markOf(mark))) return 'OK';
+async function del(router: Router, [from, ...rest]: readonly string[]): Promise<string> {
+  const destination = prefixOf(from);
+  let mark = 0;
+  let table: number = TABLE.main;
+  for (const text of rest) {
+    const newMark = scanMark(text);
+    const newTable = scanTable(text);
+    if (newMark === undefined && newTable === undefined) throw new UnixctlError('Invalid pkt_mark');
+    if (newTable !== undefined && !(await router.tables()).has(newTable)) {
+      throw new UnixctlError(`Table ${text} not found`);
+    }
+    mark = newMark ?? mark;
+    table = newTable ?? table;
+  }
+  if (router.remove(table, destination, mark)) return 'OK';
   throw new UnixctlError('Not found');
 }
 
-async function show(table: RouteTable): Promise<string> {
-  return `Route Table:\n${(await table.routes()).map(formatRoute).join('')}`;
+/** What `ovs/route/show` is asked for: one table, all, or those that every host has (undefined). */
+async function select(
+  router: Router,
+  text: string | undefined,
+): Promise<{ table: number | undefined; routes: Route[] }> {
+  const number = text === 'table=all' ? ALL_TABLES : text === undefined ? 0 : scanField(text, 'table');
+  if (number === undefined) throw new UnixctlError('Invalid table format');
+  const tables = await router.tables();
+  const table = number === 0 ? undefined : number;
+  const shown =
+    number === 0 ? [TABLE.local, TABLE.main, TABLE.default] : number === ALL_TABLES ? [...tables.keys()] : [number];
+  if (table !== undefined && table !== ALL_TABLES && !tables.has(table)) {
+    throw new UnixctlError(`Table '${text}' not found`);
+  }
+  return { table, routes: shown.flatMap((id) => inOrder(tables.get(id) ?? [])) };
 }
 
-async function lookup(table: RouteTable, [to, mark]: readonly string[]): Promise<string> {
+async function show(router: Router, text: string | undefined): Promise<string> {
+  const { table, routes } = await select(router, text);
+  if (table === ALL_TABLES) {
+    const suffix = (route: Route): string => (isStandard(route.table) ? '' : ` table ${route.table}`);
+    return routes.map((route) => `${formatRoute(route)}${suffix(route)}\n`).join('');
+  }
+  const head = table === undefined || isStandard(table) ? 'Route Table:' : `Route Table #${table}:`;
+  return `${head}\n${routes.map((route) => `${formatRoute(route)}\n`).join('')}`;
+}
+
+async function showJson(router: Router, text: string | undefined): Promise<Json> {
+  return (await select(router, text)).routes.map(routeJson);
+}
+
+async function lookup(router: Router, [to = '', ...rest]: readonly string[]): Promise<string> {
   const { address, length } = prefixOf(to);
   if (length !== 128) throw new UnixctlError('Invalid parameters');
-  const route = await table.lookup(address, markOf(mark));
+  let mark = 0;
+  let source: bigint | undefined;
+  for (const text of rest) {
+    const newMark = scanMark(text);
+    const newSource = scanSource(text, isV6Text(to));
+    if (newMark === undefined && newSource === undefined) {
+      throw new UnixctlError(text.startsWith('src=') ? 'Invalid pkt_mark or src' : 'Invalid pkt_mark');
+    }
+    mark = newMark ?? mark;
+    source = newSource ?? source;
+  }
+  const from = orNone(source);
+  const route = await router.lookup(address, mark, from);
   if (route === undefined) throw new UnixctlError('Not found');
-  return `src ${formatIp(route.source)}\ngateway ${formatIp(route.gateway ?? 0n)}\ndev ${route.device}\n`;
-}
-
-function setNeighbour(neighbours: NeighCache, [bridge = '', ip, macText]: readonly string[]): string {
-  const address = parseIp(ip ?? '');
-  if (address === undefined) throw new UnixctlError('bad IP address');
-  const mac = parseMac(macText ?? '');
-  if (mac === undefined) throw new UnixctlError('bad MAC address');
-  neighbours.set(bridge, address, formatMac(mac));
-  return 'OK';
-}
-
-function setAging(neighbours: NeighCache, text: string): string {
-  if (neighbours.setAging(Number.parseInt(text, 10))) return 'OK';
-  throw new UnixctlError('bad aging value');
-}
-
-/** The source ports that tunnels built in userspace would choose from. */
-function egressPortRange(): UnixctlCommand {
-  let [min, max] = [32768, 61000];
-  const run = (args: readonly string[]): string => {
-    if (args.length < 2) return `Tunnel UDP source port range: ${min}-${max}\n`;
-    const [a = 0, b = 0] = args.map((text) => Number.parseInt(text, 10) || 0);
-    if (a <= 0 || a > 0xffff) return 'Invalid min.';
-    if (b <= 0 || b > 0xffff) return 'Invalid max.';
-    [min, max] = [Math.min(a, b), Math.max(a, b)];
-    return 'OK';
-  };
-  return { name: 'tnl/egress_port_range', usage: 'min max', minArgs: 0, maxArgs: 2, run };
+  return `src ${formatIp(from ?? route.source)}\ngateway ${formatIp(route.gateway ?? 0n)}\ndev ${route.device}\n`;
 }

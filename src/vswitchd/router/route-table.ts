@@ -1,12 +1,15 @@
 /**
- * The table by which tunnels that are built in userspace find their way: the kernel's routes, and those that an operator added with
- * `ovs/route/add`, which win over routes of the same prefix but not over the host's own addresses.
+ * A routing table: which of its routes a packet takes, and its text.  The tables together are in router.ts.
  * Source: lib/ovs-router.c.
  */
-import { contains, formatIp, formatPrefix, type IpPrefix, isV4, maskOf } from './ip-prefix.ts';
-import type { DeviceAddress, SystemRouting } from './system-routes.ts';
+import type { Json } from '../../util/json-stream.ts';
+import { contains, formatIp, formatPrefix, type IpPrefix, shownLength } from './ip-prefix.ts';
+
+/** Numbers of tables that every host has (enum rt_class_t of <linux/rtnetlink.h>). */
+export const TABLE = { default: 253, main: 254, local: 255 } as const;
 
 export interface Route {
+  readonly table: number;
   readonly destination: IpPrefix;
   readonly mark: number;
   readonly device: string;
@@ -18,79 +21,33 @@ export interface Route {
   readonly isUser: boolean;
 }
 
-/** What is added to the prefix length for the order of precedence. */
+/** What is added to the prefix length of an operator's routes, for the order of precedence. */
 const USER_BONUS = 32;
-const LOCAL_BONUS = 64;
 
-const precedence = (route: Route): number =>
-  route.destination.length + (route.isLocal ? LOCAL_BONUS : route.isUser ? USER_BONUS : 0);
+const precedence = ({ destination, isUser }: Route): number => destination.length + (isUser ? USER_BONUS : 0);
 
-const keyOf = (mark: number, { address, length }: IpPrefix): string => `${mark} ${address & maskOf(length)}/${length}`;
+export const isStandard = (table: number): boolean =>
+  table === TABLE.local || table === TABLE.main || table === TABLE.default;
 
-/** The address of `device` that is nearest to `destination`; undefined if none is on the same network. */
-function sourceFor(addresses: readonly DeviceAddress[], device: string, destination: bigint): bigint | undefined {
-  let best: IpPrefix | undefined;
-  for (const { device: of, prefix } of addresses) {
-    if (of !== device || (isV4(destination) && !isV4(prefix.address)) || !contains(prefix, destination)) continue;
-    if (best === undefined || prefix.length > best.length) best = prefix;
+/** The route of one table that packets with `mark` take to `address`. */
+export function bestRoute(routes: readonly Route[], address: bigint, mark: number): Route | undefined {
+  let best: Route | undefined;
+  for (const route of routes) {
+    if (route.mark !== mark || !contains(route.destination, address)) continue;
+    if (best === undefined || precedence(route) > precedence(best)) best = route;
   }
-  return best?.address;
+  return best;
 }
 
-export class RouteTable {
-  private readonly user = new Map<string, Route>();
-  private readonly readSystem: () => Promise<SystemRouting>;
-
-  constructor(readSystem: () => Promise<SystemRouting>) {
-    this.readSystem = readSystem;
+/** As a listing has them: those of one length together, the length first whose best route wins. */
+export function inOrder(routes: readonly Route[]): Route[] {
+  const peaks = new Map<number, number>();
+  for (const route of routes) {
+    const { length } = route.destination;
+    peaks.set(length, Math.max(peaks.get(length) ?? 0, precedence(route)));
   }
-
-  /** Resolves to false if no address of `device` can be the source. */
-  async add(destination: IpPrefix, device: string, gateway: bigint | undefined, mark: number): Promise<boolean> {
-    const { addresses } = await this.readSystem();
-    const source =
-      sourceFor(addresses, device, destination.address) ??
-      (gateway === undefined ? undefined : sourceFor(addresses, device, gateway));
-    if (source === undefined) return false;
-    const address = destination.address & maskOf(destination.length);
-    this.user.set(keyOf(mark, destination), {
-      destination: { address, length: destination.length },
-      mark,
-      device,
-      gateway,
-      source,
-      isLocal: false,
-      isUser: true,
-    });
-    return true;
-  }
-
-  /** False if there is no such route that an operator added. */
-  remove(destination: IpPrefix, mark: number): boolean {
-    return this.user.delete(keyOf(mark, destination));
-  }
-
-  /** All routes, those that win first. */
-  async routes(): Promise<Route[]> {
-    const { routes, addresses } = await this.readSystem();
-    const all = new Map<string, Route>();
-    for (const { destination, device, gateway, isLocal } of routes) {
-      const source =
-        sourceFor(addresses, device, destination.address) ??
-        (gateway === undefined ? undefined : sourceFor(addresses, device, gateway));
-      if (source === undefined) continue;
-      const route = { destination, mark: 0, device, gateway, source, isLocal, isUser: false };
-      // Of two of the same prefix and kind the later one stays.
-      all.set(`${keyOf(0, destination)} ${isLocal}`, route);
-    }
-    const compare = (a: Route, b: Route) =>
-      precedence(b) - precedence(a) || (a.destination.address < b.destination.address ? -1 : 1);
-    return [...all.values(), ...this.user.values()].sort(compare);
-  }
-
-  async lookup(address: bigint, mark: number): Promise<Route | undefined> {
-    return (await this.routes()).find((route) => route.mark === mark && contains(route.destination, address));
-  }
+  const peakOf = ({ destination }: Route): number => peaks.get(destination.length) ?? 0;
+  return [...routes].sort((a, b) => peakOf(b) - peakOf(a) || b.destination.length - a.destination.length);
 }
 
 /** A line of `ovs/route/show`. */
@@ -100,5 +57,19 @@ export function formatRoute(route: Route): string {
   const local = route.isLocal ? ' local' : '';
   const origin = route.isUser ? 'User' : 'Cached';
   const source = formatIp(route.source);
-  return `${origin}: ${formatPrefix(route.destination)}${mark} dev ${route.device}${gateway} SRC ${source}${local}\n`;
+  return `${origin}: ${formatPrefix(route.destination)}${mark} dev ${route.device}${gateway} SRC ${source}${local}`;
+}
+
+export function routeJson(route: Route): Json {
+  const { table, destination, mark, device, gateway, source, isLocal, isUser } = route;
+  return {
+    table,
+    user: isUser,
+    local: isLocal,
+    dst: formatIp(destination.address),
+    prefix: shownLength(destination),
+    prefsrc: formatIp(source),
+    ...(mark === 0 ? {} : { mark }),
+    nexthops: [{ dev: device, ...(gateway === undefined ? {} : { gateway: formatIp(gateway) }) }],
+  };
 }

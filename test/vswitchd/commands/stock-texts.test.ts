@@ -9,7 +9,9 @@ import {
 } from '../../../src/vswitchd/commands/datapath-commands.ts';
 import { PROTOCOL_COMMANDS } from '../../../src/vswitchd/commands/protocol-commands.ts';
 import { routeCommands } from '../../../src/vswitchd/commands/route-commands.ts';
+import { tunnelCommands } from '../../../src/vswitchd/commands/tunnel-commands.ts';
 import { parsePrefix } from '../../../src/vswitchd/router/ip-prefix.ts';
+import { NeighCache } from '../../../src/vswitchd/router/neigh-cache.ts';
 
 const address = { device: 'br0', prefix: parsePrefix('10.0.0.1/24') ?? { address: 0n, length: 0 } };
 const COMMANDS = [
@@ -17,7 +19,8 @@ const COMMANDS = [
   ...DATAPATH_COMMANDS,
   ...offloadCommands({ backer: undefined }),
   dispatchModeCommand(async () => [{ name: 'ovs-system', mode: 'per-cpu' }]),
-  ...routeCommands(true, async () => ({ routes: [], addresses: [address] })),
+  ...routeCommands(true, async () => ({ routes: [], rules: [], addresses: [address] })),
+  ...tunnelCommands(new NeighCache()),
 ];
 
 /** The reply, with "!" before a refusal. */
@@ -94,7 +97,7 @@ test.each([
 test('neighbours age', async () => {
   const clock = new FakeClock();
   setClock(clock);
-  const commands = routeCommands(true, async () => ({ routes: [], addresses: [] }));
+  const commands = tunnelCommands(new NeighCache());
   const head = `IP${' '.repeat(44)}MAC${' '.repeat(17)}Bridge\n${'='.repeat(74)}\n`;
   expect(await ask('tnl/neigh/aging', commands)).toBe('900');
   expect(await ask('tnl/neigh/set br0 1.2.3.4 00:11:22:33:44:55', commands)).toBe('OK');
