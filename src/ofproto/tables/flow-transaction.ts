@@ -244,7 +244,7 @@ export class FlowTransaction {
       const some = changes.length <= CHUNK ? changes : changes.slice(this.nTold, this.nTold + CHUNK);
       this.nTold += some.length;
       listener.changed(some);
-      if (workMs() >= untilMs) return false;
+      if (this.nTold < changes.length && workMs() >= untilMs) return false;
     }
     listener.end(changes);
     return true;
