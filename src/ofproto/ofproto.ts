@@ -424,9 +424,9 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   async destroy(): Promise<void> {
     this.close();
-    const names = [...this.portTable.byName.keys()];
+    // Packets come meanwhile, by patch ports too: as long as a port is there it is in its bundle.
+    for (const name of [...this.portTable.byName.keys()]) await this.portDel(name);
     for (const name of [...this.portTable.byBundle.keys()]) this.bundleRemove(name);
-    for (const name of names) await this.portDel(name);
     await this.meters.deleteAll();
     this.backer.changed(this, true);
   }

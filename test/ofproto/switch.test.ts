@@ -264,6 +264,23 @@ describe('two bridges', () => {
     expect(rig.flowActions).toEqual(['1,3,4']);
     expect(await rig.backer.strayPorts()).toEqual([]);
   });
+
+  it('of one that goes every port is in its bundle as long as it is there: packets come meanwhile', async () => {
+    const other = rig.backer.createOfproto('br1');
+    const names = ['br1', 'w1', 'w2'];
+    for (const name of names) {
+      await other.portAdd({ name, type: 'system', ofport: undefined, isLocal: name === 'br1' });
+      other.bundleSet(bundle(name));
+    }
+    const bundles: (string | undefined)[][] = [];
+    const portDel = rig.dpif.portDel.bind(rig.dpif);
+    rig.dpif.portDel = (portNo) => {
+      bundles.push([...other.ports.values()].map(({ ofport }) => other.xport(ofport)?.bundle?.name));
+      return portDel(portNo);
+    };
+    await other.destroy();
+    expect(bundles).toEqual([['w1', 'w2'], ['w2'], []]);
+  });
 });
 
 describe('NORMAL', () => {

@@ -63,6 +63,27 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect(world.netdevs.released.sort()).toEqual(['br0', 'eth0', 'eth1']);
   });
 
+  test('ports are in bundles before packets come by patch ports, and until they go', async () => {
+    await vsctl('add-br', 'br0');
+    const br0 = world.backer?.ofprotos.get('br0');
+    if (br0 === undefined) throw new Error('there is no br0');
+    const seen: string[] = [];
+    const note = (what: string, name: string) => seen.push(`${what} ${name} ${br0.bundles.has(name)}`);
+    const { setPatchPeer, portDel } = br0;
+    br0.setPatchPeer = (name, peer) => {
+      note('peer', name);
+      setPatchPeer.call(br0, name, peer);
+    };
+    br0.portDel = (name) => {
+      note('del', name);
+      return portDel.call(br0, name);
+    };
+    await vsctl('add-port', 'br0', 'p0', '--', 'set', 'interface', 'p0', 'type=patch', 'options:peer=p1');
+    await vsctl('del-port', 'p0');
+    expect(new Set(seen)).toEqual(new Set(['peer p0 true', 'del p0 true']));
+    expect(br0.bundles.has('p0')).toBe(false);
+  });
+
   test('ports of each type, and errors for those that cannot be', async () => {
     await vsctl('add-br', 'br0', '--', 'add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1', 'tag=7');
     expect(ports()).toEqual(['ovs-system', 'br0', 'eth0', 'eth1']);
@@ -93,7 +114,7 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     expect(await get('p1', 'ofport', 'error', 'status')).toEqual(['3', '[]', '{driver_name=openvswitch}']);
     await vsctl('del-port', 'eth1');
     expect(ports()).not.toContain('eth1');
-    expect(world.journal.slice(-2)).toEqual(['unbundle eth1', 'del br0 eth1']);
+    expect(world.journal.slice(-2)).toEqual(['del br0 eth1', 'unbundle eth1']);
     // A change that does not concern the datapath reaches nobody.
     const before = world.journal.length;
     await vsctl('set', 'bridge', 'br0', 'external_ids:x=y');

@@ -1,6 +1,6 @@
 /**
  * The bundles of one bridge: a Port of the database whose interfaces forward as one, with its VLANs.  Only what has changed
- * reaches the ofproto.  bridge.ts calls `remove` before ports are deleted, and `configure` when all ports are there.
+ * reaches the ofproto.  bridge.ts calls `remove` when ports have been deleted, and `configure` when all ports are there.
  * Source: vswitchd/bridge.c (port_configure).
  */
 import type { BundleConfig, Ofport, Ofproto } from '../../ofproto/ofproto-provider.ts';

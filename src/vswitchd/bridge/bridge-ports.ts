@@ -242,7 +242,7 @@ export class BridgePorts {
     try {
       const [ofport, before] = [ofportRequest, ofportHint];
       const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, before, isLocal: false });
-      this.ofproto.setPatchPeer(name, options.get('peer'));
+      // Its peer is told when the port is in its bundle: packets may come by it then.
       this.ifaces.set(name, { ofport: port, ifindex: undefined });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;

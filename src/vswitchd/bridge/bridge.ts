@@ -56,8 +56,9 @@ export class Bridge {
   /** Removes ports that are not wanted, or not as they are.  Rejects only if the datapath is gone. */
   async deletePorts(config: BridgeConfig): Promise<void> {
     const doomed = this.ports.doomed(config);
-    this.bundles.remove(config, doomed);
+    // Ports go before their bundles: packets come meanwhile, and a port that is in no bundle would be a fault.
     await this.ports.remove(doomed);
+    this.bundles.remove(config, doomed);
     await this.ports.tunnels.reconfigure(interfacesOf(config));
   }
 
@@ -71,16 +72,16 @@ export class Bridge {
     }
   }
 
-  /** Adds the ports that are missing.  Rejects only if the datapath is gone. */
-  addPorts(config: BridgeConfig): Promise<void> {
-    return this.ports.add(config);
+  /** Adds the ports that are missing, with their VLANs: before patch ports get their peers, by which packets come.  Rejects only if the datapath is gone. */
+  async addPorts(config: BridgeConfig): Promise<void> {
+    await this.ports.add(config);
+    this.bundles.configure(config);
   }
 
-  /** Sets addresses, MTUs, VLANs and tables. */
+  /** Sets addresses, MTUs and tables. */
   async configure(config: BridgeConfig): Promise<void> {
     await this.devices.configure(config);
     await this.qos.configure(config);
-    this.bundles.configure(config);
     this.ifChanged('mac table', [config.macAgingSec, config.macTableSize], () =>
       this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
     );
