@@ -8,7 +8,7 @@ import { formatMatch } from '../openflow/match/match-text.ts';
 import { unbindMatch } from '../openflow/tlv-bind.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
-import { isVisible } from './classifier/subtable.ts';
+import { isVisible } from './classifier/classifier-rule.ts';
 import type { FlowTables } from './tables/flow-tables.ts';
 import type { Rule } from './tables/rule.ts';
 

@@ -2,8 +2,8 @@
  * The classifier: which rule of highest priority a packet matches, and which bits one had to look at to know that.
  *
  * Tuple space search: a hash table per distinct mask ("subtable"), tried in falling order of their highest priority.  Every
- * subtable that is tried adds to the wildcards what it looked at, whether it has a match or not; stages (`segments.ts`) and
- * prefix tries (`prefix-trie.ts`) keep that little.
+ * subtable that is tried adds to the wildcards what it looked at, whether it has a match or not; stages (`stages.ts`) and
+ * prefix tries (`prefix-trie.ts`) keep that little.  `lookup-program.ts` goes through them.
  *
  * Rules have versions: a look-up of one version sees neither what was added after it nor what was removed before.
  *
@@ -12,11 +12,14 @@
  * Source: lib/classifier.h, lib/classifier.c.
  */
 import { FIELD } from '../../flow/fields.ts';
-import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import { type FlowKey, type FlowMask, newFlow } from '../../flow/flow-key.ts';
 import { doOverlap, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
+import { type ClassifierRule, isVisible, type Node, visibleFrom } from './classifier-rule.ts';
+import { HashArena } from './hash-arena.ts';
+import { LookupProgram, type ProgramTrie } from './lookup-program.ts';
 import { PrefixTrie } from './prefix-trie.ts';
 import { SEGMENT_OF_WORD } from './segments.ts';
-import { type ClassifierRule, isVisible, type Node, Subtable, type TrieUse, visibleFrom } from './subtable.ts';
+import { Subtable, type TrieUse } from './subtable.ts';
 
 const CONJ_ID = FIELD.conjId.word;
 
@@ -37,6 +40,9 @@ const ETH_TYPES: ReadonlyMap<number, number> = new Map([
   [FIELD.ipv6Dst.at, 0x86dd],
 ]);
 
+/** Wildcards for those who want none. */
+const unwanted = newFlow();
+
 export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private readonly byMask = new Map<Minimask, Subtable<R>>();
   /** By falling `maxPriority`, and of one priority as Open vSwitch has them: by and large, the older first. */
@@ -44,8 +50,11 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private isUnsorted = false;
   /** Unsorted because of deferred insertions, which go on. */
   private isDeferred = false;
-  private tries: readonly PrefixTrie[] = [];
-  private serial = 0;
+  /** Whether `program` has this order, and these priorities. */
+  private isCompiled = false;
+  private readonly arena = new HashArena();
+  private tries: readonly ProgramTrie[] = [];
+  private program = new LookupProgram<R>(this.arena, this.tries);
   private nRules = 0;
 
   get size(): number {
@@ -63,10 +72,12 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   setPrefixFields(fields: readonly PrefixField[]): void {
     if (fields.length > MAX_TRIES) throw new RangeError(`at most ${MAX_TRIES} fields can have prefix tries`);
     const rules = [...this];
+    for (const s of this.order) s.dispose();
     this.byMask.clear();
     this.order.length = 0;
     this.nRules = 0;
-    this.tries = fields.map((f) => new PrefixTrie(f.at, f.bits, ETH_TYPES.get(f.at)));
+    this.tries = fields.map((f) => ({ trie: new PrefixTrie(f.at, f.bits), ethType: ETH_TYPES.get(f.at) }));
+    this.program = new LookupProgram(this.arena, this.tries);
     for (const rule of rules) this.insert(rule);
   }
 
@@ -82,15 +93,17 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     }
     let s = this.byMask.get(mask);
     if (s === undefined) {
-      s = new Subtable<R>(mask);
-      s.useTries(this.triesOf(mask));
+      s = new Subtable<R>(mask, this.arena, this.triesOf(mask));
       this.byMask.set(mask, s);
       s.insert(rule);
       this.order.splice(isDeferred ? this.order.length : this.placeOf(s.maxPriority, this.order.length), 0, s);
     } else {
       const before = s.maxPriority;
       s.insert(rule);
-      if (!isDeferred && s.maxPriority !== before) this.raise(s);
+      if (s.maxPriority !== before) {
+        this.isCompiled = false;
+        if (!isDeferred) this.raise(s);
+      }
     }
     this.nRules++;
   }
@@ -107,6 +120,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
     this.nRules--;
     if (s.size === 0) {
       this.byMask.delete(s.mask);
+      s.dispose();
       // The last takes its place, and order is made later.
       const last = this.order.pop() as Subtable<R>;
       if (last !== s) this.order[this.order.indexOf(s)] = last;
@@ -154,17 +168,19 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
 
   private find(flow: FlowKey, version: number, wc: FlowMask | undefined, withConjunctions: boolean): R | undefined {
     if (this.isUnsorted) this.sort();
-    this.serial = (this.serial + 1) | 0;
-    const { serial } = this;
+    const { program } = this;
+    if (!this.isCompiled || !program.isCurrent) {
+      program.compile(this.order);
+      this.isCompiled = true;
+    }
     let hard: R | undefined;
     let hardPriority = -1;
     let soft: Node<R>[] | undefined;
-    for (let i = 0; i < this.order.length; i++) {
-      const s = this.order[i] as Subtable<R>;
-      // Nothing that follows can beat what was found.
-      if (s.maxPriority <= hardPriority) break;
-      const node = s.lookup(flow, version, wc, serial, hardPriority);
-      if (node === undefined || node.priority <= hardPriority) continue;
+    program.start();
+    for (;;) {
+      const node = program.next(flow, version, wc ?? unwanted, hardPriority);
+      if (node === undefined) break;
+      if (node.priority <= hardPriority) continue;
       if (node.rule.conjunctions === undefined) {
         hard = node.rule;
         hardPriority = hard.priority;
@@ -216,7 +232,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   }
 
   private triesOf(mask: Minimask): TrieUse[] {
-    return this.tries.flatMap((trie) => {
+    return this.tries.flatMap(({ trie }) => {
       const len = prefixLength(mask, trie.at, trie.bits);
       return len === 0 ? [] : [{ trie, len, segment: SEGMENT_OF_WORD[trie.at >>> 5] as number }];
     });
@@ -250,7 +266,7 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private sort(): void {
     for (const s of this.order) if (s.isUnsettled) s.settle();
     this.order.sort((a, b) => b.maxPriority - a.maxPriority);
-    this.isUnsorted = this.isDeferred = false;
+    this.isUnsorted = this.isDeferred = this.isCompiled = false;
   }
 }
 

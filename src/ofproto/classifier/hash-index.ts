@@ -1,148 +1,93 @@
 /**
- * The two hash tables of a subtable: open addressing over typed arrays.  Keys are 32-bit hashes; what has the same hash shares a place.
- *
- * Each place has a byte with 7 bits of its key, 0 where it is empty, so that a miss, the common case, is over when a byte or two of a small array
- * were read: fifty such arrays stay in a cache in which fifty tables do not.
+ * A hash table of a subtable: open addressing in the memory of its classifier.  Keys are 32-bit hashes; what has the same hash shares a place.
+ * Look-ups read that memory themselves (`lookup-program.ts`).
  */
 import { tagOf } from '../../util/hash-tag.ts';
+import type { HashArena } from './hash-arena.ts';
 
 const MIN_SIZE = 8;
 
-/** Finds the place of `key` or the empty one where it belongs, in tables of a power of two places. */
-function placeOf(keys: Int32Array, tags: Uint8Array, key: number): number {
-  const mask = tags.length - 1;
-  const mine = tagOf(key);
-  let at = key & mask;
-  for (;;) {
-    const tag = tags[at] as number;
-    if (tag === 0 || (tag === mine && keys[at] === key)) return at;
-    at = (at + 1) & mask;
-  }
-}
-
-/**
- * Empties place `at`, moving back what probing had pushed beyond it.  `move` copies one place to another, `clear` empties one.
- */
-function closeGap(keys: Int32Array, tags: Uint8Array, start: number, move: (to: number, from: number) => void): number {
-  const mask = keys.length - 1;
-  let hole = start;
-  for (let at = (hole + 1) & mask; tags[at] !== 0; at = (at + 1) & mask) {
-    const home = (keys[at] as number) & mask;
-    // It may move if its home is not between the hole and where it stands.
-    if (((at - home) & mask) >= ((at - hole) & mask)) {
-      keys[hole] = keys[at] as number;
-      tags[hole] = tags[at] as number;
-      move(hole, at);
-      hole = at;
-    }
-  }
-  tags[hole] = 0;
-  return hole;
-}
-
-/** Hash -> how many have it. */
-export class HashCounts {
-  private keys = new Int32Array(MIN_SIZE);
-  private tags = new Uint8Array(MIN_SIZE);
-  private counts = new Int32Array(MIN_SIZE);
+/** Hash -> a value.  A place is found by `find` and good for one change. */
+export class HashIndex<T> {
+  private readonly arena: HashArena;
   private n = 0;
+  /** Where the table lies in the arena, and of how many places it is: a power of two, of which at most half are taken. */
+  at: number;
+  size = MIN_SIZE;
+  /** The values by their places, and holes; to be read only. */
+  values: (T | undefined)[] = new Array<T | undefined>(MIN_SIZE).fill(undefined);
 
-  has(key: number): boolean {
-    return this.tags[placeOf(this.keys, this.tags, key)] !== 0;
+  constructor(arena: HashArena) {
+    this.arena = arena;
+    this.at = arena.take(MIN_SIZE);
   }
 
-  add(key: number): void {
-    const at = placeOf(this.keys, this.tags, key);
-    if (this.tags[at] !== 0) {
-      this.counts[at] = (this.counts[at] as number) + 1;
-      return;
-    }
-    this.tags[at] = tagOf(key);
-    this.keys[at] = key;
-    this.counts[at] = 1;
-    if (++this.n * 2 > this.keys.length) this.grow();
+  /** Gives the memory back: the table is used no more. */
+  dispose(): void {
+    this.arena.give(this.at, this.size);
   }
-
-  remove(key: number): void {
-    const at = placeOf(this.keys, this.tags, key);
-    if (this.tags[at] === 0) return;
-    const left = (this.counts[at] as number) - 1;
-    this.counts[at] = left;
-    if (left > 0) return;
-    this.n--;
-    closeGap(this.keys, this.tags, at, (to, from) => {
-      this.counts[to] = this.counts[from] as number;
-    });
-  }
-
-  private grow(): void {
-    const { keys, tags, counts } = this;
-    const size = keys.length * 2;
-    this.keys = new Int32Array(size);
-    this.tags = new Uint8Array(size);
-    this.counts = new Int32Array(size);
-    for (let i = 0; i < keys.length; i++) {
-      if (tags[i] === 0) continue;
-      const at = placeOf(this.keys, this.tags, keys[i] as number);
-      this.tags[at] = tags[i] as number;
-      this.keys[at] = keys[i] as number;
-      this.counts[at] = counts[i] as number;
-    }
-  }
-}
-
-/** Hash -> a value, the head of whatever chain the owner makes of those that share it. */
-export class HashHeads<T> implements Iterable<T> {
-  private keys = new Int32Array(MIN_SIZE);
-  private tags = new Uint8Array(MIN_SIZE);
-  private heads: (T | undefined)[] = new Array<T | undefined>(MIN_SIZE).fill(undefined);
-  private n = 0;
 
   get(key: number): T | undefined {
-    return this.heads[placeOf(this.keys, this.tags, key)];
+    return this.values[this.find(key)];
   }
 
-  /** Sets the value of `key`; undefined removes it. */
-  set(key: number, head: T | undefined): void {
-    const at = placeOf(this.keys, this.tags, key);
-    if (head === undefined) {
-      if (this.tags[at] === 0) return;
-      this.n--;
-      const hole = closeGap(this.keys, this.tags, at, (to, from) => {
-        this.heads[to] = this.heads[from];
-      });
-      this.heads[hole] = undefined;
-      return;
+  /** The place of `key`, from 0; or the empty one where it belongs. */
+  find(key: number): number {
+    const { tags, keys } = this.arena;
+    const { at } = this;
+    const mask = this.size - 1;
+    const mine = tagOf(key);
+    for (let place = key & mask; ; place = (place + 1) & mask) {
+      const tag = tags[at + place] as number;
+      if (tag === 0 || (tag === mine && keys[at + place] === key)) return place;
     }
-    this.heads[at] = head;
-    if (this.tags[at] !== 0) return;
-    this.tags[at] = tagOf(key);
-    this.keys[at] = key;
-    if (++this.n * 2 > this.keys.length) this.grow();
   }
 
-  /** All values, in the order of the iterator, and holes; valid until the table changes. */
-  get slots(): readonly (T | undefined)[] {
-    return this.heads;
+  /** Sets the value at the place of `key`, which may be empty yet. */
+  put(place: number, key: number, value: T): void {
+    const isNew = this.values[place] === undefined;
+    this.fill(place, key, value);
+    if (isNew && ++this.n * 2 > this.size) this.grow();
   }
 
-  /** All values; do not change the table meanwhile. */
-  *[Symbol.iterator](): Iterator<T> {
-    for (const head of this.heads) if (head !== undefined) yield head;
+  /** Empties a place, and moves back what probing had pushed beyond it. */
+  remove(place: number): void {
+    const { tags, keys } = this.arena;
+    const { at, values } = this;
+    const mask = this.size - 1;
+    let hole = place;
+    for (let next = (hole + 1) & mask; tags[at + next] !== 0; next = (next + 1) & mask) {
+      const home = (keys[at + next] as number) & mask;
+      // It may move if its home is not between the hole and where it stands.
+      if (((next - home) & mask) < ((next - hole) & mask)) continue;
+      keys[at + hole] = keys[at + next] as number;
+      tags[at + hole] = tags[at + next] as number;
+      values[hole] = values[next];
+      hole = next;
+    }
+    tags[at + hole] = 0;
+    values[hole] = undefined;
+    this.n--;
+  }
+
+  private fill(place: number, key: number, value: T): void {
+    this.arena.tags[this.at + place] = tagOf(key);
+    this.arena.keys[this.at + place] = key;
+    this.values[place] = value;
   }
 
   private grow(): void {
-    const { keys, tags, heads } = this;
-    const size = keys.length * 2;
-    this.keys = new Int32Array(size);
-    this.tags = new Uint8Array(size);
-    this.heads = new Array<T | undefined>(size).fill(undefined);
-    for (let i = 0; i < keys.length; i++) {
-      if (tags[i] === 0) continue;
-      const at = placeOf(this.keys, this.tags, keys[i] as number);
-      this.tags[at] = tags[i] as number;
-      this.keys[at] = keys[i] as number;
-      this.heads[at] = heads[i];
+    const { at, size, values } = this;
+    this.size = size * 2;
+    this.at = this.arena.take(this.size);
+    this.values = new Array<T | undefined>(this.size).fill(undefined);
+    const { keys } = this.arena;
+    for (let place = 0; place < size; place++) {
+      const value = values[place];
+      if (value === undefined) continue;
+      const key = keys[at + place] as number;
+      this.fill(this.find(key), key, value);
     }
+    this.arena.give(at, size);
   }
 }

@@ -3,21 +3,26 @@
  * lengths can match at all, and how many bits had to be looked at to know.
  *
  * A path without branches is one node.  Source: lib/classifier.c (struct trie_node, trie_lookup_value).
+ *
+ * Nodes lie in one array, four words each, and are known by where they begin.  What points to a node is a place of that array, too:
+ *
+ *     0      1                     2            3
+ *     bits   nBits | nRules << 6   next for 0   next for 1
+ *
+ * `bits` are those of this stretch, up to 32, right-aligned; `nRules` is of rules whose prefix ends with the node.  At 0 there is no node, as 0 means none:
+ * there stand the root and what was removed.
  */
 import { getBits } from '../../flow/bits.ts';
-import { FIELD } from '../../flow/fields.ts';
 
-interface Node {
-  /** The bits of this stretch, up to 32, right-aligned; signed, as V8 puts larger numbers into an object of their own. */
-  bits: number;
-  nBits: number;
-  /** Rules whose prefix ends with this node. */
-  nRules: number;
-  zero: Node | undefined;
-  one: Node | undefined;
-}
-
+const NODE_WORDS = 4;
+const MIN_WORDS = 4 * NODE_WORDS;
+const COUNTS = 1;
+const NEXT = 2;
+const ROOT = 2;
+const FREE = 3;
 const MAX_CHUNK = 32;
+const N_BITS = 0x3f;
+const ONE_RULE = 0x40;
 
 /** Number of leading bits that two strings of `n` bits have in common. */
 function commonBits(a: number, b: number, n: number): number {
@@ -31,194 +36,213 @@ const upper = (bits: number, total: number, n: number): number => (n === 0 ? 0 :
 /** The lower `n`. */
 const lower = (bits: number, n: number): number => (n === 32 ? bits : bits & ((1 << n) - 1));
 
+/** Places of the nodes on the way to one that is removed: one for each bit at most, and the root. */
+const path = new Int32Array(130);
+
 export class PrefixTrie {
-  /** Where the field stands in a flow. */
+  /** Where the field stands in a flow, and its length in bits, 128 at most. */
   readonly at: number;
   readonly bits: number;
-  private root: Node | undefined;
-  /** Results of the last `lookup`: bits that decided, and which prefix lengths matched. */
-  private maskBits = 0;
-  private serial = -1;
-  private readonly matched: Uint32Array;
+  private nodes = new Int32Array(MIN_WORDS);
+  private end = NODE_WORDS;
   private readonly isOneWord: boolean;
 
-  /** The Ethernet type of which this is a field; undefined: of packets of any type. */
-  private readonly ethType: number | undefined;
-
-  constructor(at: number, bits: number, ethType?: number) {
+  constructor(at: number, bits: number) {
     this.at = at;
     this.bits = bits;
-    this.ethType = ethType;
     this.isOneWord = bits === 32 && (at & 31) === 0;
-    this.matched = new Uint32Array(Math.ceil((bits + 1) / 32));
   }
 
   get isEmpty(): boolean {
-    return this.root === undefined;
+    return this.nodes[ROOT] === 0;
+  }
+
+  /** Words of what `lookup` writes. */
+  get resultWords(): number {
+    return 1 + ((this.bits + 32) >>> 5);
   }
 
   /** Adds the first `len` bits that `flow` has in the field. */
   insert(flow: Int32Array, len: number): void {
-    this.root = this.insertAt(this.root, flow, 0, len);
-  }
-
-  private insertAt(node: Node | undefined, flow: Int32Array, ofs: number, len: number): Node {
-    const left = len - ofs;
-    if (node === undefined) {
-      const n = Math.min(left, MAX_CHUNK);
-      const made: Node = {
-        bits: n === 0 ? 0 : getBits(flow, this.at + ofs, n) | 0,
-        nBits: n,
-        nRules: 0,
-        zero: undefined,
-        one: undefined,
-      };
-      if (n === left) made.nRules = 1;
-      else this.descend(made, flow, ofs + n, len);
-      return made;
+    let place = ROOT;
+    for (let ofs = 0; ; ) {
+      const left = len - ofs;
+      let node = this.nodes[place] as number;
+      if (node === 0) {
+        const n = Math.min(left, MAX_CHUNK);
+        node = this.make(place, n === 0 ? 0 : getBits(flow, this.at + ofs, n), n);
+      }
+      const { nodes } = this;
+      const counts = nodes[node + COUNTS] as number;
+      const nBits = counts & N_BITS;
+      const n = Math.min(left, nBits);
+      const bits = nodes[node] as number;
+      const same = n === 0 ? 0 : commonBits(getBits(flow, this.at + ofs, n), upper(bits, nBits, n), n);
+      if (same < nBits) {
+        // The node is split where the two part.
+        const rest = nBits - same;
+        nodes[node] = lower(bits, rest);
+        nodes[node + COUNTS] = counts - same;
+        const isOne = (bits >>> (rest - 1)) & 1;
+        const below = node;
+        node = this.make(place, upper(bits, nBits, same), same);
+        this.nodes[node + NEXT + isOne] = below;
+      }
+      if (left === same) {
+        this.nodes[node + COUNTS] = (this.nodes[node + COUNTS] as number) + ONE_RULE;
+        return;
+      }
+      ofs += same;
+      place = node + NEXT + getBits(flow, this.at + ofs, 1);
     }
-    const n = Math.min(left, node.nBits);
-    const mine = n === 0 ? 0 : getBits(flow, this.at + ofs, n);
-    const same = n === 0 ? 0 : commonBits(mine, upper(node.bits, node.nBits, n), n);
-    if (same === node.nBits) {
-      if (left === same) node.nRules++;
-      else this.descend(node, flow, ofs + same, len);
-      return node;
-    }
-    // The node is split where the two part.
-    const top: Node = {
-      bits: upper(node.bits, node.nBits, same),
-      nBits: same,
-      nRules: 0,
-      zero: undefined,
-      one: undefined,
-    };
-    const rest = node.nBits - same;
-    node.bits = lower(node.bits, rest);
-    node.nBits = rest;
-    if (node.bits >>> (rest - 1) === 1) top.one = node;
-    else top.zero = node;
-    if (left === same) top.nRules = 1;
-    else this.descend(top, flow, ofs + same, len);
-    return top;
-  }
-
-  private descend(node: Node, flow: Int32Array, ofs: number, len: number): void {
-    if (getBits(flow, this.at + ofs, 1) === 1) node.one = this.insertAt(node.one, flow, ofs, len);
-    else node.zero = this.insertAt(node.zero, flow, ofs, len);
   }
 
   /** Takes back one `insert` of the same bits. */
   remove(flow: Int32Array, len: number): void {
-    this.root = this.removeAt(this.root, flow, 0, len);
-  }
-
-  private removeAt(node: Node | undefined, flow: Int32Array, ofs: number, len: number): Node | undefined {
-    if (node === undefined || len - ofs < node.nBits) return node;
-    if (node.nBits > 0 && (getBits(flow, this.at + ofs, node.nBits) | 0) !== node.bits) return node;
-    const next = ofs + node.nBits;
-    if (next === len) node.nRules = Math.max(0, node.nRules - 1);
-    else if (getBits(flow, this.at + next, 1) === 1) node.one = this.removeAt(node.one, flow, next, len);
-    else node.zero = this.removeAt(node.zero, flow, next, len);
-    return prune(node);
+    const { nodes } = this;
+    let place = ROOT;
+    let depth = 0;
+    for (let ofs = 0; ; ) {
+      const node = nodes[place] as number;
+      if (node === 0) return;
+      const nBits = (nodes[node + COUNTS] as number) & N_BITS;
+      if (len - ofs < nBits || (nBits > 0 && (getBits(flow, this.at + ofs, nBits) | 0) !== nodes[node])) return;
+      path[depth++] = place;
+      ofs += nBits;
+      if (ofs === len) {
+        if ((nodes[node + COUNTS] as number) >= ONE_RULE)
+          nodes[node + COUNTS] = (nodes[node + COUNTS] as number) - ONE_RULE;
+        break;
+      }
+      place = node + NEXT + getBits(flow, this.at + ofs, 1);
+    }
+    while (depth > 0 && this.prune(path[--depth] as number));
+    if (nodes[ROOT] !== 0 || nodes.length <= MIN_WORDS) return;
+    // What many prefixes needed is not kept for few.
+    this.nodes = new Int32Array(MIN_WORDS);
+    this.end = NODE_WORDS;
   }
 
   /**
-   * Looks up the field of `flow`.  `needed` and `mayMatch` tell the result until the next call.
+   * Looks up the field of `flow`.  Writes to `out` from `to` on: the number of leading bits that decided, and a bit for each length of prefix that a
+   * rule may have to match, bit 0 of the first word for length 0.  Hot path.
    *
    * The longest common path decides: one bit beyond it tells that no longer prefix matches.
    */
-  lookup(flow: Int32Array): void {
-    this.matched.fill(0);
-    this.maskBits = this.isOneWord ? this.lookupWord(flow[this.at >>> 5] as number) : this.lookupBits(flow);
+  lookup(flow: Int32Array, out: Int32Array, to: number): void {
+    if (this.isOneWord) {
+      this.lookupWord(flow[this.at >>> 5] as number, out, to);
+      return;
+    }
+    for (let i = this.resultWords - 1; i > 0; i--) out[to + i] = 0;
+    out[to] = this.lookupBits(flow, out, to + 1);
   }
 
-  private lookupBits(flow: Int32Array): number {
-    let node = this.root;
-    let prev: Node | undefined;
+  private lookupBits(flow: Int32Array, out: Int32Array, lengths: number): number {
+    const { nodes } = this;
+    let node = nodes[ROOT] as number;
+    let prev = 0;
     let ofs = 0;
-    while (node !== undefined) {
-      const n = node.nBits;
+    while (node !== 0) {
+      const counts = nodes[node + COUNTS] as number;
+      const n = counts & N_BITS;
       if (n > 0) {
-        const same = commonBits(getBits(flow, this.at + ofs, n), node.bits, n);
+        const same = commonBits(getBits(flow, this.at + ofs, n), nodes[node] as number, n);
         if (same < n) return ofs + same + 1;
       }
       ofs += n;
-      if (node.nRules > 0) this.matched[ofs >>> 5] = (this.matched[ofs >>> 5] as number) | (1 << (ofs & 31));
+      if (counts >= ONE_RULE) out[lengths + (ofs >>> 5)] = (out[lengths + (ofs >>> 5)] as number) | (1 << (ofs & 31));
       if (ofs >= this.bits) return this.bits;
       prev = node;
-      node = getBits(flow, this.at + ofs, 1) === 1 ? node.one : node.zero;
+      node = nodes[node + NEXT + getBits(flow, this.at + ofs, 1)] as number;
     }
-    return deadEnd(prev, ofs);
+    return this.deadEnd(prev, ofs);
   }
 
   /** The same for a field that is one word of a flow, such as an IPv4 address: `rest` is what is left of it, from its uppermost bit on. */
-  private lookupWord(value: number): number {
-    let node = this.root;
-    let prev: Node | undefined;
+  private lookupWord(value: number, out: Int32Array, to: number): void {
+    const { nodes } = this;
+    let node = nodes[ROOT] as number;
+    let prev = 0;
     let rest = value;
     let ofs = 0;
     let lengths = 0;
-    let needed = -1;
-    while (node !== undefined) {
-      const n = node.nBits;
+    out[to + 2] = 0;
+    while (node !== 0) {
+      const counts = nodes[node + COUNTS] as number;
+      const n = counts & N_BITS;
       if (n > 0) {
-        const diff = (rest >>> (32 - n)) ^ node.bits;
+        const diff = (rest >>> (32 - n)) ^ (nodes[node] as number);
         if (diff !== 0) {
-          needed = ofs + Math.clz32(diff) - (32 - n) + 1;
-          break;
+          out[to] = ofs + Math.clz32(diff) - (32 - n) + 1;
+          out[to + 1] = lengths;
+          return;
         }
         ofs += n;
       }
       if (ofs === 32) {
-        if (node.nRules > 0) this.matched[1] = 1;
-        needed = 32;
-        break;
+        if (counts >= ONE_RULE) out[to + 2] = 1;
+        out[to] = 32;
+        out[to + 1] = lengths;
+        return;
       }
       rest <<= n;
-      if (node.nRules > 0) lengths |= 1 << ofs;
+      // No branch: nobody could foretell which way it goes.
+      lengths |= (counts < ONE_RULE ? 0 : 1) << ofs;
       prev = node;
-      node = rest < 0 ? node.one : node.zero;
+      node = nodes[node + NEXT + (rest >>> 31)] as number;
     }
-    this.matched[0] = lengths;
-    return needed < 0 ? deadEnd(prev, ofs) : needed;
+    out[to] = this.deadEnd(prev, ofs);
+    out[to + 1] = lengths;
   }
 
-  /** The same, but once for each `serial`: a look-up asks in many subtables. */
-  lookupOnce(flow: Int32Array, serial: number): void {
-    if (this.serial === serial) return;
-    this.serial = serial;
-    if (this.ethType === undefined || this.ethType === getBits(flow, FIELD.ethType.at, FIELD.ethType.bits)) {
-      this.lookup(flow);
-      return;
+  /** Bits that it takes to know that nothing goes on after `prev`: the bit that was looked at last excluded the other branch, if there is one. */
+  private deadEnd(prev: number, ofs: number): number {
+    return prev === 0 || (this.nodes[prev + NEXT] === 0 && this.nodes[prev + NEXT + 1] === 0) ? ofs : ofs + 1;
+  }
+
+  /** A node of its own at `place`, without rules; `nodes` may be another array afterwards. */
+  private make(place: number, bits: number, nBits: number): number {
+    let made = this.nodes[FREE] as number;
+    if (made !== 0) {
+      this.nodes[FREE] = this.nodes[made + NEXT] as number;
+      this.nodes[made + NEXT] = 0;
+    } else {
+      made = this.end;
+      this.end += NODE_WORDS;
+      if (this.end > this.nodes.length) {
+        const larger = new Int32Array(this.nodes.length * 2);
+        larger.set(this.nodes);
+        this.nodes = larger;
+      }
     }
-    // ARP has its addresses in the same place: nothing is known of those.
-    this.matched.fill(0xffffffff);
-    this.maskBits = 0;
+    this.nodes[made] = bits;
+    this.nodes[made + COUNTS] = nBits;
+    this.nodes[place] = made;
+    return made;
   }
 
-  /** Leading bits of the field that decided the last look-up. */
-  get needed(): number {
-    return this.maskBits;
+  /** Removes the node at `place` if it says nothing any more, or joins it with its child if it does not branch.  True if it is gone. */
+  private prune(place: number): boolean {
+    const { nodes } = this;
+    const node = nodes[place] as number;
+    const nBits = nodes[node + COUNTS] as number;
+    if (nBits >= ONE_RULE) return false;
+    const zero = nodes[node + NEXT] as number;
+    const one = nodes[node + NEXT + 1] as number;
+    if (zero !== 0 && one !== 0) return false;
+    const child = zero | one;
+    if (child !== 0) {
+      const counts = nodes[child + COUNTS] as number;
+      const n = counts & N_BITS;
+      if (nBits + n > MAX_CHUNK) return false;
+      if (n < 32) nodes[child] = ((nodes[node] as number) << n) | (nodes[child] as number);
+      nodes[child + COUNTS] = counts + nBits;
+    }
+    nodes[place] = child;
+    nodes[node + NEXT] = nodes[FREE] as number;
+    nodes[node + NEXT + 1] = 0;
+    nodes[FREE] = node;
+    return child === 0;
   }
-  /** Whether a rule with a prefix of `len` bits may match the packet of the last look-up. */
-  mayMatch(len: number): boolean {
-    return ((this.matched[len >>> 5] as number) & (1 << (len & 31))) !== 0;
-  }
-}
-
-/** Bits that it takes to know that nothing goes on after `prev`: the bit that was looked at last excluded the other branch, if there is one. */
-const deadEnd = (prev: Node | undefined, ofs: number): number =>
-  prev === undefined || (prev.zero === undefined && prev.one === undefined) ? ofs : ofs + 1;
-
-/** Removes a node that says nothing any more, and joins one that does not branch with its child. */
-function prune(node: Node): Node | undefined {
-  if (node.nRules > 0) return node;
-  const { zero, one } = node;
-  if (zero !== undefined && one !== undefined) return node;
-  const child = zero ?? one;
-  if (child === undefined || node.nBits + child.nBits > MAX_CHUNK) return child === undefined ? undefined : node;
-  child.bits = child.nBits === 32 ? child.bits : (node.bits << child.nBits) | child.bits;
-  child.nBits += node.nBits;
-  return child;
 }

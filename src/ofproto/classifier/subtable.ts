@@ -1,67 +1,22 @@
 /**
- * The rules of one mask: a hash table of their values, with an index of the hashes after each segment but the last, so that most
- * look-ups that fail do so early.  Rules of one value form a list by falling priority.
+ * The rules of one mask: a hash table of their values, with an index of the hashes after each stage but the last, so that most
+ * look-ups that fail do so early.  Rules of one value form a list by falling priority.  `lookup-program.ts` looks up.
  * Source: lib/classifier-private.h (struct cls_subtable), lib/classifier.c (find_match_wc).
  */
-import { FIELD } from '../../flow/fields.ts';
+import { FIELD, OF_FLOW_WORDS } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import { isSubset, type Minimask, type Minimatch } from '../../flow/minimatch.ts';
-import { HashCounts, HashHeads } from './hash-index.ts';
+import { isSubset, type Minimask } from '../../flow/minimatch.ts';
+import { type ClassifierRule, isVisible, type Node, visibleFrom } from './classifier-rule.ts';
+import type { HashArena } from './hash-arena.ts';
+import { HashIndex } from './hash-index.ts';
 import { PrefixTrie } from './prefix-trie.ts';
-import { N_SEGMENTS, SEGMENT_OF_WORD } from './segments.ts';
-
-/** Until a rule is removed, its `removedIn`. */
-export const FOREVER = Number.POSITIVE_INFINITY;
-
-/** A clause of a conjunction that a rule is a member of. */
-export interface ConjunctionClause {
-  readonly id: number;
-  /** From 0. */
-  readonly clause: number;
-  readonly nClauses: number;
-}
-
-export interface ClassifierRule {
-  readonly match: Minimatch;
-  readonly priority: number;
-  /** Not empty: the rule has no actions of its own, but is part of these. */
-  readonly conjunctions: readonly ConjunctionClause[] | undefined;
-  /** Versions of the tables from which, and up to but not including which, look-ups see the rule. */
-  addedIn: number;
-  removedIn: number;
-}
-
-/** A rule in its place, with what a look-up has to know of it. */
-export interface Node<R> {
-  readonly rule: R;
-  readonly values: readonly number[];
-  readonly priority: number;
-  /** Same match, next lower priority. */
-  lower: Node<R> | undefined;
-  /** Another match with the same hash; of the head of a list only. */
-  chain: Node<R> | undefined;
-}
-
-export const isVisible = (rule: ClassifierRule, version: number): boolean =>
-  rule.addedIn <= version && version < rule.removedIn;
-
-/** The first visible rule of a list. */
-export function visibleFrom<R extends ClassifierRule>(node: Node<R> | undefined, version: number): Node<R> | undefined {
-  let n = node;
-  while (n !== undefined && !isVisible(n.rule, version)) n = n.lower;
-  return n;
-}
+import { HASH_SEED, Stages } from './stages.ts';
+import { prefixMask } from './wildcard-bits.ts';
 
 const PORTS = FIELD.tpSrc.word;
 const PORTS_AT = FIELD.tpSrc.at;
-const SEED = 0x3c6ef372;
 
-function mix(h: number, value: number): number {
-  const x = Math.imul(h ^ value, 0x5bd1e995);
-  return x ^ (x >>> 15);
-}
-
-/** Prefix lengths of the classifier's trie fields that apply to a subtable, 0 where none does. */
+/** A prefix trie of the classifier that has the rules of this mask, too, with `len` bits of each. */
 export interface TrieUse {
   readonly trie: PrefixTrie;
   readonly len: number;
@@ -69,62 +24,45 @@ export interface TrieUse {
   readonly segment: number;
 }
 
-const scratch = new Int32Array(SEGMENT_OF_WORD.length);
+const scratch = new Int32Array(OF_FLOW_WORDS);
+const portsFound = new Int32Array(3);
 
 export class Subtable<R extends ClassifierRule> {
   readonly mask: Minimask;
-  /** Words and bits of the mask in the order of look-up, and the place of each in a match's values. */
-  private readonly words: Uint16Array;
-  private readonly bits: Int32Array;
-  private readonly place: Uint16Array;
-  /** For each stage, one past its last word; the last stage ends with the mask. */
-  private readonly ends: number[] = [];
-  private readonly segmentOfStage: number[] = [];
-  private readonly indexes: HashCounts[] = [];
-  private readonly heads = new HashHeads<Node<R>>();
+  readonly stages: Stages;
+  readonly tries: readonly TrieUse[];
+  /** Of each stage but the last: how many rules have a hash. */
+  readonly indexes: HashIndex<number>[] = [];
+  readonly heads: HashIndex<Node<R>>;
   /** Of source and destination port together, up to the last bit that the mask has; undefined without ports. */
   private readonly portsTrie: PrefixTrie | undefined;
   private readonly portsLen: number;
   private readonly portsBits: number;
-  private tries: readonly TrieUse[] = [];
-  /** Those of each stage's segment; undefined where it has none, as most have. */
-  private triesOfStage: readonly (readonly TrieUse[] | undefined)[] = [];
   maxPriority = -1;
   /** Rules of `maxPriority`. */
   private maxCount = 0;
   size = 0;
 
-  constructor(mask: Minimask) {
+  constructor(mask: Minimask, arena: HashArena, tries: readonly TrieUse[]) {
     this.mask = mask;
-    const order = [...mask.words.keys()].sort((a, b) => segmentAt(mask, a) - segmentAt(mask, b) || a - b);
-    this.place = Uint16Array.from(order);
-    this.words = Uint16Array.from(order, (i) => mask.words[i] as number);
-    this.bits = Int32Array.from(order, (i) => mask.bits[i] as number);
-    for (let segment = 0; segment < N_SEGMENTS; segment++) {
-      const end = order.findLastIndex((i) => segmentAt(mask, i) <= segment) + 1;
-      if (end > (this.ends.at(-1) ?? 0)) {
-        this.ends.push(end);
-        this.segmentOfStage.push(segment);
-      }
-    }
-    for (let i = 1; i < this.ends.length; i++) this.indexes.push(new HashCounts());
+    this.tries = tries;
+    this.stages = new Stages(mask);
+    for (let i = 1; i < this.stages.length; i++) this.indexes.push(new HashIndex<number>(arena));
+    this.heads = new HashIndex<Node<R>>(arena);
     const ports = mask.words.indexOf(PORTS);
     this.portsBits = ports < 0 ? 0 : (mask.bits[ports] as number);
     this.portsLen = this.portsBits === 0 ? 0 : 32 - trailingZeros(this.portsBits);
     if (this.portsLen > 0) this.portsTrie = new PrefixTrie(PORTS_AT, 32);
   }
 
-  /** Sets the prefix tries that apply here; before there are rules. */
-  useTries(tries: readonly TrieUse[]): void {
-    this.tries = tries;
-    this.triesOfStage = this.segmentOfStage.map((segment) => {
-      const here = tries.filter((use) => use.segment === segment);
-      return here.length === 0 ? undefined : here;
-    });
+  /** Gives back the memory of its tables: the subtable is used no more. */
+  dispose(): void {
+    for (const index of this.indexes) index.dispose();
+    this.heads.dispose();
   }
 
   *[Symbol.iterator](): Iterator<R> {
-    for (const head of this.heads) {
+    for (const head of this.heads.values) {
       for (let list: Node<R> | undefined = head; list !== undefined; list = list.chain) {
         for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) yield n.rule;
       }
@@ -133,7 +71,7 @@ export class Subtable<R extends ClassifierRule> {
 
   /** For `collect`. */
   get nPlaces(): number {
-    return this.heads.slots.length;
+    return this.heads.size;
   }
 
   /**
@@ -141,11 +79,11 @@ export class Subtable<R extends ClassifierRule> {
    * No generator: there may be 100,000.
    */
   collect(version: number, found: R[], flow: FlowKey, mask: FlowMask, from = 0, to = this.nPlaces): void {
-    const { slots } = this.heads;
+    const { values } = this.heads;
     const isAll = mask.every((word) => word === 0);
-    const end = Math.min(to, slots.length);
+    const end = Math.min(to, values.length);
     for (let i = from; i < end; i++) {
-      for (let list = slots[i]; list !== undefined; list = list.chain) {
+      for (let list = values[i]; list !== undefined; list = list.chain) {
         for (let n: Node<R> | undefined = list; n !== undefined; n = n.lower) {
           const { rule } = n;
           if (!isVisible(rule, version)) continue;
@@ -157,26 +95,27 @@ export class Subtable<R extends ClassifierRule> {
 
   /** Adds a rule, before others of its match and priority. */
   insert(rule: R): void {
-    const hash = this.hashOf(rule.match.values, true);
-    const head = this.heads.get(hash);
     const { priority } = rule;
     const { values } = rule.match;
+    const hash = this.addToIndexes(values);
+    const place = this.heads.find(hash);
+    const head = this.heads.values[place];
     const made: Node<R> = { rule, values, priority, lower: undefined, chain: undefined };
     let prevList: Node<R> | undefined;
     let list = head;
-    while (list !== undefined && !sameValues(list.values, rule.match.values)) {
+    while (list !== undefined && !sameValues(list.values, values)) {
       prevList = list;
       list = list.chain;
     }
     if (list === undefined) {
       made.chain = head;
-      this.heads.set(hash, made);
-      this.forTries(rule, (trie, len) => trie.insert(scratch, len));
+      this.heads.put(place, hash, made);
+      this.addToTries(values);
     } else if (priority >= list.priority) {
       made.lower = list;
       made.chain = list.chain;
       list.chain = undefined;
-      if (prevList === undefined) this.heads.set(hash, made);
+      if (prevList === undefined) this.heads.put(place, hash, made);
       else prevList.chain = made;
     } else {
       let at = list;
@@ -185,26 +124,27 @@ export class Subtable<R extends ClassifierRule> {
       at.lower = made;
     }
     this.size++;
-    if (rule.priority > this.maxPriority) {
-      this.maxPriority = rule.priority;
+    if (priority > this.maxPriority) {
+      this.maxPriority = priority;
       this.maxCount = 1;
-    } else if (rule.priority === this.maxPriority) {
+    } else if (priority === this.maxPriority) {
       this.maxCount++;
     }
   }
 
   /** Removes a rule; false if it is not here. */
   remove(rule: R): boolean {
-    const hash = this.hashOf(rule.match.values, false);
+    const { values } = rule.match;
+    const hash = this.stages.hashAll(values);
+    const place = this.heads.find(hash);
     let prevList: Node<R> | undefined;
-    let list = this.heads.get(hash);
-    while (list !== undefined && !sameValues(list.values, rule.match.values)) {
+    let list = this.heads.values[place];
+    while (list !== undefined && !sameValues(list.values, values)) {
       prevList = list;
       list = list.chain;
     }
-    if (list === undefined) return false;
     let prev: Node<R> | undefined;
-    let at: Node<R> | undefined = list;
+    let at = list;
     while (at !== undefined && at.rule !== rule) {
       prev = at;
       at = at.lower;
@@ -215,11 +155,12 @@ export class Subtable<R extends ClassifierRule> {
     } else {
       const next = at.lower ?? at.chain;
       if (at.lower !== undefined) at.lower.chain = at.chain;
-      if (prevList === undefined) this.heads.set(hash, next);
-      else prevList.chain = next;
-      if (at.lower === undefined) this.forTries(rule, (trie, len) => trie.remove(scratch, len));
+      if (prevList !== undefined) prevList.chain = next;
+      else if (next !== undefined) this.heads.put(place, hash, next);
+      else this.heads.remove(place);
+      if (at.lower === undefined) this.removeFromTries(values);
     }
-    this.unindex(rule.match.values);
+    this.removeFromIndexes(values);
     this.size--;
     if (rule.priority === this.maxPriority) this.maxCount--;
     return true;
@@ -241,47 +182,15 @@ export class Subtable<R extends ClassifierRule> {
 
   /** The list of rules with exactly these values. */
   findList(values: readonly number[]): Node<R> | undefined {
-    let list = this.heads.get(this.hashOf(values, false));
+    let list = this.heads.get(this.stages.hashAll(values));
     while (list !== undefined && !sameValues(list.values, values)) list = list.chain;
     return list;
   }
 
-  /**
-   * The visible rule of highest priority, and of a higher one than `floor`, that `flow` matches; adds to `wc` what had to be looked at.
-   * `serial` is the same for all subtables of one look-up.
-   */
-  lookup(flow: FlowKey, version: number, wc: FlowMask | undefined, serial: number, floor: number): Node<R> | undefined {
-    const { words, bits, ends, indexes, triesOfStage } = this;
-    let h = SEED;
-    let i = 0;
-    for (let stage = 0; stage < ends.length; stage++) {
-      const tries = triesOfStage[stage];
-      if (wc !== undefined && tries !== undefined && isExcluded(tries, flow, wc, serial)) {
-        this.foldUpTo(i, wc);
-        return undefined;
-      }
-      for (const end = ends[stage] as number; i < end; i++) {
-        h = mix(h, (flow[words[i] as number] as number) & (bits[i] as number));
-      }
-      if (stage < indexes.length && !(indexes[stage] as HashCounts).has(h)) {
-        if (wc !== undefined) this.foldUpTo(i, wc);
-        return undefined;
-      }
-    }
-    const head = this.heads.get(h);
-    const found = head === undefined ? undefined : this.findMatch(head, flow, version, floor);
-    if (wc === undefined) return found;
-    if (head === undefined && this.portsTrie !== undefined) {
-      this.foldPorts(flow, wc);
-      return undefined;
-    }
-    this.foldUpTo(words.length, wc);
-    return found;
-  }
-
-  private findMatch(head: Node<R>, flow: FlowKey, version: number, floor: number): Node<R> | undefined {
+  /** Of what is at `place` of `heads`, the visible rule of highest priority, and of a higher one than `floor`, that `flow` matches.  Hot path. */
+  matchAt(place: number, flow: FlowKey, version: number, floor: number): Node<R> | undefined {
     const { words, bits } = this.mask;
-    next: for (let list: Node<R> | undefined = head; list !== undefined; list = list.chain) {
+    next: for (let list = this.heads.values[place]; list !== undefined; list = list.chain) {
       if (list.priority <= floor) continue;
       const { values } = list;
       for (let i = 0; i < words.length; i++) {
@@ -293,85 +202,67 @@ export class Subtable<R extends ClassifierRule> {
     return undefined;
   }
 
-  private foldUpTo(end: number, wc: FlowMask): void {
-    for (let i = 0; i < end; i++) {
-      const w = this.words[i] as number;
-      wc[w] = (wc[w] as number) | (this.bits[i] as number);
-    }
+  get hasPorts(): boolean {
+    return this.portsTrie !== undefined;
   }
 
-  /** Everything, but of the ports only as many bits as it takes to know that none matches. */
-  private foldPorts(flow: FlowKey, wc: FlowMask): void {
-    const trie = this.portsTrie as PrefixTrie;
-    const before = wc[PORTS] as number;
+  /** The bits of the ports that it takes to know that no rule has those of `flow`.  Hot path. */
+  portsNeeded(flow: FlowKey): number {
     scratch[PORTS] = (flow[PORTS] as number) & this.portsBits;
-    trie.lookup(scratch);
-    this.foldUpTo(this.words.length, wc);
-    wc[PORTS] = before | (this.portsBits & prefixMask(trie.needed));
+    (this.portsTrie as PrefixTrie).lookup(scratch, portsFound, 0);
+    return this.portsBits & prefixMask(portsFound[0] as number);
   }
 
-  private hashOf(values: readonly number[], isInsert: boolean): number {
-    let h = SEED;
-    let i = 0;
-    for (let stage = 0; stage < this.ends.length; stage++) {
-      for (const end = this.ends[stage] as number; i < end; i++) h = mix(h, values[this.place[i] as number] as number);
-      if (isInsert && stage < this.indexes.length) (this.indexes[stage] as HashCounts).add(h);
+  private addToIndexes(values: readonly number[]): number {
+    const { indexes } = this;
+    let h = HASH_SEED;
+    for (let stage = 0; stage < indexes.length; stage++) {
+      const index = indexes[stage] as HashIndex<number>;
+      h = this.stages.hash(values, stage, h);
+      const place = index.find(h);
+      index.put(place, h, (index.values[place] ?? 0) + 1);
     }
-    return h;
+    return this.stages.hash(values, indexes.length, h);
   }
 
-  private unindex(values: readonly number[]): void {
-    let h = SEED;
-    let i = 0;
+  private removeFromIndexes(values: readonly number[]): void {
+    let h = HASH_SEED;
     for (let stage = 0; stage < this.indexes.length; stage++) {
-      for (const end = this.ends[stage] as number; i < end; i++) h = mix(h, values[this.place[i] as number] as number);
-      (this.indexes[stage] as HashCounts).remove(h);
+      const index = this.indexes[stage] as HashIndex<number>;
+      h = this.stages.hash(values, stage, h);
+      const place = index.find(h);
+      const left = (index.values[place] ?? 0) - 1;
+      if (left > 0) index.put(place, h, left);
+      else index.remove(place);
     }
   }
 
-  /** Calls `visit` for each trie that the match is part of, with its values in `scratch`. */
-  private forTries(rule: R, visit: (trie: PrefixTrie, len: number) => void): void {
-    if (this.tries.length === 0 && this.portsTrie === undefined) return;
+  private addToTries(values: readonly number[]): void {
+    if (!this.expand(values)) return;
+    for (let i = 0; i < this.tries.length; i++) {
+      const { trie, len } = this.tries[i] as TrieUse;
+      trie.insert(scratch, len);
+    }
+    this.portsTrie?.insert(scratch, this.portsLen);
+  }
+
+  private removeFromTries(values: readonly number[]): void {
+    if (!this.expand(values)) return;
+    for (let i = 0; i < this.tries.length; i++) {
+      const { trie, len } = this.tries[i] as TrieUse;
+      trie.remove(scratch, len);
+    }
+    this.portsTrie?.remove(scratch, this.portsLen);
+  }
+
+  /** Puts values into `scratch`, for tries; false if there are none. */
+  private expand(values: readonly number[]): boolean {
+    if (this.tries.length === 0 && this.portsTrie === undefined) return false;
     // What is in no word of the mask is in no prefix, and not looked at.
     const { words } = this.mask;
-    for (let i = 0; i < words.length; i++) scratch[words[i] as number] = rule.match.values[i] as number;
-    for (const { trie, len } of this.tries) visit(trie, len);
-    if (this.portsTrie !== undefined) visit(this.portsTrie, this.portsLen);
+    for (let i = 0; i < words.length; i++) scratch[words[i] as number] = values[i] as number;
+    return true;
   }
-}
-
-/** Whether one of a stage's prefix tries tells that no rule of the subtable can match; then the bits that told so are in `wc`. */
-function isExcluded(tries: readonly TrieUse[], flow: FlowKey, wc: FlowMask, serial: number): boolean {
-  for (let i = 0; i < tries.length; i++) {
-    const { trie, len } = tries[i] as TrieUse;
-    trie.lookupOnce(flow, serial);
-    if (trie.mayMatch(len)) continue;
-    // The trie is of all rules: it may have looked further than this subtable would.
-    const { needed } = trie;
-    if (needed <= len) {
-      setPrefix(wc, trie.at, needed);
-      return true;
-    }
-    if (hasPrefix(wc, trie.at, needed)) return true;
-  }
-  return false;
-}
-
-const segmentAt = (mask: Minimask, i: number): number => SEGMENT_OF_WORD[mask.words[i] as number] as number;
-/** A word whose first `n` bits are set. */
-const prefixMask = (n: number): number => (n >= 32 ? -1 : n <= 0 ? 0 : -1 << (32 - n));
-
-/** Sets `n` bits of a flow mask from bit `at` on, which begins a word. */
-function setPrefix(wc: FlowMask, at: number, n: number): void {
-  for (let w = at >>> 5, left = n; left > 0; w++, left -= 32) wc[w] = (wc[w] as number) | prefixMask(left);
-}
-
-function hasPrefix(wc: FlowMask, at: number, n: number): boolean {
-  for (let w = at >>> 5, left = n; left > 0; w++, left -= 32) {
-    const bits = prefixMask(left);
-    if (((wc[w] as number) & bits) !== bits) return false;
-  }
-  return true;
 }
 
 const trailingZeros = (bits: number): number => 31 - Math.clz32(bits & -bits);

@@ -7,7 +7,7 @@ import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { type FlowMod, OFPFC, OFPTT_ALL } from '../../openflow/messages/flow/flow-types.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { workMs } from '../../util/clock.ts';
-import { FOREVER, isVisible } from '../classifier/subtable.ts';
+import { FOREVER, isVisible } from '../classifier/classifier-rule.ts';
 import { DroppedRules } from './dropped-rules.ts';
 import { FlowTable } from './flow-table.ts';
 import { criteriaOf, FlowTransaction, N_TABLES, type TransactionListener } from './flow-transaction.ts';

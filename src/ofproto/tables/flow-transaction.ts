@@ -22,7 +22,7 @@ import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
 import { monotonicMs, workMs } from '../../util/clock.ts';
-import { FOREVER } from '../classifier/subtable.ts';
+import { FOREVER } from '../classifier/classifier-rule.ts';
 import type { FlowTable } from './flow-table.ts';
 import { Rule } from './rule.ts';
 import { OFPRR, type RemovalReason, type RuleChange } from './rule-change.ts';

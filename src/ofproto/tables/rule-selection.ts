@@ -9,7 +9,7 @@ import { isSubset, miniFromFlow } from '../../flow/minimatch.ts';
 import { OFPG, UNKNOWN64 } from '../../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { workMs } from '../../util/clock.ts';
-import { isVisible } from '../classifier/subtable.ts';
+import { isVisible } from '../classifier/classifier-rule.ts';
 import type { FlowTable } from './flow-table.ts';
 import type { Rule } from './rule.ts';
 import type { RuleCriteria } from './rule-criteria.ts';

@@ -7,7 +7,7 @@ import type { Minimatch } from '../../flow/minimatch.ts';
 import { FLOW_FLAG, OFPG } from '../../openflow/messages/flow/flow-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
-import { type ClassifierRule, type ConjunctionClause, FOREVER } from '../classifier/subtable.ts';
+import { type ClassifierRule, type ConjunctionClause, FOREVER } from '../classifier/classifier-rule.ts';
 
 /** The flags of a flow_mod that stay with the rule.  Two of them mean nothing for it any more, but are shown from OpenFlow 1.3 on. */
 export const FLOW_FLAG_STATE =

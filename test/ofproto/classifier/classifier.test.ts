@@ -3,7 +3,7 @@ import { FIELD, type FieldName } from '../../../src/flow/fields.ts';
 import { newFlow, setField } from '../../../src/flow/flow-key.ts';
 import { matchesFlow, miniFromFlow } from '../../../src/flow/minimatch.ts';
 import { Classifier } from '../../../src/ofproto/classifier/classifier.ts';
-import { type ClassifierRule, FOREVER } from '../../../src/ofproto/classifier/subtable.ts';
+import { type ClassifierRule, FOREVER } from '../../../src/ofproto/classifier/classifier-rule.ts';
 import { fc } from '../../support/property.ts';
 
 /** Few fields of every segment, few values of few bits, so that rules meet. */
