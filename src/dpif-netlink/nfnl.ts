@@ -6,7 +6,7 @@
 import { LITTLE_ENDIAN, NLM_F, NLMSG } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { NFGENMSG_SIZE, NFNL_SUBSYS, nfnlType } from '../netlink/families/ctnetlink.ts';
-import { peerError } from '../netlink/genl.ts';
+import { peerError } from '../netlink/genl-peer.ts';
 import { errorNumber } from '../netlink/genl-text.ts';
 import { forEachMessage, type MessageView, MessageWriter } from '../netlink/message.ts';
 import type { NetlinkTransport } from '../netlink/transport.ts';

@@ -7,7 +7,8 @@ import { monotonicMs } from '../util/clock.ts';
 import { ERRNO } from '../util/errno.ts';
 import { LITTLE_ENDIAN, NLM_F, NLMSG } from './constants.ts';
 import { NetlinkError } from './errors.ts';
-import { type GenlEndpoint, isPeerGone, type OvsRequest, peerError } from './genl.ts';
+import type { GenlEndpoint, OvsRequest } from './genl.ts';
+import { isPeerGone, peerError } from './genl-peer.ts';
 import { errorExtack, errorNumber } from './genl-text.ts';
 import { forEachMessage, type MessageView, MessageWriter } from './message.ts';
 

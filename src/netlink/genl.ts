@@ -1,25 +1,11 @@
-/**
- * Generic netlink from the client's side: requests, their answers, and which socket at the other end they go to.
- *
- * A GenlEndpoint says how to open a socket and what port id the peer has: 0 is the kernel, DATAPATH_PORT_ID an emulated
- * datapath.  `genl-family.ts` finds that out; nothing else in a client knows the difference.  A GenlClient is one socket on
- * which requests are answered; dumps (`genl-dump.ts`) and notifications (`genl-notify.ts`) have sockets of their own, so
- * that a slow reader of one never holds up the others.
- *
- * How answers are matched: every message has its own sequence number; what comes back carries it, in any order.  Errors
- * always come back.  Success comes back only where it is asked for: a query asks for its reply (NLM_F_ECHO, or a GET), and
- * a batch asks for an acknowledgement of the last message of each datagram, because the peer works through a datagram in
- * order: once the last one is answered, all before it that had no error have succeeded.
- *
- * Source: lib/netlink-socket.c, include/uapi/linux/netlink.h.
- */
-import { monotonicMs } from '../util/clock.ts';
 import { coverage } from '../util/coverage.ts';
 import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
-import { DATAPATH_PORT_ID, GENL_HDRLEN, LITTLE_ENDIAN, NLM_F, NLMSG, NLMSG_HDRLEN } from './constants.ts';
+import { LITTLE_ENDIAN, NLM_F } from './constants.ts';
 import { NetlinkError } from './errors.ts';
-import { errorExtack, errorNumber, formatHeader } from './genl-text.ts';
+import { type Flight, Flights, flightDeadline } from './genl-flights.ts';
+import { peerError } from './genl-peer.ts';
+import { formatHeader } from './genl-text.ts';
 import { forEachMessage, type MessageView, MessageWriter } from './message.ts';
 import type { NetlinkTransport } from './transport.ts';
 
@@ -47,62 +33,19 @@ export interface OvsRequest {
   readonly dpIfindex: number;
 }
 
-/** How long to wait for an answer, and how often to look whether the peer still exists. */
-const TIMEOUT_MS = 10_000;
-/** How much later than a request another one was sent whose answer means that the first gets none. */
-const OVERTAKEN_MS = 250;
-const TICK_MS = 1000;
 /** A datagram of a batch is sent when it has grown to this, so that any peer's queue can take it. */
 const DATAGRAM_BYTES = 32_768;
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 50;
-
-/** Messages of one datagram whose answers are awaited. */
-interface Flight {
-  readonly first: number;
-  readonly count: number;
-  readonly where: string;
-  readonly deadline: number;
-  /** Result of each message, 0 or a positive errno. */
-  readonly results: Int32Array;
-  /** A query is over with its reply, a batch with the answer to its last message. */
-  readonly endsWithReply: boolean;
-  readonly onMessage: ((index: number, msg: MessageView) => void) | undefined;
-  extack: string | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** What an unreachable peer is called in errors. */
-export function peerError(errno: number, peer: number, where: string): NetlinkError {
-  if (errno !== ERRNO.ECONNREFUSED) return new NetlinkError(errno, where);
-  const hint =
-    peer === DATAPATH_PORT_ID
-      ? 'no emulated datapath runs in this network namespace'
-      : `nobody has netlink port id ${peer}`;
-  return new NetlinkError(errno, where, hint);
-}
-
-/**
- * Whether nobody has port id `peer` any more.  An NLMSG_NOOP, which everybody ignores, cannot be sent to a process that is
- * gone; the kernel is always there.
- */
-export function isPeerGone(transport: NetlinkTransport, peer: number): boolean {
-  if (peer === 0) return false;
-  const noop = new MessageWriter(NLMSG_HDRLEN + 3);
-  noop.end(noop.begin(NLMSG.NOOP, 0, 0, transport.portId));
-  return transport.send(noop.bytes, 0, noop.size, peer) === -ERRNO.ECONNREFUSED;
-}
 
 /** One socket for requests and their answers.  Methods may be called while others are awaited. */
 export class GenlClient {
   readonly endpoint: GenlEndpoint;
   private readonly transport: NetlinkTransport;
   private readonly writer = new MessageWriter();
-  private readonly flights: Flight[] = [];
+  private readonly flights: Flights;
   private readonly unsent: { readonly bytes: Uint8Array; readonly flight: Flight }[] = [];
   private seq = 0;
-  private ticker: NodeJS.Timeout | undefined;
   private retryMs = FIRST_RETRY_MS;
   private retry: NodeJS.Timeout | undefined;
   private closed = false;
@@ -111,6 +54,7 @@ export class GenlClient {
     this.endpoint = endpoint;
     this.transport = endpoint.open();
     this.transport.setRef(false);
+    this.flights = new Flights(this.transport, endpoint.peer);
     this.transport.receive({
       datagram: (_bytes, dv, offset, size, from) => {
         // Anybody in the namespace may send here; only the peer's answers count.
@@ -118,7 +62,7 @@ export class GenlClient {
       },
       overflow: () => {
         overflows.n++;
-        this.failAll((f) => new NetlinkError(ERRNO.ENOBUFS, f.where));
+        this.flights.failAll((f) => new NetlinkError(ERRNO.ENOBUFS, f.where));
       },
     });
   }
@@ -230,7 +174,7 @@ export class GenlClient {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.failAll((f) => new NetlinkError(ERRNO.EBADF, f.where, 'the socket was closed'));
+    this.flights.close();
     clearTimeout(this.retry);
     this.transport.close();
   }
@@ -264,7 +208,7 @@ export class GenlClient {
         first,
         count,
         where,
-        deadline: monotonicMs() + TIMEOUT_MS,
+        deadline: flightDeadline(),
         results: new Int32Array(count),
         endsWithReply,
         onMessage,
@@ -272,8 +216,7 @@ export class GenlClient {
         resolve: () => resolve(flight),
         reject,
       };
-      this.flights.push(flight);
-      if (this.flights.length === 1) this.wake();
+      this.flights.add(flight);
       if (this.unsent.length > 0 || !this.trySend(w.bytes, w.size, flight)) {
         this.unsent.push({ bytes: w.bytes.slice(0, w.size), flight });
         this.retryLater();
@@ -286,7 +229,7 @@ export class GenlClient {
     const n = this.transport.send(bytes, 0, size, this.endpoint.peer);
     log.dbg(() => `send (${n < 0 ? `errno ${-n}` : 'Success'}): ${formatHeader(bytes)}`, rl);
     if (n === -ERRNO.EAGAIN || n === -ERRNO.ENOBUFS) return false;
-    if (n < 0) this.fail(flight, peerError(-n, this.endpoint.peer, flight.where));
+    if (n < 0) this.flights.fail(flight, peerError(-n, this.endpoint.peer, flight.where));
     else sent.n++;
     return true;
   }
@@ -297,7 +240,7 @@ export class GenlClient {
       this.retry = undefined;
       while (this.unsent[0] !== undefined) {
         const { bytes, flight } = this.unsent[0];
-        if (this.flights.includes(flight) && !this.trySend(bytes, bytes.length, flight)) {
+        if (this.flights.isUnderWay(flight) && !this.trySend(bytes, bytes.length, flight)) {
           this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
           this.retryLater();
           return;
@@ -310,74 +253,6 @@ export class GenlClient {
 
   private onDatagram(dv: DataView, offset: number, end: number): void {
     received.n++;
-    forEachMessage(dv, offset, end, (msg) => this.onMessage(msg));
-  }
-
-  private onMessage(msg: MessageView): void {
-    log.dbg(() => `recv: ${formatHeader(new Uint8Array(msg.dv.buffer, msg.dv.byteOffset + msg.start))}`, rl);
-    const flight = this.flights.find((f) => (msg.seq - f.first) >>> 0 < f.count);
-    if (flight === undefined) {
-      log.dbg(() => `ignoring unexpected seq ${msg.seq}`, rl);
-      return;
-    }
-    const index = (msg.seq - flight.first) >>> 0;
-    const isLast = index === flight.count - 1;
-    if (msg.type === NLMSG.ERROR) {
-      const errno = errorNumber(msg);
-      flight.results[index] = errno;
-      if (errno !== 0) flight.extack = errorExtack(msg);
-      if (isLast) this.land(flight);
-    } else if (msg.type >= NLMSG.MIN_TYPE && msg.end - msg.start >= NLMSG_HDRLEN + GENL_HDRLEN) {
-      try {
-        flight.onMessage?.(index, msg);
-      } catch (e) {
-        this.fail(flight, e instanceof Error ? e : new Error(String(e)));
-        return;
-      }
-      if (isLast && flight.endsWithReply) this.land(flight);
-    }
-  }
-
-  private land(flight: Flight): void {
-    this.flights.splice(this.flights.indexOf(flight), 1);
-    if (this.flights.length === 0) this.sleep();
-    flight.resolve();
-    // Answers come in the order of requests.  What was asked long before this and has none was lost with the process that had it, whose
-    // place another has taken since.
-    for (const f of this.flights.filter((x) => x.deadline + OVERTAKEN_MS < flight.deadline)) {
-      this.fail(f, peerError(ERRNO.ECONNREFUSED, this.endpoint.peer, f.where));
-    }
-  }
-
-  private fail(flight: Flight, error: Error): void {
-    const i = this.flights.indexOf(flight);
-    if (i < 0) return;
-    this.flights.splice(i, 1);
-    if (this.flights.length === 0) this.sleep();
-    flight.reject(error);
-  }
-
-  private failAll(error: (f: Flight) => Error): void {
-    for (const f of [...this.flights]) this.fail(f, error(f));
-  }
-
-  /** While answers are awaited the process must live, and a peer that died must be noticed. */
-  private wake(): void {
-    this.transport.setRef(true);
-    this.ticker = setInterval(() => this.tick(), TICK_MS);
-  }
-
-  private sleep(): void {
-    if (!this.closed) this.transport.setRef(false);
-    clearInterval(this.ticker);
-  }
-
-  private tick(): void {
-    const now = monotonicMs();
-    for (const f of this.flights.filter((x) => x.deadline <= now)) {
-      this.fail(f, new NetlinkError(ERRNO.ETIMEDOUT, f.where, 'no answer from the datapath'));
-    }
-    if (this.flights.length === 0 || !isPeerGone(this.transport, this.endpoint.peer)) return;
-    this.failAll((f) => peerError(ERRNO.ECONNREFUSED, this.endpoint.peer, f.where));
+    forEachMessage(dv, offset, end, (msg) => this.flights.onMessage(msg));
   }
 }
