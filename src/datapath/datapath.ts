@@ -14,7 +14,7 @@ import { hashFlow } from '../flow/flow-hash.ts';
 import { type FlowKey, newFlowKey } from '../flow/flow-key.ts';
 import { OVS_DP_F } from '../netlink/families/ovs-datapath.ts';
 import { DP_MAX_PORTS, OVSP_LOCAL } from '../netlink/families/ovs-vport.ts';
-import { ETH_HLEN, hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../packet/ethernet.ts';
+import { sizeWithoutVlan } from '../packet/ethernet.ts';
 import { type Arena, HEADROOM, type Packet, SLOT_SIZE } from '../packet/packet.ts';
 import { ERRNO } from '../util/errno.ts';
 import type { ActionProgram } from './actions/action-program.ts';
@@ -22,11 +22,11 @@ import { ActionExecutor, type ActionHost } from './actions/actions.ts';
 import { Conntrack } from './conntrack/conntrack.ts';
 import type { CtArgs } from './conntrack/ct-args.ts';
 import { CtExecutor } from './conntrack/ct-execute.ts';
+import { HostStack, isForHost } from './conntrack/ct-host-stack.ts';
 import { DROP, DROP_COVERAGE, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
 import { FlowTable } from './flow-table.ts';
 import { MeterTable } from './meter.ts';
 import { PortSender } from './ports/port-sender.ts';
-import { hasOffloads } from './ports/segment.ts';
 import type { PsampleWriter } from './psample.ts';
 import { SlotPool } from './slot-pool.ts';
 import { tunnelAttrs } from './tunnel/set-tunnel.ts';
@@ -93,6 +93,7 @@ export class Datapath implements ActionHost {
   private readonly sender: PortSender;
   private readonly executor: ActionExecutor;
   private readonly tracking: CtExecutor;
+  private readonly hostStack: HostStack;
   private readonly upcaller: Upcaller;
   private readonly samples: PsampleWriter | undefined;
   readonly isUserspace: boolean;
@@ -116,10 +117,12 @@ export class Datapath implements ActionHost {
     this.slots = new SlotPool(this.arena, () => this.sender.flush());
     this.sender = new PortSender(this.slots);
     this.executor = new ActionExecutor(this, this.slots);
-    this.tracking = new CtExecutor(options.conntrack ?? new Conntrack(), {
+    const conntrack = options.conntrack ?? new Conntrack();
+    this.tracking = new CtExecutor(conntrack, {
       makeWritable: (pkt) => !pkt.isShared || this.slots.moveToOwnSlot(pkt),
       now: () => this.now,
     });
+    this.hostStack = new HostStack(conntrack, () => this.now);
     this.upcaller = new Upcaller(this, this.slots, options.upcallSink);
     this.samples = options.psample;
     this.isUserspace = options.isUserspace ?? false;
@@ -186,7 +189,7 @@ export class Datapath implements ActionHost {
     extractMetadata(rx, rxKey);
     if (vport.rxTunnel !== undefined) copyTunnel(vport.rxTunnel, rxKey);
     if (extractHeaders(rx, rxKey)) {
-      if (vport.backend.hostAddress?.() !== undefined) this.tracking.fromHost(rx, rxKey);
+      if (vport.backend.hostAddress?.() !== undefined) this.hostStack.fromHost(rx, rxKey);
       this.process(rx, rxKey);
     } else {
       this.drop(DROP.BAD_PACKET);
@@ -225,34 +228,15 @@ export class Datapath implements ActionHost {
     if (pkt.cutLen !== 0 && pkt.cutLen < sizeWithoutVlan(pkt)) {
       const cut = this.slots.pushPacket();
       cut.cloneFrom(pkt);
-      reason = this.cut(cut) ? this.sender.send(cut, vport) : DROP.NO_MEMORY;
+      reason = this.sender.cut(cut) ? this.sender.send(cut, vport) : DROP.NO_MEMORY;
       this.slots.popPacket();
     } else {
-      if (vport.backend.hostAddress !== undefined && this.isForHost(pkt, vport)) this.tracking.toHost(pkt);
+      const address = vport.backend.hostAddress?.();
+      if (address !== undefined && isForHost(pkt, address)) this.hostStack.toHost(pkt);
       reason = this.sender.send(pkt, vport);
     }
     pkt.isShared = true;
     if (reason >= 0) this.drop(reason as DropReason);
-  }
-
-  /** Whether the host's stack takes the frame in, rather than leave it to those who listen to the device. */
-  private isForHost(pkt: Packet, vport: Vport): boolean {
-    const address = vport.backend.hostAddress?.();
-    if (address === undefined || pkt.end - pkt.start < ETH_HLEN) return false;
-    const { bytes } = pkt.arena;
-    if ((bytes[pkt.start]! & 1) !== 0) return true;
-    for (let i = 0; i < 6; i++) if (bytes[pkt.start + i] !== address[i]) return false;
-    return true;
-  }
-
-  /** Cuts a packet to its cutLen, without counting its outermost VLAN tag. */
-  private cut(pkt: Packet): boolean {
-    if (hasOffloads(pkt)) {
-      // What a device would do with the part that is gone makes no sense any more.
-      if (!this.slots.moveToOwnSlot(pkt) || !this.sender.finish(pkt)) return false;
-    }
-    pkt.end = pkt.start + Math.max(pkt.cutLen, ETH_HLEN) + (hasVlan(pkt) ? VLAN_HLEN : 0);
-    return true;
   }
 
   userspace(pkt: Packet, key: FlowKey, program: ActionProgram, arg: number): void {

@@ -1,6 +1,6 @@
 /**
  * What a CT action does to a packet and its flow key: defragmentation, tracking, NAT, helpers, commit.  One for each
- * datapath; connections are the network namespace's (tracker.ts).
+ * datapath; connections are the network namespace's (tracker.ts), and ct-nat.ts has the NAT.
  *
  * The packet remembers its connection (`nfct`), so that a look-up and a later commit in the same zone are one.  A packet
  * that came back from userspace has lost it, and is found again by what its key says.  Hot path.
@@ -9,45 +9,31 @@
 import { FIELD } from '../../flow/fields.ts';
 import { extractHeaders } from '../../flow/flow-extract.ts';
 import type { FlowKey } from '../../flow/flow-key.ts';
-import { ETH_HLEN, ETH_TYPE } from '../../packet/ethernet.ts';
-import { IP, IP_MF, IP_OFFSET, IPPROTO, IPV6 } from '../../packet/ip.ts';
+import { ETH_TYPE } from '../../packet/ethernet.ts';
 import { type Packet, VNET_GSO } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { NONE } from './conn-table.ts';
 import type { Conntrack } from './conntrack.ts';
 import { CT_NAT, type CtArgs } from './ct-args.ts';
 import { CS_F, CTINFO, DIR, directionOf, IPCT, IPS, NFPROTO, PROTO, VERDICT } from './ct-constants.ts';
-import { writeConnection, writeCtState, writeTranslated } from './ct-key.ts';
+import { writeConnection, writeCtState } from './ct-key.ts';
+import { type CtHost, CtNat, makeWritable } from './ct-nat.ts';
 import { type Defragmenter, FRAG_RESULT } from './frag/frag.ts';
 import { HELPER } from './helpers/helper-names.ts';
 import { Helpers } from './helpers/helpers.ts';
 import { IpView } from './ip-view.ts';
 import { UNLIMITED } from './limits.ts';
-import { MANIP, NatChooser, type NatRange } from './nat/nat.ts';
-import { NatRewriter } from './nat/nat-packet.ts';
-import { setTcpLiberal, tcpIsEstablished } from './protocols/tcp-state.ts';
+import { setTcpLiberal, tcpIsEstablished } from './protocols/tcp-conn.ts';
 import type { Tracker } from './tracker.ts';
 import { invertTuple, protoOf, T, TUPLE_WORDS, tupleOfPacket, zoneOf } from './tuple.ts';
 
-const W_TYPE = FIELD.ethType.word;
 const W_FRAG = FIELD.nwFrag.word;
 const W_CT = FIELD.ctState.word; // with ctZone
 const W_MARK = FIELD.ctMark.word;
 const W_LABELS = FIELD.ctLabels.word;
 
-/** Connections of the host begin so: in zone 0, without a helper, with default timeouts. */
-const HOST_TEMPLATE = { zone: 0, helper: 0, policy: 0 };
-
 /** What execute() returns besides 0 and -errno: the packet was kept, and there is nothing more to do. */
 export const CT_STOLEN = 1;
-
-/** What is needed of the datapath. */
-export interface CtHost {
-  /** Gives the packet bytes of its own, which may move it.  False if there is no memory. */
-  makeWritable(pkt: Packet): boolean;
-  /** Monotonic ms. */
-  readonly now: () => number;
-}
 
 export class CtExecutor {
   private readonly tracker: Tracker;
@@ -55,21 +41,17 @@ export class CtExecutor {
   private readonly ip = new IpView();
   private readonly tuple = new Int32Array(TUPLE_WORDS);
   private readonly inverse = new Int32Array(TUPLE_WORDS);
-  private readonly nat: NatChooser;
-  private readonly rewriter: NatRewriter;
+  private readonly nat: CtNat;
   private readonly helpers: Helpers;
   private readonly fragments: Defragmenter;
-  private type = 0;
 
   constructor(conntrack: Conntrack, host: CtHost) {
     const { tracker } = conntrack;
     this.tracker = tracker;
     this.host = host;
     this.fragments = conntrack.defragmenter;
-    this.nat = new NatChooser(tracker);
-    this.rewriter = new NatRewriter(tracker);
+    this.nat = new CtNat(tracker, host, this.ip);
     this.helpers = new Helpers(tracker);
-    tracker.onExpected = (conn, exp) => this.nat.followMaster(conn, exp);
   }
 
   /**
@@ -79,16 +61,16 @@ export class CtExecutor {
   execute(pkt: Packet, key: FlowKey, args: CtArgs): number {
     const { tracker } = this;
     tracker.advance(this.host.now());
-    this.type = args.family === NFPROTO.IPV4 ? ETH_TYPE.IP : ETH_TYPE.IPV6;
+    const type = args.family === NFPROTO.IPV4 ? ETH_TYPE.IP : ETH_TYPE.IPV6;
     const l3 = pkt.start + pkt.l3;
     // What is behind the IP packet is padding of the frame.
-    const size = IpView.totalSize(pkt, this.type);
+    const size = IpView.totalSize(pkt, type);
     if (size !== 0 && l3 + size < pkt.end) pkt.end = l3 + size;
     if ((key[W_FRAG]! & 0xff) !== 0) {
       const error = this.defragment(pkt, key, args);
       if (error !== 0) return error;
     }
-    this.ip.parse(pkt, this.type);
+    this.ip.parse(pkt, type);
     if (args.timeout !== '') this.findPolicy(args);
     return args.commits ? this.commit(pkt, key, args) : this.lookUp(pkt, key, args);
   }
@@ -98,43 +80,6 @@ export class CtExecutor {
     pkt.nfct = 0;
     pkt.nfctInfo = CTINFO.UNTRACKED;
     writeCtState(key, this.tracker, 0, 0, NONE);
-  }
-
-  // The host's stack, which in the kernel shares the table, and whose packets come and go tracked in zone 0.
-
-  /** A packet that the host sent through an internal port: does what its stack would have done, and tells the key. */
-  fromHost(pkt: Packet, key: FlowKey): void {
-    const type = key[W_TYPE]! >>> 16;
-    if ((type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) || (key[W_FRAG]! & 0xff) !== 0) return;
-    this.trackForHost(pkt, type);
-    // What is not tracked, be it invalid, has no state until an action looks.
-    if (this.tracker.connOf(pkt) !== NONE) writeConnection(key, this.tracker, pkt, 0);
-  }
-
-  /** A packet for the host, whose stack tracks it anew.  What the packet itself knows stays as it is. */
-  toHost(pkt: Packet): void {
-    const { view } = pkt.arena;
-    const type = pkt.l3 === ETH_HLEN ? view.getUint16(pkt.start + ETH_HLEN - 2) : 0;
-    if (type !== ETH_TYPE.IP && type !== ETH_TYPE.IPV6) return;
-    // A fragment is tracked with its datagram; that it is the host who puts together.
-    const l3 = pkt.start + ETH_HLEN;
-    if (pkt.end - l3 < (type === ETH_TYPE.IP ? IP.HLEN : IPV6.HLEN)) return;
-    if (type === ETH_TYPE.IP && (view.getUint16(l3 + IP.FRAG) & (IP_MF | IP_OFFSET)) !== 0) return;
-    if (type === ETH_TYPE.IPV6 && view.getUint8(l3 + IPV6.NEXT) === IPPROTO.FRAGMENT) return;
-    const { nfct, nfctGen, nfctInfo } = pkt;
-    this.trackForHost(pkt, type);
-    pkt.nfct = nfct;
-    pkt.nfctGen = nfctGen;
-    pkt.nfctInfo = nfctInfo;
-  }
-
-  private trackForHost(pkt: Packet, type: number): void {
-    const { tracker, ip } = this;
-    tracker.advance(this.host.now());
-    pkt.nfct = 0;
-    if (!ip.parse(pkt, type)) return;
-    if (tracker.track(pkt, ip, HOST_TEMPLATE) === VERDICT.ACCEPT) tracker.confirm(pkt);
-    else pkt.nfct = 0;
   }
 
   private findPolicy(args: CtArgs): void {
@@ -193,7 +138,7 @@ export class CtExecutor {
     if (conn === NONE) return 0;
     const isConfirmed = tracker.isConfirmed(conn);
     if (args.nat !== CT_NAT.NONE && ((key[W_CT]! >>> 16) & CS_F.NAT_MASK) === 0 && (isConfirmed || args.commits)) {
-      const error = this.translate(pkt, key, args, conn);
+      const error = this.nat.translate(pkt, key, args, conn);
       if (error !== 0) return error;
     }
     if (!isConfirmed && args.commits && args.helper !== 0 && table.helper[conn] === 0) table.helper[conn] = args.helper;
@@ -313,59 +258,8 @@ export class CtExecutor {
   private help(pkt: Packet, conn: number): number {
     if (pkt.nfctInfo === CTINFO.RELATED_REPLY) return 0;
     const isTranslated = (this.tracker.table.status[conn]! & (IPS.NAT_MASK | IPS.SEQ_ADJUST)) !== 0;
-    if (isTranslated && !this.makeWritable(pkt)) return -ERRNO.ENOMEM;
+    if (isTranslated && !makeWritable(this.host, pkt, this.ip)) return -ERRNO.ENOMEM;
     const isGood = this.helpers.run(pkt, this.ip, conn, pkt.nfctInfo);
     return isGood ? 0 : -ERRNO.EINVAL;
-  }
-
-  // NAT.
-
-  private makeWritable(pkt: Packet): boolean {
-    const { start } = pkt;
-    if (!this.host.makeWritable(pkt)) return false;
-    if (pkt.start !== start) this.ip.parse(pkt, this.type);
-    return true;
-  }
-
-  private translate(pkt: Packet, key: FlowKey, args: CtArgs, conn: number): number {
-    const { status } = this.tracker.table;
-    const info = pkt.nfctInfo;
-    let manip: number;
-    if (info !== CTINFO.NEW && (status[conn]! & IPS.NAT_MASK) !== 0 && (info !== CTINFO.RELATED || args.commits)) {
-      // As the connection was translated before, or back.
-      const isSource = (status[conn]! & IPS.SRC_NAT) !== 0;
-      manip = isSource === (directionOf(info) === DIR.ORIGINAL) ? MANIP.SRC : MANIP.DST;
-    } else if (args.nat === CT_NAT.EXISTING) {
-      return 0;
-    } else {
-      manip = args.nat === CT_NAT.SRC ? MANIP.SRC : MANIP.DST;
-    }
-    if (!this.makeWritable(pkt)) return -ERRNO.ENOMEM;
-    if (!this.translateOnce(pkt, key, conn, args.range, manip)) return -ERRNO.EINVAL;
-    if ((status[conn]! & IPS.DST_NAT) === 0) return 0;
-    if ((status[conn]! & IPS.SRC_NAT) !== 0) {
-      return this.translateOnce(pkt, key, conn, args.range, 1 - manip) ? 0 : -ERRNO.EINVAL;
-    }
-    if (directionOf(info) === DIR.ORIGINAL) {
-      return this.translateOnce(pkt, key, conn, undefined, MANIP.SRC) ? 0 : -ERRNO.EINVAL;
-    }
-    return 0;
-  }
-
-  private translateOnce(pkt: Packet, key: FlowKey, conn: number, range: NatRange | undefined, manip: number): boolean {
-    const { ip, nat, rewriter } = this;
-    const info = pkt.nfctInfo;
-    const isRelated = info === CTINFO.RELATED || info === CTINFO.RELATED_REPLY;
-    let isGood = true;
-    if (isRelated && ip.proto === (ip.isV6 ? PROTO.ICMPV6 : PROTO.ICMP)) {
-      isGood = rewriter.icmpError(pkt, ip, conn, info, manip);
-    } else {
-      if ((isRelated || info === CTINFO.NEW) && !nat.isDone(conn, manip)) {
-        isGood = range?.hasAddrs === true ? nat.setUp(conn, range, manip) : nat.setUpNull(conn, manip);
-      }
-      isGood = isGood && rewriter.packet(pkt, ip, conn, info, manip);
-    }
-    if (isGood) writeTranslated(key, ip, manip);
-    return isGood;
   }
 }

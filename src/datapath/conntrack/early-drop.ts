@@ -5,7 +5,7 @@
 import { type ConnTable, NONE } from './conn-table.ts';
 import { IPS, PROTO } from './ct-constants.ts';
 import { sctpMayGoEarly } from './protocols/sctp.ts';
-import { tcpMayGoEarly } from './protocols/tcp-state.ts';
+import { tcpMayGoEarly } from './protocols/tcp-conn.ts';
 import { protoOf, T, TUPLE_WORDS } from './tuple.ts';
 
 /** Connections looked at for one that may go. */

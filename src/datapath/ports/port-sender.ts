@@ -2,7 +2,7 @@
  * Sends packets on ports: the checks of the kernel's ovs_vport_send(), and in software what a device cannot do.  Frames
  * are queued on the port's backend until flush().  Hot path.
  */
-import { ETH_HLEN, sizeWithoutVlan } from '../../packet/ethernet.ts';
+import { ETH_HLEN, hasVlan, sizeWithoutVlan, VLAN_HLEN } from '../../packet/ethernet.ts';
 import type { Packet } from '../../packet/packet.ts';
 import { Refragmenter } from '../conntrack/frag/refragment.ts';
 import { DROP } from '../drop-reasons.ts';
@@ -54,9 +54,17 @@ export class PortSender {
   }
 
   /** Makes a packet that has its bytes to itself one without offloads, a super-packet as if it had been small. */
-  finish(pkt: Packet): boolean {
+  private finish(pkt: Packet): boolean {
     if (!completeChecksum(pkt)) return false;
     pkt.vnetFlags = pkt.gsoType = pkt.gsoSize = pkt.hdrLen = pkt.csumStart = pkt.csumOffset = 0;
+    return true;
+  }
+
+  /** Cuts a packet to its cutLen, without counting its outermost VLAN tag.  False if there is no memory. */
+  cut(pkt: Packet): boolean {
+    // What a device would do with the part that is gone makes no sense any more.
+    if (hasOffloads(pkt) && !(this.slots.moveToOwnSlot(pkt) && this.finish(pkt))) return false;
+    pkt.end = pkt.start + Math.max(pkt.cutLen, ETH_HLEN) + (hasVlan(pkt) ? VLAN_HLEN : 0);
     return true;
   }
 

@@ -3,6 +3,7 @@ import { Conntrack } from '../../../src/datapath/conntrack/conntrack.ts';
 import { type CtArgs, parseCt } from '../../../src/datapath/conntrack/ct-args.ts';
 import { CS_F } from '../../../src/datapath/conntrack/ct-constants.ts';
 import { CtExecutor } from '../../../src/datapath/conntrack/ct-execute.ts';
+import { HostStack } from '../../../src/datapath/conntrack/ct-host-stack.ts';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { extractHeaders, extractMetadata } from '../../../src/flow/flow-extract.ts';
 import { type FlowKey, getField, newFlowKey } from '../../../src/flow/flow-key.ts';
@@ -59,11 +60,13 @@ export class CtRig {
   now = 1_000_000;
   readonly conntrack: Conntrack;
   readonly executor: CtExecutor;
+  readonly hostStack: HostStack;
   readonly arena = newArena(8);
 
   constructor(max = 4096, random: () => number = () => 0.5) {
     this.conntrack = new Conntrack({ max, random });
     this.executor = new CtExecutor(this.conntrack, { makeWritable: () => true, now: () => this.now });
+    this.hostStack = new HostStack(this.conntrack, () => this.now);
   }
   get tracker() {
     return this.conntrack.tracker;

@@ -27,13 +27,13 @@ function received(rig: CtRig, frame: readonly number[]): { pkt: Packet; key: Flo
 }
 function fromHost(rig: CtRig, frame: readonly number[]): FlowKey {
   const { pkt, key } = received(rig, frame);
-  rig.executor.fromHost(pkt, key);
+  rig.hostStack.fromHost(pkt, key);
   rig.arena.give(pkt.slot);
   return key;
 }
 function toHost(rig: CtRig, frame: readonly number[]): void {
   const { pkt } = received(rig, frame);
-  rig.executor.toHost(pkt);
+  rig.hostStack.toHost(pkt);
   rig.arena.give(pkt.slot);
 }
 
@@ -63,7 +63,7 @@ describe('from the host', () => {
   test('an action in another zone looks anew', () => {
     const rig = new CtRig();
     const { pkt, key } = received(rig, THERE);
-    rig.executor.fromHost(pkt, key);
+    rig.hostStack.fromHost(pkt, key);
     const { state } = rig.again(pkt, key, [ct.zone(7)]);
     expect([state, getField(key, FIELD.ctZone)]).toEqual(['new|trk', 7]);
     expect(rig.look(BACK, 7), 'nothing was committed there').toBe('new|trk');
@@ -86,7 +86,7 @@ test('what goes to the host keeps the connection that an action gave it', () => 
   const { pkt, key } = received(rig, THERE);
   rig.again(pkt, key, [ct.commit(), ct.zone(9)]);
   const before = [pkt.nfct, pkt.nfctGen, pkt.nfctInfo];
-  rig.executor.toHost(pkt);
+  rig.hostStack.toHost(pkt);
   expect([pkt.nfct, pkt.nfctGen, pkt.nfctInfo]).toEqual(before);
   expect(getField(key, FIELD.ctState) & CS_F.NEW).not.toBe(0);
   expect(rig.tracker.count, 'in zones 9 and 0').toBe(2);

@@ -21,7 +21,7 @@ import { IPS, PROTO } from '../ct-constants.ts';
 import { HELPER, helperNumber } from '../helpers/helper-names.ts';
 import { NatChooser } from '../nat/nat.ts';
 import { setSctpState } from '../protocols/sctp.ts';
-import { setTcpState } from '../protocols/tcp-state.ts';
+import { setTcpState } from '../protocols/tcp-conn.ts';
 import type { Tracker } from '../tracker.ts';
 import { isV6Of, protoOf, T, TUPLE_WORDS } from '../tuple.ts';
 import { CtAttrs } from './ctnetlink-attrs.ts';

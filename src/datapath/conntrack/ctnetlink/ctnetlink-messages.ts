@@ -19,7 +19,7 @@ import { NONE } from '../conn-table.ts';
 import { IPCT, NFPROTO, PROTO } from '../ct-constants.ts';
 import { helperName } from '../helpers/helper-names.ts';
 import { sctpStateOf, sctpTagOf } from '../protocols/sctp.ts';
-import { tcpFlagsOf, tcpScaleOf, tcpStateOf } from '../protocols/tcp-state.ts';
+import { tcpFlagsOf, tcpScaleOf, tcpStateOf } from '../protocols/tcp-conn.ts';
 import type { Tracker } from '../tracker.ts';
 import { isV6Of, protoOf, T, TUPLE_WORDS, zoneOf } from '../tuple.ts';
 import { putTuple } from './ctnetlink-tuple.ts';

@@ -6,7 +6,7 @@
 import { TCP } from '../../../packet/ip.ts';
 import type { IpView } from '../ip-view.ts';
 
-/** Kinds of segments, in the order of the columns of tcp-state.ts's table. */
+/** Kinds of segments, in the order of the columns of tcp-table.ts. */
 export const [SYN, SYNACK, FIN, ACK, RST, OTHER] = [0, 1, 2, 3, 4, 5] as const;
 
 /** IP_CT_TCP_FLAG_*: of a sender, and (the last two) of `lastFlags`. */

@@ -1,6 +1,6 @@
 /**
- * TCP in the connection tracker: the state of a connection as seen in the middle.  tcp-window.ts says whether a segment fits
- * into the windows that both ends have shown.
+ * TCP in the connection tracker: the state of a connection as seen in the middle.  tcp-table.ts says which state follows, tcp-window.ts
+ * whether a segment fits into the windows that both ends have shown, tcp-reset.ts what a RST means; others look through tcp-conn.ts.
  *
  * The state of a connection is STATE_WORDS int32 words:
  *
@@ -17,11 +17,11 @@ import { DIR, IPCT, IPS, VERDICT } from '../ct-constants.ts';
 import type { IpView } from '../ip-view.ts';
 import { TCP_TIMEOUT } from '../timeouts.ts';
 import type { ConnContext } from './conn-context.ts';
+import { judgeReset, RESET_NOW } from './tcp-reset.ts';
 import {
   ACK,
   endOf,
   FIN,
-  isBefore,
   isSound,
   kindOf,
   OTHER,
@@ -32,91 +32,13 @@ import {
   TCP_CT_FLAG,
   windowOf,
 } from './tcp-segment.ts';
+import { IGNORE, INVALID, nextState, TCP_STATE } from './tcp-table.ts';
 import { checkWindow, SENDER, SENDER_WORDS, W, WINDOW } from './tcp-window.ts';
 
-/** enum tcp_conntrack. */
-// biome-ignore format: table
-export const TCP_STATE = {
-  NONE: 0, SYN_SENT: 1, SYN_RECV: 2, ESTABLISHED: 3, FIN_WAIT: 4, CLOSE_WAIT: 5, LAST_ACK: 6, TIME_WAIT: 7, CLOSE: 8,
-  SYN_SENT2: 9,
-} as const;
 const S = TCP_STATE;
-/** A segment that cannot be, and one that is let through without a change of state. */
-const [INVALID, IGNORE] = [10, 11] as const;
-
 const F = TCP_CT_FLAG;
-const { END, MAX_END, MAX_WIN, MAX_ACK, SCALE, FLAGS } = SENDER;
+const { END, MAX_END, MAX_WIN, SCALE, FLAGS } = SENDER;
 
-/** Where things are, for ctnetlink. */
-export const tcpStateOf = (state: Int32Array, conn: number): number => state[STATE_WORDS * conn + W.STATE]!;
-export const tcpScaleOf = (state: Int32Array, conn: number, dir: number): number =>
-  state[STATE_WORDS * conn + SENDER_WORDS * dir + SCALE]!;
-export const tcpFlagsOf = (state: Int32Array, conn: number, dir: number): number =>
-  state[STATE_WORDS * conn + SENDER_WORDS * dir + FLAGS]!;
-/**
- * What a tool says of a connection: its state, and by direction flags (flags << 8 | which of them to change) and window scales, which
- * count if both ends scale.  False, and nothing is done, if there is no such state.
- */
-export function setTcpState(
-  state: Int32Array,
-  conn: number,
-  next: number | undefined,
-  flags: readonly number[],
-  scales: readonly (number | undefined)[],
-): boolean {
-  if (next !== undefined && next > S.SYN_SENT2) return false;
-  const base = STATE_WORDS * conn;
-  if (next !== undefined) state[base + W.STATE] = next;
-  let both: number = F.WINDOW_SCALE;
-  for (let dir = 0; dir < 2; dir++) {
-    const at = base + SENDER_WORDS * dir + FLAGS;
-    const mask = flags[dir]! & 0xff;
-    state[at] = (state[at]! & ~mask) | ((flags[dir]! >>> 8) & mask);
-    both &= state[at]!;
-  }
-  if (both === 0 || scales[0] === undefined || scales[1] === undefined) return true;
-  for (let dir = 0; dir < 2; dir++) state[base + SENDER_WORDS * dir + SCALE] = Math.min(scales[dir]!, MAX_SCALE);
-  return true;
-}
-
-/** From now on windows are not checked in either direction. */
-export function setTcpLiberal(state: Int32Array, conn: number): void {
-  state[STATE_WORDS * conn + FLAGS]! |= F.BE_LIBERAL;
-  state[STATE_WORDS * conn + SENDER_WORDS + FLAGS]! |= F.BE_LIBERAL;
-}
-
-/**
- * The next state, by direction, state and kind of segment (SYN, SYN and ACK, FIN, ACK, RST, none of these).  A state that
- * is reached from NONE begins a connection: with ES one whose beginning was not seen.
- */
-// biome-ignore format: table
-const NEXT = compile([
-  // The direction of the first packet.
-  'NO: SS IV IV ES IV IV', 'SS: SS IV IV IV CL IV', 'SR: IG SR FW ES CL IV', 'ES: IG IV FW ES CL IV',
-  'FW: IG IV LA CW CL IV', 'CW: IG IV LA CW CL IV', 'LA: IG IV LA TW CL IV', 'TW: SS IV TW TW CL IV',
-  'CL: SS IV CL CL CL IV', 'S2: S2 SR IV IV CL IV',
-], [
-  // The other one.
-  'NO: IV IV IV IV IV IV', 'SS: S2 SR IV IG CL IV', 'SR: IV IG FW SR CL IV', 'ES: IV IG FW ES CL IV',
-  'FW: IV IG LA CW CL IV', 'CW: IV IG LA CW CL IV', 'LA: IV IG LA TW CL IV', 'TW: SS IG TW TW CL IV',
-  'CL: IV IG CL CL CL IV', 'S2: S2 SR IV IG CL IV',
-]);
-
-function compile(...directions: string[][]): Uint8Array {
-  const names = ['NO', 'SS', 'SR', 'ES', 'FW', 'CW', 'LA', 'TW', 'CL', 'S2', 'IV', 'IG'];
-  return Uint8Array.from(
-    directions.flat().flatMap((row) =>
-      row
-        .slice(4)
-        .split(' ')
-        .map((n) => names.indexOf(n)),
-    ),
-  );
-}
-const nextState = (dir: number, state: number, kind: number): number => NEXT[(dir * 10 + state) * 6 + kind]!;
-
-/** TCP_MAX_WSCALE. */
-const MAX_SCALE = 14;
 const MAX_RETRANS = 3;
 /** What lives at least as long is worth shortening. */
 const LONG_MS = 120_000;
@@ -145,16 +67,6 @@ function begin(state: Int32Array, base: number, ip: IpView, kind: number, flags:
   return true;
 }
 
-/** Whether the connection may go first when there are too many. */
-export function tcpMayGoEarly(state: Int32Array, conn: number): boolean {
-  const current = tcpStateOf(state, conn);
-  return current >= S.FIN_WAIT && current <= S.CLOSE;
-}
-
-const isEstablished = (tracker: ConnContext, conn: number): boolean =>
-  tcpStateOf(tracker.table.state, conn) === S.ESTABLISHED && (tracker.table.status[conn]! & IPS.ASSURED) !== 0;
-export const tcpIsEstablished = isEstablished;
-
 /** A segment that changes no state is noted, so that its answer can be understood. */
 function ignore(state: Int32Array, base: number, dir: number, kind: number, old: number, ip: IpView, flags: number) {
   const { view, l4 } = ip;
@@ -170,58 +82,6 @@ function ignore(state: Int32Array, base: number, dir: number, kind: number, old:
     state[base + W.LAST_SCALE] = options >>> 8;
   }
   if (old === S.SYN_SENT && kind === ACK && dir === DIR.REPLY) state[base + W.LAST_ACK] = view.getInt32(l4 + TCP.ACK);
-}
-
-/** What a RST can mean besides a state that follows once it fits into the windows. */
-const RESET_NOW = -1;
-
-/**
- * What a RST means: INVALID if it cannot be one of this connection, RESET_NOW if the connection is over whatever the windows
- * say, else the state that follows.
- */
-function judgeReset(tracker: ConnContext, conn: number, base: number, dir: number, old: number, ip: IpView): number {
-  const { state } = tracker.table;
-  const other = base + SENDER_WORDS * (1 - dir);
-  const seq = ip.view.getInt32(ip.l4 + TCP.SEQ);
-  if (tcpMayGoEarly(state, conn)) return RESET_NOW;
-  if ((state[other + FLAGS]! & F.MAXACK_SET) !== 0 && state[base + W.LAST_INDEX] !== SYN) {
-    const established = isEstablished(tracker, conn);
-    if (seq === 0 && !established) return S.CLOSE;
-    const maxAck = state[other + MAX_ACK]!;
-    if (isBefore(seq, maxAck)) return INVALID;
-    if (!established || seq === maxAck) return S.CLOSE;
-    // It may follow data just sent.
-    if (state[base + W.LAST_INDEX] === ACK && state[base + W.LAST_DIR] === dir && seq === state[base + W.LAST_END]) {
-      return S.CLOSE;
-    }
-    // Inside the window but not exact: the other end answers with a challenge (RFC 5961), so it is not over yet.
-    return old;
-  }
-  return answersIgnored(tracker, conn, base, dir, old, ip) ? RESET_NOW : S.CLOSE;
-}
-
-/** Whether a RST answers a SYN or ACK that was let through without being understood: no window tells anything then. */
-function answersIgnored(
-  tracker: ConnContext,
-  conn: number,
-  base: number,
-  dir: number,
-  old: number,
-  ip: IpView,
-): boolean {
-  const { state, status } = tracker.table;
-  const ack = ip.view.getInt32(ip.l4 + TCP.ACK);
-  const lastIndex = state[base + W.LAST_INDEX];
-  const lastDir = state[base + W.LAST_DIR];
-  const answersSyn = (status[conn]! & IPS.SEEN_REPLY) !== 0 && lastIndex === SYN && lastDir !== dir;
-  const answersAck = (status[conn]! & IPS.ASSURED) === 0 && lastIndex === ACK;
-  if ((answersSyn || answersAck) && ack === state[base + W.LAST_END]) return true;
-  return (
-    old === S.SYN_SENT &&
-    lastIndex === ACK &&
-    lastDir === DIR.REPLY &&
-    ip.view.getInt32(ip.l4 + TCP.SEQ) === state[base + W.LAST_ACK]
-  );
 }
 
 /**

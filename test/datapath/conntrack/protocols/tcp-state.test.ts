@@ -1,7 +1,8 @@
 /** TCP connections as the tracker sees them: which segments belong to one, which state follows, how long it lives. */
 import { describe, expect, test } from 'vitest';
 import { STATE_WORDS } from '../../../../src/datapath/conntrack/conn-table.ts';
-import { TCP_STATE, tcpStateOf } from '../../../../src/datapath/conntrack/protocols/tcp-state.ts';
+import { tcpStateOf } from '../../../../src/datapath/conntrack/protocols/tcp-conn.ts';
+import { TCP_STATE } from '../../../../src/datapath/conntrack/protocols/tcp-table.ts';
 import { eth, ipv4, sum16 } from '../../../support/frames.ts';
 import { CtRig, ct } from '../ct-rig.ts';
 
