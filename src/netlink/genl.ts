@@ -1,3 +1,18 @@
+/**
+ * Generic netlink from the client's side: requests, their answers, and which socket at the other end they go to.
+ *
+ * A GenlEndpoint says how to open a socket and what port id the peer has: 0 is the kernel, DATAPATH_PORT_ID an emulated
+ * datapath.  `genl-family.ts` finds that out; nothing else in a client knows the difference.  A GenlClient is one socket on
+ * which requests are answered; dumps (`genl-dump.ts`) and notifications (`genl-notify.ts`) have sockets of their own, so
+ * that a slow reader of one never holds up the others.
+ *
+ * How answers are matched (`genl-flights.ts`): every message has its own sequence number; what comes back carries it, in any order.  Errors
+ * always come back.  Success comes back only where it is asked for: a query asks for its reply (NLM_F_ECHO, or a GET), and
+ * a batch asks for an acknowledgement of the last message of each datagram, because the peer works through a datagram in
+ * order: once the last one is answered, all before it that had no error have succeeded.
+ *
+ * Source: lib/netlink-socket.c, include/uapi/linux/netlink.h.
+ */
 import { coverage } from '../util/coverage.ts';
 import { ERRNO } from '../util/errno.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';

@@ -1,3 +1,8 @@
+/**
+ * Translates packets of a CT action that asks for NAT, in both directions: which address is to change, and the order of two changes.
+ * nat/ chooses addresses and rewrites packets.  Part of ct-execute.ts.  Hot path.
+ * Source: net/openvswitch/conntrack.c (ovs_ct_nat, ovs_ct_nat_execute).
+ */
 import type { FlowKey } from '../../flow/flow-key.ts';
 import { ETH_TYPE } from '../../packet/ethernet.ts';
 import type { Packet } from '../../packet/packet.ts';

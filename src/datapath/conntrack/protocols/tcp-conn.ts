@@ -1,3 +1,7 @@
+/**
+ * What others see of the state of a TCP connection, and what they may change of it: ctnetlink, the CT action, and who looks for a connection
+ * that may go.  The words are laid out in tcp-state.ts.
+ */
 import { STATE_WORDS } from '../conn-table.ts';
 import { IPS } from '../ct-constants.ts';
 import type { ConnContext } from './conn-context.ts';
