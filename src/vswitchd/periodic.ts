@@ -28,7 +28,7 @@ export class Periodic {
 
   /** From now on every `ms`.  If that is another period than before, at once as well: who has shortened it need not wait for the old one's end. */
   every(ms: number): void {
-    if (ms === this.ms) return;
+    if (this.isStopped || ms === this.ms) return;
     const isFirst = this.ms === undefined;
     this.ms = ms;
     // What is under way goes on with the new period.
@@ -38,7 +38,7 @@ export class Periodic {
     else void this.run();
   }
 
-  /** It is not done any more. */
+  /** It is not done any more, whatever `every()` says later. */
   stop(): void {
     this.isStopped = true;
     this.cancel();

@@ -57,3 +57,11 @@ test('what is under way when it is stopped is the last', async () => {
   await finish();
   expect(due()).toEqual([]);
 });
+
+test('what was stopped does not begin again', () => {
+  const { periodic, calls, due } = rig();
+  periodic.every(5000);
+  periodic.stop();
+  periodic.every(6000);
+  expect([calls(), due()]).toEqual([0, []]);
+});
