@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
+const { CI } = process.env;
+
 /**
  * Three projects: `unit` needs no privileges and no build; `netns` needs root, the built product and
  * Debian's openvswitch-switch; `golden` compares with recordings of the real module, where they are at hand.
@@ -14,7 +16,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           setupFiles: ['test/support/short-turns.ts'],
           // In continuous integration, where machines stand still for a moment, a test gets a second try, which the end of the run tells.
-          retry: process.env.CI ? 1 : 0,
+          retry: CI ? 1 : 0,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },
