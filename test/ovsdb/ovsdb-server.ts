@@ -76,8 +76,8 @@ export async function startOvsdbServer(): Promise<OvsdbServer> {
   }
 }
 
-/** Resolves when `condition` holds; rejects if that takes longer than 5 s. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 5000): Promise<void> {
+/** Resolves when `condition` holds; rejects if that takes longer than `ms`. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 25_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
