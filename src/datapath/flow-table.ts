@@ -14,29 +14,31 @@
  * Tags alone tell nearly all packets that have no flow under a mask, and they are few enough to stay in the processor's cache: a
  * flood of packets that miss would otherwise wait for memory once a mask.
  *
+ * Its parts: mask-list.ts the masks, mask-cache.ts which of them to try first, key-store.ts the memory of words, sparse-key.ts unmasked
+ * keys in it, ufid-index.ts flows by UFID.
+ *
  * Hot path: lookupPacket() and what it calls.  The rest is for installation and dumps.
  * Source: net/openvswitch/flow_table.c.  bench/flow-table.bench.ts measures it.
  */
 import { FLOW_WORDS } from '../flow/fields.ts';
 import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import { Ufid } from '../odp/odp-ufid.ts';
-import { UfidMap } from '../odp/ufid-map.ts';
+import type { FlowKey } from '../flow/flow-key.ts';
 import { tagOf } from '../util/hash-tag.ts';
-import { Flow, type FlowId, type FlowSpec, Mask } from './flow.ts';
+import { Flow, type FlowId, type FlowSpec, type Mask } from './flow.ts';
 import { KeyStore } from './key-store.ts';
 import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';
+import { MaskList } from './mask-list.ts';
+import { readSparse, sparseSize, sparseSizeAt, writeSparse } from './sparse-key.ts';
+import { UfidIndex } from './ufid-index.ts';
 
 const MIN_SLOTS = 1024;
-const BITMAP_WORDS = (FLOW_WORDS + 31) >>> 5;
 
 export class FlowTable {
   /** Masks tried for packets, and look-ups that the mask cache decided, since the start. */
   nMaskHit = 0;
   nCacheHit = 0;
 
-  private readonly seed: number;
-  private masks: Mask[] = [];
+  private readonly masks: MaskList;
   private cache = new MaskCache(DEFAULT_CACHE_SIZE);
   /** Which mask search() found the flow under. */
   private foundMask = 0;
@@ -50,26 +52,21 @@ export class FlowTable {
   private freeIndexes: number[] = [];
   private store = new KeyStore();
   private nFlows = 0;
-  private readonly byUfid = new UfidMap<Flow>();
-  /** Those whose UFID is shorter than most. */
-  private readonly byShortUfid = new Map<string, Flow>();
-  private nextMask = 0;
-  /** The mask of the last flow. */
-  private lastMask: Mask | undefined;
+  private readonly byUfid = new UfidIndex();
 
   constructor(random: () => number = Math.random) {
-    this.seed = (random() * 0x100000000) | 0;
+    this.masks = new MaskList((random() * 0x100000000) | 0);
   }
 
   get count(): number {
     return this.nFlows;
   }
   get nMasks(): number {
-    return this.masks.length;
+    return this.masks.list.length;
   }
   /** In the order in which look-ups try them.  Not to be changed. */
   allMasks(): readonly Mask[] {
-    return this.masks;
+    return this.masks.list;
   }
   get maskCacheSize(): number {
     return this.cache.size;
@@ -107,7 +104,7 @@ export class FlowTable {
 
   /** Some flow that `key` matches (ovs_flow_tbl_lookup()).  Counts nothing. */
   lookup(key: FlowKey): Flow | undefined {
-    for (const mask of this.masks) {
+    for (const mask of this.masks.list) {
       const flow = this.probe(key, mask);
       if (flow !== undefined) return flow;
     }
@@ -116,7 +113,7 @@ export class FlowTable {
 
   /** The flow without UFID that was installed with this unmasked key (ovs_flow_tbl_lookup_exact()). */
   lookupExact(unmaskedKey: FlowKey): Flow | undefined {
-    for (const mask of this.masks) {
+    for (const mask of this.masks.list) {
       const flow = this.probe(unmaskedKey, mask);
       if (flow !== undefined && flow.ufid === undefined && this.isSame(flow, unmaskedKey)) return flow;
     }
@@ -124,7 +121,7 @@ export class FlowTable {
   }
 
   lookupUfid(ufid: FlowId): Flow | undefined {
-    return ufid instanceof Ufid ? this.byUfid.get(ufid) : this.byShortUfid.get(ufidName(ufid));
+    return this.byUfid.get(ufid);
   }
 
   /** Whether the masked key of a flow with UFID, or the unmasked key of one without, equals `key` (ovs_flow_cmp()). */
@@ -136,13 +133,13 @@ export class FlowTable {
 
   /** Adds a flow.  The caller has looked for duplicates. */
   insert(spec: FlowSpec): Flow {
-    const mask = this.useMask(spec.mask);
+    const mask = this.masks.use(spec.mask);
     const index = this.freeIndexes.pop() ?? this.flows.length;
     if (index >= this.hashes.length) this.growColumns();
 
     const { plan } = mask;
     const nMasked = plan.length >>> 1;
-    const nUnmasked = spec.ufid === undefined ? BITMAP_WORDS + countWords(spec.key) : 0;
+    const nUnmasked = spec.ufid === undefined ? sparseSize(spec.key) : 0;
     const block = this.store.alloc(nMasked + nUnmasked);
     const { words } = this.store;
     for (let i = 0; i < nMasked; i++) words[block + i] = spec.key[plan[2 * i]!]! & plan[2 * i + 1]!;
@@ -152,8 +149,7 @@ export class FlowTable {
     this.blocks[index] = block;
     this.flows[index] = flow;
     this.hashes[index] = this.hashUnder(mask, spec.key);
-    if (spec.ufid instanceof Ufid) this.byUfid.set(spec.ufid, flow);
-    else if (spec.ufid !== undefined) this.byShortUfid.set(ufidName(spec.ufid), flow);
+    if (spec.ufid !== undefined) this.byUfid.set(spec.ufid, flow);
     // At most half full: probes stay short.
     if (2 * ++this.nFlows > this.slotMask) this.rehash(2 * (this.slotMask + 1));
     else this.insertSlot(index);
@@ -174,14 +170,8 @@ export class FlowTable {
     // An empty table is as a new one: dumps show its flows in the order in which they come.
     if (--this.nFlows === 0) this.flows.length = this.freeIndexes.length = 0;
     flow.index = -1;
-    if (flow.ufid instanceof Ufid) this.byUfid.delete(flow.ufid);
-    else if (flow.ufid !== undefined) this.byShortUfid.delete(ufidName(flow.ufid));
-
-    if (--mask.refCount === 0) {
-      // The last mask takes the place of the one that goes; no order is lost that rebalancing does not restore.
-      const last = this.masks.pop()!;
-      if (last !== mask) this.masks[this.masks.indexOf(mask)] = last;
-    }
+    if (flow.ufid !== undefined) this.byUfid.delete(flow.ufid);
+    this.masks.release(mask);
   }
 
   /** Removes all flows; returns how many there were.  Flow objects that somebody holds lose their keys. */
@@ -190,10 +180,8 @@ export class FlowTable {
     for (const flow of this.flows) if (flow !== undefined) flow.index = -1;
     this.flows = [];
     this.freeIndexes = [];
-    this.masks = [];
-    this.lastMask = undefined;
+    this.masks.clear();
     this.byUfid.clear();
-    this.byShortUfid.clear();
     this.store = new KeyStore();
     this.makeSlots(MIN_SLOTS);
     this.hashes = new Int32Array(MIN_SLOTS);
@@ -216,8 +204,7 @@ export class FlowTable {
 
   /** Puts the masks in order of their use since the last time (ovs_flow_masks_rebalance(), every 4000 ms). */
   rebalanceMasks(): void {
-    this.masks.sort((a, b) => b.usage - a.usage);
-    for (const mask of this.masks) mask.usage = 0;
+    this.masks.rebalance();
   }
 
   readKey(flow: Flow, out: FlowKey): FlowKey {
@@ -236,7 +223,7 @@ export class FlowTable {
 
   /** Tries mask number `hint`, then all others.  Hot path. */
   private search(key: FlowKey, hint: number): Flow | undefined {
-    const { masks } = this;
+    const masks = this.masks.list;
     const n = masks.length;
     if (hint < n) {
       this.nMaskHit++;
@@ -291,26 +278,6 @@ export class FlowTable {
       if (words[block + (i >>> 1)] !== (key[plan[i]!]! & plan[i + 1]!)) return false;
     }
     return this.flows[index]!.mask === mask;
-  }
-
-  private useMask(bits: FlowMask): Mask {
-    // Flows that come one after the other have the same mask mostly.
-    const { lastMask } = this;
-    if (lastMask !== undefined && lastMask.refCount > 0 && lastMask.equals(bits)) {
-      lastMask.refCount++;
-      return lastMask;
-    }
-    const hash = hashMask(bits);
-    let mask = this.masks.find((m) => m.hash === hash && m.equals(bits));
-    if (mask === undefined) {
-      mask = new Mask(bits, hash, hashFinish(hashAdd(this.seed, this.nextMask++)));
-      // Counts begin anew, so that the new mask has a fair chance.
-      for (const m of this.masks) m.usage = 0;
-      this.masks.push(mask);
-    }
-    mask.refCount++;
-    this.lastMask = mask;
-    return mask;
   }
 
   private insertSlot(index: number): void {
@@ -372,46 +339,8 @@ export class FlowTable {
     const nMasked = flow.mask.plan.length >>> 1;
     if (flow.ufid !== undefined) return nMasked;
     const at = this.blocks[flow.index]! + nMasked;
-    return nMasked + BITMAP_WORDS + countBits(this.store.words, at);
+    return nMasked + sparseSizeAt(this.store.words, at);
   }
 }
 
 const scratch = new Int32Array(FLOW_WORDS);
-
-const ufidName = (ufid: Uint8Array): string => String.fromCharCode(...ufid);
-
-function hashMask(bits: FlowMask): number {
-  let h = 0;
-  for (let i = 0; i < bits.length; i++) if (bits[i] !== 0) h = hashAdd(hashAdd(h, i), bits[i]!);
-  return h;
-}
-
-// A sparse key: a bitmap of the words that are not zero, then those words.
-
-function countWords(key: FlowKey): number {
-  let n = 0;
-  for (let i = 0; i < FLOW_WORDS; i++) if (key[i] !== 0) n++;
-  return n;
-}
-
-function countBits(words: Int32Array, at: number): number {
-  let n = 0;
-  for (let i = 0; i < BITMAP_WORDS; i++) for (let w = words[at + i]!; w !== 0; w &= w - 1) n++;
-  return n;
-}
-
-function writeSparse(key: FlowKey, words: Int32Array, at: number): void {
-  words.fill(0, at, at + BITMAP_WORDS);
-  for (let i = 0, to = at + BITMAP_WORDS; i < FLOW_WORDS; i++) {
-    if (key[i] === 0) continue;
-    words[at + (i >>> 5)]! |= 1 << (i & 31);
-    words[to++] = key[i]!;
-  }
-}
-
-function readSparse(words: Int32Array, at: number, out: FlowKey): FlowKey {
-  for (let i = 0, from = at + BITMAP_WORDS; i < FLOW_WORDS; i++) {
-    out[i] = (words[at + (i >>> 5)]! >>> (i & 31)) & 1 ? words[from++]! : 0;
-  }
-  return out;
-}
