@@ -14,15 +14,14 @@ import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/c
 import { MessageWriter } from '../netlink/message.ts';
 import {
   OVS_ACTION_ATTR as A,
-  OVS_CT_ATTR as C,
   OVS_CHECK_PKT_LEN_ATTR as CPL,
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR as U,
 } from './action-attrs.ts';
 import { storeKeyAttr } from './key-codec.ts';
 import { KEY_ROWS, OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from './key-table.ts';
+import { type CtOptions, putCt } from './odp-ct.ts';
 import { putNsh, putTunnel } from './odp-key-nests.ts';
-import { LABELS_SIZE, putLabels } from './odp-labels.ts';
 import { NLA_MAX_PAYLOAD } from './text/odp-text-scan.ts';
 
 export interface UserspaceOptions {
@@ -32,22 +31,6 @@ export interface UserspaceOptions {
   readonly tunnelOutPort?: number;
   /** Whether the upcall shall have the actions of the flow. */
   readonly withActions?: boolean;
-}
-
-export interface CtOptions {
-  readonly commit?: boolean;
-  /** Instead of `commit`: also where a connection of the other direction is in the way. */
-  readonly force?: boolean;
-  readonly zone?: number;
-  readonly mark?: { readonly value: number; readonly mask: number };
-  /** 16 bytes each, the highest bits first. */
-  readonly labels?: { readonly value: Uint8Array; readonly mask: Uint8Array };
-  readonly helper?: string;
-  readonly timeout?: string;
-  /** Events (IPCT_* bits) that listeners are told of. */
-  readonly eventMask?: number;
-  /** OVS_NAT_ATTR_* nest; empty: translate as the connection was. */
-  readonly nat?: Uint8Array;
 }
 
 /** The first kernels wanted at least 8 bytes of userdata. */
@@ -212,25 +195,7 @@ export class OdpActionsBuilder {
   }
 
   ct(options: CtOptions = {}): this {
-    const { w } = this;
-    const nest = w.nest(A.CT);
-    if (options.commit) w.attrFlag(options.force ? C.FORCE_COMMIT : C.COMMIT);
-    if (options.eventMask !== undefined) w.attrU32(C.EVENTMASK, options.eventMask);
-    if (options.zone !== undefined) w.attrU16(C.ZONE, options.zone);
-    if (options.mark) {
-      const at = w.attrHeader(C.MARK, 8);
-      w.dv.setUint32(at, options.mark.value, LITTLE_ENDIAN);
-      w.dv.setUint32(at + 4, options.mark.mask, LITTLE_ENDIAN);
-    }
-    if (options.labels) {
-      const at = w.attrHeader(C.LABELS, 32);
-      putLabels(w.bytes, at, options.labels.value);
-      putLabels(w.bytes, at + LABELS_SIZE, options.labels.mask);
-    }
-    if (options.helper !== undefined) w.attrString(C.HELPER, options.helper);
-    if (options.timeout !== undefined) w.attrString(C.TIMEOUT, options.timeout);
-    if (options.nat) w.attrBytes(C.NAT, options.nat);
-    w.endNest(nest);
+    putCt(this.w, options);
     return this;
   }
   ctClear(): this {

@@ -13,7 +13,8 @@ import {
   setFieldOnes,
 } from '../../../flow/flow-key.ts';
 import { OVS_NAT_ATTR as N } from '../../../odp/action-attrs.ts';
-import { type CtOptions, OdpActionsBuilder } from '../../../odp/odp-actions.ts';
+import { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
+import type { CtOptions } from '../../../odp/odp-ct.ts';
 import type { MfField } from '../../../openflow/mf-field.ts';
 import { getSubfield, maskSubfield } from '../../../openflow/mf-subfield.ts';
 import type { OfpactCt, OfpactNat } from '../../../openflow/ofpact.ts';
