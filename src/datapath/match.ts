@@ -2,9 +2,7 @@
  * From the wire to a flow: makes a flow key and mask of OVS_FLOW_ATTR_KEY and MASK, and refuses what the kernel refuses.
  * key-attrs.ts finds the attributes, tunnel-key.ts reads tunnels; key-put.ts goes the other way.
  *
- * The kernel demands that a key has the attributes which its ethertype and protocol imply ("keys are demanded by
- * protocol"), and that a mask has none for headers whose presence it does not match exactly.  Both sets come out of
- * `validate` below.  What must always match exactly does so whatever the mask says: VLAN TCIs, the ethertype, in_port,
+ * What is in them must be what their protocols demand: match-validate.ts.  What must always match exactly does so whatever the mask says: VLAN TCIs, the ethertype, in_port,
  * and whether there is an Ethernet header at all.
  *
  * Every function throws NetlinkError EINVAL with the reason, which goes to the log.
@@ -15,11 +13,11 @@ import { type FlowKey, type FlowMask, getField, setField } from '../flow/flow-ke
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
 import { DP_MAX_PORTS } from '../netlink/families/ovs-vport.ts';
 import { OVS_KEY_ATTR as K, OVS_NSH_KEY_ATTR } from '../odp/key-table.ts';
-import { ETH_TYPE, ETH_TYPE_MIN, isMplsType, isVlanType } from '../packet/ethernet.ts';
-import { IPPROTO, ND } from '../packet/ip.ts';
-import { attrBit, CT_SUPPORTED_MASK, fillWithOnes, invalid, KeyAttrs } from './key-attrs.ts';
+import { ETH_TYPE_MIN, isVlanType } from '../packet/ethernet.ts';
+import { CT_SUPPORTED_MASK, fillWithOnes, invalid, KeyAttrs } from './key-attrs.ts';
 import { loadKeyWords } from './key-words.ts';
 import { LastMask } from './last-mask.ts';
+import { validate } from './match-validate.ts';
 import { loadTunnel, setTunnelOnes } from './tunnel-key.ts';
 
 /** in_port of a key that names none.  */
@@ -272,84 +270,4 @@ function loadNsh(attrs: KeyAttrs, out: FlowKey, isMask: boolean): void {
   if (!isMask && hasMd1 && getField(out, FIELD.nshMdtype) !== NSH_MDTYPE1)
     throw invalid('NSH metadata of another type');
   attrs.used(K.NSH);
-}
-
-/** Attributes that a mask may have only if the key's protocol has them and the mask demands that protocol. */
-const CONDITIONAL = [
-  ...[K.IPV4, K.CT_ORIG_TUPLE_IPV4, K.IPV6, K.CT_ORIG_TUPLE_IPV6, K.TCP, K.TCP_FLAGS, K.UDP, K.SCTP],
-  ...[K.ICMP, K.ICMPV6, K.ARP, K.ND, K.MPLS, K.NSH],
-].reduce((set, type) => set | attrBit(type), 0);
-const ALWAYS_ALLOWED = attrBit(K.TUNNEL) | attrBit(K.IN_PORT) | attrBit(K.ETHERTYPE);
-
-/** match_validate(): are the attributes there that the protocols demand, and in the mask only those they allow? */
-function validate(key: FlowKey, mask: FlowMask | null, inKey: number, inMask: number): void {
-  const type = getField(key, FIELD.ethType);
-  const isTypeExact = mask !== null && getField(mask, FIELD.ethType) === ALL_ONES_16;
-  let expected = 0;
-  let allowed = (inKey & ~CONDITIONAL) | ALWAYS_ALLOWED;
-
-  const l3 = l3Attr(type);
-  if (l3 !== 0) {
-    expected |= attrBit(l3);
-    if (isTypeExact) allowed |= attrBit(l3);
-  }
-  if (type === ETH_TYPE.IP || type === ETH_TYPE.IPV6) {
-    const tuple = type === ETH_TYPE.IP ? K.CT_ORIG_TUPLE_IPV4 : K.CT_ORIG_TUPLE_IPV6;
-    if (isTypeExact) allowed |= attrBit(tuple);
-    if (getField(key, FIELD.nwFrag) !== OVS_FRAG_TYPE.LATER) {
-      const l4 = l4Attrs(type, getField(key, FIELD.nwProto));
-      expected |= l4;
-      if (mask !== null && getField(mask, FIELD.nwProto) === 0xff) allowed |= l4;
-      if (l4 === attrBit(K.ICMPV6) && isNeighbourDiscovery(key)) {
-        expected |= attrBit(K.ND);
-        // In the kernel's key both are in one place, so that they exclude each other.
-        allowed &= ~attrBit(tuple);
-        if (mask !== null && getField(mask, FIELD.tpSrc) === 0xff) allowed |= attrBit(K.ND);
-      }
-    }
-  }
-  if ((inKey & expected) !== expected) throw invalid(`missing key (keys=${hex(inKey)}, expected=${hex(expected)})`);
-  if ((inMask & ~allowed) !== 0) throw invalid(`unexpected mask (mask=${hex(inMask)}, allowed=${hex(allowed)})`);
-}
-
-/** A set of attributes with the bits where the kernel's log has them. */
-const hex = (set: number): string => (BigInt(set >>> 0) << 1n).toString(16);
-
-/** The attribute for what follows ethertype `type`; 0 if there is none. */
-function l3Attr(type: number): number {
-  switch (type) {
-    case ETH_TYPE.IP:
-      return K.IPV4;
-    case ETH_TYPE.IPV6:
-      return K.IPV6;
-    case ETH_TYPE.ARP:
-    case ETH_TYPE.RARP:
-      return K.ARP;
-    case ETH_TYPE.NSH:
-      return K.NSH;
-    default:
-      return isMplsType(type) ? K.MPLS : 0;
-  }
-}
-
-function l4Attrs(type: number, proto: number): number {
-  switch (proto) {
-    case IPPROTO.TCP:
-      return attrBit(K.TCP) | attrBit(K.TCP_FLAGS);
-    case IPPROTO.UDP:
-      return attrBit(K.UDP);
-    case IPPROTO.SCTP:
-      return attrBit(K.SCTP);
-    case IPPROTO.ICMP:
-      return type === ETH_TYPE.IP ? attrBit(K.ICMP) : 0;
-    case IPPROTO.ICMPV6:
-      return type === ETH_TYPE.IPV6 ? attrBit(K.ICMPV6) : 0;
-    default:
-      return 0;
-  }
-}
-
-function isNeighbourDiscovery(key: FlowKey): boolean {
-  const icmpType = getField(key, FIELD.tpSrc);
-  return icmpType === ND.SOLICIT || icmpType === ND.ADVERT;
 }

@@ -26,8 +26,9 @@ import { CT_STOLEN } from '../conntrack/ct-execute.ts';
 import { DROP, type DropReason } from '../drop-reasons.ts';
 import { Segmenter } from '../ports/segment.ts';
 import type { SlotPool } from '../slot-pool.ts';
-import { type ActionProgram, EMPTY_PROGRAM, SET_OP } from './action-program.ts';
+import { type ActionProgram, SET_OP } from './action-program.ts';
 import { changeError, changePacket, noteEthernet, pushRoom } from './change-packet.ts';
+import { DeferredRuns } from './deferred-runs.ts';
 import { popNsh } from './nsh.ts';
 import { decTtl, TTL } from './push-pop.ts';
 import { setMark, setPriority } from './set-field.ts';
@@ -38,8 +39,6 @@ const W_DP_HASH = FIELD.dpHash.word;
 /** OVS_RECURSION_LIMIT, and what follows from it. */
 const MAX_LEVEL = 5;
 const KEY_CLONES = MAX_LEVEL - 2;
-/** DEFERRED_ACTION_FIFO_SIZE; one place stays empty. */
-const FIFO_SIZE = 10;
 /** A probability of 1. */
 const ALWAYS = 0xffffffff;
 
@@ -73,22 +72,12 @@ export class ActionExecutor {
   /** Of the SAMPLE that this is inside, as int32; 0 outside. */
   private probability = 0;
   private readonly keys: FlowKey[] = Array.from({ length: KEY_CLONES }, newFlowKey);
-
-  // Deferred runs: a FIFO that is filled and emptied once for each packet received.
-  private readonly fifoPackets: Packet[];
-  private readonly fifoKeys: FlowKey[] = Array.from({ length: FIFO_SIZE }, newFlowKey);
-  private readonly fifoPrograms: ActionProgram[] = Array.from({ length: FIFO_SIZE }, () => EMPTY_PROGRAM);
-  /** Where in the program to begin and end; beginning at -1 means recirculation. */
-  private readonly fifoFrom = new Int32Array(FIFO_SIZE);
-  private readonly fifoTo = new Int32Array(FIFO_SIZE);
-  private readonly fifoProbability = new Int32Array(FIFO_SIZE);
-  private head = 0;
-  private tail = 0;
+  private readonly deferred: DeferredRuns;
 
   constructor(host: ActionHost, slots: SlotPool) {
     this.host = host;
     this.slots = slots;
-    this.fifoPackets = Array.from({ length: FIFO_SIZE }, () => slots.newPacket());
+    this.deferred = new DeferredRuns(slots);
   }
 
   /** Runs a whole program.  `pkt` and `key` are used up.  Returns 0 or -errno. */
@@ -252,7 +241,7 @@ export class ActionExecutor {
     let runKey = key;
     if (clonesKey) {
       if (this.level > KEY_CLONES) {
-        this.defer(pkt, key, program, from, to);
+        if (!this.deferred.add(pkt, key, program, from, to, this.probability)) this.host.drop(DROP.DEFERRED);
         return 0;
       }
       runKey = this.keys[this.level - 1]!;
@@ -277,33 +266,16 @@ export class ActionExecutor {
     return err;
   }
 
-  private defer(pkt: Packet, key: FlowKey, program: ActionProgram, from: number, to: number): void {
-    if (this.head >= FIFO_SIZE - 1) {
-      this.host.drop(DROP.DEFERRED);
-      return;
-    }
-    const i = this.head++;
-    pkt.isShared = true;
-    this.fifoPackets[i]!.cloneFrom(pkt);
-    this.fifoKeys[i]!.set(key);
-    this.fifoPrograms[i] = program;
-    this.fifoFrom[i] = from;
-    this.fifoTo[i] = to;
-    this.fifoProbability[i] = this.probability;
-    if (from < 0) this.fifoKeys[i]![W_RECIRC] = to;
-  }
-
   private runDeferred(): void {
-    while (this.tail < this.head) {
-      const i = this.tail++;
-      const pkt = this.fifoPackets[i]!;
-      const key = this.fifoKeys[i]!;
-      this.probability = this.fifoProbability[i]!;
-      if (this.fifoFrom[i]! < 0) this.host.process(pkt, key);
-      else this.run(pkt, key, this.fifoPrograms[i]!, this.fifoFrom[i]!, this.fifoTo[i]!);
+    const { deferred } = this;
+    for (let i = deferred.next(); i >= 0; i = deferred.next()) {
+      const pkt = deferred.packets[i]!;
+      const key = deferred.keys[i]!;
+      this.probability = deferred.probability[i]!;
+      if (deferred.from[i]! < 0) this.host.process(pkt, key);
+      else this.run(pkt, key, deferred.programs[i]!, deferred.from[i]!, deferred.to[i]!);
       pkt.slot = -1;
     }
-    this.head = this.tail = 0;
     this.probability = 0;
   }
 

@@ -9,6 +9,7 @@
  */
 import { FIELD, TUN_F } from '../../flow/fields.ts';
 import { type FlowKey, newFlowKey } from '../../flow/flow-key.ts';
+import { foldSum } from '../../packet/checksum.ts';
 
 /** The words of a flow key that tunnel metadata is in; only those from TUN.ID on count. */
 export type TunnelInfo = FlowKey;
@@ -80,3 +81,15 @@ export const DECAP = {
   BAD: -2, //       a header that must be dropped: version, reserved bits, checksum
   FOREIGN: -3, //   another payload than this port carries
 } as const;
+
+/** The sum of both addresses, folded, for the checksum of the outer header. */
+export function addressSum(isIpv6: boolean, tun: TunnelInfo): number {
+  let sum = 0;
+  const n = isIpv6 ? 4 : 1;
+  const src = isIpv6 ? TUN.IPV6_SRC : TUN.SRC;
+  const dst = isIpv6 ? TUN.IPV6_DST : TUN.DST;
+  for (let i = 0; i < n; i++) {
+    sum += (tun[src + i]! >>> 16) + (tun[src + i]! & 0xffff) + (tun[dst + i]! >>> 16) + (tun[dst + i]! & 0xffff);
+  }
+  return foldSum(sum);
+}

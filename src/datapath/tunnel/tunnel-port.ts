@@ -24,6 +24,7 @@ import { isInnerFrame, isNetworkWhole } from './inner-frame.ts';
 import { findOffloads } from './offloads.ts';
 import { TUNNEL_MTU, type TunnelDevice } from './tunnel-devices.ts';
 import {
+  addressSum,
   DECAP,
   newTunnelInfo,
   TUN,
@@ -336,16 +337,4 @@ export class TunnelPort implements PortBackend, TunnelSink, TunnelTxOwner {
     this.release();
     this.device.close(this.lingers);
   }
-}
-
-/** The sum of both addresses, folded. */
-function addressSum(isIpv6: boolean, tun: TunnelInfo): number {
-  let sum = 0;
-  const n = isIpv6 ? 4 : 1;
-  const src = isIpv6 ? TUN.IPV6_SRC : TUN.SRC;
-  const dst = isIpv6 ? TUN.IPV6_DST : TUN.DST;
-  for (let i = 0; i < n; i++) {
-    sum += (tun[src + i]! >>> 16) + (tun[src + i]! & 0xffff) + (tun[dst + i]! >>> 16) + (tun[dst + i]! & 0xffff);
-  }
-  return foldSum(sum);
 }

@@ -1,6 +1,6 @@
 /**
- * The nfnetlink face of conntrack: lists, makes, changes and ends connections, tells listeners of them, lists and ends expectations, and keeps timeout policies, for tools
- * such as ovs-dpctl, ovs-vswitchd and conntrack.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
+ * The nfnetlink face of conntrack: lists, makes, changes and ends connections, lists and ends expectations, and keeps timeout
+ * policies, for tools such as ovs-dpctl, ovs-vswitchd and conntrack.  ctnetlink-events.ts tells listeners of connections.  It answers on a NETLINK_NETFILTER socket of its own, bound to the port id that the
  * generic netlink families use too.
  *
  * Of the kernel's commands it has those that these tools send.  Nothing that a client sends can end it.
@@ -15,7 +15,6 @@ import {
   IPCTNL_MSG_TIMEOUT,
   NFGENMSG_SIZE,
   NFNL_SUBSYS,
-  NFNLGRP,
   nfnlType,
 } from '../../../netlink/families/ctnetlink.ts';
 import { AttrCursor, MessageView, MessageWriter } from '../../../netlink/message.ts';
@@ -26,22 +25,15 @@ import { DumpQueue } from '../../commands/dump-queue.ts';
 import { DUMP_STEP, type DumpSource } from '../../commands/genl-family.ts';
 import type { GroupListeners } from '../../commands/genl-server.ts';
 import { Overruns } from '../../commands/overruns.ts';
-import type { ConnEvents } from '../connections.ts';
 import { IPCT } from '../ct-constants.ts';
-import type { Expectation } from '../helpers/expect.ts';
 import type { Tracker } from '../tracker.ts';
 import { TUPLE_WORDS } from '../tuple.ts';
 import { CtAttrs } from './ctnetlink-attrs.ts';
 import { newConnection } from './ctnetlink-change.ts';
-import {
-  deleteExpectations,
-  expectationDump,
-  findExpectation,
-  putExpectation,
-  putExpectationEvent,
-} from './ctnetlink-expect.ts';
+import { CtnetlinkEvents } from './ctnetlink-events.ts';
+import { deleteExpectations, expectationDump, findExpectation, putExpectation } from './ctnetlink-expect.ts';
 import { connectionDump, fits, readFilter } from './ctnetlink-filter.ts';
-import { beginMessage, putConnection, putEvent } from './ctnetlink-messages.ts';
+import { beginMessage, putConnection } from './ctnetlink-messages.ts';
 import { cpuStatsDump, expectationStatsDump, putGlobalStats } from './ctnetlink-stats.ts';
 import { deletePolicy, putPolicy, readPolicyName, setPolicy } from './ctnetlink-timeout.ts';
 import { readTuple } from './ctnetlink-tuple.ts';
@@ -71,17 +63,16 @@ const DUMP_STARTED = Symbol('dump started');
 /** Room for one message. */
 const MAX_MESSAGE = 1024;
 
-export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
+export class CtnetlinkServer implements NetlinkReceiver {
   private readonly transport: NetlinkTransport;
   private readonly tracker: Tracker;
   private readonly clock: () => number;
   private readonly log: Logger;
-  private readonly listeners: GroupListeners | undefined;
+  private readonly events: CtnetlinkEvents;
   private readonly dumps: DumpQueue;
   private readonly overruns: Overruns;
   private readonly view = new MessageView();
   private readonly writer = new MessageWriter();
-  private readonly eventWriter = new MessageWriter();
   private readonly tuple = new Int32Array(TUPLE_WORDS);
 
   constructor(options: CtnetlinkOptions) {
@@ -91,12 +82,12 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
     this.log = options.log;
     this.dumps = new DumpQueue(options.transport);
     this.overruns = new Overruns(options.transport);
-    this.listeners = options.listeners;
+    this.events = new CtnetlinkEvents(options);
   }
 
   start(): void {
     this.transport.receive(this);
-    this.tracker.events = this;
+    this.tracker.events = this.events;
   }
   close(): void {
     this.transport.receive(null);
@@ -232,34 +223,6 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
     return entry < 0 ? -1 : entry >> 1;
   }
 
-  // What listeners are told.
-
-  isWanted(): boolean {
-    const { listeners } = this;
-    if (listeners === undefined) return false;
-    return GROUPS.some((group) => listeners.has(group));
-  }
-
-  tell(conn: number, events: number): void {
-    let group: number = NFNLGRP.CT_UPDATE;
-    if ((events & IPCT.DESTROY) !== 0) group = NFNLGRP.CT_DESTROY;
-    else if ((events & (IPCT.NEW | IPCT.RELATED)) !== 0) group = NFNLGRP.CT_NEW;
-    if (this.listeners?.has(group) !== true) return;
-    const w = this.eventWriter;
-    w.reset();
-    putEvent(w, this.tracker, conn, events);
-    this.transport.multicast(w.bytes, 0, w.size, group);
-  }
-
-  tellExpectation(exp: Expectation, isEnd: boolean): void {
-    const group = isEnd ? NFNLGRP.EXP_DESTROY : NFNLGRP.EXP_NEW;
-    if (this.listeners?.has(group) !== true) return;
-    const w = this.eventWriter;
-    w.reset();
-    putExpectationEvent(w, this.tracker, exp, isEnd);
-    this.transport.multicast(w.bytes, 0, w.size, group);
-  }
-
   private change({ msg, family, attrs }: Request): void {
     const { tracker } = this;
     const { conn, isNew, hasLabels } = newConnection(tracker, attrs(), family, msg.flags);
@@ -350,6 +313,5 @@ export class CtnetlinkServer implements NetlinkReceiver, ConnEvents {
 }
 
 const NO_TUPLE = -2;
-const GROUPS = Object.values(NFNLGRP);
 /** What may have changed when a tool has changed something. */
 const CHANGED = IPCT.REPLY | IPCT.ASSURED | IPCT.HELPER | IPCT.PROTOINFO | IPCT.SEQADJ | IPCT.MARK | IPCT.SYNPROXY;
