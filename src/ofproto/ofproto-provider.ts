@@ -167,6 +167,20 @@ export interface FdbEntry {
   readonly ageSec: number;
 }
 
+/** A switch's table of MAC addresses, as commands see it. */
+export interface Fdb {
+  entries(): FdbEntry[];
+  /** What the table has been through. */
+  stats(): MacStats;
+  clearStats(): void;
+  /** Removes all entries but static ones. */
+  flush(): void;
+  /** Adds a static entry of port `name`, for a MAC address as a number; false if it cannot have one. */
+  add(name: string, vlan: number, mac: number): boolean;
+  /** Removes a static entry; false if there is none. */
+  delete(vlan: number, mac: number): boolean;
+}
+
 /** A group that a port has members of, or a router that it leads to. */
 export interface MdbEntry {
   readonly ofport: number;
@@ -229,15 +243,7 @@ export interface Ofproto {
   setPortDevice(name: string, device: PortDevice): void;
   /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void;
-  fdb(): FdbEntry[];
-  /** What the MAC table has been through. */
-  fdbStats(): MacStats;
-  fdbClearStats(): void;
-  fdbFlush(): void;
-  /** Adds a static entry of port `name`, for a MAC address as a number; false if it cannot have one. */
-  fdbAdd(name: string, vlan: number, mac: number): boolean;
-  /** Removes a static entry; false if there is none. */
-  fdbDelete(vlan: number, mac: number): boolean;
+  readonly fdb: Fdb;
   /** Text of `bridge/dump-flows`. */
   dumpFlows(hasOffloads: boolean): string;
   /** Removes the switch, its ports from the datapath too. */

@@ -21,25 +21,18 @@ import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { LearnedCookies } from './learned-cookies.ts';
-import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, type MacStats, MacTable } from './mac-learning.ts';
+import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
 import type { McastSettings } from './mcast/mcast-settings.ts';
 import type { McastSnooping } from './mcast/mcast-snooping.ts';
 import { SwitchMcast } from './mcast/switch-mcast.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 import { MirrorTable } from './mirror/mirror-table.ts';
-import type {
-  BundleConfig,
-  DevicePlace,
-  FdbEntry,
-  MdbEntry,
-  Ofport,
-  OfportRequest,
-  Ofproto,
-} from './ofproto-provider.ts';
+import type { BundleConfig, DevicePlace, MdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import { formatAllFlows } from './show-flows.ts';
 import type { SwitchBacker } from './switch-backer.ts';
+import { SwitchFdb } from './switch-fdb.ts';
 import { PATCH, type SwitchPort } from './switch-port.ts';
 import { SwitchPorts } from './switch-ports.ts';
 import { FlowTables } from './tables/flow-tables.ts';
@@ -67,6 +60,11 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   /** Takes packets for controllers. */
   onPacketIn: ((event: PacketInEvent) => void) | undefined;
   readonly macs = new MacTable<Bundle>();
+  readonly fdb = new SwitchFdb(
+    this.macs,
+    (port) => this.portTable.byName.get(port)?.bundle,
+    () => this.run(),
+  );
   readonly mirrors = new MirrorTable();
   forwardsBpdu = false;
   private readonly multicast = new SwitchMcast();
@@ -246,20 +244,12 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   /** Says whether a port's device is up, and its link. */
   setPortLive(name: string, isLive: boolean): void {
-    const port = this.portTable.byName.get(name);
-    if (port === undefined || port.isUp === isLive) return;
-    port.isUp = isLive;
-    this.backer.revalidate();
+    if (this.portTable.setLive(name, isLive)) this.backer.revalidate();
   }
 
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void {
-    const port = this.portTable.byName.get(name);
-    if (port === undefined) return;
-    const before = port.queueDscps ?? new Map<number, number>();
-    const now = queueDscps(dscps, this.queuePriority ?? queuePriority);
-    if (now.size === before.size && [...now].every(([key, value]) => before.get(key) === value)) return;
-    port.queueDscps = now;
-    this.backer.revalidate();
+    if (this.portTable.setQueues(name, queueDscps(dscps, this.queuePriority ?? queuePriority)))
+      this.backer.revalidate();
   }
 
   reconnect(): void {
@@ -272,19 +262,13 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   /** OFPPC_* bits of a port; a RangeError if there is none of that name. */
   setPortConfig(name: string, config: number): void {
-    const port = this.portTable.named(name);
-    if (port.config === config) return;
-    port.config = config;
+    if (!this.portTable.setConfig(name, config)) return;
     this.control.portsChanged();
     this.backer.revalidate();
   }
 
   setPatchPeer(name: string, peer: string | undefined): void {
-    const port = this.portTable.byName.get(name);
-    if (port?.type !== PATCH) throw new RangeError(`${name}: bridge ${this.name} has no such patch port`);
-    if (port.peer === peer) return;
-    port.peer = peer;
-    this.backer.revalidate();
+    if (this.portTable.setPatchPeer(name, peer)) this.backer.revalidate();
   }
 
   patchError(name: string): string | undefined {
@@ -357,42 +341,6 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   dumpFlows(hasOffloads: boolean): string {
     return formatAllFlows(this.tables, hasOffloads, this.tlvTable);
-  }
-
-  fdb(): FdbEntry[] {
-    this.macs.run();
-    return [...this.macs.entries()].flatMap((e) => {
-      const port = e.port.members[0];
-      if (port === undefined) return [];
-      return [{ ofport: port.ofport, vlan: e.vlan, mac: formatMac(e.mac), ageSec: this.macs.age(e) }];
-    });
-  }
-
-  fdbStats(): MacStats {
-    return this.macs.stats;
-  }
-
-  fdbClearStats(): void {
-    this.macs.clearStats();
-  }
-
-  fdbFlush(): void {
-    this.macs.flush();
-    this.run();
-  }
-
-  fdbAdd(name: string, vlan: number, mac: number): boolean {
-    const bundle = this.portTable.byName.get(name)?.bundle;
-    if (bundle === undefined) return false;
-    this.macs.addStatic(mac, vlan, bundle);
-    this.run();
-    return true;
-  }
-
-  fdbDelete(vlan: number, mac: number): boolean {
-    const isThere = this.macs.delStatic(mac, vlan);
-    this.run();
-    return isThere;
   }
 
   /** Removes rules whose time is up. */

@@ -116,6 +116,41 @@ export class SwitchPorts {
     this.host.portsChanged();
   }
 
+  /** Says whether a port's device is up, and its link.  Returns whether that is news; a port that is gone has none. */
+  setLive(name: string, isLive: boolean): boolean {
+    const port = this.byName.get(name);
+    if (port === undefined || port.isUp === isLive) return false;
+    port.isUp = isLive;
+    return true;
+  }
+
+  /** DSCP fields by priority of a queue.  Returns whether they are others than before. */
+  setQueues(name: string, dscps: ReadonlyMap<number, number>): boolean {
+    const port = this.byName.get(name);
+    if (port === undefined) return false;
+    const before = port.queueDscps ?? new Map<number, number>();
+    if (dscps.size === before.size && [...dscps].every(([key, value]) => before.get(key) === value)) return false;
+    port.queueDscps = dscps;
+    return true;
+  }
+
+  /** OFPPC_* bits.  Returns whether they are others than before; RangeError if there is no such port. */
+  setConfig(name: string, config: number): boolean {
+    const port = this.named(name);
+    if (port.config === config) return false;
+    port.config = config;
+    return true;
+  }
+
+  /** Returns whether the peer is another one than before; RangeError if this is no patch port. */
+  setPatchPeer(name: string, peer: string | undefined): boolean {
+    const port = this.byName.get(name);
+    if (port?.type !== PATCH) throw new RangeError(`${name}: bridge ${this.host.name} has no such patch port`);
+    if (port.peer === peer) return false;
+    port.peer = peer;
+    return true;
+  }
+
   /** The port's device has another number in the datapath now. */
   renumber(name: string, odpPort: number): void {
     this.named(name).odpPort = odpPort;

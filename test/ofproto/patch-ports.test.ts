@@ -44,15 +44,15 @@ describe('patch ports', () => {
     // Both have learned.
     expect(await rig.forward(udp(odp(br1, 'w1'), MAC_B, MAC_A))).toEqual(['2']);
     expect(await rig.forward(udp(2, MAC_A, MAC_B))).toEqual([String(odp(br1, 'w1'))]);
-    expect(br1.fdb().map((e) => [e.mac, e.ofport])).toEqual([[MAC_A, 2], [MAC_B, 1]]); // biome-ignore format: pairs
+    expect(br1.fdb.entries().map((e) => [e.mac, e.ofport])).toEqual([[MAC_A, 2], [MAC_B, 1]]); // biome-ignore format: pairs
   });
 
   it('tell of addresses, which all bridges forget with the port behind which they were', async () => {
     await rig.forward(udp(2, MAC_A, BROADCAST), udp(3, MAC_B, BROADCAST));
-    expect(br1.fdb().map((e) => e.mac)).toEqual([MAC_A, MAC_B]);
+    expect(br1.fdb.entries().map((e) => e.mac)).toEqual([MAC_A, MAC_B]);
     await rig.br.portDel('v1');
-    expect(rig.br.fdb().map((e) => e.mac)).toEqual([MAC_B]);
-    expect(br1.fdb().map((e) => e.mac)).toEqual([MAC_B]);
+    expect(rig.br.fdb.entries().map((e) => e.mac)).toEqual([MAC_B]);
+    expect(br1.fdb.entries().map((e) => e.mac)).toEqual([MAC_B]);
   });
 
   it('leave the VLAN of a flood alone', async () => {

@@ -21,7 +21,7 @@ describe('revalidation', () => {
     await rig.scheduler.advance(600);
     const [rule] = rig.br.tables.rules();
     expect([rule?.nPackets, rule?.nBytes]).toEqual([11n, 1060n]);
-    expect(rig.br.fdb()[0]?.ageSec).toBeLessThanOrEqual(1);
+    expect(rig.br.fdb.entries()[0]?.ageSec).toBeLessThanOrEqual(1);
   });
 
   it('credits later packets of a damaged header to the rule that its key says', async () => {
@@ -232,7 +232,7 @@ describe('restart', () => {
     await rig.scheduler.advance(1200);
     // What the flows forwarded taught the new table who is where.
     expect(rig.flowActions).toEqual(['3', '2']);
-    expect(rig.br.fdb().map((e) => [e.ofport, e.mac])).toEqual([
+    expect(rig.br.fdb.entries().map((e) => [e.ofport, e.mac])).toEqual([
       [1, MAC_A],
       [2, MAC_B],
     ]);

@@ -99,7 +99,7 @@ describe('upcalls', () => {
   it('floods what it does not know, and forwards what it learned', async () => {
     expect(await rig.forward(udp(2, MAC_A, MAC_B))).toEqual(['1,3,4']);
     expect(await rig.forward(udp(3, MAC_B, MAC_A))).toEqual(['2']);
-    expect(rig.br.fdb()).toEqual([
+    expect(rig.br.fdb.entries()).toEqual([
       { ofport: 1, vlan: 0, mac: MAC_A, ageSec: 0 },
       { ofport: 2, vlan: 0, mac: MAC_B, ageSec: 0 },
     ]);
@@ -254,7 +254,7 @@ describe('two bridges', () => {
     }
     expect(other.ports.get('w1')?.ofport).toBe(1);
     expect(await rig.forward(udp(2, MAC_A, MAC_B), udp(6, MAC_A, MAC_B))).toEqual(['1,3,4', '5,7']);
-    expect([rig.br.fdb().length, other.fdb().length]).toEqual([1, 1]);
+    expect([rig.br.fdb.entries().length, other.fdb.entries().length]).toEqual([1, 1]);
     expect(() => rig.backer.createOfproto('br1')).toThrow(RangeError);
     await expect(other.portAdd({ name: 'v1', type: 'system', ofport: undefined, isLocal: false })).rejects.toThrow(
       /br0/,
@@ -336,7 +336,7 @@ describe('NORMAL', () => {
     rig.br.setFloodVlans([0]);
     await rig.forward(udp(3, MAC_B, MAC_A));
     expect(await rig.forward(udp(2, MAC_A, MAC_B))).toEqual(['1,3,4']);
-    expect(rig.br.fdb()).toEqual([]);
+    expect(rig.br.fdb.entries()).toEqual([]);
   });
 
   it('uses one member of a bundle, and takes nothing in by the others', async () => {

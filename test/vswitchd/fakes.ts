@@ -373,29 +373,27 @@ export class FakeOfproto implements Ofproto {
   dumpFlows(hasOffloads: boolean): string {
     return `flows of ${this.name}${hasOffloads ? ', offloaded' : ''}\n`;
   }
-  fdb(): FdbEntry[] {
-    return [
+  readonly fdb = {
+    entries: (): FdbEntry[] => [
       { ofport: 1, vlan: 0, mac: '02:00:00:00:00:0a', ageSec: 3 },
       { ofport: 0xfffe, vlan: 10, mac: '02:00:00:00:00:0b', ageSec: -1 },
-    ];
-  }
-  fdbAdd(name: string, vlan: number, mac: number): boolean {
-    this.world.journal.push(`fdbAdd ${this.name} ${name} ${vlan} ${mac.toString(16)}`);
-    return mac !== 1;
-  }
-  fdbDelete(vlan: number, mac: number): boolean {
-    this.world.journal.push(`fdbDelete ${this.name} ${vlan} ${mac.toString(16)}`);
-    return mac !== 1;
-  }
-  fdbStats() {
-    return { nEntries: 1, maxEntries: 8192, nStatic: 0, learned: 3, expired: 1, evicted: 0, moved: 1 };
-  }
-  fdbClearStats(): void {
-    this.world.journal.push(`clear ${this.name}`);
-  }
-  fdbFlush(): void {
-    this.world.journal.push(`flush ${this.name}`);
-  }
+    ],
+    add: (name: string, vlan: number, mac: number): boolean => {
+      this.world.journal.push(`fdbAdd ${this.name} ${name} ${vlan} ${mac.toString(16)}`);
+      return mac !== 1;
+    },
+    delete: (vlan: number, mac: number): boolean => {
+      this.world.journal.push(`fdbDelete ${this.name} ${vlan} ${mac.toString(16)}`);
+      return mac !== 1;
+    },
+    stats: () => ({ nEntries: 1, maxEntries: 8192, nStatic: 0, learned: 3, expired: 1, evicted: 0, moved: 1 }),
+    clearStats: (): void => {
+      this.world.journal.push(`clear ${this.name}`);
+    },
+    flush: (): void => {
+      this.world.journal.push(`flush ${this.name}`);
+    },
+  };
   async destroy(): Promise<void> {
     this.world.journal.push(`destroy ${this.name}`);
     for (const name of this.ports.keys()) {

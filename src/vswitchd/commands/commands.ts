@@ -55,8 +55,8 @@ export function vswitchdCommands(target: CommandTarget, dpctl: readonly DpctlUni
     command('bridge/reconnect',        '[bridge]',         0, 1,        ([name]) => reconnect(name === undefined ? bridges() : [knownBridge(target, name)])),
     command('fdb/flush',               '[bridge]',         0, 1,        ([name]) => flush(name === undefined ? bridges() : [bridge(name)])),
     {
-      ...command('fdb/show',           'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb())),
-      runJson: ([name]) => fdbJson(bridge(name).fdb()),
+      ...command('fdb/show',           'bridge',           1, 1,        ([name]) => formatFdb(bridge(name).fdb.entries())),
+      runJson: ([name]) => fdbJson(bridge(name).fdb.entries()),
     },
     command('dpif/dump-dps',           '',                 0, 0,        () => bridges().map((b) => `${target.backer?.dpif.type}@${b.name}\n`).sort().join('')),
     command('dpif/dump-flows',         '[-m] [--names | --no-names] bridge', 1, Infinity, (args) => dumpFlows(target.backer, bridge(args.at(-1)), args.slice(0, -1))),
@@ -136,7 +136,7 @@ function reconnect(ofprotos: readonly Ofproto[]): string {
 }
 
 function flush(ofprotos: readonly Ofproto[]): string {
-  for (const ofproto of ofprotos) ofproto.fdbFlush();
+  for (const ofproto of ofprotos) ofproto.fdb.flush();
   return 'table successfully flushed';
 }
 

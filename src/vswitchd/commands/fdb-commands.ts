@@ -23,15 +23,15 @@ function add(ofproto: Ofproto, name: string, vlan: number, macText: string | und
   const mac = macOf(macText);
   const port = ofproto.ports.get(name);
   if (port === undefined) throw new UnixctlError('software error, odp port is present but no ofp port');
-  const old = ofproto.fdb().find((e) => e.vlan === vlan && e.mac === mac.text);
-  if (!ofproto.fdbAdd(name, vlan, mac.value)) throw new UnixctlError('could not add static mac entry\n');
+  const old = ofproto.fdb.entries().find((e) => e.vlan === vlan && e.mac === mac.text);
+  if (!ofproto.fdb.add(name, vlan, mac.value)) throw new UnixctlError('could not add static mac entry\n');
   const isStatic = old !== undefined && old.ageSec < 0;
   if (old === undefined || (isStatic && old.ofport === port.ofport)) return '';
   return `Overriding already existing ${isStatic ? 'static' : 'dynamic'} entry on ${formatPort(old.ofport)}\n`;
 }
 
 function del(ofproto: Ofproto, vlan: number, macText: string | undefined): string {
-  if (!ofproto.fdbDelete(vlan, macOf(macText).value)) throw new UnixctlError('could not find static mac entry\n');
+  if (!ofproto.fdb.delete(vlan, macOf(macText).value)) throw new UnixctlError('could not find static mac entry\n');
   return '';
 }
 
@@ -72,7 +72,7 @@ export function fdbCommands(
       minArgs: 0,
       maxArgs: 1,
       run: ([name]) => {
-        for (const b of name === undefined ? bridges() : [bridge(name)]) b.fdbClearStats();
+        for (const b of name === undefined ? bridges() : [bridge(name)]) b.fdb.clearStats();
         return 'statistics successfully cleared';
       },
     },
@@ -81,7 +81,7 @@ export function fdbCommands(
       usage: 'bridge',
       minArgs: 1,
       maxArgs: 1,
-      run: ([name = '']) => formatStats(name, bridge(name).fdbStats()),
+      run: ([name = '']) => formatStats(name, bridge(name).fdb.stats()),
     },
   ];
 }
