@@ -28,12 +28,15 @@ import {
 import { NetlinkFormatError } from './errors.ts';
 import type { Kind } from './kinds.ts';
 
+/** What a view is of before it is set: a DataView of its own would take longer to make than the message to read. */
+const NOTHING = new DataView(new ArrayBuffer(0));
+
 /**
  * One message inside a receive buffer.  The object is reused by whoever walks a datagram: valid for the duration of
  * the callback that got it.  Offsets are into `dv`.
  */
 export class MessageView {
-  dv: DataView = new DataView(new ArrayBuffer(0));
+  dv: DataView = NOTHING;
   /** Offset of the nlmsghdr, and one past the message's last byte. */
   start = 0;
   end = 0;
