@@ -4,10 +4,8 @@ import { getField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { Group } from '../../src/ofproto/groups/group.ts';
-import { MacTable } from '../../src/ofproto/mac-learning.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { XlateTrace } from '../../src/ofproto/xlate/trace/xlate-trace.ts';
-import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XlateCache } from '../../src/ofproto/xlate/xlate-cache.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-error.ts';
@@ -17,6 +15,7 @@ import { mfByName } from '../../src/openflow/mf-fields.ts';
 import { OFPP } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { keyOf, MAC_A, MAC_B } from './fakes.ts';
+import { bareBridge, barePort } from './support/bare-bridge.ts';
 import { bucket, groupMod } from './support/groups.ts';
 import { catchAll, newRule, output } from './support/rules.ts';
 
@@ -50,27 +49,13 @@ function translate(actions: readonly Ofpact[], w: World = {}) {
   const flow = keyOf({ inPort: 1, ethSrc: MAC_A, ethDst: MAC_B, ...(w.packet ?? TCP) });
   const groups = new Map((w.groups ?? []).map((g) => [g.groupId, new Group({ ...g, createdMs: 0 })]));
   const rule = newRule({ priority: 1, match: catchAll(), actions });
-  const ports = new Map(
-    [1, 2, 3, 10].map((n) => {
-      const config = w.down?.includes(n) ? 1 : 0;
-      return [n, { name: `p${n}`, type: '', ofport: n, odpPort: n, config, bundle: undefined }];
-    }),
-  );
-  const bridge: XBridge = {
-    name: 'br0',
-    uuid: new Uint8Array(16),
-    macs: new MacTable(),
-    bundles: [],
-    xports: ports.values(),
-    xport: (n) => ports.get(n),
-    lookupRule: () => rule,
-    upcallPid: () => 0,
-    learn: () => {},
+  const ports = [1, 2, 3, 10].map((n) => barePort(n, { config: w.down?.includes(n) ? 1 : 0 }));
+  const bridge = bareBridge(ports, () => rule, {
     group: (id) => groups.get(id),
     meter: (n) => w.meters?.get(n),
     isControlled: () => w.isControlled ?? false,
     support: { ...KERNEL_DP_SUPPORT, maxHashAlg: w.maxHashAlgorithm ?? 0 },
-  };
+  });
   const cache = new XlateCache();
   const trace = new XlateTrace();
   const stats = { nPackets: 1n, nBytes: 100n, usedMs: 0, tcpFlags: 0 };

@@ -1,18 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { newFlow, setField } from '../../src/flow/flow-key.ts';
-import { miniFromFlow } from '../../src/flow/minimatch.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { MacTable } from '../../src/ofproto/mac-learning.ts';
-import { Rule } from '../../src/ofproto/tables/rule.ts';
 import { queuePriority } from '../../src/ofproto/xlate/actions/xlate-send.ts';
-import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
 import type { MfField } from '../../src/openflow/mf-field.ts';
 import { mfByName } from '../../src/openflow/mf-fields.ts';
 import { OFPP } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
+import { bareBridge, barePort } from './support/bare-bridge.ts';
+import { catchAll, newRule } from './support/rules.ts';
 
 const reg0 = { field: mfByName('reg0') as MfField, ofs: 0, bits: 16 };
 const load = (value: number): Ofpact => ({
@@ -24,45 +22,19 @@ const load = (value: number): Ofpact => ({
 });
 const output = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
 
-/** Translates a packet of port 1 of a bridge with ports 1 to 4, 4 of them down; OpenFlow and datapath numbers are the same. */
 /** A port that the datapath does not know. */
 const PATCH = 5;
 
+/** Translates a packet of port 1 of a bridge with ports 1 to 5, port 4 of them down; OpenFlow and datapath numbers are the same. */
 function translate(...actions: Ofpact[]) {
   const flow = newFlow();
   setField(flow, FIELD.inPort, 1);
   setField(flow, FIELD.ethType, 0x1234);
-  const ports = [1, 2, 3, 4, 5].map((n) => ({
-    name: `p${n}`,
-    type: '',
-    ofport: n,
-    odpPort: n === PATCH ? 0xffffffff : n,
-    config: n === 4 ? 1 : 0,
-    bundle: undefined,
-  }));
-  const rule = new Rule({
-    table: 0,
-    match: miniFromFlow(newFlow(), newFlow()),
-    priority: 0,
-    cookie: 0n,
-    actions,
-    flags: 0,
-    idleTimeout: 0,
-    hardTimeout: 0,
-    importance: 0,
-    createdMs: 0,
-  });
-  const bridge: XBridge = {
-    name: 'br0',
-    uuid: new Uint8Array(16),
-    macs: new MacTable(),
-    bundles: [],
-    xports: ports,
-    xport: (n) => ports.find((p) => p.ofport === n),
-    lookupRule: () => rule,
-    upcallPid: () => 0,
-    learn: () => {},
-  };
+  const ports = [1, 2, 3, 4, 5].map((n) =>
+    barePort(n, { odpPort: n === PATCH ? 0xffffffff : n, config: n === 4 ? 1 : 0 }),
+  );
+  const rule = newRule({ priority: 0, match: catchAll(), actions });
+  const bridge = bareBridge(ports, () => rule);
   const out = xlateActions({
     bridge,
     flow,

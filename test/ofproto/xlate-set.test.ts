@@ -2,37 +2,20 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { MacTable } from '../../src/ofproto/mac-learning.ts';
-import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
 import { MF } from '../../src/openflow/mf-fields.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { MAC_A, MAC_B, tag, udp } from './fakes.ts';
+import { bareBridge, barePort } from './support/bare-bridge.ts';
 import { catchAll, newRule, output } from './support/rules.ts';
 
 /** Translates a UDP packet of port 1 through tables of one rule each; ports n have datapath port n + 1. */
 function translate(tables: readonly (readonly Ofpact[])[], packet = udp(2, MAC_A, MAC_B)) {
   const rules = tables.map((actions) => newRule({ priority: 0, match: catchAll(), actions }));
-  const ports = [1, 2, 3].map((n) => ({
-    name: `p${n}`,
-    type: 'system',
-    ofport: n,
-    odpPort: n + 1,
-    config: 0,
-    bundle: undefined,
-  }));
-  const bridge: XBridge = {
-    name: 'br0',
-    uuid: new Uint8Array(16),
-    macs: new MacTable(),
-    bundles: [],
-    xports: ports,
-    xport: (n) => ports.find((p) => p.ofport === n),
-    lookupRule: (table) => rules[table] ?? newRule({ priority: 0, match: catchAll(), actions: [] }),
-    upcallPid: () => 0,
-    learn: () => {},
-  };
+  const ports = [1, 2, 3].map((n) => barePort(n, { odpPort: n + 1 }));
+  const none = newRule({ priority: 0, match: catchAll(), actions: [] });
+  const bridge = bareBridge(ports, (table) => rules[table] ?? none);
   const flow = newFlow();
   flow.set(packet);
   const out = xlateActions({ bridge, flow, ofpInPort: 1, hasSideEffects: false, stats: undefined, cache: undefined });

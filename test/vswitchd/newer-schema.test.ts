@@ -1,14 +1,13 @@
 /** Databases whose schema is of another release: columns that came later are followed, or said to be ignored, and missed by nobody. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Row, RowValues, Table, Uuid } from '../../src/ovsdb/ovsdb-types.ts';
 import { Replica } from '../../src/ovsdb/replica.ts';
 import { Bridge, CT_Zone, Datapath, Mirror, Open_vSwitch } from '../../src/ovsdb/vswitch-schema.ts';
 import type { Json } from '../../src/util/json-stream.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 import { readCtLimits, readCtZones } from '../../src/vswitchd/config/ct-zone-config.ts';
 import { REPLICATED } from '../../src/vswitchd/config/replicated.ts';
-import type { RowSource } from '../../src/vswitchd/config/row-source.ts';
 import { Unsupported } from '../../src/vswitchd/config/unsupported.ts';
+import { Rows } from './rows.ts';
 
 let lines: string[] = [];
 beforeEach(() => {
@@ -16,24 +15,6 @@ beforeEach(() => {
   setConsole((line) => lines.push(line));
 });
 afterEach(() => setConsole(undefined));
-
-/** Rows in memory: what is not given has its initial value, as in a replica. */
-class Rows implements RowSource {
-  private readonly all = new Map<string, Map<Uuid, unknown>>();
-
-  add<T extends Table>(table: T, uuid: Uuid, values: RowValues<T>): this {
-    const initial = Object.fromEntries(Object.entries(table.columns).map(([name, c]) => [name, c.initial]));
-    const rows = this.all.get(table.name) ?? new Map<Uuid, unknown>();
-    this.all.set(table.name, rows.set(uuid, { _uuid: uuid, ...initial, ...values }));
-    return this;
-  }
-  rows<T extends Table>(table: T): Iterable<Row<T>> {
-    return (this.all.get(table.name)?.values() ?? []) as Iterable<Row<T>>;
-  }
-  row<T extends Table>(table: T, uuid: Uuid): Row<T> | undefined {
-    return this.all.get(table.name)?.get(uuid) as Row<T> | undefined;
-  }
-}
 
 test('limits of conntrack zones', () => {
   const db = new Rows()

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Row, RowValues, Table, Uuid } from '../../../src/ovsdb/ovsdb-types.ts';
+import type { RowValues } from '../../../src/ovsdb/ovsdb-types.ts';
 import { Bridge, Interface, Mirror, Open_vSwitch, Port, QoS } from '../../../src/ovsdb/vswitch-schema.ts';
 import { setConsole } from '../../../src/util/vlog.ts';
-import type { RowSource } from '../../../src/vswitchd/config/row-source.ts';
 import { ConfigMemo, readConfig } from '../../../src/vswitchd/config/switch-config.ts';
+import { Rows } from '../rows.ts';
 
 let lines: string[] = [];
 beforeEach(() => {
@@ -11,32 +11,6 @@ beforeEach(() => {
   setConsole((line) => lines.push(line));
 });
 afterEach(() => setConsole(undefined));
-
-/** Rows in memory. */
-class Rows implements RowSource {
-  private readonly tables = new Map<string, Map<Uuid, unknown>>();
-  private readonly revisions = new Map<string, number>();
-
-  add<T extends Table>(table: T, uuid: Uuid, values: RowValues<T>): Uuid {
-    const initial = Object.fromEntries(Object.entries(table.columns).map(([name, c]) => [name, c.initial]));
-    const rows = this.tables.get(table.name) ?? new Map<Uuid, unknown>();
-    this.tables.set(table.name, rows.set(uuid, { _uuid: uuid, ...initial, ...values }));
-    for (const key of [table.name, `${table.name} ${uuid}`]) this.revisions.set(key, this.revision(table, uuid) + 1);
-    return uuid;
-  }
-  revision(table: Table, uuid: Uuid): number {
-    return this.revisions.get(`${table.name} ${uuid}`) ?? 0;
-  }
-  tableRevision(table: Table): number {
-    return this.revisions.get(table.name) ?? 0;
-  }
-  rows<T extends Table>(table: T): Iterable<Row<T>> {
-    return (this.tables.get(table.name)?.values() ?? []) as Iterable<Row<T>>;
-  }
-  row<T extends Table>(table: T, uuid: Uuid): Row<T> | undefined {
-    return this.tables.get(table.name)?.get(uuid) as Row<T> | undefined;
-  }
-}
 
 /** A database with one bridge, "br0", that has its own port and one of the values given. */
 function withPort(values: RowValues<typeof Port>, ifaceValues: RowValues<typeof Interface> = {}): Rows {
