@@ -1,6 +1,6 @@
 /** Cost of a look-up: with the mask cache, without it for 1 to 256 masks, and with many flows. */
 import { EMPTY_PROGRAM } from '../src/datapath/actions/action-program.ts';
-import { FlowTable } from '../src/datapath/flow-table.ts';
+import { FlowTable } from '../src/datapath/flow-table/flow-table.ts';
 import { FIELD } from '../src/flow/fields.ts';
 import { extractHeaders } from '../src/flow/flow-extract.ts';
 import { hashFlow } from '../src/flow/flow-hash.ts';

@@ -24,7 +24,7 @@ import type { CtArgs } from './conntrack/ct-args.ts';
 import { CtExecutor } from './conntrack/ct-execute.ts';
 import { HostStack, isForHost } from './conntrack/ct-host-stack.ts';
 import { DROP, DROP_COVERAGE, type DropReason, N_DROP_REASONS } from './drop-reasons.ts';
-import { FlowTable } from './flow-table.ts';
+import { FlowTable } from './flow-table/flow-table.ts';
 import { MeterTable } from './meter.ts';
 import { PortSender } from './ports/port-sender.ts';
 import type { PsampleWriter } from './psample.ts';

@@ -10,7 +10,7 @@ import { fixed } from '../util/fixed.ts';
 import type { Datapath } from './datapath.ts';
 import type { Datapaths } from './datapaths.ts';
 import { DROP, type DropReason, dropName } from './drop-reasons.ts';
-import type { Mask } from './flow.ts';
+import type { Mask } from './flow-table/flow.ts';
 
 /** One command, in the form in which a control socket wants them. */
 export interface ControlCommand {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { compileActions } from '../../src/datapath/actions/compile-actions.ts';
-import { getMatch } from '../../src/datapath/match.ts';
+import { getMatch } from '../../src/datapath/match/match.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { AttrCursor, MessageView } from '../../src/netlink/message.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { UPCALL_SLOTS, UpcallWriter } from '../../src/datapath/commands/upcall-writer.ts';
 import { Datapath } from '../../src/datapath/datapath.ts';
-import { getMetadata } from '../../src/datapath/match.ts';
+import { getMetadata } from '../../src/datapath/match/match.ts';
 import { UpcallInfo } from '../../src/datapath/upcall.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';

@@ -3,7 +3,7 @@
  * zones that there are, in any order.
  */
 
-import { putKey, putMask } from '../../src/datapath/key-put.ts';
+import { putKey, putMask } from '../../src/datapath/match/key-put.ts';
 import { FIELD } from '../../src/flow/fields.ts';
 import { extractHeaders, extractMetadata } from '../../src/flow/flow-extract.ts';
 import { newFlowKey, setFieldOnes } from '../../src/flow/flow-key.ts';

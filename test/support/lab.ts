@@ -2,7 +2,7 @@
 
 import { Conntrack } from '../../src/datapath/conntrack/conntrack.ts';
 import { Datapath } from '../../src/datapath/datapath.ts';
-import type { Flow } from '../../src/datapath/flow.ts';
+import type { Flow } from '../../src/datapath/flow-table/flow.ts';
 import { MemoryPort, type MemoryPortOptions, type Offloads } from '../../src/datapath/ports/port-memory.ts';
 import type { UpcallInfo, UpcallOrigin, UpcallSink } from '../../src/datapath/upcall.ts';
 import type { Vport } from '../../src/datapath/vport.ts';

@@ -24,9 +24,9 @@ import type { ActionProgram } from '../actions/action-program.ts';
 import { compileActions, knownProgram } from '../actions/compile-actions.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Datapaths } from '../datapaths.ts';
-import type { Flow, FlowId } from '../flow.ts';
-import { putKey, putMask } from '../key-put.ts';
-import { getMatch, type NestRange } from '../match.ts';
+import type { Flow, FlowId } from '../flow-table/flow.ts';
+import { putKey, putMask } from '../match/key-put.ts';
+import { getMatch, type NestRange } from '../match/match.ts';
 import { type AttrTable, atLeast, attrRules, FLAG, NESTED, U32 } from './attr-policy.ts';
 import {
   DUMP_STEP,

@@ -22,8 +22,8 @@ import { type ActionProgram, EMPTY_PROGRAM } from '../actions/action-program.ts'
 import { compileActions } from '../actions/compile-actions.ts';
 import type { Datapath, ExecuteOptions } from '../datapath.ts';
 import type { Datapaths } from '../datapaths.ts';
-import { attrBit, invalid } from '../key-attrs.ts';
-import { getMetadata } from '../match.ts';
+import { attrBit, invalid } from '../match/key-attrs.ts';
+import { getMetadata } from '../match/match.ts';
 import { type AttrTable, atLeast, attrRules, FLAG, NESTED, U16, U32, U64 } from './attr-policy.ts';
 import type { GenlFamily, Request } from './genl-family.ts';
 

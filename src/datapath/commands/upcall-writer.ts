@@ -21,7 +21,7 @@ import { ETH_TYPE } from '../../packet/ethernet.ts';
 import { IPPROTO } from '../../packet/ip.ts';
 import { type Arena, type Packet, SLOT_SIZE } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';
-import { putKey } from '../key-put.ts';
+import { putKey } from '../match/key-put.ts';
 import type { UpcallInfo, UpcallOrigin, UpcallSink } from '../upcall.ts';
 import type { Vport } from '../vport.ts';
 import { isFull, Overruns } from './overruns.ts';

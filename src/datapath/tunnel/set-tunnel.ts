@@ -8,7 +8,7 @@ import { isFieldSet } from '../../flow/flow-key.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
 import { MessageWriter } from '../../netlink/message.ts';
 import { ERRNO } from '../../util/errno.ts';
-import { loadTunnel, putTunnel, putTunnelAttrs } from '../tunnel-key.ts';
+import { loadTunnel, putTunnel, putTunnelAttrs } from '../match/tunnel-key.ts';
 import { checkGeneveOptions } from './geneve.ts';
 import { newTunnelInfo, TUN, TUN_FAMILY, type TunnelInfo, tunFamily } from './tunnel-info.ts';
 

@@ -3,10 +3,10 @@
  * match.ts then makes a flow key of them.
  * Source: net/openvswitch/flow_netlink.c (__parse_flow_nlattrs, nlattr_set).
  */
-import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
-import { NetlinkError } from '../netlink/errors.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_TUNNEL_KEY_ATTR } from '../odp/key-table.ts';
-import { ERRNO } from '../util/errno.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
+import { NetlinkError } from '../../netlink/errors.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_TUNNEL_KEY_ATTR } from '../../odp/key-table.ts';
+import { ERRNO } from '../../util/errno.ts';
 
 /** OVS_KEY_ATTR_MAX. */
 const MAX_TYPE = K.IPV6_EXTHDRS;

@@ -1,13 +1,13 @@
 /** The flow table against a naive model, its mask cache, dumps under change, and its size. */
 
 import { describe, expect, test } from 'vitest';
-import { EMPTY_PROGRAM } from '../../src/datapath/actions/action-program.ts';
-import type { Flow } from '../../src/datapath/flow.ts';
-import { FlowTable } from '../../src/datapath/flow-table.ts';
-import { MaskCache } from '../../src/datapath/mask-cache.ts';
-import { FIELD, FLOW_WORDS } from '../../src/flow/fields.ts';
-import { type FlowKey, newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { fc } from '../support/property.ts';
+import { EMPTY_PROGRAM } from '../../../src/datapath/actions/action-program.ts';
+import type { Flow } from '../../../src/datapath/flow-table/flow.ts';
+import { FlowTable } from '../../../src/datapath/flow-table/flow-table.ts';
+import { MaskCache } from '../../../src/datapath/flow-table/mask-cache.ts';
+import { FIELD, FLOW_WORDS } from '../../../src/flow/fields.ts';
+import { type FlowKey, newFlowKey, setField, setFieldOnes } from '../../../src/flow/flow-key.ts';
+import { fc } from '../../support/property.ts';
 
 const SRC = FIELD.nwSrc.word;
 const DST = FIELD.nwDst.word;

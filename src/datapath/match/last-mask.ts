@@ -4,8 +4,8 @@
  *
  * What a mask means depends on its key's VLAN tags and tunnel: the masks of such keys are not kept.
  */
-import { FIELD, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
+import { FIELD, VLAN_CFI } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, newFlowKey } from '../../flow/flow-key.ts';
 
 /** Larger masks are read each time. */
 const MAX_SIZE = 1024;

@@ -5,9 +5,9 @@
  * Counters are plain numbers, exact to 2^53.
  * Source: net/openvswitch/flow.h, flow_table.h.
  */
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import type { Ufid } from '../odp/odp-ufid.ts';
-import type { ActionProgram } from './actions/action-program.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import type { Ufid } from '../../odp/odp-ufid.ts';
+import type { ActionProgram } from '../actions/action-program.ts';
 
 /** What a client calls a flow: 16 bytes, or, by a client of its own mind, fewer. */
 export type FlowId = Ufid | Uint8Array;

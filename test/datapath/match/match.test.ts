@@ -1,15 +1,15 @@
 /** Keys and masks: what is refused and why, what must match whatever is asked, and that reading undoes writing. */
 
 import { describe, expect, test } from 'vitest';
-import { putKey, putMask } from '../../src/datapath/key-put.ts';
-import { getMatch, getMetadata, NO_IN_PORT } from '../../src/datapath/match.ts';
-import { ETH_TYPE_802_2, FIELD, TUN_F } from '../../src/flow/fields.ts';
-import { type FlowKey, getField, isFieldSet, newFlowKey } from '../../src/flow/flow-key.ts';
-import { NetlinkError } from '../../src/netlink/errors.ts';
-import { MessageWriter } from '../../src/netlink/message.ts';
-import { OVS_KEY_ATTR as K, OVS_TUNNEL_KEY_ATTR as T } from '../../src/odp/key-table.ts';
-import { fc } from '../support/property.ts';
-import { nested } from './requests.ts';
+import { putKey, putMask } from '../../../src/datapath/match/key-put.ts';
+import { getMatch, getMetadata, NO_IN_PORT } from '../../../src/datapath/match/match.ts';
+import { ETH_TYPE_802_2, FIELD, TUN_F } from '../../../src/flow/fields.ts';
+import { type FlowKey, getField, isFieldSet, newFlowKey } from '../../../src/flow/flow-key.ts';
+import { NetlinkError } from '../../../src/netlink/errors.ts';
+import { MessageWriter } from '../../../src/netlink/message.ts';
+import { OVS_KEY_ATTR as K, OVS_TUNNEL_KEY_ATTR as T } from '../../../src/odp/key-table.ts';
+import { fc } from '../../support/property.ts';
+import { nested } from '../requests.ts';
 
 type Attr = readonly [type: number, payload: readonly number[] | Uint8Array | readonly Attr[]];
 

@@ -6,7 +6,7 @@
  * Geneve's TLVs, for VXLAN the group policy (a u32 in host order), for ERSPAN a struct erspan_metadata.  TUN_F tells which.
  * Source: net/openvswitch/flow_netlink.c (ip_tun_from_nlattr, __ip_tun_to_nlattr), include/net/erspan.h.
  */
-import { FIELD, type Field, TUN_F } from '../flow/fields.ts';
+import { FIELD, type Field, TUN_F } from '../../flow/fields.ts';
 import {
   type FlowKey,
   type FlowMask,
@@ -16,10 +16,10 @@ import {
   setField,
   setFieldBytes,
   setFieldOnes,
-} from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
-import type { MessageWriter } from '../netlink/message.ts';
-import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../odp/key-table.ts';
+} from '../../flow/flow-key.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
+import type { MessageWriter } from '../../netlink/message.ts';
+import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../../odp/key-table.ts';
 import { invalid } from './key-attrs.ts';
 
 /** Values of tunPresent. */

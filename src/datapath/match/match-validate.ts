@@ -5,12 +5,12 @@
  * protocol"), and that a mask has none for headers whose presence it does not match exactly.
  * Source: net/openvswitch/flow_netlink.c (match_validate).
  */
-import { FIELD, OVS_FRAG_TYPE } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField } from '../flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../odp/key-table.ts';
-import { l3Attr, l4Attr } from '../odp/odp-layers.ts';
-import { ETH_TYPE, isMplsType } from '../packet/ethernet.ts';
-import { ND } from '../packet/ip.ts';
+import { FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField } from '../../flow/flow-key.ts';
+import { OVS_KEY_ATTR as K } from '../../odp/key-table.ts';
+import { l3Attr, l4Attr } from '../../odp/odp-layers.ts';
+import { ETH_TYPE, isMplsType } from '../../packet/ethernet.ts';
+import { ND } from '../../packet/ip.ts';
 import { attrBit, invalid } from './key-attrs.ts';
 
 const ALL_ONES_16 = 0xffff;

@@ -1,6 +1,6 @@
 /** Flows of a flow-table.ts by their UFID: one of 16 bytes, as nearly all are, or a shorter one. */
-import { Ufid } from '../odp/odp-ufid.ts';
-import { UfidMap } from '../odp/ufid-map.ts';
+import { Ufid } from '../../odp/odp-ufid.ts';
+import { UfidMap } from '../../odp/ufid-map.ts';
 import type { Flow, FlowId } from './flow.ts';
 
 const nameOf = (ufid: Uint8Array): string => String.fromCharCode(...ufid);

@@ -9,12 +9,12 @@
  * Hot path: every upcall carries a key.  Nothing is allocated unless the writer must grow.
  * Source: net/openvswitch/flow_netlink.c (__ovs_nla_put_key), conntrack.c (ovs_ct_put_key).
  */
-import { ETH_TYPE_802_2, FIELD, OVS_FRAG_TYPE } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, mplsLabels } from '../flow/flow-key.ts';
-import type { MessageWriter } from '../netlink/message.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_NSH_KEY_ATTR } from '../odp/key-table.ts';
-import { ETH_TYPE, isMplsType, isVlanType } from '../packet/ethernet.ts';
-import { IPPROTO, ND } from '../packet/ip.ts';
+import { ETH_TYPE_802_2, FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, mplsLabels } from '../../flow/flow-key.ts';
+import type { MessageWriter } from '../../netlink/message.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_NSH_KEY_ATTR } from '../../odp/key-table.ts';
+import { ETH_TYPE, isMplsType, isVlanType } from '../../packet/ethernet.ts';
+import { IPPROTO, ND } from '../../packet/ip.ts';
 import { storeKeyWords } from './key-words.ts';
 import { NO_IN_PORT } from './match.ts';
 import { putTunnel } from './tunnel-key.ts';

@@ -20,10 +20,10 @@
  * Hot path: lookupPacket() and what it calls.  The rest is for installation and dumps.
  * Source: net/openvswitch/flow_table.c.  bench/flow-table.bench.ts measures it.
  */
-import { FLOW_WORDS } from '../flow/fields.ts';
-import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
-import type { FlowKey } from '../flow/flow-key.ts';
-import { tagOf } from '../util/hash-tag.ts';
+import { FLOW_WORDS } from '../../flow/fields.ts';
+import { hashAdd, hashFinish } from '../../flow/flow-hash.ts';
+import type { FlowKey } from '../../flow/flow-key.ts';
+import { tagOf } from '../../util/hash-tag.ts';
 import { Flow, type FlowId, type FlowSpec, type Mask } from './flow.ts';
 import { KeyStore } from './key-store.ts';
 import { DEFAULT_CACHE_SIZE, MaskCache } from './mask-cache.ts';

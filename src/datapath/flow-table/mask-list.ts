@@ -2,8 +2,8 @@
  * The masks of a flow-table.ts that have flows, in the order in which packets try them.
  * Source: net/openvswitch/flow_table.c (struct mask_array, tbl_mask_array_reset_counters, ovs_flow_masks_rebalance).
  */
-import { hashAdd, hashFinish } from '../flow/flow-hash.ts';
-import type { FlowMask } from '../flow/flow-key.ts';
+import { hashAdd, hashFinish } from '../../flow/flow-hash.ts';
+import type { FlowMask } from '../../flow/flow-key.ts';
 import { Mask } from './flow.ts';
 
 export class MaskList {

@@ -5,8 +5,8 @@
  *
  * Neighbour: flow-table.ts, which keeps the unmasked keys of flows without UFID this way.
  */
-import { FLOW_WORDS } from '../flow/fields.ts';
-import type { FlowKey } from '../flow/flow-key.ts';
+import { FLOW_WORDS } from '../../flow/fields.ts';
+import type { FlowKey } from '../../flow/flow-key.ts';
 
 const BITMAP_WORDS = (FLOW_WORDS + 31) >>> 5;
 
