@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { atoi } from '../../src/dpctl/atoi.ts';
 import { dpctlUnixctl } from '../../src/dpctl/dpctl-unixctl.ts';
-import { parseFlowLine } from '../../src/dpctl/flow-file.ts';
+import { parseFlowLine } from '../../src/dpctl/flows/flow-file.ts';
 import { humanSize } from '../../src/dpctl/show.ts';
 import { DpifProviders } from '../../src/dpif/dpif-name.ts';
 import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';

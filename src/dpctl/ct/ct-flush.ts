@@ -3,12 +3,12 @@
  * Neighbours: ct-dump.ts, key-values.ts; dpif/ct-flush.ts does it.
  * Source: lib/dpctl.c (dpctl_flush_conntrack()), lib/ofp-ct.c (ofp_ct_tuple_parse()).
  */
-import { type CtMatch, flushMatching, isIcmp, type Masked, type TupleMatch } from '../dpif/ct-flush.ts';
-import { ERRNO } from '../util/errno.ts';
-import { formatIpv6, parseIpv4, parseIpv6 } from '../util/inet.ts';
-import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
-import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
-import { ArgumentError, keyValues, parseUint, scanUint } from './key-values.ts';
+import { type CtMatch, flushMatching, isIcmp, type Masked, type TupleMatch } from '../../dpif/ct-flush.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { formatIpv6, parseIpv4, parseIpv6 } from '../../util/inet.ts';
+import { attempt, type DpctlContext, printError } from '../dpctl-context.ts';
+import { dpArgExists, withOptionalDpif } from '../dpctl-open.ts';
+import { ArgumentError, keyValues, parseUint, scanUint } from '../key-values.ts';
 
 const MAX_ARGS = 6;
 const ANY_V6 = '::';

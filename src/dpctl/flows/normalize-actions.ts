@@ -3,20 +3,20 @@
  * order that does not depend on that of the actions.  Tests compare lists of actions by it.
  * Source: lib/dpctl.c (dpctl_normalize_actions()).
  */
-import { FIELD, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, getField, newFlowKey } from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN } from '../netlink/constants.ts';
-import { AttrCursor } from '../netlink/message.ts';
-import { OVS_ACTION_ATTR } from '../odp/action-attrs.ts';
-import { ODP_FIT, type OdpKeyReport } from '../odp/key/fitness.ts';
-import { odpKeyToFlow } from '../odp/odp-key.ts';
-import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/text/odp-format-key.ts';
-import { parseOdpActions } from '../odp/text/odp-parse-actions.ts';
-import { parseOdpFlow } from '../odp/text/odp-parse-key.ts';
-import { OdpParseError } from '../odp/text/odp-text-scan.ts';
-import { ERRNO } from '../util/errno.ts';
-import { type DpctlContext, print, printError } from './dpctl-context.ts';
+import { FIELD, VLAN_CFI } from '../../flow/fields.ts';
+import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
+import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
+import { AttrCursor } from '../../netlink/message.ts';
+import { OVS_ACTION_ATTR } from '../../odp/action-attrs.ts';
+import { ODP_FIT, type OdpKeyReport } from '../../odp/key/fitness.ts';
+import { odpKeyToFlow } from '../../odp/odp-key.ts';
+import { formatOdpActions } from '../../odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../../odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../../odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../../odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../../odp/text/odp-text-scan.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { type DpctlContext, print, printError } from '../dpctl-context.ts';
 
 const { OUTPUT, PUSH_VLAN, POP_VLAN } = OVS_ACTION_ATTR;
 const [ETH_TYPE_VLAN, ETH_TYPE_MPLS, ETH_TYPE_MPLS_MCAST] = [0x8100, 0x8847, 0x8848] as const;

@@ -4,10 +4,10 @@
  * Flows come in the datapath's order.  Every flow of a system datapath is in layer "ovs" and none is offloaded, which is
  * what `type` selects by.  Source: lib/dpctl.c (dpctl_dump_flows()).
  */
-import { MAIN_THREAD } from '../dpif/flow-stats.ts';
-import { ERRNO } from '../util/errno.ts';
-import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
-import { withOptionalDpif } from './dpctl-open.ts';
+import { MAIN_THREAD } from '../../dpif/flow-stats.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { attempt, type DpctlContext, print, printError } from '../dpctl-context.ts';
+import { withOptionalDpif } from '../dpctl-open.ts';
 import { FlowFilter } from './flow-filter.ts';
 import { formatFlow, portNamesOf, portNumbersOf } from './flows.ts';
 

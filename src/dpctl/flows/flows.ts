@@ -2,7 +2,7 @@
  * Commands about single flows: add-flow, mod-flow, get-flow, del-flow; flow-file.ts runs them for the lines of a file.
  * Source: lib/dpctl.c (dpctl_put_flow_dpif(), dpctl_get_flow(), dpctl_del_flow_dpif()).
  */
-import type { Dpif } from '../dpif/dpif.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
 import {
   DPIF_FP,
   type DpifFlow,
@@ -10,17 +10,17 @@ import {
   type DpifFlowGet,
   type DpifFlowPut,
   type Ufid,
-} from '../dpif/dpif-types.ts';
-import { formatFlowStats } from '../dpif/flow-stats.ts';
-import { formatUfid, hashToUfid, parseUfidPrefix, UFID_TEXT_SIZE, ufidOf } from '../odp/odp-ufid.ts';
-import { formatOdpActions } from '../odp/text/odp-format-actions.ts';
-import { formatOdpFlow } from '../odp/text/odp-format-key.ts';
-import { parseOdpActions } from '../odp/text/odp-parse-actions.ts';
-import { parseOdpFlow } from '../odp/text/odp-parse-key.ts';
-import { OdpParseError } from '../odp/text/odp-text-scan.ts';
-import { ERRNO } from '../util/errno.ts';
-import { attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
-import { withOptionalDpif } from './dpctl-open.ts';
+} from '../../dpif/dpif-types.ts';
+import { formatFlowStats } from '../../dpif/flow-stats.ts';
+import { formatUfid, hashToUfid, parseUfidPrefix, UFID_TEXT_SIZE, ufidOf } from '../../odp/odp-ufid.ts';
+import { formatOdpActions } from '../../odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../../odp/text/odp-format-key.ts';
+import { parseOdpActions } from '../../odp/text/odp-parse-actions.ts';
+import { parseOdpFlow } from '../../odp/text/odp-parse-key.ts';
+import { OdpParseError } from '../../odp/text/odp-text-scan.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { attempt, type DpctlContext, print, printError } from '../dpctl-context.ts';
+import { withOptionalDpif } from '../dpctl-open.ts';
 
 /** Which operation a flow is put by. */
 export const ADD_FLAGS = DPIF_FP.CREATE;

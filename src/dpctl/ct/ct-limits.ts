@@ -3,12 +3,12 @@
  * Source: lib/dpctl.c (dpctl_ct_set_limits() ...), lib/ct-dpif.c (ct_dpif_parse_zone_limit_tuple()).
  * Neighbour: key-values.ts (the grammar).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import type { CtLimits, CtZoneLimit, DpifCt } from '../dpif/dpif-ct.ts';
-import { ERRNO, errnoText } from '../util/errno.ts';
-import { type Attempt, attempt, type DpctlContext, print, printError } from './dpctl-context.ts';
-import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
-import { ArgumentError, keyValues, parseUint, scanUint } from './key-values.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import type { CtLimits, CtZoneLimit, DpifCt } from '../../dpif/dpif-ct.ts';
+import { ERRNO, errnoText } from '../../util/errno.ts';
+import { type Attempt, attempt, type DpctlContext, print, printError } from '../dpctl-context.ts';
+import { dpArgExists, withOptionalDpif } from '../dpctl-open.ts';
+import { ArgumentError, keyValues, parseUint, scanUint } from '../key-values.ts';
 
 const ANY = Number.MAX_SAFE_INTEGER;
 const MAX_ZONE = 0xffff;

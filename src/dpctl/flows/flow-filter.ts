@@ -7,7 +7,7 @@
  * fields that no datapath key has (registers ...), are not known here.
  * Source: lib/ofp-flow.c (parse_ofp_exact_flow()), lib/meta-flow.xml for names and prerequisites.
  */
-import { FIELD, type Field, FLOW_WORDS, VLAN_CFI } from '../flow/fields.ts';
+import { FIELD, type Field, FLOW_WORDS, VLAN_CFI } from '../../flow/fields.ts';
 import {
   type FlowKey,
   getField,
@@ -16,11 +16,11 @@ import {
   setField,
   setFieldBytes,
   setFieldOnes,
-} from '../flow/flow-key.ts';
-import { AttrCursor } from '../netlink/message.ts';
-import { loadKeyAttr } from '../odp/key-codec.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../odp/key-table.ts';
-import { parseIpv4, parseIpv6, parseMac } from '../util/inet.ts';
+} from '../../flow/flow-key.ts';
+import { AttrCursor } from '../../netlink/message.ts';
+import { loadKeyAttr } from '../../odp/key-codec.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { parseIpv4, parseIpv6, parseMac } from '../../util/inet.ts';
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848 } as const;
 const IPPROTO = { ICMP: 1, TCP: 6, UDP: 17, ICMPV6: 58, SCTP: 132 } as const;

@@ -1,8 +1,8 @@
 /**
  * A tracked connection as dump-conntrack prints it.  Source: lib/ct-dpif.c (ct_dpif_format_entry()), lib/ct-dpif.h.
  */
-import type { CtEntry, CtTuple } from '../dpif/dpif-ct.ts';
-import type { DpctlOptions } from './dpctl-context.ts';
+import type { CtEntry, CtTuple } from '../../dpif/dpif-ct.ts';
+import type { DpctlOptions } from '../dpctl-context.ts';
 
 // biome-ignore format: table
 const PROTO_NAMES: Readonly<Record<number, string>> = {

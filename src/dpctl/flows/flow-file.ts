@@ -2,9 +2,9 @@
  * Commands that take flows from a file, a line each: add-flows, mod-flows, del-flows; and del-flows without a file.
  * Source: lib/dpctl.c (dpctl_process_flows(), dpctl_parse_flow_line(), dpctl_del_flows()).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import { attempt, type DpctlContext, printError } from './dpctl-context.ts';
-import { dpArgExists, withOptionalDpif } from './dpctl-open.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import { attempt, type DpctlContext, printError } from '../dpctl-context.ts';
+import { dpArgExists, withOptionalDpif } from '../dpctl-open.ts';
 import { ADD_FLAGS, deleteFlow, MODIFY_FLAGS, putFlow } from './flows.ts';
 
 type LineCommand = 'add' | 'modify' | 'delete';
