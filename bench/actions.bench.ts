@@ -4,7 +4,7 @@ import type { DeviceStats, PortBackend, PortEvents } from '../src/datapath/ports
 import { FIELD } from '../src/flow/fields.ts';
 import { extractHeaders } from '../src/flow/flow-extract.ts';
 import { newFlowKey, setField, setFieldOnes } from '../src/flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../src/odp/key/key-table.ts';
 import type { Packet } from '../src/packet/packet.ts';
 import { be32, clone, output, popVlan, pushVlan, recirc, set, setMasked } from '../test/support/action-bytes.ts';
 import { compileList } from '../test/support/compile.ts';

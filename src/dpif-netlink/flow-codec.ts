@@ -9,7 +9,7 @@ import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/c
 import { NetlinkFormatError } from '../netlink/errors.ts';
 import { OVS_FLOW_ATTR, OVS_UFID_F } from '../netlink/families/ovs-flow.ts';
 import type { MessageView, MessageWriter } from '../netlink/message.ts';
-import { OVS_KEY_ATTR } from '../odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../odp/key/key-table.ts';
 import { putUfid, readUfid, UFID_SIZE } from '../odp/odp-ufid.ts';
 
 const A = OVS_FLOW_ATTR.type;

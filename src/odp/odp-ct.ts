@@ -5,7 +5,7 @@
 import { LITTLE_ENDIAN } from '../netlink/constants.ts';
 import type { MessageWriter } from '../netlink/message.ts';
 import { OVS_ACTION_ATTR as A, OVS_CT_ATTR as C } from './action-attrs.ts';
-import { LABELS_SIZE, putLabels } from './odp-labels.ts';
+import { LABELS_SIZE, putLabels } from './key/odp-labels.ts';
 
 export interface CtOptions {
   readonly commit?: boolean;

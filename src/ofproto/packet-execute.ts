@@ -5,7 +5,7 @@
 import type { DpifOp } from '../dpif/dpif-types.ts';
 import { FIELD, FLOW_WORDS } from '../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../flow/flow-key.ts';
-import { odpKeyFromFlow } from '../odp/odp-key-build.ts';
+import { odpKeyFromFlow } from '../odp/key/odp-key-build.ts';
 import { SLOW_PATH } from '../odp/slow-path.ts';
 import type { Resume } from '../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';

@@ -10,7 +10,7 @@ import type { DpifExecute } from '../../src/dpif/dpif-types.ts';
 import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';
 import { resolveEndpoint } from '../../src/netlink/genl-family.ts';
 import { openSocketTransport } from '../../src/netlink/socket.ts';
-import { OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 import { formatOdpKeyAttr } from '../../src/odp/text/odp-format-key.ts';
 import { parseOdpActions } from '../../src/odp/text/odp-parse-actions.ts';
 import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';

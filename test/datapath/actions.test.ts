@@ -5,7 +5,7 @@ import { linuxVersion, USERSPACE_DATAPATH } from '../../src/datapath/kernel-comp
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import { hashFlowFields } from '../../src/flow/hash-fields.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
 import {
   addMpls,

@@ -8,7 +8,7 @@ import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { OVS_ACTION_ATTR as A, OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR } from '../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import {
   addMpls,
   attr,

@@ -8,7 +8,7 @@ import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { AttrCursor, MessageView } from '../../src/netlink/message.ts';
 import { OVS_ACTION_ATTR as A } from '../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 
 /** Actions that need what is not here: conntrack. */
 const NOT_HERE = new Set<number>([A.CT, A.CT_CLEAR]);

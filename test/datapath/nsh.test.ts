@@ -6,7 +6,7 @@ import { FIELD } from '../../src/flow/fields.ts';
 import { newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import { OVS_ACTION_ATTR as A } from '../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 import { VNET_F, VNET_GSO } from '../../src/packet/packet.ts';
 import {
   attr,

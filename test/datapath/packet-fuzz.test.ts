@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { linuxVersion } from '../../src/datapath/kernel-compat.ts';
 import type { Offloads } from '../../src/datapath/ports/port-memory.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { checksumsOf, spoiled } from '../fuzz/oracles/checksums.ts';
 import {
   addMpls,

@@ -10,7 +10,7 @@ import type { Kind } from '../../src/netlink/kinds.ts';
 import { MessageWriter } from '../../src/netlink/message.ts';
 import { type NetlinkReceiver, type NetlinkTransport, sendEach } from '../../src/netlink/transport.ts';
 import { OVS_ACTION_ATTR } from '../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 
 export const FAMILY = { DATAPATH: 0x20, VPORT: 0x21, FLOW: 0x22, PACKET: 0x23, METER: 0x24, CT_LIMIT: 0x25 } as const;

@@ -6,7 +6,7 @@ import * as fields from '../../src/datapath/actions/set-field.ts';
 import { DEFAULT_KERNEL, USERSPACE_DATAPATH } from '../../src/datapath/kernel-compat.ts';
 import { extractHeaders } from '../../src/flow/flow-extract.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { sctpChecksum } from '../../src/packet/checksum.ts';
 import { VNET_F } from '../../src/packet/packet.ts';
 import { be16, be32, setMasked } from '../support/action-bytes.ts';

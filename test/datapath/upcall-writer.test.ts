@@ -9,7 +9,7 @@ import { newFlowKey } from '../../src/flow/flow-key.ts';
 import { OVS_DP_F } from '../../src/netlink/families/ovs-datapath.ts';
 import { OVS_PACKET_ATTR, OVS_PACKET_CMD } from '../../src/netlink/families/ovs-packet.ts';
 import { AttrCursor, MessageView } from '../../src/netlink/message.ts';
-import { OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 import { Arena, Packet, SLOT_SIZE } from '../../src/packet/packet.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { type GoldenMessage, hasGolden, readGolden } from './golden.ts';

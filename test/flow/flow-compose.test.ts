@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { composeFlow } from '../../src/flow/flow-compose.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
-import { odpKeyToFlow } from '../../src/odp/odp-key.ts';
+import { odpKeyToFlow } from '../../src/odp/key/odp-key.ts';
 import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
 import { foldSum, sumBytes } from '../../src/packet/checksum.ts';
 

@@ -7,8 +7,8 @@ import { extractHeaders, extractMetadata } from '../../src/flow/flow-extract.ts'
 import { hashFlow } from '../../src/flow/flow-hash.ts';
 import { type FlowKey, getField, getFieldBytes, isFieldSet, newFlowKey, setField } from '../../src/flow/flow-key.ts';
 import { AttrCursor, MessageView } from '../../src/netlink/message.ts';
-import { loadKeyAttr } from '../../src/odp/key-codec.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { loadKeyAttr } from '../../src/odp/key/key-codec.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 import { VNET_GSO } from '../../src/packet/packet.ts';
 import { bytes, eth, icmpv6, ip4, ip6, ipv4, ipv4With, ipv6, ipv6With, tcp, udp } from '../support/frames.ts';
 import { newArena, packetOf } from '../support/packets.ts';

@@ -3,7 +3,7 @@
  * tool printed it, and every text that it was given becomes the bytes that it sent, or the error that it reported.
  */
 import { describe, expect, test } from 'vitest';
-import { withoutPacketType } from '../../src/odp/odp-packet-type.ts';
+import { withoutPacketType } from '../../src/odp/key/odp-packet-type.ts';
 import { formatUfid } from '../../src/odp/odp-ufid.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';

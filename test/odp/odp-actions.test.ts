@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { FIELD as F, TUN_F } from '../../src/flow/fields.ts';
 import { newFlowKey, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { formatUfid, hashToUfid, parseUfidPrefix, putUfid, ufidOf } from '../../src/odp/odp-ufid.ts';
 import { SLOW_PATH, SLOW_PATH_ALL, SLOW_PATH_REASONS } from '../../src/odp/slow-path.ts';

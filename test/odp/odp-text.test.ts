@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../src/netlink/message.ts';
 import { OVS_ACTION_ATTR } from '../../src/odp/action-attrs.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
 import { KEY_TEXT } from '../../src/odp/text/odp-key-text.ts';

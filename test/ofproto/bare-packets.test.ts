@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
-import { odpKeyFromFlow } from '../../src/odp/odp-key-build.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
+import { odpKeyFromFlow } from '../../src/odp/key/odp-key-build.ts';
 import { readAttrs } from '../../src/odp/text/odp-attr-list.ts';
 import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
 import { metadataNest } from '../../src/ofproto/xlate/commit/execute-parts.ts';

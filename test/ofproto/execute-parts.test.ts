@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OVS_KEY_ATTR as K } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
 import { executeParts } from '../../src/ofproto/xlate/commit/execute-parts.ts';
 import { foldSum, pseudoSum, sumBytes } from '../../src/packet/checksum.ts';

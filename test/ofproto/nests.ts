@@ -1,8 +1,8 @@
 /** Keys to nests and back, and the text of action lists that the switch makes. */
 import type { FlowKey, FlowMask } from '../../src/flow/flow-key.ts';
 import { newFlowKey } from '../../src/flow/flow-key.ts';
-import { odpMaskToFlow } from '../../src/odp/odp-key.ts';
-import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
+import { odpMaskToFlow } from '../../src/odp/key/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/key/odp-key-build.ts';
 
 const SUPPORT = { ...KERNEL_SUPPORT, maxVlanHeaders: 2 };
 

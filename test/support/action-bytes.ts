@@ -6,7 +6,7 @@ import {
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ATTR,
 } from '../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from '../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from '../../src/odp/key/key-table.ts';
 
 const be = (v: number, size: number) => Array.from({ length: size }, (_, i) => (v / 2 ** (8 * (size - 1 - i))) & 0xff);
 /** Host order, little-endian here. */

@@ -10,7 +10,7 @@ import { NetlinkError } from '../../netlink/errors.ts';
 import { DP_MAX_PORTS } from '../../netlink/families/ovs-vport.ts';
 import { AttrCursor } from '../../netlink/message.ts';
 import { MAX_ACTION_DEPTH, OVS_ACTION_ATTR, OVS_HASH_ALG, OVS_USERSPACE_ATTR } from '../../odp/action-attrs.ts';
-import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_HLEN } from '../../packet/ethernet.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { type CtArgs, parseCt } from '../conntrack/ct-args.ts';

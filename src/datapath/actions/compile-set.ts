@@ -7,7 +7,7 @@ import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField } from '../../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, nlaAlign } from '../../netlink/constants.ts';
 import type { AttrCursor } from '../../netlink/message.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_TYPE, isMplsType } from '../../packet/ethernet.ts';
 import { IPPROTO } from '../../packet/ip.ts';
 import { SET_OP } from './action-program.ts';

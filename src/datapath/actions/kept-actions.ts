@@ -19,7 +19,7 @@ import {
   OVS_DEC_TTL_ATTR,
   OVS_SAMPLE_ATTR,
 } from '../../odp/action-attrs.ts';
-import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { type CtArgs, writeCt } from '../conntrack/ct-args.ts';
 import { putSetTunnel } from '../tunnel/set-tunnel.ts';
 

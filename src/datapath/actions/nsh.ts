@@ -14,7 +14,7 @@
  * include/net/tun_proto.h.
  */
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
-import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_TYPE } from '../../packet/ethernet.ts';
 import type { Packet } from '../../packet/packet.ts';
 import { ERRNO } from '../../util/errno.ts';

@@ -14,7 +14,7 @@ import {
   OVS_PACKET_FAMILY,
   OVS_PACKET_VERSION,
 } from '../../netlink/families/ovs-packet.ts';
-import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_HLEN, ETH_TYPE } from '../../packet/ethernet.ts';
 import { IPPROTO, ND } from '../../packet/ip.ts';
 import { ERRNO } from '../../util/errno.ts';

@@ -5,7 +5,7 @@
  */
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
 import { NetlinkError } from '../../netlink/errors.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_TUNNEL_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_TUNNEL_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ERRNO } from '../../util/errno.ts';
 
 /** OVS_KEY_ATTR_MAX. */

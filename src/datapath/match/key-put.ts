@@ -12,7 +12,7 @@
 import { ETH_TYPE_802_2, FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, mplsLabels } from '../../flow/flow-key.ts';
 import type { MessageWriter } from '../../netlink/message.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_NSH_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS, OVS_NSH_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_TYPE, isMplsType, isVlanType } from '../../packet/ethernet.ts';
 import { IPPROTO, ND } from '../../packet/ip.ts';
 import { storeKeyWords } from './key-words.ts';

@@ -10,7 +10,7 @@
 import { FIELD, type Field } from '../../flow/fields.ts';
 import type { FlowKey } from '../../flow/flow-key.ts';
 import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
-import { OVS_KEY_ATTR as K } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../odp/key/key-table.ts';
 
 // Words of the key, by the field that begins each.
 const RECIRC_ID = FIELD.recircId.word;

@@ -7,8 +7,8 @@
  */
 import { FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField } from '../../flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../../odp/key-table.ts';
-import { l3Attr, l4Attr } from '../../odp/odp-layers.ts';
+import { OVS_KEY_ATTR as K } from '../../odp/key/key-table.ts';
+import { l3Attr, l4Attr } from '../../odp/key/odp-layers.ts';
 import { ETH_TYPE, isMplsType } from '../../packet/ethernet.ts';
 import { ND } from '../../packet/ip.ts';
 import { attrBit, invalid } from './key-attrs.ts';

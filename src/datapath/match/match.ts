@@ -12,7 +12,7 @@ import { ETH_TYPE_802_2, FIELD, OVS_FRAG_TYPE, VLAN_CFI } from '../../flow/field
 import { type FlowKey, type FlowMask, getField, setField } from '../../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
 import { DP_MAX_PORTS } from '../../netlink/families/ovs-vport.ts';
-import { OVS_KEY_ATTR as K, OVS_NSH_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K, OVS_NSH_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { ETH_TYPE_MIN, isVlanType } from '../../packet/ethernet.ts';
 import { CT_SUPPORTED_MASK, fillWithOnes, invalid, KeyAttrs } from './key-attrs.ts';
 import { loadKeyWords } from './key-words.ts';

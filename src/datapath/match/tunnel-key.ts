@@ -19,7 +19,7 @@ import {
 } from '../../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
 import type { MessageWriter } from '../../netlink/message.ts';
-import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../../odp/key/key-table.ts';
 import { invalid } from './key-attrs.ts';
 
 /** Values of tunPresent. */

@@ -18,8 +18,8 @@ import {
   setFieldOnes,
 } from '../../flow/flow-key.ts';
 import { AttrCursor } from '../../netlink/message.ts';
-import { loadKeyAttr } from '../../odp/key-codec.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { loadKeyAttr } from '../../odp/key/key-codec.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { parseIpv4, parseIpv6, parseMac } from '../../util/inet.ts';
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848 } as const;

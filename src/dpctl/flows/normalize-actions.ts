@@ -9,7 +9,7 @@ import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
 import { AttrCursor } from '../../netlink/message.ts';
 import { OVS_ACTION_ATTR } from '../../odp/action-attrs.ts';
 import { ODP_FIT, type OdpKeyReport } from '../../odp/key/fitness.ts';
-import { odpKeyToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow } from '../../odp/key/odp-key.ts';
 import { formatOdpActions } from '../../odp/text/odp-format-actions.ts';
 import { formatOdpFlow } from '../../odp/text/odp-format-key.ts';
 import { parseOdpActions } from '../../odp/text/odp-parse-actions.ts';

@@ -5,9 +5,9 @@
  */
 import { FIELD, type Field } from '../../flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from '../key-table.ts';
-import { loadTunnel } from '../odp-key-nests.ts';
-import { loadFlowLabels } from '../odp-labels.ts';
+import { OVS_KEY_ATTR as K } from './key-table.ts';
+import { loadTunnel } from './odp-key-nests.ts';
+import { loadFlowLabels } from './odp-labels.ts';
 import {
   be16,
   be32,

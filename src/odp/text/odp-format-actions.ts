@@ -17,7 +17,7 @@ import {
   OVS_SAMPLE_ATTR,
   OVS_USERSPACE_ACTION_ATTR as UA,
 } from '../action-attrs.ts';
-import { OVS_KEY_ATTR } from '../key-table.ts';
+import { OVS_KEY_ATTR } from '../key/key-table.ts';
 import {
   ANY_SIZE,
   beUint,

@@ -7,7 +7,7 @@
  */
 
 import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
-import { OVS_KEY_ATTR as K } from '../key-table.ts';
+import { OVS_KEY_ATTR as K } from '../key/key-table.ts';
 import {
   beUint,
   bytesToUint,

@@ -2,7 +2,7 @@
  * Prints the inside of OVS_KEY_ATTR_TUNNEL: `tun_id=0x1,src=1.1.1.1,...,geneve({class=0x1,...}),flags(df|key)`.
  * Source: lib/odp-util.c (format_odp_tun_attr and below), lib/packets.h (erspan), include/openvswitch/geneve.h.
  */
-import { OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../key-table.ts';
+import { OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../key/key-table.ts';
 import {
   beUint,
   bytesToUint,

@@ -5,7 +5,7 @@
  * What no table can say (VLAN, MPLS, NSH, tunnels, flag sets) has form "special" and code of its own in both.
  * Source: lib/odp-util.c (ovs_flow_key_attr_lens, format_odp_key_attr__, parse_odp_key_mask_attr__).
  */
-import { OVS_KEY_ATTR as K, KEY_ROWS } from '../key-table.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS } from '../key/key-table.ts';
 import { FRAG, IPV4, IPV6, IPV6_LABEL, MAC, type TextKind, U8, U8X, U16, U16X, U32X } from './odp-text-kinds.ts';
 
 export interface TextMember {

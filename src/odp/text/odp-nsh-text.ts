@@ -4,7 +4,7 @@
  * Source: lib/odp-util.c (format_nsh_key, format_odp_push_nsh_action, parse_odp_push_nsh_action), RFC 8300.
  */
 import { MessageWriter } from '../../netlink/message.ts';
-import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR } from '../key-table.ts';
+import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR } from '../key/key-table.ts';
 import { beUint, findAttr, hexNumber, readAttrs } from './odp-attr-list.ts';
 import { badLength } from './odp-bad-length.ts';
 import type { Scanner } from './odp-text-scan.ts';

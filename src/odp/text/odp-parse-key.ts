@@ -7,7 +7,7 @@
  * Source: lib/odp-util.c (odp_flow_from_string, parse_odp_key_mask_attr__).
  */
 import { MessageWriter } from '../../netlink/message.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS } from '../key-table.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS } from '../key/key-table.ts';
 import { parseUfidPrefix, UFID_TEXT_SIZE } from '../odp-ufid.ts';
 import { hostUintToBytes, uintToBytes } from './odp-attr-list.ts';
 import { labelBytes } from './odp-ct-text.ts';

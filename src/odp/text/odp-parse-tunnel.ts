@@ -3,7 +3,7 @@
  * The way back from `odp-format-tunnel.ts`, with the C tools' rules for what a missing member matches.
  * Source: lib/odp-util.c (scan_geneve, scan_erspan_metadata, scan_vxlan_gbp, scan_gtpu_metadata).
  */
-import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../key-table.ts';
+import { OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from '../key/key-table.ts';
 import { hostUintToBytes, uintToBytes } from './odp-attr-list.ts';
 import { TUNNEL_FLAG, TUNNEL_FLAG_NAMES, TUNNEL_FLAGS_ALL, TUNNEL_MEMBERS } from './odp-format-tunnel.ts';
 import { type KeySink, parseMembers } from './odp-key-sink.ts';

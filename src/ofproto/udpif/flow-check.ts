@@ -6,7 +6,7 @@
 import type { DpifFlowStats } from '../../dpif/dpif-types.ts';
 import { newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT, type OdpFit } from '../../odp/key/fitness.ts';
-import { odpKeyToFlow, odpMaskToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow, odpMaskToFlow } from '../../odp/key/odp-key.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { originOf, type PacketOrigin } from '../xlate/packet-origin.ts';

@@ -11,7 +11,7 @@ import { FIELD } from '../../flow/fields.ts';
 import { getField, newFlowKey } from '../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../../odp/action-attrs.ts';
 import { ODP_FIT } from '../../odp/key/fitness.ts';
-import { odpKeyToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow } from '../../odp/key/odp-key.ts';
 import type { Ufid } from '../../odp/odp-ufid.ts';
 import { monotonicMs, workMs } from '../../util/clock.ts';
 import { coverage } from '../../util/coverage.ts';

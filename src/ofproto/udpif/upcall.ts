@@ -10,8 +10,8 @@ import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type 
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT } from '../../odp/key/fitness.ts';
-import { MaskNests } from '../../odp/mask-nests.ts';
-import { odpKeyToFlow } from '../../odp/odp-key.ts';
+import { MaskNests } from '../../odp/key/mask-nests.ts';
+import { odpKeyToFlow } from '../../odp/key/odp-key.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { UfidMap } from '../../odp/ufid-map.ts';
 import { decodeCookie } from '../../odp/user-action-cookie.ts';

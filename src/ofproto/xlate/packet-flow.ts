@@ -5,7 +5,7 @@
 import { extractStrictly } from '../../flow/extract-strict.ts';
 import { FIELD as F } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../../flow/flow-key.ts';
-import { vlanLimit } from '../../odp/vlan-limit.ts';
+import { vlanLimit } from '../../odp/key/vlan-limit.ts';
 import { Arena, HEADROOM, Packet, SLOT_SIZE } from '../../packet/packet.ts';
 import { clearConntrack } from './recirc.ts';
 

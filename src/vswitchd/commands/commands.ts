@@ -7,7 +7,7 @@ import type { DpctlUnixctl } from '../../dpctl/dpctl-unixctl.ts';
 import { dpifFullName } from '../../dpif/dpif-name.ts';
 import type { DpifFlow } from '../../dpif/dpif-types.ts';
 import { formatFlowStats } from '../../dpif/flow-stats.ts';
-import { OVS_KEY_ATTR } from '../../odp/key-table.ts';
+import { OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
 import { formatUfid } from '../../odp/odp-ufid.ts';
 import { findAttr, hostUint, readAttrs } from '../../odp/text/odp-attr-list.ts';
 import { formatOdpActions } from '../../odp/text/odp-format-actions.ts';

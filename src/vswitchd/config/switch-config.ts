@@ -4,7 +4,7 @@
  * Source: vswitchd/vswitch.xml, vswitchd/bridge.c.
  */
 
-import { DEFAULT_VLAN_LIMIT } from '../../odp/vlan-limit.ts';
+import { DEFAULT_VLAN_LIMIT } from '../../odp/key/vlan-limit.ts';
 import type { McastSettings } from '../../ofproto/mcast/mcast-settings.ts';
 import type { MirrorSettings } from '../../ofproto/mirror/mirror-settings.ts';
 import type { BackerOptions } from '../../ofproto/ofproto-provider.ts';

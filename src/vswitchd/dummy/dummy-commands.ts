@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { composeFlow } from '../../flow/flow-compose.ts';
 import { newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT, type OdpKeyReport } from '../../odp/key/fitness.ts';
-import { odpKeyToFlow } from '../../odp/odp-key.ts';
+import { odpKeyToFlow } from '../../odp/key/odp-key.ts';
 import { parseOdpFlow } from '../../odp/text/odp-parse-key.ts';
 import { OdpParseError } from '../../odp/text/odp-text-scan.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';

@@ -7,7 +7,7 @@ import { ETH_TYPE_802_2, FIELD, TUN_F } from '../../../src/flow/fields.ts';
 import { type FlowKey, getField, isFieldSet, newFlowKey } from '../../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../../src/netlink/errors.ts';
 import { MessageWriter } from '../../../src/netlink/message.ts';
-import { OVS_KEY_ATTR as K, OVS_TUNNEL_KEY_ATTR as T } from '../../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K, OVS_TUNNEL_KEY_ATTR as T } from '../../../src/odp/key/key-table.ts';
 import { fc } from '../../support/property.ts';
 import { nested } from '../requests.ts';
 

@@ -12,7 +12,7 @@ import { extractHeaders, extractMetadata } from '../../../src/flow/flow-extract.
 import { newFlowKey, setFieldOnes } from '../../../src/flow/flow-key.ts';
 import { NetlinkError } from '../../../src/netlink/errors.ts';
 import { OVS_ACTION_ATTR as A } from '../../../src/odp/action-attrs.ts';
-import { OVS_KEY_ATTR as K } from '../../../src/odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../../src/odp/key/key-table.ts';
 import { IPPROTO } from '../../../src/packet/ip.ts';
 import { ct } from '../../datapath/conntrack/ct-rig.ts';
 import * as action from '../../support/action-bytes.ts';

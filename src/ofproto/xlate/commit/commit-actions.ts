@@ -17,8 +17,8 @@ import {
   setFieldBytes,
   setFieldOnes,
 } from '../../../flow/flow-key.ts';
-import { storeKeyAttr } from '../../../odp/key-codec.ts';
-import { OVS_KEY_ATTR as K, KEY_ROWS } from '../../../odp/key-table.ts';
+import { storeKeyAttr } from '../../../odp/key/key-codec.ts';
+import { OVS_KEY_ATTR as K, KEY_ROWS } from '../../../odp/key/key-table.ts';
 import type { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
 import { SLOW_PATH } from '../../../odp/slow-path.ts';
 import type { TlvTable } from '../../../openflow/tlv-table.ts';

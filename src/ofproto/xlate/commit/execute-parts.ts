@@ -11,7 +11,7 @@
 import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, getField } from '../../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR as A, OVS_CHECK_PKT_LEN_ATTR, OVS_SAMPLE_ATTR } from '../../../odp/action-attrs.ts';
-import { OVS_KEY_ATTR as K } from '../../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../../odp/key/key-table.ts';
 import { attrsOf, filterAttrs, type NestAttr, nestAttr, typeOf, u32Of } from '../../udpif/nest.ts';
 import type { PushStats } from '../xbridge.ts';
 import { isUserspaceSet, setInUserspace } from './set-in-userspace.ts';

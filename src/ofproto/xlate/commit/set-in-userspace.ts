@@ -6,7 +6,7 @@
  * Sources: lib/odp-execute.c (odp_execute_masked_set_action), lib/packets.c (packet_set_nd, packet_set_nd_ext, packet_set_icmp).
  */
 import { OVS_ACTION_ATTR } from '../../../odp/action-attrs.ts';
-import { OVS_KEY_ATTR as K } from '../../../odp/key-table.ts';
+import { OVS_KEY_ATTR as K } from '../../../odp/key/key-table.ts';
 import { foldSum, pseudoSum, replace16, sumBytes } from '../../../packet/checksum.ts';
 import { ETH_ADDRS, ETH_HLEN, ETH_TYPE, isVlanType, VLAN_HLEN } from '../../../packet/ethernet.ts';
 import { ARP, ICMP, IP, IP_OFFSET, IPPROTO, IPV6, isIpv6ExtHdr, ND } from '../../../packet/ip.ts';

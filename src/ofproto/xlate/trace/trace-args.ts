@@ -10,7 +10,7 @@ import { FIELD as F, OVS_FRAG_TYPE } from '../../../flow/fields.ts';
 import { composeFlow } from '../../../flow/flow-compose.ts';
 import { type FlowKey, getField, newFlow, setField } from '../../../flow/flow-key.ts';
 import { ODP_FIT, type OdpKeyReport } from '../../../odp/key/fitness.ts';
-import { odpKeyToFlow } from '../../../odp/odp-key.ts';
+import { odpKeyToFlow } from '../../../odp/key/odp-key.ts';
 import { parseOdpFlow } from '../../../odp/text/odp-parse-key.ts';
 import { OdpParseError } from '../../../odp/text/odp-text-scan.ts';
 import { FLAGS, formatMaskedFlags } from '../../../openflow/masked-text.ts';

@@ -1,16 +1,16 @@
 /** Flow keys and masks to and from their nests: recordings of a stock ovs-vswitchd, layers, fitness, errors, random bytes. */
 
 import { describe, expect, test } from 'vitest';
-import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../src/flow/fields.ts';
-import { getField, newFlowKey, setField } from '../../src/flow/flow-key.ts';
-import { ODP_FIT, type OdpKeyReport } from '../../src/odp/key/fitness.ts';
-import { odpKeyToFlow, odpMaskToFlow } from '../../src/odp/odp-key.ts';
-import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
-import { readAttrs } from '../../src/odp/text/odp-attr-list.ts';
-import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
-import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
-import { fc } from '../support/property.ts';
-import { available, flowAttrs, recordings } from './golden-flows.ts';
+import { ETH_TYPE_802_2, FIELD as F, TUN_F } from '../../../src/flow/fields.ts';
+import { getField, newFlowKey, setField } from '../../../src/flow/flow-key.ts';
+import { ODP_FIT, type OdpKeyReport } from '../../../src/odp/key/fitness.ts';
+import { odpKeyToFlow, odpMaskToFlow } from '../../../src/odp/key/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromFlow, odpKeyFromMask } from '../../../src/odp/key/odp-key-build.ts';
+import { readAttrs } from '../../../src/odp/text/odp-attr-list.ts';
+import { formatOdpFlow } from '../../../src/odp/text/odp-format-key.ts';
+import { parseOdpFlow } from '../../../src/odp/text/odp-parse-key.ts';
+import { fc } from '../../support/property.ts';
+import { available, flowAttrs, recordings } from '../golden-flows.ts';
 
 const hex = (b: Uint8Array) => Buffer.from(b).toString('hex');
 const keyOf = (text: string) => parseOdpFlow(text, { hasMasks: false }).key;

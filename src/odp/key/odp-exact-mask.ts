@@ -2,8 +2,8 @@
  * The mask that matches all that a flow key can say: what a datapath flow without a mask means.  Cold path.
  * Source: lib/flow.c (flow_wildcards_init_for_packet).
  */
-import { FIELD as F, type Field, OVS_FRAG_TYPE } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, setField, setFieldOnes } from '../flow/flow-key.ts';
+import { FIELD as F, type Field, OVS_FRAG_TYPE } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, setField, setFieldOnes } from '../../flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from './key-table.ts';
 import { ETH_P, isIp, isMpls, isNd, l3Attr, l4Attr } from './odp-layers.ts';
 

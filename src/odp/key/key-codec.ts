@@ -2,8 +2,8 @@
  * Moves the fixed-size OVS_KEY_ATTR_* attributes between their payloads and a FlowKey (or mask), by `key-table.ts`.
  * Cold path: flow installation and dumps.  The upcall path has its own code in datapath/ and dpif-netlink/.
  */
-import { type FlowKey, getField, getFieldBytes, setField, setFieldBytes } from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN } from '../netlink/constants.ts';
+import { type FlowKey, getField, getFieldBytes, setField, setFieldBytes } from '../../flow/flow-key.ts';
+import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
 import type { KeyMember, KeyRow } from './key-table.ts';
 
 function load(dv: DataView, at: number, m: KeyMember): number {

@@ -1,11 +1,11 @@
 import { afterEach, expect, test } from 'vitest';
-import { FIELD } from '../../src/flow/fields.ts';
-import { getField, newFlow } from '../../src/flow/flow-key.ts';
-import { ODP_FIT } from '../../src/odp/key/fitness.ts';
-import { odpKeyToFlow } from '../../src/odp/odp-key.ts';
-import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
-import { setVlanLimit, vlanLimit } from '../../src/odp/vlan-limit.ts';
-import { flowOfPacket } from '../../src/ofproto/xlate/packet-flow.ts';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { getField, newFlow } from '../../../src/flow/flow-key.ts';
+import { ODP_FIT } from '../../../src/odp/key/fitness.ts';
+import { odpKeyToFlow } from '../../../src/odp/key/odp-key.ts';
+import { parseOdpFlow } from '../../../src/odp/text/odp-parse-key.ts';
+import { setVlanLimit, vlanLimit } from '../../../src/odp/key/vlan-limit.ts';
+import { flowOfPacket } from '../../../src/ofproto/xlate/packet-flow.ts';
 
 afterEach(() => {
   setVlanLimit(1);

@@ -3,9 +3,9 @@
  * L3 packets by their lack of an Ethernet attribute.
  * Source: lib/dpif-netlink.c (put_exclude_packet_type).
  */
-import { MessageWriter } from '../netlink/message.ts';
+import { MessageWriter } from '../../netlink/message.ts';
 import { OVS_KEY_ATTR as K } from './key-table.ts';
-import { findAttr, readAttrs } from './text/odp-attr-list.ts';
+import { findAttr, readAttrs } from '../text/odp-attr-list.ts';
 
 /**
  * `nest`, a key or a mask, without its packet type.  Where there is no Ethernet attribute, the type becomes the Ethertype.  The

@@ -6,7 +6,7 @@
  * have no members here; `odp-key.ts` treats them one by one.
  * Source: include/uapi/linux/openvswitch.h, net/openvswitch/flow_netlink.c (ovs_key_lens).
  */
-import { FIELD, type Field, type FieldName } from '../flow/fields.ts';
+import { FIELD, type Field, type FieldName } from '../../flow/fields.ts';
 
 /** enum ovs_key_attr. */
 // biome-ignore format: table

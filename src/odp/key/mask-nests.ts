@@ -2,9 +2,9 @@
  * The masks of megaflows as nests.  Megaflows that come one after the other mostly match the same bits of packets of the same layers, and
  * then have the same nest: it is written once.
  */
-import { FIELD, FLOW_WORDS, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, newFlowKey } from '../flow/flow-key.ts';
-import { MessageWriter } from '../netlink/message.ts';
+import { FIELD, FLOW_WORDS, OVS_FRAG_TYPE, VLAN_CFI } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, newFlowKey } from '../../flow/flow-key.ts';
+import { MessageWriter } from '../../netlink/message.ts';
 import { type OdpSupport, putOdpMask } from './odp-key-build.ts';
 import { IPPROTO, isIp } from './odp-layers.ts';
 

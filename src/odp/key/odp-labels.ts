@@ -2,9 +2,9 @@
  * Labels of connections: one number of 128 bits, with the highest bits first in flows and in OpenFlow, and in host order on netlink.
  * Source: lib/odp-util.c (ct_label is an ovs_u128), include/uapi/linux/openvswitch.h (struct ovs_key_ct_labels).
  */
-import { FIELD } from '../flow/fields.ts';
-import { type FlowKey, getFieldBytes, setFieldBytes } from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN } from '../netlink/constants.ts';
+import { FIELD } from '../../flow/fields.ts';
+import { type FlowKey, getFieldBytes, setFieldBytes } from '../../flow/flow-key.ts';
+import { LITTLE_ENDIAN } from '../../netlink/constants.ts';
 
 /** Bytes. */
 export const LABELS_SIZE = 16;

@@ -1,12 +1,12 @@
 /** Labels of connections on the wire are what texts say, and what OpenFlow has. */
 import { expect, test } from 'vitest';
-import { FIELD } from '../../src/flow/fields.ts';
-import { newFlow, newFlowKey } from '../../src/flow/flow-key.ts';
-import { OdpActionsBuilder } from '../../src/odp/odp-actions.ts';
-import { odpKeyToFlow } from '../../src/odp/odp-key.ts';
-import { KERNEL_SUPPORT, odpKeyFromFlow } from '../../src/odp/odp-key-build.ts';
-import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { formatOdpFlow } from '../../src/odp/text/odp-format-key.ts';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { newFlow, newFlowKey } from '../../../src/flow/flow-key.ts';
+import { OdpActionsBuilder } from '../../../src/odp/odp-actions.ts';
+import { odpKeyToFlow } from '../../../src/odp/key/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromFlow } from '../../../src/odp/key/odp-key-build.ts';
+import { formatOdpActions } from '../../../src/odp/text/odp-format-actions.ts';
+import { formatOdpFlow } from '../../../src/odp/text/odp-format-key.ts';
 
 const LABELS = Uint8Array.from([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 const NUMBER = '0x102030405060708090a0b0c0d0e0f';

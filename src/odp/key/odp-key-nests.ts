@@ -5,10 +5,10 @@
  * Hot path where a packet came out of a tunnel; nothing is allocated except for an error's text.
  * Source: lib/odp-util.c (odp_tun_key_from_attr__, tun_key_to_attr, odp_nsh_key_from_attr__).
  */
-import { FIELD, type Field, TUN_F } from '../flow/fields.ts';
-import { type FlowKey, getField, getFieldBytes, setField, setFieldBytes } from '../flow/flow-key.ts';
-import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../netlink/constants.ts';
-import type { MessageWriter } from '../netlink/message.ts';
+import { FIELD, type Field, TUN_F } from '../../flow/fields.ts';
+import { type FlowKey, getField, getFieldBytes, setField, setFieldBytes } from '../../flow/flow-key.ts';
+import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
+import type { MessageWriter } from '../../netlink/message.ts';
 import { OVS_NSH_KEY_ATTR as N, OVS_KEY_ATTR, OVS_VXLAN_EXT, OVS_TUNNEL_KEY_ATTR as T } from './key-table.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up; this saves a third of the time here.

@@ -6,9 +6,9 @@
  * Warm path: once per installed flow.
  * Source: lib/odp-util.c (odp_flow_key_from_flow__), lib/odp-util.h (ODP_SUPPORT_FIELDS).
  */
-import { FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField } from '../flow/flow-key.ts';
-import { MessageWriter } from '../netlink/message.ts';
+import { FIELD, type Field, OVS_FRAG_TYPE, VLAN_CFI } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField } from '../../flow/flow-key.ts';
+import { MessageWriter } from '../../netlink/message.ts';
 import { storeKeyAttr } from './key-codec.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from './key-table.ts';
 import { putNsh, putTunnel } from './odp-key-nests.ts';

@@ -2,8 +2,8 @@
  * Which attribute holds the layer above an Ethertype or an IP protocol: what keys, masks and their nests agree on.
  * Source: include/uapi/linux/if_ether.h, in.h; lib/odp-util.c.
  */
-import { FIELD as F } from '../flow/fields.ts';
-import { type FlowKey, getField } from '../flow/flow-key.ts';
+import { FIELD as F } from '../../flow/fields.ts';
+import { type FlowKey, getField } from '../../flow/flow-key.ts';
 import { OVS_KEY_ATTR as K } from './key-table.ts';
 
 /** Ethertypes that the datapath looks into. */

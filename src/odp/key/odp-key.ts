@@ -11,12 +11,12 @@
  * Hot path: `odpKeyToFlow` runs once an upcall.  Nothing is allocated.
  * Source: lib/odp-util.c (odp_flow_key_to_flow).
  */
-import { ETH_TYPE_802_2, FIELD, VLAN_CFI } from '../flow/fields.ts';
-import { type FlowKey, type FlowMask, getField, setField } from '../flow/flow-key.ts';
-import { ODP_FIT, type OdpFit, type OdpKeyReport } from './key/fitness.ts';
-import { be16, expectAttr, fail, fitness, has, openNest, placeOf, putMac, scanNest, sizeOf } from './key/key-nest.ts';
-import { loadLayers } from './key/load-layers.ts';
-import { loadMetadata, loadPacketType } from './key/load-metadata.ts';
+import { ETH_TYPE_802_2, FIELD, VLAN_CFI } from '../../flow/fields.ts';
+import { type FlowKey, type FlowMask, getField, setField } from '../../flow/flow-key.ts';
+import { ODP_FIT, type OdpFit, type OdpKeyReport } from './fitness.ts';
+import { be16, expectAttr, fail, fitness, has, openNest, placeOf, putMac, scanNest, sizeOf } from './key-nest.ts';
+import { loadLayers } from './load-layers.ts';
+import { loadMetadata, loadPacketType } from './load-metadata.ts';
 import { OVS_KEY_ATTR as K } from './key-table.ts';
 import { exactMaskOf } from './odp-exact-mask.ts';
 import { ETH_P, isVlan } from './odp-layers.ts';

@@ -1,13 +1,13 @@
 /** Nests that are written once for equal masks: they are those of their masks, whatever came before. */
 
 import { expect, test } from 'vitest';
-import { FIELD as F } from '../../src/flow/fields.ts';
-import { newFlowKey, setFieldOnes } from '../../src/flow/flow-key.ts';
-import { MaskNests } from '../../src/odp/mask-nests.ts';
-import { odpKeyToFlow } from '../../src/odp/odp-key.ts';
-import { KERNEL_SUPPORT, odpKeyFromMask } from '../../src/odp/odp-key-build.ts';
-import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
-import { fc } from '../support/property.ts';
+import { FIELD as F } from '../../../src/flow/fields.ts';
+import { newFlowKey, setFieldOnes } from '../../../src/flow/flow-key.ts';
+import { MaskNests } from '../../../src/odp/key/mask-nests.ts';
+import { odpKeyToFlow } from '../../../src/odp/key/odp-key.ts';
+import { KERNEL_SUPPORT, odpKeyFromMask } from '../../../src/odp/key/odp-key-build.ts';
+import { parseOdpFlow } from '../../../src/odp/text/odp-parse-key.ts';
+import { fc } from '../../support/property.ts';
 
 const L2 = 'in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)';
 const IPV4 = 'eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,tos=0,ttl=64,';
