@@ -9,7 +9,9 @@ import { ANY_V4, ANY_V6, type IpPrefix, parsePrefix, scanIpv4, scanIpv6 } from '
 /** The number behind `name`; undefined if `text` is not "NAME=NUMBER".  `base` 0 takes hexadecimal and octal numbers, too. */
 export function scanField(text: string, name: string, base: 0 | 10 = 10): number | undefined {
   const number = text.startsWith(`${name}=`) ? scanNumber(text.slice(name.length + 1), base) : undefined;
-  return number && Number(BigInt.asUintN(32, number.value));
+  // A hexadecimal number without digits is none.
+  if (number === undefined || (base === 0 && number.value === 0n && /^x/i.test(number.rest))) return undefined;
+  return Number(BigInt.asUintN(32, number.value));
 }
 
 export const scanMark = (text: string): number | undefined => scanField(text, 'pkt_mark', 0);

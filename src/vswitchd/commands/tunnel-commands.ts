@@ -5,9 +5,12 @@
  */
 import { atoi, scanNumber } from '../../openflow/ofp-text.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
-import { formatMac, parseMac } from '../../util/inet.ts';
+import { formatMac } from '../../util/inet.ts';
 import { parseIp } from '../router/ip-prefix.ts';
-import type { NeighCache } from '../router/neigh-cache.ts';
+import { MAX_AGING_S, type NeighCache } from '../router/neigh-cache.ts';
+
+/** Names of devices are not longer (IFNAMSIZ). */
+const IFNAME_MAX = 15;
 
 export function tunnelCommands(neighbours: NeighCache): UnixctlCommand[] {
   // biome-ignore format: table
@@ -20,6 +23,7 @@ export function tunnelCommands(neighbours: NeighCache): UnixctlCommand[] {
   // biome-ignore format: table
   return [
     ...neighbourCommands,
+    { name: 'tnl/neigh/retrans_time', usage: '[MSECS]', minArgs: 0, maxArgs: 1, run: ([ms]) => (ms === undefined ? `${neighbours.retransMs}` : setRetrans(neighbours, ms)) },
     { name: 'tnl/ports/show', usage: '-v', minArgs: 0, maxArgs: 1, run: () => 'Listening ports:\n' },
     egressPortRange(),
   ];
@@ -31,19 +35,37 @@ function scanUnsigned(text: string): number | undefined {
   return number && Number(BigInt.asUintN(32, number.value));
 }
 
+/** As scanf("%x:%x:...") reads it, all of `text`: of each number the low 8 bits. */
+function scanMac(text: string): Uint8Array | undefined {
+  const parts = text.split(':').map((part) => /^\s*([+-]?)(?:0x)?([0-9a-f]+)$/i.exec(part) ?? []);
+  if (parts.length !== 6 || parts.some(({ length }) => length === 0)) return undefined;
+  const byteOf = ([, sign, digits = '']: readonly string[]): number =>
+    Number.parseInt(digits.slice(-2), 16) * (sign === '-' ? -1 : 1);
+  return Uint8Array.from(parts, byteOf);
+}
+
 function setNeighbour(neighbours: NeighCache, [bridge = '', ip, macText]: readonly string[]): string {
   const address = parseIp(ip ?? '');
   if (address === undefined) throw new UnixctlError('bad IP address');
-  const mac = parseMac(macText ?? '');
+  const mac = scanMac(macText ?? '');
   if (mac === undefined) throw new UnixctlError('bad MAC address');
-  neighbours.set(bridge, address, formatMac(mac));
+  neighbours.set(bridge.slice(0, IFNAME_MAX), address, formatMac(mac));
   return 'OK';
 }
 
 function setAging(neighbours: NeighCache, text: string): string {
   const seconds = scanUnsigned(text);
-  if (seconds !== undefined && neighbours.setAging(seconds)) return 'OK';
-  throw new UnixctlError('bad aging value');
+  if (seconds === undefined || seconds < 1 || seconds > MAX_AGING_S) throw new UnixctlError('bad aging value');
+  if (neighbours.setAging(seconds)) return 'OK';
+  throw new UnixctlError('aging value cannot be less than retrans_time');
+}
+
+/** Of Open vSwitch 4.0. */
+function setRetrans(neighbours: NeighCache, text: string): string {
+  const ms = scanUnsigned(text);
+  if (ms === undefined) throw new UnixctlError('bad retrans_time value');
+  if (neighbours.setRetrans(ms)) return 'OK';
+  throw new UnixctlError('retrans_time value cannot be greater than aging');
 }
 
 /** The source ports that tunnels built in userspace would choose from. */

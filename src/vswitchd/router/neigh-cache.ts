@@ -13,7 +13,7 @@ interface Neighbour {
   expires: number;
 }
 
-const MAX_AGING_S = 3600;
+export const MAX_AGING_S = 3600;
 const HEAD =
   'IP                                            MAC                 Bridge\n' +
   '==========================================================================\n';
@@ -23,6 +23,7 @@ const IP_WIDTH = 46;
 export class NeighCache {
   private readonly entries = new Map<string, Neighbour>();
   private agingMs = 15 * 60 * 1000;
+  private retrans = 1000;
 
   set(bridge: string, ip: bigint, mac: string): void {
     const expires = monotonicMs() + this.agingMs;
@@ -43,9 +44,21 @@ export class NeighCache {
     return this.agingMs / 1000;
   }
 
-  /** False if `seconds` is out of range.  Entries that would live longer are cut short. */
+  /** How many ms after a request the same neighbour would be asked for again. */
+  get retransMs(): number {
+    return this.retrans;
+  }
+
+  /** False if that is longer than entries live. */
+  setRetrans(ms: number): boolean {
+    if (ms > this.agingMs) return false;
+    this.retrans = ms;
+    return true;
+  }
+
+  /** `seconds`: 1..MAX_AGING_S.  False if that is less than until the next request.  Entries that would live longer are cut short. */
   setAging(seconds: number): boolean {
-    if (!(seconds >= 1 && seconds <= MAX_AGING_S)) return false;
+    if (seconds * 1000 < this.retrans) return false;
     this.agingMs = seconds * 1000;
     const expires = monotonicMs() + this.agingMs;
     for (const entry of this.entries.values()) entry.expires = Math.min(entry.expires, expires);

@@ -74,6 +74,9 @@ test.each([
   ['ovs/route/lookup 10.0.0.1',             '!Not found'],
   ['ovs/route/lookup 10.0.0.1 mark=1',      '!Invalid pkt_mark'],
   ['ovs/route/add 1.2.3.4 br0',             '!Error while inserting route.'],
+  ['ovs/route/add 1.2.3.4 br0 pkt_mark=0x',  '!Invalid pkt_mark or gateway'],
+  ['ovs/route/add 1.2.3.4 br0 10.0.0.2 x',   '!Invalid pkt_mark'],
+  ['ovs/route/del 1.2.3.4 x',                '!Invalid pkt_mark'],
   ['ovs/route/add junk br0',                '!Invalid parameters'],
   ['ovs/route/add 1.2.3.4 br0 fc00::1',     '!Invalid pkt_mark or gateway'],
   ['ovs/route/add fc00::/8 br0 x',          '!Invalid pkt_mark or IPv6 gateway'],
@@ -84,6 +87,8 @@ test.each([
   ['ovs/route/del 1.2.3.0/24 pkt_mark=16',  'OK'],
   ['tnl/neigh/set br0 x 00:11:22:33:44:55', '!bad IP address'],
   ['tnl/neigh/set br0 1.2.3.4 zz',          '!bad MAC address'],
+  ['tnl/neigh/set br0 1.2.3.4 00:11:22:33:44', '!bad MAC address'],
+  ['tnl/neigh/set br0 1.2.3.4 00:11:22:33:44:55:66', '!bad MAC address'],
   ['tnl/ports/show -v',                     'Listening ports:\n'],
   ['tnl/egress_port_range',                 'Tunnel UDP source port range: 32768-61000\n'],
   ['tnl/egress_port_range 0 5',             'Invalid min.'],
@@ -110,4 +115,18 @@ test('neighbours age', async () => {
   expect(await ask('tnl/neigh/show', commands)).toBe(`${head}${line} STALE\n`);
   expect(await ask('tnl/neigh/flush', commands)).toBe('OK');
   expect(await ask('tnl/neigh/show', commands)).toBe(head);
+});
+
+test('neighbours of tunnels: bytes and names are cut as by stock, and the times agree with each other', async () => {
+  const commands = tunnelCommands(new NeighCache());
+  expect(await ask('tnl/neigh/set abcdefghijklmnopqrst fc00::1 1ff:0x2:-1:+4:5:6', commands)).toBe('OK');
+  expect(await ask('tnl/neigh/show', commands)).toContain('ff:02:ff:04:05:06   abcdefghijklmno\n');
+  expect(await ask('tnl/neigh/retrans_time', commands)).toBe('1000');
+  expect(await ask('tnl/neigh/retrans_time x', commands)).toBe('!bad retrans_time value');
+  expect(await ask('tnl/neigh/retrans_time 900001', commands)).toBe('!retrans_time value cannot be greater than aging');
+  expect(await ask('tnl/neigh/retrans_time 5000', commands)).toBe('OK');
+  expect(await ask('tnl/neigh/aging 4', commands)).toBe('!aging value cannot be less than retrans_time');
+  expect(await ask('tnl/neigh/aging 5x', commands)).toBe('OK');
+  expect(await ask('tnl/neigh/retrans_time 0', commands)).toBe('OK');
+  expect(await ask('tnl/neigh/retrans_time', commands)).toBe('0');
 });
