@@ -20,8 +20,8 @@ import {
 } from './action-attrs.ts';
 import { storeKeyAttr } from './key/key-codec.ts';
 import { KEY_ROWS, OVS_KEY_ATTR, OVS_NSH_KEY_ATTR } from './key/key-table.ts';
-import { type CtOptions, putCt } from './odp-ct.ts';
 import { putNsh, putTunnel } from './key/odp-key-nests.ts';
+import { type CtOptions, putCt } from './odp-ct.ts';
 import { NLA_MAX_PAYLOAD } from './text/odp-text-scan.ts';
 
 export interface UserspaceOptions {

@@ -6,10 +6,10 @@
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { CtEntry } from '../../dpif/dpif-ct.ts';
 import { ERRNO } from '../../util/errno.ts';
-import { formatCtEntry, TCP_STATE_NAMES, tcpStateName } from './ct-text.ts';
 import { attempt, type DpctlContext, print, printError } from '../dpctl-context.ts';
 import { withOptionalDpif } from '../dpctl-open.ts';
 import { scanUint } from '../key-values.ts';
+import { formatCtEntry, TCP_STATE_NAMES, tcpStateName } from './ct-text.ts';
 
 /** The number in "zone=N"; undefined for other text. */
 const scanZone = (text: string): number | undefined =>

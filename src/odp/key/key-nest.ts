@@ -12,9 +12,9 @@
 import type { Field } from '../../flow/fields.ts';
 import { type FlowKey, setFieldBytes } from '../../flow/flow-key.ts';
 import { LITTLE_ENDIAN, NLA_HDRLEN, NLA_TYPE_MASK, nlaAlign } from '../../netlink/constants.ts';
-import { KEY_ROWS } from './key-table.ts';
 import { keyAttrName } from '../text/odp-key-text.ts';
 import { ODP_FIT, type OdpFit, type OdpKeyReport } from './fitness.ts';
+import { KEY_ROWS } from './key-table.ts';
 
 const N_ATTRS = 32;
 

@@ -6,9 +6,6 @@
  */
 import { FIELD, OVS_FRAG_TYPE } from '../../flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from './key-table.ts';
-import { loadNsh } from './odp-key-nests.ts';
-import { ETH_P, isMpls, isNd, l3Attr, l4Attr } from './odp-layers.ts';
 import { ODP_FIT, type OdpFit } from './fitness.ts';
 import {
   be16,
@@ -24,6 +21,9 @@ import {
   sizeOf,
   u8,
 } from './key-nest.ts';
+import { OVS_KEY_ATTR as K } from './key-table.ts';
+import { loadNsh } from './odp-key-nests.ts';
+import { ETH_P, isMpls, isNd, l3Attr, l4Attr } from './odp-layers.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up.
 // biome-ignore format: table

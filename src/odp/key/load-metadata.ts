@@ -5,9 +5,6 @@
  */
 import { FIELD, type Field } from '../../flow/fields.ts';
 import { type FlowKey, getField, setField } from '../../flow/flow-key.ts';
-import { OVS_KEY_ATTR as K } from './key-table.ts';
-import { loadTunnel } from './odp-key-nests.ts';
-import { loadFlowLabels } from './odp-labels.ts';
 import {
   be16,
   be32,
@@ -22,6 +19,9 @@ import {
   sizeOf,
   u8,
 } from './key-nest.ts';
+import { OVS_KEY_ATTR as K } from './key-table.ts';
+import { loadTunnel } from './odp-key-nests.ts';
+import { loadFlowLabels } from './odp-labels.ts';
 
 // Fields by themselves: FIELD has so many that reading one from it is a hash look-up.
 // biome-ignore format: table

@@ -4,8 +4,8 @@
  * Source: lib/dpif-netlink.c (put_exclude_packet_type).
  */
 import { MessageWriter } from '../../netlink/message.ts';
-import { OVS_KEY_ATTR as K } from './key-table.ts';
 import { findAttr, readAttrs } from '../text/odp-attr-list.ts';
+import { OVS_KEY_ATTR as K } from './key-table.ts';
 
 /**
  * `nest`, a key or a mask, without its packet type.  Where there is no Ethernet attribute, the type becomes the Ethertype.  The

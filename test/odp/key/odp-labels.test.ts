@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { newFlow, newFlowKey } from '../../../src/flow/flow-key.ts';
-import { OdpActionsBuilder } from '../../../src/odp/odp-actions.ts';
 import { odpKeyToFlow } from '../../../src/odp/key/odp-key.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow } from '../../../src/odp/key/odp-key-build.ts';
+import { OdpActionsBuilder } from '../../../src/odp/odp-actions.ts';
 import { formatOdpActions } from '../../../src/odp/text/odp-format-actions.ts';
 import { formatOdpFlow } from '../../../src/odp/text/odp-format-key.ts';
 

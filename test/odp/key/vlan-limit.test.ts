@@ -3,8 +3,8 @@ import { FIELD } from '../../../src/flow/fields.ts';
 import { getField, newFlow } from '../../../src/flow/flow-key.ts';
 import { ODP_FIT } from '../../../src/odp/key/fitness.ts';
 import { odpKeyToFlow } from '../../../src/odp/key/odp-key.ts';
-import { parseOdpFlow } from '../../../src/odp/text/odp-parse-key.ts';
 import { setVlanLimit, vlanLimit } from '../../../src/odp/key/vlan-limit.ts';
+import { parseOdpFlow } from '../../../src/odp/text/odp-parse-key.ts';
 import { flowOfPacket } from '../../../src/ofproto/xlate/packet-flow.ts';
 
 afterEach(() => {

@@ -18,8 +18,8 @@ import {
   setFieldOnes,
 } from '../../../flow/flow-key.ts';
 import { OVS_ACTION_ATTR } from '../../../odp/action-attrs.ts';
-import { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
 import { KERNEL_SUPPORT, odpKeyFromFlow } from '../../../odp/key/odp-key-build.ts';
+import { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
 import { SLOW_PATH_REASONS } from '../../../odp/slow-path.ts';
 import { formatOdpActions } from '../../../odp/text/odp-format-actions.ts';
 import { checkActionsConsistency } from '../../../openflow/actions/check.ts';
