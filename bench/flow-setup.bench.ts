@@ -10,7 +10,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { DpifNetlinkProvider } from '../src/dpif-netlink/dpif-netlink.ts';
-import { openBackerWith } from '../src/ofproto/backer.ts';
+import { openBackerWith } from '../src/ofproto/backer/backer.ts';
 import { systemScheduler } from '../src/ofproto/udpif/scheduler.ts';
 import { parseFlow } from '../src/openflow/flow-text.ts';
 import { OFPFC } from '../src/openflow/messages/flow/flow-types.ts';

@@ -23,7 +23,7 @@ import type { GenlEndpoint } from '../netlink/genl.ts';
 import { awaitDatapathFamily, type DatapathChoice, resolveEndpoint } from '../netlink/genl-family.ts';
 import { openSocketTransport } from '../netlink/socket.ts';
 import { MemoryNetlink } from '../netlink/transport.ts';
-import { openBacker, openBackerWith } from '../ofproto/backer.ts';
+import { openBacker, openBackerWith } from '../ofproto/backer/backer.ts';
 import { systemScheduler } from '../ofproto/udpif/scheduler.ts';
 import { allowDebugActions } from '../openflow/actions/index.ts';
 import { type UnixctlCommand, UnixctlServer } from '../unixctl/unixctl-server.ts';

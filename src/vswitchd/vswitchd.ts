@@ -14,7 +14,7 @@
 import type { DpifProvider } from '../dpif/dpif.ts';
 import { NetlinkError } from '../netlink/errors.ts';
 import { setVlanLimit } from '../odp/key/vlan-limit.ts';
-import { NO_LIMITS, type ZoneLimits } from '../ofproto/ct-zone-limits.ts';
+import { NO_LIMITS, type ZoneLimits } from '../ofproto/backer/ct-zone-limits.ts';
 import type { OfprotoBacker, OpenBacker } from '../ofproto/ofproto-provider.ts';
 import { Idl } from '../ovsdb/idl.ts';
 import type { SessionOptions } from '../ovsdb/jsonrpc.ts';

@@ -1,7 +1,7 @@
 /** A switch on fakes, br0 with ports 1 to 3 and ten meters in its datapath, and connections to it whose other end is a list of bytes. */
 import { Duplex } from 'node:stream';
 import type { DpifMeterConfig, DpifMeterStats } from '../../src/dpif/dpif-meters.ts';
-import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer.ts';
+import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer/backer.ts';
 import { serve } from '../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../src/ofproto/connmgr/ofconn.ts';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';

@@ -5,7 +5,7 @@ import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-k
 import { OVS_KEY_ATTR as K } from '../../src/odp/key/key-table.ts';
 import { odpKeyFromFlow } from '../../src/odp/key/odp-key-build.ts';
 import { readAttrs } from '../../src/odp/text/odp-attr-list.ts';
-import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
+import { KERNEL_DP_SUPPORT } from '../../src/ofproto/backer/dp-support.ts';
 import { metadataNest } from '../../src/ofproto/xlate/commit/execute-parts.ts';
 import { clearAbsent } from '../../src/ofproto/xlate/packet-fields.ts';
 import { flowOfPacket } from '../../src/ofproto/xlate/packet-flow.ts';

@@ -1,6 +1,6 @@
 /** Orders in which a stock switch (3.1) floods: what `ofproto/trace` of actions=ALL printed as ports were added one by one. */
 import { expect, test } from 'vitest';
-import { Bundle, type XPort } from '../../src/ofproto/bundle.ts';
+import { Bundle, type XPort } from '../../src/ofproto/ports/bundle.ts';
 import { floodOrder } from '../../src/ofproto/xlate/forward/flood-order.ts';
 import { OFPP } from '../../src/openflow/ofp-port.ts';
 

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DPIF_UC, type DpifFlowPut } from '../../src/dpif/dpif-types.ts';
-import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer.ts';
+import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer/backer.ts';
 import { setClock } from '../../src/util/clock.ts';
 import { FakeDpif, FakeProvider, FakeScheduler } from './fakes.ts';
 

@@ -3,7 +3,7 @@
  * a datapath in memory, with time that the test moves.
  */
 import { afterEach, beforeEach } from 'vitest';
-import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer.ts';
+import { type DpifBacker, openBackerWith } from '../../src/ofproto/backer/backer.ts';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
 import type { BackerOptions, BundleConfig } from '../../src/ofproto/ofproto-provider.ts';
 import { setClock } from '../../src/util/clock.ts';

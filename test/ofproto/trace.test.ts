@@ -1,7 +1,7 @@
 /** `ofproto/trace` and `ofproto/trace-packet-out`: the text of a stock switch for the same flow tables, from vectors/ofproto-trace.txt. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openBackerWith } from '../../src/ofproto/backer.ts';
+import { openBackerWith } from '../../src/ofproto/backer/backer.ts';
 import type { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
 import { TraceError, traceNowhere } from '../../src/ofproto/xlate/trace/trace.ts';
 import { allowDebugActions } from '../../src/openflow/actions/index.ts';

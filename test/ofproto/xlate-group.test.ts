@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
+import { KERNEL_DP_SUPPORT } from '../../src/ofproto/backer/dp-support.ts';
 import { Group } from '../../src/ofproto/groups/group.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { XlateTrace } from '../../src/ofproto/xlate/trace/xlate-trace.ts';

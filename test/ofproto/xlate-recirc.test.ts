@@ -4,7 +4,7 @@ import { FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { decodeCookie } from '../../src/odp/user-action-cookie.ts';
-import type { XPort } from '../../src/ofproto/bundle.ts';
+import type { XPort } from '../../src/ofproto/ports/bundle.ts';
 import { MacTable } from '../../src/ofproto/mac-learning.ts';
 import type { Rule } from '../../src/ofproto/tables/rule.ts';
 import { type FrozenState, RecircIds, recircIds } from '../../src/ofproto/xlate/recirc.ts';

@@ -4,7 +4,7 @@ import { FIELD } from '../../src/flow/fields.ts';
 import { getField } from '../../src/flow/flow-key.ts';
 import { SLOW_PATH } from '../../src/odp/slow-path.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/backer/dp-support.ts';
 import { recircIds } from '../../src/ofproto/xlate/recirc.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { parseFlow } from '../../src/openflow/flow-text.ts';

@@ -5,7 +5,7 @@ import { type FlowKey, getField, newFlowKey, setField, setFieldOnes } from '../.
 import { MeterIds } from '../../src/ofproto/meters/meter-ids.ts';
 import { OfprotoSwitch } from '../../src/ofproto/ofproto.ts';
 import type { BundleConfig, VlanMode } from '../../src/ofproto/ofproto-provider.ts';
-import type { SwitchBacker } from '../../src/ofproto/switch-backer.ts';
+import type { SwitchBacker } from '../../src/ofproto/backer/switch-backer.ts';
 import { Tunnels } from '../../src/ofproto/tunnel/tunnels.ts';
 import { presentBits } from '../../src/ofproto/xlate/packet-fields.ts';
 import { hasExtraBits, nVlans } from '../../src/ofproto/xlate/wildcards.ts';

@@ -7,7 +7,7 @@
  * Source: ofproto/ofproto-dpif-mirror.c, ovs-vswitchd.conf.db(5) Mirror.
  */
 import { vlog } from '../../util/vlog.ts';
-import type { Bundle } from '../bundle.ts';
+import type { Bundle } from '../ports/bundle.ts';
 import type { MirrorSettings, MirrorStats } from './mirror-settings.ts';
 
 const log = vlog('ofproto_dpif_mirror');

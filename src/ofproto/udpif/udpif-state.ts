@@ -11,7 +11,7 @@ import { vlanLimit } from '../../odp/key/vlan-limit.ts';
 import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
 import { encodeCookie } from '../../odp/user-action-cookie.ts';
 import { monotonicMs } from '../../util/clock.ts';
-import { type DpSupport, KERNEL_DP_SUPPORT } from '../dp-support.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from '../backer/dp-support.ts';
 import type { BackerOptions } from '../ofproto-provider.ts';
 import { meteredSlowPath } from '../xlate/actions/xlate-meter.ts';
 import type { XBridge } from '../xlate/xbridge.ts';

@@ -3,7 +3,7 @@
  * that its packets are accounted for without translating again.  Valid as long as the flow need not be revalidated.
  * Source: ofproto/ofproto-dpif-xlate-cache.h.
  */
-import type { Bundle, PatchCounts } from '../bundle.ts';
+import type { Bundle, PatchCounts } from '../ports/bundle.ts';
 import type { Group, GroupBucket } from '../groups/group.ts';
 import type { MirrorMask, MirrorTable } from '../mirror/mirror-table.ts';
 import type { Rule } from '../tables/rule.ts';

@@ -11,8 +11,8 @@ import { type FlowKey, type FlowMask, getField, newFlow } from '../../flow/flow-
 import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
 import { SLOW_PATH } from '../../odp/slow-path.ts';
 import { coverage } from '../../util/coverage.ts';
-import type { XPort } from '../bundle.ts';
-import { mayReceive } from '../port-config.ts';
+import type { XPort } from '../ports/bundle.ts';
+import { mayReceive } from '../ports/port-config.ts';
 import { addMissingEthernet, tunnelWildcards } from '../tunnel/tunnel-receive.ts';
 import { firstActions, xlateActionSet, xlateFirst } from './actions/xlate-actions.ts';
 import { xlateInBand } from './forward/xlate-in-band.ts';

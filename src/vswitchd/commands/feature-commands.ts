@@ -2,7 +2,7 @@
  * Commands of `ovs-appctl` on what the datapath can do: dpif/show-dp-features and dpif/set-dp-features.
  * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_dpif_show_dp_features ...).
  */
-import { formatDpSupport, setDpFeature } from '../../ofproto/dp-support.ts';
+import { formatDpSupport, setDpFeature } from '../../ofproto/backer/dp-support.ts';
 import type { OfprotoBacker } from '../../ofproto/ofproto-provider.ts';
 import { type UnixctlCommand, UnixctlError } from '../../unixctl/unixctl-server.ts';
 

@@ -2,8 +2,8 @@
  * What the database wants of the connection tracker: Open_vSwitch.datapaths, the zones of a Datapath row, their limits and
  * CT_Timeout_Policy rows.  Source: vswitchd/bridge.c (ct_zones_reconfigure), vswitchd/vswitch.xml.
  */
-import type { ZoneLimits } from '../../ofproto/ct-zone-limits.ts';
-import type { ZoneTimeouts } from '../../ofproto/ct-zones.ts';
+import type { ZoneLimits } from '../../ofproto/backer/ct-zone-limits.ts';
+import type { ZoneTimeouts } from '../../ofproto/backer/ct-zones.ts';
 import { CT_Timeout_Policy, CT_Zone, Datapath, Open_vSwitch } from '../../ovsdb/vswitch-schema.ts';
 import type { RowSource } from './row-source.ts';
 

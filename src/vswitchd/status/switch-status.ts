@@ -6,7 +6,7 @@
  */
 
 import { TUNNEL_TYPES } from '../../dpif/tunnel-types.ts';
-import { dpCapabilities } from '../../ofproto/dp-support.ts';
+import { dpCapabilities } from '../../ofproto/backer/dp-support.ts';
 import type { Idl, Txn, TxnStatus } from '../../ovsdb/idl.ts';
 import * as schema from '../../ovsdb/vswitch-schema.ts';
 import { vlog } from '../../util/vlog.ts';

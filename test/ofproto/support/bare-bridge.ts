@@ -1,5 +1,5 @@
 /** A bridge that has only what translation asks of it: ports without bundles, and rules. */
-import type { XPort } from '../../../src/ofproto/bundle.ts';
+import type { XPort } from '../../../src/ofproto/ports/bundle.ts';
 import { MacTable } from '../../../src/ofproto/mac-learning.ts';
 import type { XBridge } from '../../../src/ofproto/xlate/xbridge.ts';
 

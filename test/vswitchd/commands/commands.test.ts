@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DpifDpStats } from '../../../src/dpif/dpif-types.ts';
-import { dpifJson } from '../../../src/ofproto/show-json.ts';
+import { dpifJson } from '../../../src/ofproto/show/show-json.ts';
 import { UnixctlError } from '../../../src/unixctl/unixctl-server.ts';
 import { coverage } from '../../../src/util/coverage.ts';
 import { closeLogFile, openLogFile, setConsole, setLevels, vlog } from '../../../src/util/vlog.ts';

@@ -11,7 +11,7 @@ import { formatPort } from '../../../openflow/ofp-names.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { formatHex } from '../../../openflow/ofp-text.ts';
 import type { Ofpact, OfpactEnqueue, OfpactOutputReg, OfpactOutputTrunc } from '../../../openflow/ofpact.ts';
-import { ODPP_NONE } from '../../bundle.ts';
+import { ODPP_NONE } from '../../ports/bundle.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 import { reportError, reportInfo } from '../xlate-report.ts';
 import { xlateBundle, xlateMultipath } from './xlate-hash.ts';

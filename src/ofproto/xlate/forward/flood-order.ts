@@ -4,7 +4,7 @@
  * Source: lib/hmap.[ch] (hmap_insert, hmap_resize), ofproto/ofproto-dpif-xlate.c (flood_packets, xlate_xbridge_copy).
  */
 import { hash2Words } from '../../../flow/hash.ts';
-import type { Bundle, XPort } from '../../bundle.ts';
+import type { Bundle, XPort } from '../../ports/bundle.ts';
 
 /** Chains that grow as a table's do: a port goes to the head of its chain, and all are moved over when there are more chains. */
 class Chains {

@@ -10,7 +10,7 @@ import { SLOW_PATH } from '../../../odp/slow-path.ts';
 import { ETH_TYPE } from '../../../packet/ethernet.ts';
 import { IPPROTO } from '../../../packet/ip.ts';
 import { formatIpv4, formatIpv6 } from '../../../util/inet.ts';
-import type { Bundle } from '../../bundle.ts';
+import type { Bundle } from '../../ports/bundle.ts';
 import type { McastSnooping } from '../../mcast/mcast-snooping.ts';
 import { IGMP, type Membership, MLD, readGroupMessage } from '../../mcast/membership.ts';
 import { bitsOf, unwildcard } from '../wildcards.ts';

@@ -4,7 +4,7 @@
  * `mirror/mirror-table.ts` has the mirrors.  Source: ofproto/ofproto-dpif-xlate.c (mirror_packet).
  */
 import { FIELD, VLAN_CFI } from '../../../flow/fields.ts';
-import { type Bundle, newXvlan, type XPort, type Xvlan, xvlanExtract } from '../../bundle.ts';
+import { type Bundle, newXvlan, type XPort, type Xvlan, xvlanExtract } from '../../ports/bundle.ts';
 import { lowestMirror, type Mirror, type MirrorMask, type MirrorTable } from '../../mirror/mirror-table.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from '../wildcards.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';

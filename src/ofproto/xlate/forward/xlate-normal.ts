@@ -5,7 +5,7 @@
  */
 import { FIELD, VLAN_CFI } from '../../../flow/fields.ts';
 import { getField } from '../../../flow/flow-key.ts';
-import { type Bundle, xvlanExtract } from '../../bundle.ts';
+import { type Bundle, xvlanExtract } from '../../ports/bundle.ts';
 import { formatMac } from '../../mac-learning.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from '../wildcards.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';

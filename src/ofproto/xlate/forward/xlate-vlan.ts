@@ -5,7 +5,7 @@
  */
 import { VLAN_CFI } from '../../../flow/fields.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
-import { Bundle, type Xvlan, xvlanPut } from '../../bundle.ts';
+import { Bundle, type Xvlan, xvlanPut } from '../../ports/bundle.ts';
 import { unwildcard, VLAN_WORDS } from '../wildcards.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 import { reportError } from '../xlate-report.ts';

@@ -4,7 +4,7 @@
  * A port of our own is added before the bridge that wants it knows its number, so each is looked at a little later.
  * Neighbours: backer.ts.  Source: ofproto/ofproto-dpif.c (process_dpif_port_change).
  */
-import type { Scheduler } from './udpif/scheduler.ts';
+import type { Scheduler } from '../udpif/scheduler.ts';
 
 /** Soon enough for those who look, and long after a port of ours has its place. */
 const DELAY_MS = 500;

@@ -2,11 +2,11 @@
  * What the configuration of a port says of packets that come in by it.
  * Source: ofproto/ofproto-dpif-xlate.c (may_receive), OpenFlow 1.0.2 5.2.1.
  */
-import { FIELD } from '../flow/fields.ts';
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
-import { OFPPC } from '../openflow/ofp-port.ts';
+import { FIELD } from '../../flow/fields.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import { OFPPC } from '../../openflow/ofp-port.ts';
 import type { XPort } from './bundle.ts';
-import { bitsOf, unwildcard } from './xlate/wildcards.ts';
+import { bitsOf, unwildcard } from '../xlate/wildcards.ts';
 
 const ETH_DST = bitsOf(FIELD.ethDst);
 const NEITHER = OFPPC.NO_RECV | OFPPC.NO_RECV_STP;

@@ -2,10 +2,10 @@
  * What `ovs-appctl --format json` gets of the commands of show.ts, in the form of Open vSwitch 3.4 and later.
  * Source: ofproto/ofproto-dpif.c (dpif_show_backer_json, ofproto_unixctl_fdb_show_json).
  */
-import type { DpifDpStats } from '../dpif/dpif-types.ts';
-import type { Json, JsonObject } from '../util/json-stream.ts';
-import { ODPP_NONE } from './bundle.ts';
-import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
+import type { DpifDpStats } from '../../dpif/dpif-types.ts';
+import type { Json, JsonObject } from '../../util/json-stream.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
+import type { FdbEntry, Ofport, Ofproto } from '../ofproto-provider.ts';
 import { portSettings } from './show.ts';
 
 /** Numbers are text, as there. */

@@ -3,7 +3,7 @@
  * makes only actions that it knows, and `dpif/set-dp-features` takes a feature away, for tests of what happens without.
  * Source: ofproto/ofproto-dpif.h (DPIF_SUPPORT_FIELDS), lib/odp-util.h (ODP_SUPPORT_FIELDS), ofproto/ofproto-dpif.c (dpif_set_support).
  */
-import { KERNEL_SUPPORT } from '../odp/key/odp-key-build.ts';
+import { KERNEL_SUPPORT } from '../../odp/key/odp-key-build.ts';
 
 interface Feature<K extends 'flag' | 'count'> {
   readonly kind: K;

@@ -1,8 +1,8 @@
 /**
  * Gives OpenFlow numbers to a switch's ports.  Source: ofproto/ofproto.c (alloc_ofp_port).
  */
-import { OFPP } from '../openflow/ofp-port.ts';
-import { monotonicMs } from '../util/clock.ts';
+import { OFPP } from '../../openflow/ofp-port.ts';
+import { monotonicMs } from '../../util/clock.ts';
 
 /** Whether a port may be asked for by number `n` (Interface.ofport_request). */
 export const isRequestable = (n: number): boolean => Number.isInteger(n) && n >= 1 && n < OFPP.MAX;

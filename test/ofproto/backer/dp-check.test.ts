@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { checkDpActions, checkDpMask } from '../../src/ofproto/dp-check.ts';
-import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
-import { parseActions } from '../../src/openflow/actions/index.ts';
-import { parseFlow } from '../../src/openflow/flow-text.ts';
-import { OfpError } from '../../src/openflow/ofp-errors.ts';
+import { checkDpActions, checkDpMask } from '../../../src/ofproto/backer/dp-check.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from '../../../src/ofproto/backer/dp-support.ts';
+import { parseActions } from '../../../src/openflow/actions/index.ts';
+import { parseFlow } from '../../../src/openflow/flow-text.ts';
+import { OfpError } from '../../../src/openflow/ofp-errors.ts';
 
 const errorOf = (check: () => void): string | undefined => {
   try {

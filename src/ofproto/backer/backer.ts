@@ -6,32 +6,32 @@
  * (`settling.ts`), and then revalidated like our own.
  * Source: ofproto/ofproto-dpif.c (struct dpif_backer, open_dpif_backer, type_run).
  */
-import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../dpif/dpif.ts';
-import { errnoOf } from '../dpif/dpif-error.ts';
-import { dpifFullName } from '../dpif/dpif-name.ts';
-import type { DpifOp, DpifPortStats } from '../dpif/dpif-types.ts';
-import type { Ufid } from '../odp/odp-ufid.ts';
-import { monotonicMs } from '../util/clock.ts';
-import { ERRNO } from '../util/errno.ts';
-import { vlog } from '../util/vlog.ts';
+import { DPIF_PER_CPU_PID, type Dpif, type DpifProvider } from '../../dpif/dpif.ts';
+import { errnoOf } from '../../dpif/dpif-error.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
+import type { DpifOp, DpifPortStats } from '../../dpif/dpif-types.ts';
+import type { Ufid } from '../../odp/odp-ufid.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { vlog } from '../../util/vlog.ts';
 import { BackerPorts } from './backer-ports.ts';
 import { CtZoneLimits, type ZoneLimits } from './ct-zone-limits.ts';
 import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
-import { formatDetrace } from './detrace.ts';
+import { formatDetrace } from '../show/detrace.ts';
 import { probeDpSupport } from './dp-probe.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
-import { MeterIds } from './meters/meter-ids.ts';
-import { OfprotoSwitch } from './ofproto.ts';
-import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from './ofproto-provider.ts';
+import { MeterIds } from '../meters/meter-ids.ts';
+import { OfprotoSwitch } from '../ofproto.ts';
+import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from '../ofproto-provider.ts';
 import { Settling } from './settling.ts';
-import { formatDpif, formatUpcalls } from './show.ts';
+import { formatDpif, formatUpcalls } from '../show/show.ts';
 import type { SwitchBacker } from './switch-backer.ts';
-import type { SwitchPort } from './switch-port.ts';
-import { Tunnels } from './tunnel/tunnels.ts';
-import { type Scheduler, systemScheduler } from './udpif/scheduler.ts';
-import { Udpif } from './udpif/udpif.ts';
-import { equalBytes } from './udpif/ukey.ts';
-import { trace, tracePacketOut } from './xlate/trace/trace.ts';
+import type { SwitchPort } from '../ports/switch-port.ts';
+import { Tunnels } from '../tunnel/tunnels.ts';
+import { type Scheduler, systemScheduler } from '../udpif/scheduler.ts';
+import { Udpif } from '../udpif/udpif.ts';
+import { equalBytes } from '../udpif/ukey.ts';
+import { trace, tracePacketOut } from '../xlate/trace/trace.ts';
 
 const log = vlog('ofproto_dpif');
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PortNumbers } from '../../src/ofproto/port-numbers.ts';
+import { PortNumbers } from '../../../src/ofproto/ports/port-numbers.ts';
 
 test('a port that the database still has under its number gets it back, another one does not', () => {
   const numbers = new PortNumbers();

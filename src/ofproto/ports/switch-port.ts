@@ -3,9 +3,9 @@
  * datapath that names it as its own peer.  A tunnel shares its datapath port with others of its type.  Both count by themselves.
  * Source: ofproto/ofproto-dpif.c (struct ofport_dpif, ofport_update_peer), lib/netdev-vport.c.
  */
-import type { DpifPortStats } from '../dpif/dpif-types.ts';
-import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
-import { monotonicMs } from '../util/clock.ts';
+import type { DpifPortStats } from '../../dpif/dpif-types.ts';
+import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
+import { monotonicMs } from '../../util/clock.ts';
 import { type Bundle, ODPP_NONE, type PatchCounts, type XPort } from './bundle.ts';
 
 /** Interface type of ports without device. */

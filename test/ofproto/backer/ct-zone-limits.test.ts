@@ -1,8 +1,8 @@
 /** Limits of conntrack zones: only what changes is told to the datapath. */
 import { expect, test } from 'vitest';
-import type { Dpif } from '../../src/dpif/dpif.ts';
-import type { DpifCt } from '../../src/dpif/dpif-ct.ts';
-import { CtZoneLimits, NO_LIMITS } from '../../src/ofproto/ct-zone-limits.ts';
+import type { Dpif } from '../../../src/dpif/dpif.ts';
+import type { DpifCt } from '../../../src/dpif/dpif-ct.ts';
+import { CtZoneLimits, NO_LIMITS } from '../../../src/ofproto/backer/ct-zone-limits.ts';
 
 /** What the datapath is told. */
 function lab(fails = false) {

@@ -2,13 +2,13 @@
  * `ofproto/detrace`: which OpenFlow rules and groups a datapath flow came from, as its ukey remembers them.
  * Source: ovs-vswitchd(8) of Open vSwitch 3.4.
  */
-import { formatGroup } from '../openflow/group-text.ts';
-import type { TlvTable } from '../openflow/tlv-table.ts';
-import { Group } from './groups/group.ts';
+import { formatGroup } from '../../openflow/group-text.ts';
+import type { TlvTable } from '../../openflow/tlv-table.ts';
+import { Group } from '../groups/group.ts';
 import { formatRule } from './show-flows.ts';
-import type { FlowTables } from './tables/flow-tables.ts';
-import type { Rule } from './tables/rule.ts';
-import { UKEY, type Ukey } from './udpif/ukey.ts';
+import type { FlowTables } from '../tables/flow-tables.ts';
+import type { Rule } from '../tables/rule.ts';
+import { UKEY, type Ukey } from '../udpif/ukey.ts';
 
 const OFP15 = 6;
 

@@ -3,19 +3,19 @@
  * those that nobody of us put there.  Neighbours: backer.ts has it; stray-watch.ts says when to look for strangers.
  * Source: ofproto/ofproto-dpif.c (odp_port_to_ofport, process_dpif_port_change, port_run).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import { errnoOf } from '../dpif/dpif-error.ts';
-import { dpifFullName } from '../dpif/dpif-name.ts';
-import type { PortEvent } from '../dpif/dpif-types.ts';
-import { ERRNO } from '../util/errno.ts';
-import { vlog } from '../util/vlog.ts';
-import { ODPP_NONE } from './bundle.ts';
-import type { OfprotoSwitch } from './ofproto.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import { errnoOf } from '../../dpif/dpif-error.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
+import type { PortEvent } from '../../dpif/dpif-types.ts';
+import { ERRNO } from '../../util/errno.ts';
+import { vlog } from '../../util/vlog.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
+import type { OfprotoSwitch } from '../ofproto.ts';
 import { StrayWatch } from './stray-watch.ts';
-import { PATCH } from './switch-port.ts';
-import { tunnelDeviceName } from './tunnel/tunnel-devices.ts';
-import type { Tunnels } from './tunnel/tunnels.ts';
-import type { Scheduler } from './udpif/scheduler.ts';
+import { PATCH } from '../ports/switch-port.ts';
+import { tunnelDeviceName } from '../tunnel/tunnel-devices.ts';
+import type { Tunnels } from '../tunnel/tunnels.ts';
+import type { Scheduler } from '../udpif/scheduler.ts';
 
 const log = vlog('ofproto_dpif');
 

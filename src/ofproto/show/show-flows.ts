@@ -1,16 +1,16 @@
 /**
  * All rules of a switch as `bridge/dump-flows` prints them, hidden ones too.  Source: ofproto/ofproto.c (flow_stats_ds).
  */
-import { expandTo } from '../flow/minimatch.ts';
-import { formatActions } from '../openflow/actions/index.ts';
-import { newMatch } from '../openflow/match/match.ts';
-import { formatMatch } from '../openflow/match/match-text.ts';
-import { unbindMatch } from '../openflow/tlv-bind.ts';
-import type { TlvTable } from '../openflow/tlv-table.ts';
-import { monotonicMs } from '../util/clock.ts';
-import { isVisible } from './classifier/classifier-rule.ts';
-import type { FlowTables } from './tables/flow-tables.ts';
-import type { Rule } from './tables/rule.ts';
+import { expandTo } from '../../flow/minimatch.ts';
+import { formatActions } from '../../openflow/actions/index.ts';
+import { newMatch } from '../../openflow/match/match.ts';
+import { formatMatch } from '../../openflow/match/match-text.ts';
+import { unbindMatch } from '../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../openflow/tlv-table.ts';
+import { monotonicMs } from '../../util/clock.ts';
+import { isVisible } from '../classifier/classifier-rule.ts';
+import type { FlowTables } from '../tables/flow-tables.ts';
+import type { Rule } from '../tables/rule.ts';
 
 /** A line of `bridge/dump-flows`. */
 export function formatRule(rule: Rule, hasOffloads: boolean, tlvTable: TlvTable): string {

@@ -3,11 +3,11 @@
  * against what was found that the datapath can (`dp-support.ts`).
  * Source: ofproto/ofproto-dpif.c (check_mask, check_actions).
  */
-import { FIELD as F, type Field } from '../flow/fields.ts';
-import { type FlowMask, getField, isFieldSet } from '../flow/flow-key.ts';
-import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
-import type { Ofpact, OfpactCt } from '../openflow/ofpact.ts';
-import { RateLimit, vlog } from '../util/vlog.ts';
+import { FIELD as F, type Field } from '../../flow/fields.ts';
+import { type FlowMask, getField, isFieldSet } from '../../flow/flow-key.ts';
+import { OFPERR, OfpError } from '../../openflow/ofp-errors.ts';
+import type { Ofpact, OfpactCt } from '../../openflow/ofpact.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
 import type { DpSupport } from './dp-support.ts';
 
 const log = vlog('ofproto_dpif');

@@ -6,7 +6,7 @@
  * are being restored (`isWaiting`: other_config:flow-restore-wait).  Neighbours: backer.ts.
  * Source: ofproto/ofproto-dpif.c (type_run), vswitchd/bridge.c (flow-restore-wait).
  */
-import type { Scheduler } from './udpif/scheduler.ts';
+import type { Scheduler } from '../udpif/scheduler.ts';
 
 /** How long without a change, and how long at all.  Long, for slow machines. */
 const QUIET_MS = 10_000;

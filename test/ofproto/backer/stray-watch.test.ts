@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { StrayWatch } from '../../src/ofproto/stray-watch.ts';
+import { StrayWatch } from '../../../src/ofproto/backer/stray-watch.ts';
 
 /** A scheduler whose time passes with `pass`. */
 function fakeScheduler() {

@@ -11,12 +11,12 @@
  *
  * Source: ovs-vswitchd.conf.db(5) Port vlan_mode, ofproto/ofproto-dpif-xlate.c.
  */
-import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
-import { VLAN_CFI } from '../flow/fields.ts';
-import type { FlowKey } from '../flow/flow-key.ts';
-import { OFPPC } from '../openflow/ofp-port.ts';
-import type { BundleConfig, Ofport, PriorityTags, VlanMode } from './ofproto-provider.ts';
-import { VLAN_WORDS } from './xlate/wildcards.ts';
+import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
+import { VLAN_CFI } from '../../flow/fields.ts';
+import type { FlowKey } from '../../flow/flow-key.ts';
+import { OFPPC } from '../../openflow/ofp-port.ts';
+import type { BundleConfig, Ofport, PriorityTags, VlanMode } from '../ofproto-provider.ts';
+import { VLAN_WORDS } from '../xlate/wildcards.ts';
 
 /** What a port without a device of its own has counted. */
 export interface PatchCounts {

@@ -2,13 +2,13 @@
  * Texts of the unixctl commands that concern switches and their flows, as ovs-appctl 3.1 prints them.
  * Source: ofproto/ofproto-dpif.c (dpif/show, fdb/show), ofproto/ofproto-dpif-upcall.c (upcall/show).
  */
-import { dpifFullName } from '../dpif/dpif-name.ts';
-import type { DpifDpStats } from '../dpif/dpif-types.ts';
-import { tunnelSettingsToOptions } from '../dpif/tunnel-settings-text.ts';
-import { ofpPortName } from '../openflow/ofp-port.ts';
-import { ODPP_NONE } from './bundle.ts';
-import type { FdbEntry, Ofport, Ofproto } from './ofproto-provider.ts';
-import type { UdpifState } from './udpif/udpif-state.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
+import type { DpifDpStats } from '../../dpif/dpif-types.ts';
+import { tunnelSettingsToOptions } from '../../dpif/tunnel-settings-text.ts';
+import { ofpPortName } from '../../openflow/ofp-port.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
+import type { FdbEntry, Ofport, Ofproto } from '../ofproto-provider.ts';
+import type { UdpifState } from '../udpif/udpif-state.ts';
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : Number(a.name > b.name);

@@ -3,9 +3,9 @@
  * no longer wanted is taken back; what somebody else limits is left alone.  Neighbours: ct-zones.ts (timeouts), ../vswitchd/ct-zone-config.ts.
  * Source: vswitchd/bridge.c (ct_zones_reconfigure()), vswitch.xml (CT_Zone.limit, Datapath.ct_zone_default_limit).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import type { DpifCt } from '../dpif/dpif-ct.ts';
-import { RateLimit, vlog } from '../util/vlog.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import type { DpifCt } from '../../dpif/dpif-ct.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
 
 const log = vlog('ofproto_dpif');
 const rate = new RateLimit(1, 5);

@@ -3,20 +3,20 @@
  * datapath is opened, before it sends anything up.
  * Source: ofproto/ofproto-dpif.c (check_support), lib/dpif.c (dpif_probe_feature).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import { dpifFullName } from '../dpif/dpif-name.ts';
-import { DPIF_FP, type DpifExecute, type DpifFlowGet, type DpifFlowPut } from '../dpif/dpif-types.ts';
-import { FIELD, type Field, VLAN_CFI } from '../flow/fields.ts';
-import { composeFlow } from '../flow/flow-compose.ts';
-import { newFlowKey, setField } from '../flow/flow-key.ts';
-import { OVS_HASH_ALG } from '../odp/action-attrs.ts';
-import { KEY_ROWS, OVS_KEY_ATTR } from '../odp/key/key-table.ts';
-import { type OdpSupport, odpKeyFromFlow } from '../odp/key/odp-key-build.ts';
-import { OdpActionsBuilder } from '../odp/odp-actions.ts';
-import { ERRNO, errnoText } from '../util/errno.ts';
-import { vlog } from '../util/vlog.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import { dpifFullName } from '../../dpif/dpif-name.ts';
+import { DPIF_FP, type DpifExecute, type DpifFlowGet, type DpifFlowPut } from '../../dpif/dpif-types.ts';
+import { FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
+import { composeFlow } from '../../flow/flow-compose.ts';
+import { newFlowKey, setField } from '../../flow/flow-key.ts';
+import { OVS_HASH_ALG } from '../../odp/action-attrs.ts';
+import { KEY_ROWS, OVS_KEY_ATTR } from '../../odp/key/key-table.ts';
+import { type OdpSupport, odpKeyFromFlow } from '../../odp/key/odp-key-build.ts';
+import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
+import { ERRNO, errnoText } from '../../util/errno.ts';
+import { vlog } from '../../util/vlog.ts';
 import type { DpSupport } from './dp-support.ts';
-import { flowUfid } from './udpif/flow-ufid.ts';
+import { flowUfid } from '../udpif/flow-ufid.ts';
 
 const log = vlog('ofproto_dpif');
 

@@ -3,16 +3,16 @@
  * Neighbour: ofproto.ts, whose part this is.
  * Source: ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
  */
-import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
-import { OFPP } from '../openflow/ofp-port.ts';
-import { vlog } from '../util/vlog.ts';
+import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
+import { OFPP } from '../../openflow/ofp-port.ts';
+import { vlog } from '../../util/vlog.ts';
 import { Bundle, ODPP_NONE } from './bundle.ts';
-import type { MacTable } from './mac-learning.ts';
-import type { BundleConfig, Ofport, OfportRequest } from './ofproto-provider.ts';
+import type { MacTable } from '../mac-learning.ts';
+import type { BundleConfig, Ofport, OfportRequest } from '../ofproto-provider.ts';
 import { PortNumbers } from './port-numbers.ts';
-import type { SwitchBacker } from './switch-backer.ts';
+import type { SwitchBacker } from '../backer/switch-backer.ts';
 import { PATCH, SwitchPort } from './switch-port.ts';
-import type { XBridge } from './xlate/xbridge.ts';
+import type { XBridge } from '../xlate/xbridge.ts';
 
 const log = vlog('ofproto_dpif');
 

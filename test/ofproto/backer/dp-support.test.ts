@@ -5,7 +5,7 @@ import {
   formatDpSupport,
   KERNEL_DP_SUPPORT as KERNEL,
   setDpFeature,
-} from '../../src/ofproto/dp-support.ts';
+} from '../../../src/ofproto/backer/dp-support.ts';
 
 it('dpif/show-dp-features: a line a feature', () => {
   const lines = formatDpSupport({ ...KERNEL, addMpls: false }).split('\n');

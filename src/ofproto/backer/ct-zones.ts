@@ -3,9 +3,9 @@
  * connections get.  Zones with the same times share a policy.  One that no zone has any more is deleted when no flow uses it.
  * Source: ofproto/ofproto-dpif.c (ct_set_zone_timeout_policy(), ct_zone_timeout_policy_sweep()).
  */
-import type { Dpif } from '../dpif/dpif.ts';
-import type { DpifCtTimeouts } from '../dpif/dpif-ct.ts';
-import { RateLimit, vlog } from '../util/vlog.ts';
+import type { Dpif } from '../../dpif/dpif.ts';
+import type { DpifCtTimeouts } from '../../dpif/dpif-ct.ts';
+import { RateLimit, vlog } from '../../util/vlog.ts';
 
 const log = vlog('ofproto_dpif');
 const limit = new RateLimit(1, 5);

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Dpif } from '../../src/dpif/dpif.ts';
-import type { DpifOp } from '../../src/dpif/dpif-types.ts';
-import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';
-import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
-import { probeDpSupport } from '../../src/ofproto/dp-probe.ts';
-import { KERNEL_DP_SUPPORT } from '../../src/ofproto/dp-support.ts';
-import { ERRNO } from '../../src/util/errno.ts';
-import { setConsole } from '../../src/util/vlog.ts';
-import { MemoryHost } from '../support/memory-host.ts';
+import type { Dpif } from '../../../src/dpif/dpif.ts';
+import type { DpifOp } from '../../../src/dpif/dpif-types.ts';
+import { DpifNetlinkProvider } from '../../../src/dpif-netlink/dpif-netlink.ts';
+import { formatOdpActions } from '../../../src/odp/text/odp-format-actions.ts';
+import { probeDpSupport } from '../../../src/ofproto/backer/dp-probe.ts';
+import { KERNEL_DP_SUPPORT } from '../../../src/ofproto/backer/dp-support.ts';
+import { ERRNO } from '../../../src/util/errno.ts';
+import { setConsole } from '../../../src/util/vlog.ts';
+import { MemoryHost } from '../../support/memory-host.ts';
 
 const lines: string[] = [];
 beforeEach(() => {
