@@ -17,8 +17,8 @@ export default defineConfig({
           setupFiles: ['test/support/short-turns.ts'],
           // In continuous integration, where machines stand still for a moment, a test gets a second try, which the end of the run tells.
           retry: CI ? 1 : 0,
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -29,8 +29,8 @@ export default defineConfig({
           fileParallelism: false,
           // Real time and a real host: what is late once gets a second try, which the end of the run tells.
           retry: 1,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -41,7 +41,7 @@ export default defineConfig({
           // A frame that the host's own stack sends in between shows in a case's counters.
           retry: 1,
           testTimeout: 120_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
     ],
