@@ -20,6 +20,8 @@ interface Learned {
 
 export class LearnedCookies {
   private readonly learned = new Map<string, Learned>();
+  /** Actions that learn nothing: those that were looked at last. */
+  private harmless: readonly Ofpact[] | undefined;
 
   /** Takes note of changes of the tables, and removes what nobody learns any more. */
   update(tables: FlowTables, changes: readonly RuleChange[]): void {
@@ -45,8 +47,12 @@ export class LearnedCookies {
   }
 
   private count(rule: Rule, by: number, dead: Learned[]): void {
-    // Most rules learn nothing, and a generator costs more than a look.
-    if (!someAction(rule.actions, learns)) return;
+    // Most rules learn nothing, and many have one list of actions.
+    if (rule.actions === this.harmless) return;
+    if (!someAction(rule.actions, learns)) {
+      this.harmless = rule.actions;
+      return;
+    }
     for (const { table, cookie } of deletesOf(rule.actions)) {
       const key = `${table}.${cookie}`;
       const entry = this.learned.get(key) ?? { table, cookie, n: 0 };

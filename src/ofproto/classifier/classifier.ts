@@ -52,7 +52,8 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   private isDeferred = false;
   /** Whether `program` has this order, and these priorities. */
   private isCompiled = false;
-  private readonly arena = new HashArena();
+  private arena = new HashArena();
+  private prefixFields: readonly PrefixField[] = [];
   private tries: readonly ProgramTrie[] = [];
   private program = new LookupProgram<R>(this.arena, this.tries);
   private nRules = 0;
@@ -72,13 +73,19 @@ export class Classifier<R extends ClassifierRule> implements Iterable<R> {
   setPrefixFields(fields: readonly PrefixField[]): void {
     if (fields.length > MAX_TRIES) throw new RangeError(`at most ${MAX_TRIES} fields can have prefix tries`);
     const rules = [...this];
-    for (const s of this.order) s.dispose();
-    this.byMask.clear();
-    this.order.length = 0;
-    this.nRules = 0;
-    this.tries = fields.map((f) => ({ trie: new PrefixTrie(f.at, f.bits), ethType: ETH_TYPES.get(f.at) }));
-    this.program = new LookupProgram(this.arena, this.tries);
+    this.prefixFields = fields;
+    this.clear();
     for (const rule of rules) this.insert(rule);
+  }
+
+  /** Removes all rules, in no time. */
+  clear(): void {
+    this.byMask.clear();
+    this.order.length = this.nRules = 0;
+    this.arena = new HashArena();
+    this.tries = this.prefixFields.map((f) => ({ trie: new PrefixTrie(f.at, f.bits), ethType: ETH_TYPES.get(f.at) }));
+    this.program = new LookupProgram(this.arena, this.tries);
+    this.isUnsorted = this.isDeferred = this.isCompiled = false;
   }
 
   /**

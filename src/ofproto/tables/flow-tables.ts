@@ -33,7 +33,7 @@ export class FlowTables {
   /** Throws an OfpError if the datapath cannot carry out a rule; without a mask it is one that is there already. */
   checkRule: (mask: FlowMask | undefined, actions: readonly Ofpact[]) => void = () => {};
   private readonly index = new RuleIndex();
-  private readonly dropped = new DroppedRules((rule) => this.table(rule.table).classifier.remove(rule));
+  private readonly dropped = new DroppedRules((rule) => this.drop(rule));
   private current: FlowTransaction | undefined;
   private waiting: (() => void)[] = [];
   /** Carries the transaction under way to its end: one that takes several turns of the event loop. */
@@ -240,8 +240,16 @@ export class FlowTables {
     return this.tables.filter((t) => !t.isHidden && t.classifier.size > 0);
   }
 
+  /** Takes a rule that nobody sees out of its classifier, or all of them at once where nobody sees one. */
+  private drop(rule: Rule): void {
+    const { classifier, nFlows } = this.table(rule.table);
+    // What a transaction under way has removed may come back.
+    if (nFlows > 0 || this.current !== undefined) classifier.remove(rule);
+    else if (classifier.size > 0) classifier.clear();
+  }
+
   private end(changes: readonly RuleChange[]): void {
-    for (const { classifier } of this.tables) classifier.publish();
+    if (this.current?.isBundle) for (const { classifier } of this.tables) classifier.publish();
     this.dropped.add(changes);
     this.current = undefined;
     this.finish = undefined;

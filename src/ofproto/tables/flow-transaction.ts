@@ -73,7 +73,7 @@ export class FlowTransaction {
   private readonly owner: TransactionTarget;
   private readonly index: RuleIndex;
   private readonly listener: TransactionListener;
-  private readonly isBundle: boolean;
+  readonly isBundle: boolean;
   /** The version that the changes belong to. */
   readonly version: number;
   private readonly changes: RuleChange[] = [];
