@@ -3,9 +3,10 @@
  * Neighbours: mac-learning.ts is the table; ofproto.ts learns into it.
  * Source: ofproto/ofproto-dpif.c (ofproto_unixctl_fdb_show, ofproto_unixctl_fdb_add).
  */
-import type { Bundle } from './ports/bundle.ts';
+
 import { formatMac, type MacStats, type MacTable } from './mac-learning.ts';
 import type { Fdb, FdbEntry } from './ofproto-provider.ts';
+import type { Bundle } from './ports/bundle.ts';
 
 export class SwitchFdb implements Fdb {
   private readonly macs: MacTable<Bundle>;

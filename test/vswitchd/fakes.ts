@@ -4,9 +4,9 @@ import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
 import type { DpifDpStats, DpifPortStats } from '../../src/dpif/dpif-types.ts';
 import { NetlinkError } from '../../src/netlink/errors.ts';
 import type { Ufid } from '../../src/odp/odp-ufid.ts';
-import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import { NO_LIMITS, type ZoneLimits } from '../../src/ofproto/backer/ct-zone-limits.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from '../../src/ofproto/backer/dp-support.ts';
+import type { ControllerStatus, OpenflowSettings, PortDevice } from '../../src/ofproto/connmgr/openflow-settings.ts';
 import type { McastSettings } from '../../src/ofproto/mcast/mcast-settings.ts';
 import type { MirrorSettings } from '../../src/ofproto/mirror/mirror-settings.ts';
 import type {

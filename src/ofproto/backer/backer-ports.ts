@@ -9,13 +9,13 @@ import { dpifFullName } from '../../dpif/dpif-name.ts';
 import type { PortEvent } from '../../dpif/dpif-types.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
-import { ODPP_NONE } from '../ports/bundle.ts';
 import type { OfprotoSwitch } from '../ofproto.ts';
-import { StrayWatch } from './stray-watch.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
 import { PATCH } from '../ports/switch-port.ts';
 import { tunnelDeviceName } from '../tunnel/tunnel-devices.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { Scheduler } from '../udpif/scheduler.ts';
+import { StrayWatch } from './stray-watch.ts';
 
 const log = vlog('ofproto_dpif');
 

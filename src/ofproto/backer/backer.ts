@@ -14,24 +14,30 @@ import type { Ufid } from '../../odp/odp-ufid.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { ERRNO } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
-import { BackerPorts } from './backer-ports.ts';
-import { CtZoneLimits, type ZoneLimits } from './ct-zone-limits.ts';
-import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
-import { formatDetrace } from '../show/detrace.ts';
-import { probeDpSupport } from './dp-probe.ts';
-import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
 import { MeterIds } from '../meters/meter-ids.ts';
 import { OfprotoSwitch } from '../ofproto.ts';
-import type { BackerOptions, FlowControl, OfprotoBacker, OpenBacker, PortVanishedHandler } from '../ofproto-provider.ts';
-import { Settling } from './settling.ts';
-import { formatDpif, formatUpcalls } from '../show/show.ts';
-import type { SwitchBacker } from './switch-backer.ts';
+import type {
+  BackerOptions,
+  FlowControl,
+  OfprotoBacker,
+  OpenBacker,
+  PortVanishedHandler,
+} from '../ofproto-provider.ts';
 import type { SwitchPort } from '../ports/switch-port.ts';
+import { formatDetrace } from '../show/detrace.ts';
+import { formatDpif, formatUpcalls } from '../show/show.ts';
 import { Tunnels } from '../tunnel/tunnels.ts';
 import { type Scheduler, systemScheduler } from '../udpif/scheduler.ts';
 import { Udpif } from '../udpif/udpif.ts';
 import { equalBytes } from '../udpif/ukey.ts';
 import { trace, tracePacketOut } from '../xlate/trace/trace.ts';
+import { BackerPorts } from './backer-ports.ts';
+import { CtZoneLimits, type ZoneLimits } from './ct-zone-limits.ts';
+import { CtZones, type ZoneTimeouts } from './ct-zones.ts';
+import { probeDpSupport } from './dp-probe.ts';
+import { type DpSupport, KERNEL_DP_SUPPORT } from './dp-support.ts';
+import { Settling } from './settling.ts';
+import type { SwitchBacker } from './switch-backer.ts';
 
 const log = vlog('ofproto_dpif');
 

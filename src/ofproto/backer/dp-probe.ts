@@ -15,8 +15,8 @@ import { type OdpSupport, odpKeyFromFlow } from '../../odp/key/odp-key-build.ts'
 import { OdpActionsBuilder } from '../../odp/odp-actions.ts';
 import { ERRNO, errnoText } from '../../util/errno.ts';
 import { vlog } from '../../util/vlog.ts';
-import type { DpSupport } from './dp-support.ts';
 import { flowUfid } from '../udpif/flow-ufid.ts';
+import type { DpSupport } from './dp-support.ts';
 
 const log = vlog('ofproto_dpif');
 

@@ -1,11 +1,11 @@
 /** What a switch (ofproto.ts) needs of the datapath that it shares with others; backer.ts is it. */
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifOp, DpifPortStats } from '../../dpif/dpif-types.ts';
-import type { XPort } from '../ports/bundle.ts';
-import type { DpSupport } from './dp-support.ts';
 import type { MeterIds } from '../meters/meter-ids.ts';
+import type { XPort } from '../ports/bundle.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
+import type { DpSupport } from './dp-support.ts';
 
 /** What a switch needs of the datapath that it shares. */
 export interface SwitchBacker {

@@ -2,8 +2,9 @@
  * A bridge's multicast snooping: there while it is configured, with the ports that are configured for it.
  * Source: ofproto/ofproto-dpif.c (set_mcast_snooping, set_mcast_snooping_port).
  */
-import type { Bundle } from '../ports/bundle.ts';
+
 import type { MdbEntry } from '../ofproto-provider.ts';
+import type { Bundle } from '../ports/bundle.ts';
 import type { McastSettings } from './mcast-settings.ts';
 import { McastSnooping } from './mcast-snooping.ts';
 

@@ -5,8 +5,8 @@
 import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
-import type { XPort } from './bundle.ts';
 import { bitsOf, unwildcard } from '../xlate/wildcards.ts';
+import type { XPort } from './bundle.ts';
 
 const ETH_DST = bitsOf(FIELD.ethDst);
 const NEITHER = OFPPC.NO_RECV | OFPPC.NO_RECV_STP;

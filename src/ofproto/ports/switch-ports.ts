@@ -6,13 +6,13 @@
 import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import { vlog } from '../../util/vlog.ts';
-import { Bundle, ODPP_NONE } from './bundle.ts';
+import type { SwitchBacker } from '../backer/switch-backer.ts';
 import type { MacTable } from '../mac-learning.ts';
 import type { BundleConfig, Ofport, OfportRequest } from '../ofproto-provider.ts';
-import { PortNumbers } from './port-numbers.ts';
-import type { SwitchBacker } from '../backer/switch-backer.ts';
-import { PATCH, SwitchPort } from './switch-port.ts';
 import type { XBridge } from '../xlate/xbridge.ts';
+import { Bundle, ODPP_NONE } from './bundle.ts';
+import { PortNumbers } from './port-numbers.ts';
+import { PATCH, SwitchPort } from './switch-port.ts';
 
 const log = vlog('ofproto_dpif');
 

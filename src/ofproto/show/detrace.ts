@@ -5,10 +5,10 @@
 import { formatGroup } from '../../openflow/group-text.ts';
 import type { TlvTable } from '../../openflow/tlv-table.ts';
 import { Group } from '../groups/group.ts';
-import { formatRule } from './show-flows.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { Rule } from '../tables/rule.ts';
 import { UKEY, type Ukey } from '../udpif/ukey.ts';
+import { formatRule } from './show-flows.ts';
 
 const OFP15 = 6;
 

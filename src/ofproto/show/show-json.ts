@@ -4,8 +4,8 @@
  */
 import type { DpifDpStats } from '../../dpif/dpif-types.ts';
 import type { Json, JsonObject } from '../../util/json-stream.ts';
-import { ODPP_NONE } from '../ports/bundle.ts';
 import type { FdbEntry, Ofport, Ofproto } from '../ofproto-provider.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
 import { portSettings } from './show.ts';
 
 /** Numbers are text, as there. */

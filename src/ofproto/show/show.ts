@@ -6,8 +6,8 @@ import { dpifFullName } from '../../dpif/dpif-name.ts';
 import type { DpifDpStats } from '../../dpif/dpif-types.ts';
 import { tunnelSettingsToOptions } from '../../dpif/tunnel-settings-text.ts';
 import { ofpPortName } from '../../openflow/ofp-port.ts';
-import { ODPP_NONE } from '../ports/bundle.ts';
 import type { FdbEntry, Ofport, Ofproto } from '../ofproto-provider.ts';
+import { ODPP_NONE } from '../ports/bundle.ts';
 import type { UdpifState } from '../udpif/udpif-state.ts';
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>

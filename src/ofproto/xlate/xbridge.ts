@@ -4,12 +4,12 @@
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow/flow-types.ts';
 import type { TlvTable } from '../../openflow/tlv-table.ts';
-import type { Bundle, XPort } from '../ports/bundle.ts';
 import type { DpSupport } from '../backer/dp-support.ts';
 import type { Group } from '../groups/group.ts';
 import type { MacTable } from '../mac-learning.ts';
 import type { McastSnooping } from '../mcast/mcast-snooping.ts';
 import type { MirrorTable } from '../mirror/mirror-table.ts';
+import type { Bundle, XPort } from '../ports/bundle.ts';
 import type { Rule } from '../tables/rule.ts';
 
 /** A bridge as translation sees it. */

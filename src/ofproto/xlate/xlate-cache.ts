@@ -3,9 +3,10 @@
  * that its packets are accounted for without translating again.  Valid as long as the flow need not be revalidated.
  * Source: ofproto/ofproto-dpif-xlate-cache.h.
  */
-import type { Bundle, PatchCounts } from '../ports/bundle.ts';
+
 import type { Group, GroupBucket } from '../groups/group.ts';
 import type { MirrorMask, MirrorTable } from '../mirror/mirror-table.ts';
+import type { Bundle, PatchCounts } from '../ports/bundle.ts';
 import type { Rule } from '../tables/rule.ts';
 import type { LearnedFlow, PushStats, TableCounts, XBridge } from './xbridge.ts';
 import { countDrop, type XlateError } from './xlate-error.ts';

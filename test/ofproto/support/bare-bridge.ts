@@ -1,6 +1,7 @@
 /** A bridge that has only what translation asks of it: ports without bundles, and rules. */
-import type { XPort } from '../../../src/ofproto/ports/bundle.ts';
+
 import { MacTable } from '../../../src/ofproto/mac-learning.ts';
+import type { XPort } from '../../../src/ofproto/ports/bundle.ts';
 import type { XBridge } from '../../../src/ofproto/xlate/xbridge.ts';
 
 /** Port `ofport`, whose number in the datapath is the same if nothing else is said. */

@@ -4,8 +4,8 @@
  * `mirror/mirror-table.ts` has the mirrors.  Source: ofproto/ofproto-dpif-xlate.c (mirror_packet).
  */
 import { FIELD, VLAN_CFI } from '../../../flow/fields.ts';
-import { type Bundle, newXvlan, type XPort, type Xvlan, xvlanExtract } from '../../ports/bundle.ts';
 import { lowestMirror, type Mirror, type MirrorMask, type MirrorTable } from '../../mirror/mirror-table.ts';
+import { type Bundle, newXvlan, type XPort, type Xvlan, xvlanExtract } from '../../ports/bundle.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from '../wildcards.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 import { ethDstOf, isReserved } from './xlate-mac.ts';

@@ -5,8 +5,8 @@
  */
 import { FIELD, VLAN_CFI } from '../../../flow/fields.ts';
 import { getField } from '../../../flow/flow-key.ts';
-import { type Bundle, xvlanExtract } from '../../ports/bundle.ts';
 import { formatMac } from '../../mac-learning.ts';
+import { type Bundle, xvlanExtract } from '../../ports/bundle.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from '../wildcards.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 import { reportError } from '../xlate-report.ts';
