@@ -1,5 +1,5 @@
 /** The negotiation of features with datapaths that can do less than ours: a fake peer stands in for them. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';
 import { DATAPATH_PORT_ID, LITTLE_ENDIAN, NLM_F, NLMSG } from '../../src/netlink/constants.ts';
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL } from '../../src/netlink/families/nlctrl.ts';
@@ -9,6 +9,7 @@ import { forEachMessage, type MessageView, MessageWriter } from '../../src/netli
 import { MemoryNetlink, type NetlinkTransport } from '../../src/netlink/transport.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const FAMILIES = ['ovs_datapath', 'ovs_vport', 'ovs_flow', 'ovs_packet'];
 const FAMILY_ID = 40;
@@ -175,7 +176,7 @@ test('without dispatch by CPU every port gets the port id, also those that come 
   await dpif.portAdd('p5', 'system', 5);
   expect(dp.pids.get(5)).toBe(pid);
   dp.addForeignPort(6);
-  await vi.waitFor(() => expect(dp.pids.get(6)).toBe(pid));
+  await waitFor(() => expect(dp.pids.get(6)).toBe(pid));
   await dpif.setUpcallHandler(null);
   expect(new Set(dp.pids.values())).toEqual(new Set([0]));
   dpif.close();

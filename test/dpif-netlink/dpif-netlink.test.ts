@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { DpifNetlinkProvider } from '../../src/dpif-netlink/dpif-netlink.ts';
 import { DATAPATH_PORT_ID } from '../../src/netlink/constants.ts';
 import { MemoryNetlink } from '../../src/netlink/transport.ts';
@@ -7,6 +7,7 @@ import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';
 import { type DpifWorld, testDpif } from '../suites/dpif.suite.ts';
 import { MemoryHost } from '../support/memory-host.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 testDpif('netlink, our datapath, in memory', (): DpifWorld => {
   const host = new MemoryHost();
@@ -89,12 +90,12 @@ test('a second switch takes the upcalls over', async () => {
   await first.setUpcallHandler(() => void seen.push('first'));
   const frame = new Uint8Array(60);
   host.device('v1').receive(frame);
-  await vi.waitFor(() => expect(seen).toEqual(['first']));
+  await waitFor(() => expect(seen).toEqual(['first']));
   // As after kill -9: the first never says goodbye.
   const second = await provider.open('dp0', false);
   await second.setUpcallHandler(() => void seen.push('second'));
   host.device('v1').receive(frame);
-  await vi.waitFor(() => expect(seen).toEqual(['first', 'second']));
+  await waitFor(() => expect(seen).toEqual(['first', 'second']));
   first.close();
   second.close();
   provider.close();

@@ -136,7 +136,7 @@ describe.skipIf(!built)('the end of an environment', () => {
       ask.set([16, 0, 5, 0], 4);
       s.send(ask, 0, 20, 0, 0);
       setTimeout(() => console.log('end'), 50);`;
-    expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 5000 })).toBe(
+    expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 60_000 })).toBe(
       'from the callback\nend\n',
     );
   });

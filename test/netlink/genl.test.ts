@@ -15,6 +15,7 @@ import { forEachMessage, MessageView, MessageWriter } from '../../src/netlink/me
 import { MemoryNetlink, type NetlinkTransport } from '../../src/netlink/transport.ts';
 import { FakeClock, setClock } from '../../src/util/clock.ts';
 import { ERRNO } from '../../src/util/errno.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 interface Request {
   readonly type: number;
@@ -122,7 +123,7 @@ describe('requests', () => {
     const t = client.transact(REQUEST, nothing, 'x').then(() => {
       isOver = true;
     });
-    await vi.waitFor(() => expect(peer.requests).toHaveLength(1));
+    await waitFor(() => expect(peer.requests).toHaveLength(1));
     expect((peer.requests[0]?.flags ?? 0) & NLM_F.ACK).toBe(NLM_F.ACK);
     expect(isOver).toBe(false);
     acknowledge();
@@ -407,10 +408,10 @@ test('notifications reach who subscribed, until it stops', async () => {
     peer.transport.multicast(w.bytes, 0, w.size, 9);
   };
   publish(1);
-  await vi.waitFor(() => expect(seen).toEqual([1]));
+  await waitFor(() => expect(seen).toEqual([1]));
   expect(losses).toBe(0);
   for (let i = 2; i < 10; i++) publish(i);
-  await vi.waitFor(() => expect(losses).toBe(1));
+  await waitFor(() => expect(losses).toBe(1));
   stop();
   const n = seen.length;
   publish(100);

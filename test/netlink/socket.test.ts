@@ -3,12 +3,13 @@
  * built addon: without them the tests skip and say so.
  */
 import { existsSync } from 'node:fs';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { NETLINK_ROUTE, NLM_F } from '../../src/netlink/constants.ts';
 import { CTRL_ATTR, CTRL_CMD, GENL_ID_CTRL, NLCTRL_VERSION } from '../../src/netlink/families/nlctrl.ts';
 import { forEachMessage, MessageWriter } from '../../src/netlink/message.ts';
 import { openSocketTransport, type SocketTransport } from '../../src/netlink/socket.ts';
 import { ERRNO } from '../../src/util/errno.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const built = existsSync(new URL('../../build/Release/tapswitch.node', import.meta.url));
 const root = process.getuid?.() === 0;
@@ -146,7 +147,7 @@ describe.skipIf(!built || !root)('SocketTransport between two sockets', () => {
         },
       });
     });
-    await vi.waitFor(() => expect(overflows).toBe(1), { timeout: 30_000 });
+    await waitFor(() => expect(overflows).toBe(1));
     a.send(bytes, 0, 16, b.portId);
     await done;
     expect(overflows).toBe(1);
@@ -170,7 +171,7 @@ describe.skipIf(!built || !root)('SocketTransport between two sockets', () => {
       },
       datagram: (_bytes, _dv, _offset, size) => order.push(size),
     });
-    await vi.waitFor(() => expect(order.at(-1)).toBe(100), { timeout: 30_000 });
+    await waitFor(() => expect(order.at(-1)).toBe(100));
     const told = order.indexOf(0);
     expect(told).toBeGreaterThan(16);
     expect(order.slice(told)).toEqual([0, 100]);

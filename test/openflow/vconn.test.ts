@@ -59,7 +59,8 @@ function read(n: number): Promise<Buffer> {
   });
 }
 const until = async (is: () => boolean): Promise<void> => {
-  for (let i = 0; i < 200 && !is(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const end = Date.now() + 60_000; !is() && Date.now() < end; )
+    await new Promise((resolve) => setTimeout(resolve, 5));
   expect(is()).toBe(true);
 };
 

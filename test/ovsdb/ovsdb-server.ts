@@ -42,7 +42,7 @@ export async function startOvsdbServer(): Promise<OvsdbServer> {
     dir,
     remote: `unix:${socket}`,
     vsctl: (...args) =>
-      execFileSync('ovs-vsctl', [`--db=unix:${socket}`, '--timeout=5', '--no-wait', ...args], {
+      execFileSync('ovs-vsctl', [`--db=unix:${socket}`, '--timeout=60', '--no-wait', ...args], {
         env,
         encoding: 'utf8',
       }),
@@ -76,8 +76,8 @@ export async function startOvsdbServer(): Promise<OvsdbServer> {
   }
 }
 
-/** Resolves when `condition` holds; rejects if that takes longer than `ms`. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 25_000): Promise<void> {
+/** Resolves when `condition` holds; rejects if that takes longer than a minute, which it takes on no machine. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 60_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);

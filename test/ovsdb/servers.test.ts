@@ -202,5 +202,5 @@ describe.skipIf(skipReason())('database servers', () => {
     const bare = replica({ remote: named });
     await until(() => lines.join('').includes('SSL is not configured'), 'a word about missing files');
     expect(bare.isConnected).toBe(false);
-  }, 20_000);
+  });
 });

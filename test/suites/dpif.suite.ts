@@ -1,7 +1,7 @@
 /**
  * What every dpif does, whoever provides it.  A provider's test calls `testDpif` with a way to make a fresh world.
  */
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dpif, DpifProvider } from '../../src/dpif/dpif.ts';
 import {
   DPIF_FP,
@@ -22,6 +22,7 @@ import { parseOdpActions } from '../../src/odp/text/odp-parse-actions.ts';
 import { parseOdpFlow } from '../../src/odp/text/odp-parse-key.ts';
 import { ERRNO } from '../../src/util/errno.ts';
 import { setConsole } from '../../src/util/vlog.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A datapath's surroundings. */
 export interface DpifWorld {
@@ -123,10 +124,10 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
     test('port changes are told, after a first resync', async () => {
       const events: PortEvent[] = [];
       const stop = dpif.portPoll((e) => events.push(e));
-      await vi.waitFor(() => expect(events).toEqual([{ kind: 'resync' }]));
+      await waitFor(() => expect(events).toEqual([{ kind: 'resync' }]));
       const portNo = await dpif.portAdd('v1', 'system', undefined);
       await dpif.portDel(portNo);
-      await vi.waitFor(() =>
+      await waitFor(() =>
         expect(events.slice(1)).toEqual([
           { kind: 'changed', name: 'v1', deleted: false },
           { kind: 'changed', name: 'v1', deleted: true },
@@ -214,7 +215,7 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
       const large = execute(new Uint8Array(66_000), '1');
       await dpif.operate([ok, large]);
       expect([ok.result, large.result]).toEqual([0, ERRNO.ENOBUFS]);
-      await vi.waitFor(() => expect(world.sent('v1')).toHaveLength(2));
+      await waitFor(() => expect(world.sent('v1')).toHaveLength(2));
       expect(Buffer.from(world.sent('v1')[0] ?? []).toString('hex')).toBe(FRAME.toString('hex'));
     });
 
@@ -233,7 +234,7 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
 
       await dpif.setUpcallHandler(handler);
       world.receive('v1', FRAME);
-      await vi.waitFor(() => expect(seen).toHaveLength(1));
+      await waitFor(() => expect(seen).toHaveLength(1));
       expect(seen[0]).toMatchObject({ type: DPIF_UC.MISS, packet: FRAME.toString('hex') });
       expect(seen[0]?.key).toContain('in_port(1)');
       expect(seen[0]?.key).toContain('udp(src=1000,dst=2000)');
@@ -244,7 +245,7 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
       const ops: DpifFlowPut[] = [{ type: 'put', flags: DPIF_FP.CREATE, ...flow, ufid: undefined, actions }];
       await dpif.operate(ops);
       world.receive('v1', FRAME);
-      await vi.waitFor(() => expect(seen).toHaveLength(2));
+      await waitFor(() => expect(seen).toHaveLength(2));
       expect(seen[1]).toMatchObject({ type: DPIF_UC.ACTION, userdata: '0102030405060708' });
 
       await dpif.flowFlush();
@@ -275,10 +276,10 @@ export function testDpif(name: string, makeWorld: () => DpifWorld | Promise<Dpif
       expect([nCalls, nBusy < 10]).toEqual([releases.length, true]);
       isBusy = false;
       for (const release of releases) release();
-      await vi.waitFor(() => expect(nSeen).toBe(20));
+      await waitFor(() => expect(nSeen).toBe(20));
       for (let i = 21; i < 24; i++) {
         world.receive('v1', FRAME);
-        await vi.waitFor(() => expect(nSeen).toBe(i));
+        await waitFor(() => expect(nSeen).toBe(i));
       }
     });
 

@@ -38,7 +38,7 @@ export class SwitchLab {
   /** Runs ovs-vsctl, which waits until vswitchd has done it, and must succeed. */
   vsctl(...args: string[]): Promise<{ out: string; err: string }> {
     return new Promise((resolve, reject) => {
-      execFile('ovs-vsctl', [`--db=${this.server.remote}`, '--timeout=5', ...args], (error, out, err) => {
+      execFile('ovs-vsctl', [`--db=${this.server.remote}`, '--timeout=60', ...args], (error, out, err) => {
         if (error === null) resolve({ out, err });
         else reject(new Error(`ovs-vsctl ${args.join(' ')}: ${error.message}`));
       });

@@ -175,6 +175,26 @@ describe('classifier', () => {
     );
   });
 
+  it('has no rules after it was cleared, and takes those that come', () => {
+    const none = { conjunctions: undefined, conjId: undefined, addedIn: 0, life: FOREVER };
+    const c = new Classifier<TestRule>();
+    c.setPrefixFields(TRIES);
+    const rules = [1, 2, 3].map((n) => ruleOf({ values: { nwDst: [n, 0xffffffff] }, priority: n, ...none }, n));
+    for (const r of rules) c.insert(r);
+    const ip = { ethType: 0x0800, nwDst: 2 };
+    expect(c.lookup(flowOf(ip), 1, undefined)?.n).toBe(2);
+    c.clear();
+    const wc = newFlow();
+    expect([c.size, c.nSubtables, c.lookup(flowOf(ip), 1, wc)]).toEqual([0, 0, undefined]);
+    expect(wc).toEqual(newFlow());
+    expect(c.remove(rules[1] as TestRule)).toBe(false);
+    c.insert(rules[1] as TestRule);
+    expect(c.lookup(flowOf(ip), 1, wc)?.n).toBe(2);
+    // The tries are in use again.
+    expect(c.lookup(flowOf({ ...ip, nwDst: 0x80000000 }), 1, wc.fill(0))).toBeUndefined();
+    expect(wc[wordOf('nwDst')]).toBe(0x80000000 | 0);
+  });
+
   it('selects for a loose change the rules that are within a match', () => {
     fc.assert(
       fc.property(fc.array(spec, { maxLength: 25 }), spec, (specs, which) => {

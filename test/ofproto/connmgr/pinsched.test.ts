@@ -54,7 +54,7 @@ test('what is waiting goes when its time has come, without being asked', async (
   sched.add(1, message(2));
   expect(sent).toEqual([1]);
   clock.advance(10);
-  await expect.poll(() => sent, { interval: 5, timeout: 5000 }).toEqual([1, 2]);
+  await expect.poll(() => sent, { interval: 5, timeout: 60_000 }).toEqual([1, 2]);
 });
 
 test('no rate and no burst: those of a switch that is told nothing', () => {

@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
 import { setField, setFieldOnes } from '../../../src/flow/flow-key.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
@@ -9,6 +9,7 @@ import { newMatch } from '../../../src/openflow/match/match.ts';
 import { type FlowMod, OFPTT_ALL } from '../../../src/openflow/messages/flow/flow-types.ts';
 import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
 import { setClock } from '../../../src/util/clock.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const N = 3000;
 
@@ -27,6 +28,10 @@ function filled(): { tables: FlowTables; changes: RuleChange[] } {
   return { tables, changes };
 }
 const nSeen = (tables: FlowTables): number => [...tables.rules()].length;
+/** Lets others have their turns until `is` holds. */
+async function until(is: () => boolean): Promise<void> {
+  while (!is()) await new Promise<void>((resolve) => setImmediate(resolve));
+}
 /** Long ago: each piece is as small as can be. */
 const AT_ONCE = Number.NEGATIVE_INFINITY;
 
@@ -42,7 +47,7 @@ it('a deletion in pieces is seen at once: all flows or none, and each is told of
   expect(changes.map((c) => c.kind)).toEqual(new Array(N).fill('removed'));
   expect(new Set(changes.map((c) => c.rule)).size).toBe(N);
   expect(tables.size).toBe(0);
-  await vi.waitFor(() => expect(tables.table(0).classifier.size).toBe(0));
+  await waitFor(() => expect(tables.table(0).classifier.size).toBe(0));
 });
 
 it('rules that are gone, but for their place in the classifier, are not seen, nor in the way of new ones', async () => {
@@ -58,8 +63,24 @@ it('rules that are gone, but for their place in the classifier, are not seen, no
     return tables.lookup(0, packet, undefined) !== undefined;
   };
   expect([0, 1, 2, N - 1].map(isFound)).toEqual([true, false, true, false]);
-  await vi.waitFor(() => expect(classifier.size).toBe(N / 2));
+  await waitFor(() => expect(classifier.size).toBe(N / 2));
   expect([0, 1, 2, N - 1].map(isFound)).toEqual([true, false, true, false]);
+});
+
+it('flows that a transaction removed come back with it, though those removed before leave the classifier meanwhile', async () => {
+  const { tables } = filled();
+  const { classifier } = tables.table(0);
+  tables.apply(newFlowMod('DELETE'));
+  tables.apply(flowOf(N));
+  const tx = tables.begin(true);
+  tx.apply(newFlowMod('DELETE'));
+  expect(tables.size).toBe(0);
+  await until(() => classifier.size === 1);
+  tx.revert();
+  expect([nSeen(tables), classifier.size]).toEqual([1, 1]);
+  const packet = newMatch().flow;
+  setField(packet, FIELD.reg0, N);
+  expect(tables.lookup(0, packet, undefined)).toBeDefined();
 });
 
 it('whoever comes between has the change carried to its end', async () => {
@@ -108,7 +129,7 @@ it('a selection in turns finds the flows of the moment when it began, whatever h
   } finally {
     setClock(undefined);
   }
-  await vi.waitFor(() => expect(tables.table(0).classifier.size).toBe(N / 2));
+  await waitFor(() => expect(tables.table(0).classifier.size).toBe(N / 2));
 });
 
 it('flows whose time is up go, and only those', async () => {

@@ -9,7 +9,7 @@ import { type LinkRequests, RtnetlinkTable } from '../../../src/vswitchd/devices
 const RTM_NEWLINK = 16;
 const IFLA_IFNAME = 3;
 const IFF_UP = 1;
-const LONG = { timeout: 30_000 };
+const LONG = { timeout: 60_000 };
 
 type Links = Awaited<ReturnType<LinkRequests['getLinks']>>;
 

@@ -168,7 +168,7 @@ describe.skipIf(SKIP !== undefined)('tapswitch vswitchd --enable-dummy', () => {
   });
 
   test('internal ports have the MTU of other devices, and their own when these are gone', () => {
-    const until = (mtu: number) => server.vsctl('--timeout=20', 'wait-until', 'interface', 'br0', `mtu=${mtu}`);
+    const until = (mtu: number) => server.vsctl('--timeout=60', 'wait-until', 'interface', 'br0', `mtu=${mtu}`);
     for (const name of ['p1', 'p2']) server.vsctl('set', 'interface', name, 'mtu_request=1600');
     until(1600);
     server.vsctl('del-port', 'p1', '--', 'del-port', 'p2');
