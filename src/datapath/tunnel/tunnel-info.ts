@@ -4,7 +4,7 @@
  * written as everywhere.
  *
  * Neighbours: vxlan.ts, geneve.ts, gre.ts and erspan.ts turn headers into this and back; tunnel-port.ts moves packets;
- * ../tunnel-key.ts has the netlink form.
+ * ../match/tunnel-key.ts has the netlink form.
  * Source: include/net/ip_tunnels.h (struct ip_tunnel_info).
  */
 import { FIELD, TUN_F } from '../../flow/fields.ts';

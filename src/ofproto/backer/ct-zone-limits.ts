@@ -1,6 +1,6 @@
 /**
  * How many connections the zones of the connection tracker may hold, as the database has it from schema 8.5.0 on (Open vSwitch 3.3).  What is
- * no longer wanted is taken back; what somebody else limits is left alone.  Neighbours: ct-zones.ts (timeouts), ../vswitchd/ct-zone-config.ts.
+ * no longer wanted is taken back; what somebody else limits is left alone.  Neighbours: ct-zones.ts (timeouts), ../../vswitchd/config/ct-zone-config.ts.
  * Source: vswitchd/bridge.c (ct_zones_reconfigure()), vswitch.xml (CT_Zone.limit, Datapath.ct_zone_default_limit).
  */
 import type { Dpif } from '../../dpif/dpif.ts';
