@@ -12,10 +12,13 @@ const DOCUMENTS = [
 ];
 const FOLDERS = /^(src|native|bin|scripts|test|test-netns|docs|bench)\//;
 
-/** All file names below src/ and the like, without their folders. */
+/** All files below src/ and the like: their whole paths, and what is left of those without the first folders, down to the name. */
 const names = new Set(
-  ['src', 'native', 'bin', 'scripts', 'test', 'test-netns', 'docs'].flatMap((folder) =>
-    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => path.split('/').at(-1) ?? ''),
+  ['src', 'native', 'bin', 'scripts', 'test', 'test-netns', 'docs', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).flatMap((path) => {
+      const parts = [folder, ...path.split('/')];
+      return parts.map((_, i) => parts.slice(i).join('/'));
+    }),
   ),
 );
 
@@ -29,7 +32,7 @@ test.each(DOCUMENTS)('%s', (document) => {
         const pattern =
           path === word ? existsSync(join(ROOT, path)) : existsSync(join(ROOT, path.replace(/[^/]*$/, '')));
         if (!pattern) missing.push(word);
-      } else if (/^[\w-]+\.(ts|cc|sh)$/.test(word) && !names.has(word)) {
+      } else if (/^\w[\w./-]*\.(ts|cc|sh)$/.test(word) && !names.has(word)) {
         missing.push(word);
       }
     }
