@@ -28,10 +28,6 @@ function filled(): { tables: FlowTables; changes: RuleChange[] } {
   return { tables, changes };
 }
 const nSeen = (tables: FlowTables): number => [...tables.rules()].length;
-/** Lets others have their turns until `is` holds. */
-async function until(is: () => boolean): Promise<void> {
-  while (!is()) await new Promise<void>((resolve) => setImmediate(resolve));
-}
 /** Long ago: each piece is as small as can be. */
 const AT_ONCE = Number.NEGATIVE_INFINITY;
 
@@ -75,7 +71,7 @@ it('flows that a transaction removed come back with it, though those removed bef
   const tx = tables.begin(true);
   tx.apply(newFlowMod('DELETE'));
   expect(tables.size).toBe(0);
-  await until(() => classifier.size === 1);
+  await waitFor(() => expect(classifier.size).toBe(1));
   tx.revert();
   expect([nSeen(tables), classifier.size]).toEqual([1, 1]);
   const packet = newMatch().flow;
