@@ -12,7 +12,7 @@
  *  - NLMSG_OVERRUN, with which the datapath says that the socket's queue was full, becomes ENOBUFS, which is how the
  *    kernel says it.
  *
- * Of NETLINK_ROUTE, one question is changed (preload_tunnel.c).
+ * Of NETLINK_ROUTE and of ioctl(), one request each is changed (preload_tunnel.c).
  *
  * A descriptor's kind is asked each time and never remembered: programs close and reuse them behind our back.  Programs
  * that are linked statically or make system calls themselves (Go) are out of reach, and so are read() and write(), which
@@ -25,8 +25,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -55,6 +58,7 @@ extern ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room, int f
 
 ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags) { return REAL(sendmsg)(fd, msg, flags); }
 ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags) { return REAL(recvmsg)(fd, msg, flags); }
+int real_ioctl(int fd, unsigned long request, void *arg) { return REAL(ioctl)(fd, request, arg); }
 
 /*
  * The protocol of `fd` if it is a socket on which requests may be for a datapath, and this process uses an emulated one;
@@ -140,7 +144,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     uint8_t head[HEAD];
     int protocol = msg == NULL ? -1 : protocol_of(fd);
     if (protocol < 0) {
-        size_t size = msg == NULL ? 0 : tunnel_hide_device(fd, msg, head, sizeof head);
+        size_t size = msg == NULL ? 0 : tunnel_rename_deleted(fd, msg, head, sizeof head);
         if (size == 0) return real_sendmsg(fd, msg, flags);
         struct iovec iov = {head, size};
         struct msghdr other = *msg;
@@ -155,6 +159,18 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     size_t size = 0;
     for (size_t i = 0; i < msg->msg_iovlen; i++) size += msg->msg_iov[i].iov_len;
     return send_to_datapath(fd, msg, size, flags);
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...) {
+    va_list rest;
+    va_start(rest, request);
+    void *arg = va_arg(rest, void *);
+    va_end(rest);
+    struct ifreq renamed;
+    if (request != SIOCGIFINDEX || arg == NULL || !tunnel_rename_asked(arg, &renamed)) return real_ioctl(fd, request, arg);
+    int result = real_ioctl(fd, request, &renamed);
+    ((struct ifreq *)arg)->ifr_ifindex = renamed.ifr_ifindex;
+    return result;
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t size, int flags, const struct sockaddr *to, socklen_t to_size) {

@@ -1,11 +1,12 @@
 /*
  * The preload library's four parts.  preload.c replaces the socket calls; preload_route.c knows which requests are the
  * datapath's; preload_wait.c knows which of them are not answered yet;
- * preload_tunnel.c hides devices from rtnetlink.
+ * preload_tunnel.c knows the devices of Geneve ports.
  */
 #ifndef TAPSWITCH_PRELOAD_H
 #define TAPSWITCH_PRELOAD_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 /* The C library's own functions, which the ones of preload.c hide. */
 ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags);
 ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags);
+int real_ioctl(int fd, unsigned long request, void *arg);
 
 /* --- preload_route.c --- */
 
@@ -59,10 +61,12 @@ bool datapath_is_there(int fd);
 /* --- preload_tunnel.c --- */
 
 /*
- * If `msg`, to be sent on `fd`, asks rtnetlink for a device that this process must not see, copies it to `copy`, changed so
- * that the kernel knows no such device, and returns its size; else 0.  `room` is more than any such message has.
+ * If `msg`, to be sent on `fd`, has rtnetlink delete the device of a Geneve port by the port's name, copies it to `copy`, with the name of
+ * the device, and returns its size; else 0.  `room` is more than any such message has.
  */
-size_t tunnel_hide_device(int fd, const struct msghdr *msg, uint8_t *copy, size_t room);
+size_t tunnel_rename_deleted(int fd, const struct msghdr *msg, uint8_t *copy, size_t room);
+/* If `asked` names a Geneve port, makes `renamed` the same with the name of its device; else false. */
+bool tunnel_rename_asked(const struct ifreq *asked, struct ifreq *renamed);
 
 /* Copies up to `size` bytes from offset `at` of scattered memory; returns how many there were. */
 size_t gather(const struct msghdr *msg, size_t at, void *to, size_t size);

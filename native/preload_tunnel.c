@@ -1,9 +1,9 @@
 /*
- * What stock userspace must not see of the devices that stand for tunnel ports.  They are TAPs; but when it starts, it asks
- * the kernel over rtnetlink for the device of a Geneve port, and ends the process if that is there and no Geneve device.
- * Such a question gets the kernel's answer about a name that no device can have: that there is none.
+ * The device that stands for a Geneve port is a TAP of another name (src/datapath/tunnel/tunnel-devices.ts says why).  Stock userspace
+ * asks for its index by the port's name, and deletes it over rtnetlink once it has deleted the port: both get the name of the device.
  *
- * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_probe_oot_tunnels), include/uapi/linux/{rtnetlink,ethtool}.h.
+ * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_destroy), lib/netdev-linux.c (linux_get_ifindex),
+ * include/uapi/linux/{rtnetlink,ethtool}.h.
  */
 #include "preload.h"
 
@@ -14,13 +14,10 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-/* How stock userspace names the devices of Geneve ports. */
-static const char prefix[] = "genev_sys_";
-/* No device's name has one. */
-#define NO_NAME '/'
+/* How the names of Geneve ports begin, and those of their devices. */
+static const char prefix[] = "genev_sys_", device_prefix[sizeof prefix] = "genev_tap_";
 
 /* Whether the device `name` is a TAP. */
 static bool is_tap(const char *name) {
@@ -29,18 +26,18 @@ static bool is_tap(const char *name) {
     memcpy(req.ifr_name, name, IFNAMSIZ);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return false;
-    bool yes = ioctl(fd, SIOCETHTOOL, &req) == 0 && strcmp(driver.driver, "tun") == 0;
+    bool yes = real_ioctl(fd, SIOCETHTOOL, &req) == 0 && strcmp(driver.driver, "tun") == 0;
     close(fd);
     return yes;
 }
 
-/* Offset of the name in the `size` bytes at `at`, if they ask for the one device with such a name; else 0. */
+/* Offset of the name in the `size` bytes at `at`, if they ask that the device with such a name be deleted; else 0. */
 static size_t find_name(const uint8_t *at, size_t size) {
     struct nlmsghdr nlmsg;
     struct rtattr attr;
     if (size < NLMSG_LENGTH(sizeof(struct ifinfomsg))) return 0;
     memcpy(&nlmsg, at, sizeof nlmsg);
-    if (nlmsg.nlmsg_type != RTM_GETLINK || (nlmsg.nlmsg_flags & NLM_F_DUMP) != 0 || nlmsg.nlmsg_len != size) return 0;
+    if (nlmsg.nlmsg_type != RTM_DELLINK || nlmsg.nlmsg_len != size) return 0;
     for (size_t offset = NLMSG_LENGTH(sizeof(struct ifinfomsg)); size - offset >= sizeof attr;) {
         memcpy(&attr, at + offset, sizeof attr);
         if (attr.rta_len < sizeof attr || attr.rta_len > size - offset) return 0;
@@ -64,13 +61,32 @@ static bool is_rtnetlink(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_NETLINK && route_active();
 }
 
-size_t tunnel_hide_device(int fd, const struct msghdr *msg, uint8_t *copy, size_t room) {
+/* Makes of `name`, if it is that of a Geneve port, the name of the TAP that stands for it, if there is one. */
+static bool rename_device(char name[IFNAMSIZ]) {
+    char device[IFNAMSIZ];
+    if (memcmp(name, prefix, sizeof prefix - 1) != 0) return false;
+    memcpy(device, name, sizeof device);
+    memcpy(device, device_prefix, sizeof device_prefix - 1);
+    if (!is_tap(device)) return false;
+    memcpy(name, device, sizeof device);
+    return true;
+}
+
+size_t tunnel_rename_deleted(int fd, const struct msghdr *msg, uint8_t *copy, size_t room) {
     int saved = errno;
     size_t size = gather(msg, 0, copy, room), at = size < room ? find_name(copy, size) : 0;
     char name[IFNAMSIZ] = {0};
     if (at != 0) memcpy(name, copy + at, size - at < sizeof name - 1 ? size - at : sizeof name - 1);
-    bool hides = at != 0 && is_rtnetlink(fd) && is_tap(name);
-    if (hides) copy[at] = NO_NAME;
+    bool renames = at != 0 && is_rtnetlink(fd) && rename_device(name);
+    if (renames) memcpy(copy + at, name, sizeof device_prefix - 1);
     errno = saved;
-    return hides ? size : 0;
+    return renames ? size : 0;
+}
+
+bool tunnel_rename_asked(const struct ifreq *asked, struct ifreq *renamed) {
+    int saved = errno;
+    memcpy(renamed, asked, sizeof *renamed);
+    bool yes = rename_device(renamed->ifr_name) && route_active();
+    errno = saved;
+    return yes;
 }

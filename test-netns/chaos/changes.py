@@ -143,9 +143,11 @@ class Changes:
         def devices():
             names = {line.split(': ')[1].split('@')[0] for line in run('ip', '-o', 'link').strip().split('\n')}
             return {name for name in names if not name.startswith('lo') and name not in ('gre0', 'gretap0', 'erspan0', 'sit0', 'tunl0', 'ip6tnl0', 'ip6gre0', 'ip_vti0', 'ip6_vti0')}
+        # The device of a Geneve port has another name.
+        wanted_devices = {name.replace('genev_sys', 'genev_tap') for name in wanted}
         try:
-            lab.until('', lambda: shown() == wanted and devices() == wanted, 5)
+            lab.until('', lambda: shown() == wanted and devices() == wanted_devices, 5)
         except Failed:
-            problems.append(f'ports of the datapath {sorted(shown() ^ wanted)}, devices {sorted(devices() ^ wanted)} are there or not, against the database')
+            problems.append(f'ports of the datapath {sorted(shown() ^ wanted)}, devices {sorted(devices() ^ wanted_devices)} are there or not, against the database')
         if problems:
             raise Failed('; '.join(problems))

@@ -128,6 +128,7 @@ set-if dp0 erspan_sys,remote_ip=flow
 set-if dp0 v1,key=1
 set-if dp0 vxlan_sys_4789,type=gre
 del-if dp0 vxlan_sys_4790 20 t
+del-if dp0 genev_sys_6081
 add-if dp0 vxlan_sys_4790
 add-if dp0 t,type=vxlan,remote_ip=flow,dst_port=4790,exts=gbp
 show

@@ -92,9 +92,7 @@ export class SystemPorts implements PortFactory {
     const { dv, at, size } = options ?? NO_OPTIONS;
     const wanted = readTunnelOptions(kind, name, dv, at, size);
     if (!isDeviceName(name)) throw new NetlinkError(ERRNO.EINVAL, `device name "${name}"`);
-    if (this.links.byName(name) !== undefined && !this.devices.isLingering(name)) {
-      throw new NetlinkError(ERRNO.EEXIST, name);
-    }
+    if (this.devices.isTaken(name)) throw new NetlinkError(ERRNO.EEXIST, name);
     return this.tunnels.create(kind, name, wanted);
   }
 

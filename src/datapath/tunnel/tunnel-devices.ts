@@ -2,10 +2,11 @@
  * The devices that stand for tunnel ports.  Nothing goes through them: they have the name, so that nobody else takes it, they
  * show in `ip link`, and whoever deletes one deletes the port.  They are TAPs.
  *
- * (Stock userspace wants to see no TAP in the place of a Geneve device, so native/preload_tunnel.c hides it from that.)
+ * That of a Geneve port has another name: every program with stock's library (ovn-controller, ovs-dpctl) that asks for datapaths looks for
+ * the device of Geneve ports first, and aborts if it is there and no Geneve device.
  *
  * Stock userspace deletes a tunnel's device itself after it has deleted the port, and takes it for an error if there is no
- * such device.  So after a port was deleted by request, its device stays for a moment.
+ * such device.  So after a port was deleted by request, its device stays for a moment; native/preload_tunnel.c knows the other name.
  * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_probe_oot_tunnels), dpif-netlink.c (dpif_netlink_port_del__).
  */
 import { type NativePort, native } from '../../native/index.ts';
@@ -17,9 +18,16 @@ export const TUNNEL_MTU = 65000;
 /** How long a device outlives its port, for userspace to delete it. */
 const LINGER_MS = 1000;
 
+const GENEVE_PORT = 'genev_sys_';
+const GENEVE_DEVICE = 'genev_tap_';
+
+/** Name of the device that stands for port `name`: as long, so that it can be one. */
+export const tunnelDeviceName = (name: string): string =>
+  name.startsWith(GENEVE_PORT) ? GENEVE_DEVICE + name.slice(GENEVE_PORT.length) : name;
+
 /** The device that stands for a tunnel port. */
 export interface TunnelDevice {
-  /** Its current name; '' if it is gone. */
+  /** The port's current name: the device's, if that has been given another; '' if it is gone. */
   readonly name: string;
   readonly ifindex: number;
   /** Gives it up.  If it `lingers`, userspace is about to delete it. */
@@ -30,12 +38,14 @@ export interface TunnelDevice {
 interface Devices extends DeviceInfo {
   /** Takes in what is to be known of a device that has just been made. */
   refresh(ifindex: number): boolean;
+  /** The device of that name; undefined if there is none. */
+  byName(name: string): unknown;
 }
 
 export class TunnelDevices {
   private readonly arena: Arena;
   private readonly devices: Devices;
-  /** Devices whose port is gone, by name. */
+  /** Devices whose port is gone, by the port's name. */
   private readonly lingering = new Map<string, { tap: NativePort; timer: NodeJS.Timeout }>();
 
   constructor(arena: Arena, devices: Devices) {
@@ -43,18 +53,20 @@ export class TunnelDevices {
     this.devices = devices;
   }
 
-  /** Whether `name` is that of a device which nobody needs any more. */
-  isLingering(name: string): boolean {
-    return this.lingering.has(name);
+  /** Whether there is a device in the place of port `name` which somebody needs. */
+  isTaken(name: string): boolean {
+    if (this.lingering.has(name)) return false;
+    return [name, tunnelDeviceName(name)].some((device) => this.devices.byName(device) !== undefined);
   }
 
-  /** Makes the device `name` for a port.  Throws an Error with `errno`. */
+  /** Makes the device for port `name`.  Throws an Error with `errno`. */
   open(name: string): TunnelDevice {
     this.end(name);
     const { devices } = this;
-    const tap = native().openTap(this.arena, name);
+    const own = tunnelDeviceName(name);
+    const tap = native().openTap(this.arena, own);
     try {
-      native().setDeviceUp(name, TUNNEL_MTU);
+      native().setDeviceUp(own, TUNNEL_MTU);
     } catch (error) {
       tap.close();
       throw error;
@@ -63,7 +75,8 @@ export class TunnelDevices {
     return {
       ifindex: tap.ifindex,
       get name() {
-        return devices.name(tap.ifindex);
+        const now = devices.name(tap.ifindex);
+        return now === own ? name : now;
       },
       close: (lingers) => {
         if (lingers && devices.name(tap.ifindex) !== '') this.linger(name, tap);
