@@ -1,6 +1,6 @@
 /**
- * Numbers of the action attributes and of what is nested in them: the vocabulary that datapath/compile-actions.ts
- * validates, odp-actions.ts builds and odp-text.ts prints.  Numbers and payload sizes only; names are the kernel's.
+ * Numbers of the action attributes and of what is nested in them: the vocabulary that datapath/actions/compile-actions.ts
+ * validates, odp-actions.ts builds and text/odp-format-actions.ts prints.  Numbers and payload sizes only; names are the kernel's.
  *
  * An action list is a run of netlink attributes whose types are OVS_ACTION_ATTR:
  *

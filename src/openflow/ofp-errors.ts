@@ -1,7 +1,7 @@
 /**
  * OpenFlow errors: every OFPERR that Open vSwitch has, what it is on the wire in each version, and the exception that carries one.
  *
- * A decoder that finds something wrong throws OfpError; the connection answers with the error's message (`ofp-error-msg.ts`) and goes on.
+ * A decoder that finds something wrong throws OfpError; the connection answers with the error's message (`messages/session/connection.ts`) and goes on.
  *
  * A row says where an error can be told, as VENDOR VERSIONS (TYPE,CODE): OF is the standard's own, the others are
  * experimenters.  An experimenter's error of OpenFlow 1.2 and later has a type only.  Two errors that one version

@@ -1,4 +1,4 @@
-/** The documents name files and folders; those must exist. */
+/** Documents, and comments in sources, name files and folders; those must exist. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -39,6 +39,18 @@ test.each(DOCUMENTS)('%s', (document) => {
   }
   for (const [, link = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
     if (!/^https?:/.test(link) && !existsSync(join(ROOT, document, '..', link))) missing.push(link);
+  }
+  expect(missing).toEqual([]);
+});
+
+test('comments in sources', () => {
+  const missing: string[] = [];
+  for (const file of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts')) continue;
+    for (const [comment] of readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\/\*\*[\s\S]*?\*\/|^ *\/\/.*$/gm)) {
+      for (const [path] of comment.matchAll(/\b\w[\w./-]*\.ts\b/g))
+        if (!names.has(path)) missing.push(`${file}: ${path}`);
+    }
   }
   expect(missing).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /**
  * Moves the fixed-size OVS_KEY_ATTR_* attributes between their payloads and the words of a flow key, a word at a time.
- * Same meaning as odp/key-codec.ts, whose tables are for the cold path; here it is upcalls, flow installation and dumps.
+ * Same meaning as odp/key/key-codec.ts, whose tables are for the cold path; here it is upcalls, flow installation and dumps.
  * match.ts reads keys with it, key-put.ts writes them.
  *
  * It works because fields that stand next to each other in an attribute do so in a key (flow/fields.ts), which is checked

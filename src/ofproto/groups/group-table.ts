@@ -2,7 +2,7 @@
  * The groups of a switch, and how group_mods change them: in the transactions of the flow tables, so that a bundle's flows and groups
  * change together.  Look-ups see the changes of a transaction from its commit on.
  *
- * Groups may lead to each other, in circles too, and to groups that are not there: translation copes (`../xlate-group.ts`).
+ * Groups may lead to each other, in circles too, and to groups that are not there: translation copes (`xlate/actions/xlate-group.ts`).
  * Source: ofproto/ofproto.c (ofproto_group_mod_start, add_group_start, modify_group_start, delete_groups_start).
  */
 import { OFPG } from '../../openflow/messages/flow/flow-types.ts';

@@ -1,5 +1,5 @@
 /**
- * What is set of multicast snooping: the interface between `vswitchd/mcast-config.ts` and `mcast-snooping.ts`.
+ * What is set of multicast snooping: the interface between `vswitchd/config/mcast-config.ts` and `mcast-snooping.ts`.
  * Source: ofproto/ofproto.h (struct ofproto_mcast_snooping_settings), ovs-vswitchd.conf.db(5) Bridge, Port.
  */
 

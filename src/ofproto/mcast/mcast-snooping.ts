@@ -1,6 +1,6 @@
 /**
  * The multicast table of a bridge (mdb): behind which bundles members of a group have announced themselves, and behind which there are multicast
- * routers.  `xlate/xlate-mcast.ts` teaches and asks it; whoever owns it calls `run` about once a second so that entries age.
+ * routers.  `xlate/forward/xlate-mcast.ts` teaches and asks it; whoever owns it calls `run` about once a second so that entries age.
  *
  * A group is known by its address as text, "224.1.1.1" or "ff05::1".  The port of an entry is opaque here (type P).
  * Source: lib/mcast-snooping.c, RFC 4541, ovs-vswitchd.conf.db(5) mcast_snooping_enable.

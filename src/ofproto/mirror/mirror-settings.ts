@@ -1,5 +1,5 @@
 /**
- * What is set of a mirror, and what it says of itself: the interface between `vswitchd/mirror-config.ts` and `mirror-table.ts`.
+ * What is set of a mirror, and what it says of itself: the interface between `vswitchd/config/mirror-config.ts` and `mirror-table.ts`.
  * Source: ofproto/ofproto.h (struct ofproto_mirror_settings), ovs-vswitchd.conf.db(5) Mirror.
  */
 

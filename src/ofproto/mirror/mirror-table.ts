@@ -1,6 +1,6 @@
 /**
- * The mirrors of a bridge: which packets are sent, besides where they go, to another port or VLAN.  `xlate/xlate-mirror.ts` asks it during
- * translation and credits it with packets; `vswitchd/mirror-config.ts` reads what there should be.
+ * The mirrors of a bridge: which packets are sent, besides where they go, to another port or VLAN.  `xlate/forward/xlate-mirror.ts` asks it during
+ * translation and credits it with packets; `vswitchd/config/mirror-config.ts` reads what there should be.
  *
  * A mirror has a number, 0 to 31, so that a set of mirrors is a bitmap (MirrorMask); each bundle has three: the mirrors that take what it receives,
  * those that take what it sends, and those that send to it.

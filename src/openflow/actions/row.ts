@@ -1,5 +1,5 @@
 /**
- * A kind of action as a row: its forms on the wire, its text, its checks.  `table.ts` has all rows, and the loops around them.
+ * A kind of action as a row: its forms on the wire, its text, its checks.  `index.ts` has all rows, and the loops around them.
  *
  * Rows do not know each other: an action that holds others gets the loops through the context that it is given.
  * Source: lib/ofp-actions.c.

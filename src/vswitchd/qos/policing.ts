@@ -1,8 +1,8 @@
 /**
  * Ingress policing by the kernel's traffic control: a policer as a filter of the ingress qdisc, for all packets that a device receives.
  *
- * That is what openvswitch.ko needs.  Our datapath hears before traffic control and polices by itself (datapath/policer.ts); on its
- * devices there may be a "clsact" qdisc (datapath/ingress-drop.ts), beside which there can be no ingress qdisc.
+ * That is what openvswitch.ko needs.  Our datapath hears before traffic control and polices by itself (datapath/ports/policer.ts); on its
+ * devices there may be a "clsact" qdisc (datapath/ports/ingress-drop.ts), beside which there can be no ingress qdisc.
  * Source: lib/netdev-linux.c (netdev_linux_set_policing), lib/tc.c, vswitchd/vswitch.xml, tc-police(8).
  */
 import { NetlinkError } from '../../netlink/errors.ts';
