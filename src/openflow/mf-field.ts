@@ -105,7 +105,10 @@ export interface MfField {
   readonly headers: readonly MfHeader[];
   /** Bit n of it: register (tun_metadata) number n; -1 for fields of no such family. */
   readonly index: number;
-  /** Of a tun_metadata as a TLV table has it (`TlvTable.fieldOf`): numbers of the words of tunMeta with the value, in its order. */
+  /**
+   * Of a tun_metadata as a TLV table has it (`TlvTable.fieldOf`): numbers of the words of tunMeta with the value, in its order; the last bytes of
+   * the value if these are fewer (`wideFieldOf`).
+   */
   readonly words?: readonly number[];
 }
 

@@ -3,7 +3,7 @@
  *
  * A value is big-endian bytes, as long as the field's `bytes`, right-aligned.  Most are copied bit by bit; `special` of the field names the
  * few whose value is not what the flow has.  A tun_metadata has a place, and a bit that tells whether the packet has it, only as the field that
- * a TLV table gives (`TlvTable.fieldOf`); for one without these functions throw a RangeError.
+ * a TLV table gives (`TlvTable.fieldOf`); one without is 0, and what is written there is lost.
  * Source: lib/meta-flow.c.
  */
 import { areBitsZero, fillBits, getBits, setBits } from '../flow/bits.ts';
@@ -61,10 +61,15 @@ function putNumber(out: Uint8Array, value: number): void {
   }
 }
 
-/** Calls `each` with the first bit of every word of a tun_metadata's value and that of the word in `value`. */
-function eachTunWord(field: MfField, each: (at: number, byte: number) => void): void {
-  if (field.words === undefined) throw new RangeError(`${field.name}: its place is only known with a TLV table`);
-  for (let i = 0; i < field.words.length; i++) each(FIELD.tunMeta.at + 32 * (field.words[i] as number), 4 * i);
+/** Calls `each` with the first bit in a flow of every word of a tun_metadata that has a place, and the word's first byte in the value. */
+function eachTunWord({ words = [], bytes }: MfField, each: (at: number, byte: number) => void): void {
+  const first = bytes - 4 * words.length;
+  for (let i = 0; i < words.length; i++) each(FIELD.tunMeta.at + 32 * (words[i] as number), first + 4 * i);
+}
+
+/** Sets the bit that tells of a tun_metadata, if the field has a place. */
+function markTunMetadata(field: MfField, flow: FlowKey): void {
+  if (field.words !== undefined) setBits(flow, tunPresentBit(field), 1, 1);
 }
 
 /** The bit that tells whether a flow has a tun_metadata. */
@@ -120,6 +125,7 @@ function getSpecial(field: MfField, flow: FlowKey): number {
 /** Reads a field of a flow, into `out` if it is given (`field.bytes` long). */
 export function mfGet(field: MfField, flow: FlowKey, out: MfValue = new Uint8Array(field.bytes)): MfValue {
   if (field.special === 'tun-metadata') {
+    out.fill(0);
     eachTunWord(field, (at, byte) => putNumber(out.subarray(byte, byte + 4), getBits(flow, at, 32)));
     return out;
   }
@@ -162,7 +168,7 @@ export function mfIsAllWild(field: MfField, mask: FlowMask): boolean {
 export function mfMaskField(field: MfField, mask: FlowMask): void {
   if (field.special === 'tun-metadata') {
     eachTunWord(field, (at) => setBits(mask, at, 32, -1));
-    setBits(mask, tunPresentBit(field), 1, 1);
+    markTunMetadata(field, mask);
     return;
   }
   const { at, bits } = placeOf(field);
@@ -181,7 +187,7 @@ export function mfMaskBits(field: MfField, bits: MfValue, mask: FlowMask): void 
   }
   if (field.special === 'tun-metadata') {
     eachTunWord(field, (at, byte) => setBits(mask, at, 32, getBits(mask, at, 32) | wordAt(bits, byte)));
-    setBits(mask, tunPresentBit(field), 1, 1);
+    markTunMetadata(field, mask);
     return;
   }
   const n = numberOf(bits);
@@ -223,7 +229,7 @@ export function mfSet(field: MfField, value: MfValue, flow: FlowKey): void {
       break;
     case 'tun-metadata':
       eachTunWord(field, (at, byte) => setBits(flow, at, 32, wordAt(value, byte)));
-      setBits(flow, tunPresentBit(field), 1, 1);
+      markTunMetadata(field, flow);
       break;
     case 'vlan-tci':
       set(flow, FIELD.vlanTci, numberOf(value));

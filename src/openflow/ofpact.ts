@@ -81,6 +81,8 @@ export interface OfpactSetField {
   readonly flowHasVlan?: boolean;
   /** 'reg_load2': it came as NXAST_REG_LOAD2 and goes out so. */
   readonly compat?: OfpactCompat;
+  /** Bytes of the value in the message, of a tun_metadata that is not bound to a field yet. */
+  readonly wireSize?: number;
 }
 export interface OfpactSetVlanVid {
   readonly kind: 'set_vlan_vid';

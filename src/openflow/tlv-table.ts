@@ -67,6 +67,16 @@ export class TlvTable {
     return this.entries.get(index)?.field;
   }
 
+  /**
+   * The field tun_metadata `index` of the greatest length, as texts name it, with the place of its last bytes; without a place if it is not
+   * mapped.
+   */
+  wideFieldOf(index: number): MfField {
+    const wide = MF[`tun_metadata${index}`] as MfField;
+    const words = this.entries.get(index)?.words;
+    return words === undefined ? wide : { ...wide, words };
+  }
+
   /** The field that an option is; undefined if it is none. */
   fieldOfOption(optionClass: number, optionType: number): MfField | undefined {
     return this.byOption.get(optionClass * 256 + optionType);

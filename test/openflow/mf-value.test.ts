@@ -158,8 +158,11 @@ describe('values of fields', () => {
     expect(mfPrereqsOk(named('ct_nw_src'), flow, ctMask)).toBe(true);
   });
 
-  it('of tun_metadata are refused without a table', () => {
-    expect(() => mf.mfGet(named('tun_metadata0'), newFlow())).toThrow(RangeError);
+  it('of tun_metadata are 0 without a table, and stay so', () => {
+    const flow = newFlow();
+    mf.mfSet(named('tun_metadata0'), new Uint8Array(124).fill(1), flow);
+    expect(flow).toEqual(newFlow());
+    expect(mf.mfGet(named('tun_metadata0'), flow)).toEqual(new Uint8Array(124));
   });
 });
 

@@ -10,18 +10,30 @@ import { OFPG } from '../../openflow/messages/flow/flow-types.ts';
 import { type Bucket, GROUP_TYPE, type GroupProps } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
+import { bindWideActions } from '../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../openflow/tlv-table.ts';
 import { type Selection, selectionOf } from './selection.ts';
 
 export class GroupBucket {
   readonly spec: Bucket;
-  /** Its action set in the order in which it is carried out. */
-  readonly actions: readonly Ofpact[];
+  private readonly actions: readonly Ofpact[];
+  private boundTo: TlvTable | undefined;
+  private bound: readonly Ofpact[] = [];
   nPackets = 0n;
   nBytes = 0n;
 
   constructor(spec: Bucket) {
     this.spec = spec;
     this.actions = actionSetToList(spec.ofpacts);
+  }
+
+  /** Its action set in the order in which it is carried out, with the fields of tun_metadata that a bridge has now. */
+  actionsWith(table: TlvTable): readonly Ofpact[] {
+    if (table !== this.boundTo) {
+      this.boundTo = table;
+      this.bound = bindWideActions(this.actions, table);
+    }
+    return this.bound;
   }
 
   get id(): number {

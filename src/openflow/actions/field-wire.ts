@@ -45,6 +45,8 @@ export interface FieldEntry {
   readonly value: MfValue;
   /** undefined: the header said that there is none. */
   readonly mask: MfValue | undefined;
+  /** Bytes of the value on the wire. */
+  readonly size: number;
   readonly end: number;
 }
 
@@ -72,6 +74,7 @@ export function readFieldEntry(b: ActionBytes, at: number, c: DecodeCtx): FieldE
     field,
     value: widen(field, entry.value),
     mask: entry.mask === undefined ? undefined : widen(field, entry.mask),
+    size: entry.value.length,
     end: entry.end,
   };
 }

@@ -16,6 +16,7 @@ import type { Ofpact, OfpactSetField } from '../ofpact.ts';
 import {
   checkDst,
   checkZeros,
+  type FieldEntry,
   nxmHeaderOf,
   ofsBits,
   putFieldEntry,
@@ -54,6 +55,11 @@ const setField = (field: MfField, value: MfValue, mask: MfValue): OfpactSetField
   isLoad: false,
 });
 
+function ofEntry({ field, value, mask, size }: FieldEntry): OfpactSetField {
+  const a = setField(field, value, mask ?? allOnes(field));
+  return field.isVariable ? { ...a, wireSize: size } : a;
+}
+
 /** A load of `value` into a subfield. */
 function load({ field, ofs, bits }: Subfield, value: bigint): OfpactSetField {
   return {
@@ -90,7 +96,8 @@ const failSet = (why: string): never => {
 };
 
 function decodeSetField(b: ActionBytes, c: DecodeCtx): OfpactSetField {
-  const { field, value, mask, end } = readFieldEntry(b, 4, c);
+  const entry = readFieldEntry(b, 4, c);
+  const { field, value, mask, end } = entry;
   if (mask !== undefined && c.version < 6) throw new OfpError(OFPERR.OFPBAC_BAD_SET_MASK, field.name);
   checkZeros(b, end, 'OFPBAC_BAD_SET_ARGUMENT');
   if (field.special === 'in-port-oxm' || !field.isWritable) failSet(`${field.name} is read-only`);
@@ -99,7 +106,7 @@ function decodeSetField(b: ActionBytes, c: DecodeCtx): OfpactSetField {
     const isPresent = (bytes: MfValue): boolean => (toBigint(bytes) & BigInt(OFPVID_PRESENT)) !== 0n;
     if (!isPresent(value) || (mask !== undefined && !isPresent(mask))) failSet('vlan_vid without OFPVID_PRESENT');
   }
-  return setField(field, value, mask ?? allOnes(field));
+  return ofEntry(entry);
 }
 
 function decodeLoad(b: ActionBytes, c: DecodeCtx): OfpactSetField {
@@ -113,10 +120,10 @@ function decodeLoad(b: ActionBytes, c: DecodeCtx): OfpactSetField {
 }
 
 function decodeLoad2(b: ActionBytes, c: DecodeCtx): OfpactSetField {
-  const { field, value, mask, end } = readFieldEntry(b, LOAD2_ENTRY, c);
-  checkZeros(b, end, 'OFPBAC_BAD_SET_ARGUMENT');
-  if (!field.isWritable) failSet(`${field.name} is read-only`);
-  return { ...setField(field, value, mask ?? allOnes(field)), compat: 'reg_load2' };
+  const entry = readFieldEntry(b, LOAD2_ENTRY, c);
+  checkZeros(b, entry.end, 'OFPBAC_BAD_SET_ARGUMENT');
+  if (!entry.field.isWritable) failSet(`${entry.field.name} is read-only`);
+  return { ...ofEntry(entry), compat: 'reg_load2' };
 }
 
 function encodeLoads(a: OfpactSetField, { version, out }: EncodeCtx): void {

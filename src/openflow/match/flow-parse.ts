@@ -12,10 +12,14 @@ import { OfpError } from '../ofp-errors.ts';
 import type { OfpNames } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
 import { KeyValues, OfpTextError } from '../ofp-text.ts';
+import type { TlvTable } from '../tlv-table.ts';
 import { protocolNamed } from './match-parse.ts';
 
-/** Reads a flow of OF_FLOW_WORDS; without in_port it is OFPP.NONE's.  A field comes after what it needs.  Throws OfpTextError. */
-export function parseExactFlow(text: string, names: OfpNames = {}): FlowKey {
+/**
+ * Reads a flow of OF_FLOW_WORDS; without in_port it is OFPP.NONE's.  A field comes after what it needs.  A tun_metadata that `tlvTable` has not is
+ * left out.  Throws OfpTextError.
+ */
+export function parseExactFlow(text: string, names: OfpNames = {}, tlvTable?: TlvTable): FlowKey {
   const flow = newFlow();
   const fail = (what: string): never => {
     throw new OfpTextError(`${text}: ${what}`);
@@ -23,7 +27,7 @@ export function parseExactFlow(text: string, names: OfpNames = {}): FlowKey {
   for (const kv = new KeyValues(text); kv.next(); ) {
     const protocol = protocolNamed(kv.key);
     if (protocol === undefined) {
-      setExact(flow, kv, text, names);
+      setExact(flow, kv, text, names, tlvTable);
       continue;
     }
     const [ethType, ipProto = 0] = protocol;
@@ -37,15 +41,15 @@ export function parseExactFlow(text: string, names: OfpNames = {}): FlowKey {
   return flow;
 }
 
-function setExact(flow: FlowKey, { key, value }: KeyValues, text: string, names: OfpNames): void {
+function setExact(flow: FlowKey, kv: KeyValues, text: string, names: OfpNames, tlvTable?: TlvTable): void {
+  const { key, value } = kv;
   const fail = (what: string): never => {
     throw new OfpTextError(`${text}: ${what}`);
   };
-  const field = mfByName(key);
-  if (field === undefined) throw new OfpTextError(`${text}: unknown field ${key}`);
+  const named = mfByName(key);
+  if (named === undefined) throw new OfpTextError(`${text}: unknown field ${key}`);
+  const field = named.special === 'tun-metadata' && tlvTable !== undefined ? tlvTable.wideFieldOf(named.index) : named;
   if (!mfPrereqsOk(field, flow)) fail(`prerequisites not met for setting ${key}`);
-  // Where an option of a tunnel stands is only known with a table of them.
-  if (field.special === 'tun-metadata') fail(`bad value for ${key} (no TLV table)`);
   if (!mfIsZero(field, flow)) fail(`field ${key} set multiple times`);
   try {
     mfSet(field, parseMfValue(field, value, names.ports), flow);

@@ -28,6 +28,8 @@ export interface TunMetadata {
   readonly mask: MfValue;
   /** Whether a mask was told, even one of all ones: bytes before those that are here do not count then, else they are 0. */
   readonly isMasked: boolean;
+  /** Bytes of the value in the message that it came in; undefined: as many as `value` has. */
+  readonly wireSize?: number;
 }
 
 /** Bytes of all values of tun_metadata in a match. */
@@ -39,8 +41,11 @@ function significant(bytes: MfValue): number {
   return first < 0 ? 0 : bytes.length - first;
 }
 
-/** Throws RangeError if the match has the field already, or no room for it. */
-function addTunMetadata(match: Match, field: MfField, value: MfValue, mask: MfValue | undefined): void {
+/**
+ * Has the match look at a tun_metadata without a place; `isWire`: `value` is as long as in the message that it comes from.  Throws RangeError if
+ * the match has the field already, or no room for it.
+ */
+export function addTunMetadata(match: Match, field: MfField, value: MfValue, mask?: MfValue, isWire = false): void {
   const told = match.tunMetadata ?? [];
   const isMasked = mask !== undefined && !(mask.length === field.bytes && mask.every((b) => b === 0xff));
   const size = Math.max(significant(value), isMasked ? significant(mask) : 0);
@@ -52,7 +57,8 @@ function addTunMetadata(match: Match, field: MfField, value: MfValue, mask: MfVa
   if (hasTunMetadata(match, field)) throw new RangeError(`field ${field.name} set multiple times`);
   const bits = isMasked ? mask.slice(mask.length - size) : new Uint8Array(size).fill(0xff);
   const part = value.slice(value.length - size).map((b, i) => b & (bits[i] as number));
-  const added = { index: field.index, isPresent: true, value: part, mask: bits, isMasked };
+  const told1 = { index: field.index, isPresent: true, value: part, mask: bits, isMasked };
+  const added = isWire && value.length > size ? { ...told1, wireSize: value.length } : told1;
   match.tunMetadata = [...told, added].sort((a, b) => a.index - b.index);
 }
 

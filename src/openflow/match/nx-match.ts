@@ -14,7 +14,7 @@ import { mfPrereqsOk } from '../mf-prereqs.ts';
 import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OfpWriter } from '../ofp-writer.ts';
-import { emptied, hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
+import { addTunMetadata, emptied, hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';
 import { checkOxmMask, describeEntry, putOxmEntry, putOxmHeader, readOxmEntry } from './oxm-entry.ts';
 import { readPlainEntry } from './plain-entry.ts';
 
@@ -60,7 +60,7 @@ function setTunMetadata(
   where: () => string,
 ): void {
   try {
-    matchSetField(match, field, value.subarray(0, field.bytes), mask?.subarray(0, field.bytes));
+    addTunMetadata(match, field, value.subarray(0, field.bytes), mask?.subarray(0, field.bytes), true);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     fail('OFPBMC_BAD_VALUE', `${where()}: ${error.message}`);

@@ -20,7 +20,7 @@ import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
 import type { OfConn } from '../ofconn.ts';
 import { prepareFlowMod } from './flow-mod.ts';
-import { bindGroup, forwardGroupMod } from './groups.ts';
+import { forwardGroupMod } from './groups.ts';
 import { preparePacketOut, translatePacketOut } from './packet-out.ts';
 import { applyPortMod, checkPortMod } from './port.ts';
 
@@ -76,7 +76,7 @@ const BUNDLED: { readonly [K in OfKind]?: Bundled<K> } = {
   group_mod: {
     prepare(conn, msg, sw) {
       return (tx) => {
-        const result = sw.groups.applyIn(tx, bindGroup(msg.body, sw.tlvTable));
+        const result = sw.groups.applyIn(tx, msg.body);
         return { finish: async () => forwardGroupMod(sw, conn, msg.xid, msg.body, result) };
       };
     },

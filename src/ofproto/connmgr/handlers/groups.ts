@@ -8,8 +8,6 @@ import { decodeActionBits } from '../../../openflow/messages/switch/action-bits.
 import { GROUP_COMMAND, type GroupFeatures, type GroupMod } from '../../../openflow/messages/switch/switch-types.ts';
 import type { OfVersion } from '../../../openflow/ofp-errors.ts';
 import type { OfpactKind } from '../../../openflow/ofpact.ts';
-import { bindActions } from '../../../openflow/tlv-bind.ts';
-import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import type { Group } from '../../groups/group.ts';
 import { type GroupModResult, GroupTable } from '../../groups/group-table.ts';
 import type { Handlers } from '../handler.ts';
@@ -42,12 +40,6 @@ export function groupModFor(version: number, gm: GroupMod, { group, existed }: G
   return { ...gm, command: MODIFY, type: group.type, buckets: group.buckets.map((b) => b.spec) };
 }
 
-/** A group_mod whose actions have the fields of tun_metadata that the table says.  Throws OfpError as `bindActions`. */
-export const bindGroup = (gm: GroupMod, table: TlvTable): GroupMod => ({
-  ...gm,
-  buckets: gm.buckets.map((b) => ({ ...b, ofpacts: bindActions(b.ofpacts, table) })),
-});
-
 /** Tells other controllers of a group_mod that `source` has had carried out. */
 export function forwardGroupMod(sw: OfSwitch, source: OfConn, xid: number, gm: GroupMod, result: GroupModResult): void {
   for (const conn of sw.conns) {
@@ -65,7 +57,7 @@ function select(sw: OfSwitch, id: number): Group[] {
 
 export const GROUP_HANDLERS = {
   group_mod: (conn, msg, sw) => {
-    const result = sw.groups.apply(bindGroup(msg.body, sw.tlvTable));
+    const result = sw.groups.apply(msg.body);
     forwardGroupMod(sw, conn, msg.xid, msg.body, result);
   },
   group_stats_request: (conn, msg, sw) => {

@@ -6,7 +6,7 @@ import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
 import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
-import { bindActions, bindMatch } from '../../../openflow/tlv-bind.ts';
+import { bindWideActions, bindWideMatch } from '../../../openflow/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/tlv-table.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { PacketToSend } from '../../packet-execute.ts';
@@ -21,7 +21,7 @@ const packetOuts = coverage('ofproto_packet_out');
 
 /** The packet's flow, with the metadata that the message has. */
 function flowOf(po: PacketOut, tlvTable: TlvTable): FlowKey {
-  const metadata = bindMatch(po.flowMetadata, tlvTable).flow;
+  const metadata = bindWideMatch(po.flowMetadata, tlvTable).flow;
   markTunnel(metadata);
   const flow = flowOfPacket(po.packet, metadata);
   // Registers and what else OpenFlow adds.
@@ -35,7 +35,7 @@ export function preparePacketOut(conn: OfConn, po: PacketOut, tlvTable: TlvTable
   if (po.bufferId !== UNKNOWN32) throw new OfpError(OFPERR.OFPBRC_BUFFER_UNKNOWN);
   const flow = flowOf(po, tlvTable);
   const match = { flow, mask: newFlow().fill(-1) };
-  return { packet: po.packet, flow, actions: checkForMatch(bindActions(po.ofpacts, tlvTable), match, 0, conn) };
+  return { packet: po.packet, flow, actions: checkForMatch(bindWideActions(po.ofpacts, tlvTable), match, 0, conn) };
 }
 
 /** Translates a checked packet.  Throws OfpError. */

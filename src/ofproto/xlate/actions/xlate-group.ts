@@ -19,6 +19,7 @@ import { mfPrereqsOk } from '../../../openflow/mf-prereqs.ts';
 import { mfGet, mfMaskBits } from '../../../openflow/mf-value.ts';
 import { formatPort } from '../../../openflow/ofp-names.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
+import { TlvTable } from '../../../openflow/tlv-table.ts';
 import type { Group, GroupBucket } from '../../groups/group.ts';
 import type { HashField, Selection } from '../../groups/selection.ts';
 import { OFT } from '../trace/xlate-trace.ts';
@@ -144,6 +145,8 @@ function pickSelect(ctx: XlateCtx, group: Group): GroupBucket | undefined {
   }
 }
 
+const NO_OPTIONS = new TlvTable();
+
 /** Carries out a bucket's actions on a copy of the packet. */
 function runBucket(ctx: XlateCtx, bucket: GroupBucket, isLast: boolean, runner: Runner): void {
   const { wasMpls, inBucket } = ctx;
@@ -151,7 +154,7 @@ function runBucket(ctx: XlateCtx, bucket: GroupBucket, isLast: boolean, runner: 
   const flow = ctx.flow.slice();
   ctx.inBucket = true;
   ctx.depth++;
-  runner.list(bucket.actions, ctx, isLast);
+  runner.list(bucket.actionsWith(ctx.bridge.tlvTable ?? NO_OPTIONS), ctx, isLast);
   ctx.depth--;
   ctx.inBucket = inBucket;
   if (ctx.freezing && ctx.error === XLATE_ERROR.OK) finishFreezing(ctx);

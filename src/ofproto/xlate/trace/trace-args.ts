@@ -181,7 +181,7 @@ function fromText(name: string, text: string, world: TraceWorld | undefined): Fr
   const bridge = world?.bridges.get(name);
   if (world === undefined || bridge === undefined) throw new TraceError(`${name}: unknown bridge`);
   try {
-    const flow = parseExactFlow(text, { ports: portNamesOf(bridge) });
+    const flow = parseExactFlow(text, { ports: portNamesOf(bridge) }, bridge.tlvTable);
     markTunnel(flow);
     return { world, bridge, flow };
   } catch (error) {

@@ -31,7 +31,7 @@ import type { OfpNames } from '../../../openflow/ofp-names.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { OfpTextError } from '../../../openflow/ofp-text.ts';
 import type { Ofpact, OfpactNat } from '../../../openflow/ofpact.ts';
-import { unbindMatch } from '../../../openflow/tlv-bind.ts';
+import { bindWideActions, unbindMatch } from '../../../openflow/tlv-bind.ts';
 import { TlvTable } from '../../../openflow/tlv-table.ts';
 import { errnoText } from '../../../util/errno.ts';
 import { formatIpv4, formatIpv6 } from '../../../util/inet.ts';
@@ -105,7 +105,8 @@ export async function tracePacketOut(
   try {
     const options = { match: { flow: request.flow, mask }, maxPorts: MAX_PORTS, tableId: 0, nTables: N_TABLES };
     const needed = request.isConsistent ? usableProtocols : 0;
-    const checked = checkActionsConsistency(actions, needed, options);
+    const bound = bindWideActions(actions, request.bridge.tlvTable ?? new TlvTable());
+    const checked = checkActionsConsistency(bound, needed, options);
     checkGroups(request.bridge, checked.actions);
     // Without actions there is table 0.
     return await new Tracing(request, execute, actions.length === 0 ? undefined : checked.actions).run();
