@@ -217,20 +217,22 @@ export class JsonRpcSession {
     if (probeMs === 0) return;
     const socket = this.socket;
     const waitFor = isProbing ? performance.now() : this.lastReceived;
+    const judge = (): void => {
+      if (socket === undefined || socket !== this.socket) return;
+      if (this.lastReceived > waitFor || performance.now() - this.lastReceived < probeMs) {
+        this.scheduleProbe(false);
+      } else if (isProbing) {
+        log.err(`${this.remote}: no response to inactivity probe after ${probeMs / 1000} seconds, disconnecting`);
+        this.drop(socket, 'connection dropped');
+      } else {
+        log.dbg(`${this.remote}: sending inactivity probe`);
+        this.send({ method: 'echo', params: [], id: 'echo' });
+        this.scheduleProbe(true);
+      }
+    };
+    // What came while this process stood still is read before it is judged.
     this.timer = setTimeout(
-      () => {
-        if (socket === undefined || socket !== this.socket) return;
-        if (this.lastReceived > waitFor || performance.now() - this.lastReceived < probeMs) {
-          this.scheduleProbe(false);
-        } else if (isProbing) {
-          log.err(`${this.remote}: no response to inactivity probe after ${probeMs / 1000} seconds, disconnecting`);
-          this.drop(socket, 'connection dropped');
-        } else {
-          log.dbg(`${this.remote}: sending inactivity probe`);
-          this.send({ method: 'echo', params: [], id: 'echo' });
-          this.scheduleProbe(true);
-        }
-      },
+      () => setImmediate(judge),
       Math.max(1, isProbing ? probeMs : this.lastReceived + probeMs - performance.now()),
     );
   }

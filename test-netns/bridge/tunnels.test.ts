@@ -135,7 +135,7 @@ test('tunnels that cannot be say why', async () => {
   const refused = async (type: string, options: string): Promise<string> => {
     const set = options === '' ? [] : options.split(' ').map((o) => `options:${o}`);
     await left.ns.run([
-      ...['ovs-vsctl', '--timeout=10', '--if-exists', 'del-port', 'x0', '--', 'add-port', 'br0', 'x0'],
+      ...['ovs-vsctl', '--timeout=60', '--if-exists', 'del-port', 'x0', '--', 'add-port', 'br0', 'x0'],
       ...['--', 'set', 'interface', 'x0', `type=${type}`, ...set],
     ]);
     expect(await get(left, 'x0', 'ofport')).toBe('-1');

@@ -36,7 +36,7 @@ const column = async (iface: string, name: string): Promise<string> =>
 const hasStatistics = async () => /rx_packets/.test(await column('pa', 'statistics'));
 
 test('the columns are those of the stock vswitchd', async () => {
-  await eventually('there are statistics', hasStatistics, 20_000);
+  await eventually('there are statistics', hasStatistics);
   const ours = await columns();
   expect(ours).toMatch(/status +: \{driver_name=openvswitch\}/);
   expect(ours).toMatch(/status +: \{driver_name=veth, driver_version="[^"]*", firmware_version="[^"]*"\}/);
@@ -57,7 +57,7 @@ test('the columns are those of the stock vswitchd', async () => {
     ]);
   }
   parts.vswitchd = await startVswitchd(sw, 'stock');
-  await eventually('stock has told the same', async () => (await columns()) === ours, 20_000);
+  await eventually('stock has told the same', async () => (await columns()) === ours);
   await parts.vswitchd.stop();
   parts.vswitchd = await startVswitchd(sw);
 });

@@ -70,13 +70,16 @@ test('tapswitch up: ovs-vsctl set-manager opens the database to others', async (
   const up = await other.run([TAPSWITCH, 'up', '--detach', '--log-dir', dir], { env });
   expect(up.status, up.stderr).toBe(0);
   try {
-    await other.ok(['ovs-vsctl', '--timeout=10', 'set-manager', 'ptcp:6640:127.0.0.1', '--', 'add-br', 'brm'], { env });
+    await other.ok(['ovs-vsctl', '--timeout=60', 'set-manager', 'ptcp:6640:127.0.0.1', '--', 'add-br', 'brm'], { env });
     await other.ip('link set lo up');
     const list = () => other.run(['ovs-vsctl', '--timeout=5', '--db=tcp:127.0.0.1:6640', 'list-br']);
     await eventually('a manager', async () => (await list()).stdout === 'brm\n');
-    const text = await other.ok(['ovs-vsctl', '--timeout=5', 'get', 'manager', 'ptcp:6640:127.0.0.1', 'is_connected'], {
-      env,
-    });
+    const text = await other.ok(
+      ['ovs-vsctl', '--timeout=60', 'get', 'manager', 'ptcp:6640:127.0.0.1', 'is_connected'],
+      {
+        env,
+      },
+    );
     expect(text).toMatch(/^(true|false)\n$/);
   } finally {
     await other.run([TAPSWITCH, 'down'], { env });

@@ -53,7 +53,7 @@ test('show lists bridges and ports', async () => {
 });
 
 test('a port whose device is missing has an error in the database and in show, and is no hindrance', async () => {
-  const { status, stderr } = await sw.run(['ovs-vsctl', '--timeout=10', 'add-port', 'br0', 'nodev']);
+  const { status, stderr } = await sw.run(['ovs-vsctl', '--timeout=60', 'add-port', 'br0', 'nodev']);
   expect(status, stderr).toBe(0);
   expect(stderr).toMatch(/could not open network device nodev \(No such device\)/);
   expect(await vsctl(sw, 'show')).toMatch(/error: "could not open network device nodev \(No such device\)"/);

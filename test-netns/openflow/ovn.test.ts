@@ -195,7 +195,7 @@ function tests(): void {
     vswitchd = await startVswitchd(sw, KIND);
     // Waits until the bridges are there.
     await vsctl(sw, 'set open_vswitch . external_ids:restarted=yes');
-    await eventually('flows, groups and meters are back', async () => sameFlows(wanted, await openflow()), 30_000);
+    await eventually('flows, groups and meters are back', async () => sameFlows(wanted, await openflow()));
     await pinged('vm1', '192.168.20.10');
     expect(await greeting(at('out'), '172.16.0.50', 8080)).toBe('vm3 172.16.0.100');
     expect(await greeting(at('vm1'), '30.0.0.1', 80)).toMatch(/^vm[23] 192.168.10.10$/);
@@ -213,7 +213,7 @@ function tests(): void {
       await vsctl(sw, `set open_vswitch . external_ids:stir=${n++}`);
       return (await vsctl(sw, 'list-ports br-ex')) === 'out\n';
     };
-    await eventually('the patch port is gone', isGone, 40_000);
+    await eventually('the patch port is gone', isGone);
     expect((await at('vm1').ping('192.168.10.11', 1)).received).toBe(0);
   });
 }

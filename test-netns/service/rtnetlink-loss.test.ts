@@ -23,7 +23,7 @@ useLab(async (lab) => {
   parts = await startSwitch(sw);
   await vsctl(sw, 'add-br br0 -- add-port br0 va -- add-port br0 vb -- add-port br0 vc');
   // Its device is not there yet.
-  await sw.run(['ovs-vsctl', '--timeout=10', 'add-port', 'br0', 'late']);
+  await sw.run(['ovs-vsctl', '--timeout=60', 'add-port', 'br0', 'late']);
 });
 
 const column = async (iface: string, name: string): Promise<string> =>

@@ -63,7 +63,7 @@ test('ovs-tcpdump sees the packets of a port, and ovs-pcap reads what it saved',
   const file = join(lab.dir, 'x.pcap');
   const command = ['ovs-tcpdump', '-i', 'va', '--db-sock', `unix:${lab.dir}/db.sock`, '-w', file, '-c', '2'];
   const tcpdump = sw.daemon('tcpdump', command);
-  await eventually('it has a mirror', async () => /m_va/.test(await vsctl(sw, 'list mirror')), 40_000);
+  await eventually('it has a mirror', async () => /m_va/.test(await vsctl(sw, 'list mirror')));
   await eventually(
     'two packets',
     async () => {

@@ -44,7 +44,7 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       args,
       {
         env: { ...process.env, ...options.env },
-        timeout: options.timeoutMs ?? 30_000,
+        timeout: options.timeoutMs ?? 90_000,
         killSignal: 'SIGKILL',
         maxBuffer: 64 << 20,
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -72,7 +72,7 @@ export async function ok(command: readonly string[], options: RunOptions = {}): 
 export async function eventually<T>(
   what: string,
   check: () => Promise<T | undefined | false> | T | undefined | false,
-  ms = 10_000,
+  ms = 60_000,
 ): Promise<T> {
   for (const end = Date.now() + ms; ; ) {
     const got = await check();
@@ -177,15 +177,11 @@ export class Daemon implements ProcessId {
 
   /** Waits for `check`, and fails at once if the daemon ends before. */
   async until(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
-    await eventually(
-      `${this.name}: ${what}`,
-      async () => {
-        if (await check()) return true;
-        if (!this.running) throw new Error(`${this.name} ended:\n${this.output()}`);
-        return false;
-      },
-      30_000,
-    );
+    await eventually(`${this.name}: ${what}`, async () => {
+      if (await check()) return true;
+      if (!this.running) throw new Error(`${this.name} ended:\n${this.output()}`);
+      return false;
+    });
   }
 }
 

@@ -77,7 +77,7 @@ export async function startSwitch(ns: Namespace): Promise<Switch> {
 
 /** `ovs-vsctl ARGS...`, which must succeed within ten seconds; words separated by spaces. */
 export const vsctl = (ns: Namespace, args: string): Promise<string> =>
-  ns.ok(['ovs-vsctl', '--timeout=10', ...args.split(' ')]);
+  ns.ok(['ovs-vsctl', '--timeout=60', ...args.split(' ')]);
 
 /** Stock ovs-dpctl on the datapath process. */
 export const stockDpctl = (ns: Namespace, args: readonly string[], input?: string): Promise<Result> =>

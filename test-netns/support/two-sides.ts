@@ -52,4 +52,4 @@ export async function startSide(lab: Lab, kind: VswitchdKind): Promise<Side> {
 
 /** `ovs-vsctl ARGS...` of a side, words separated by spaces; it waits for the vswitchd, and must succeed. */
 export const sideVsctl = ({ ns, env, database }: Side, args: string): Promise<string> =>
-  ns.ok(['ovs-vsctl', '--timeout=30', `--db=${database}`, ...args.split(' ')], { env });
+  ns.ok(['ovs-vsctl', '--timeout=60', `--db=${database}`, ...args.split(' ')], { env });

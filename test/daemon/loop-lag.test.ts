@@ -3,6 +3,7 @@ import { LoopLag, stallTexts, type Usage } from '../../src/daemon/loop-lag.ts';
 import { readCoverage } from '../../src/util/coverage.ts';
 import { stopwatchesOf } from '../../src/util/stopwatch.ts';
 import { setConsole } from '../../src/util/vlog.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const NONE: Usage = {
   userCPUTime: 0,
@@ -39,9 +40,9 @@ test('who blocks the loop for more than a second is told so', async () => {
   const before = readCoverage('long_poll_interval') ?? 0;
   const end = performance.now() + 1400;
   while (performance.now() < end);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitFor(() => expect(lines).not.toEqual([]));
   lag.stop();
   expect(lines[0]).toMatch(/\|timeval\|WARN\|Unreasonably long \d+ms poll interval \(\d+ms user, \d+ms system\)/);
-  expect(readCoverage('long_poll_interval')).toBe(before + 1);
-  expect(stopwatchesOf('event_loop_lag')[0]?.show()).toMatch(/Maximum: 1\d\d\d msec/);
+  expect(readCoverage('long_poll_interval')).toBeGreaterThan(before);
+  expect(stopwatchesOf('event_loop_lag')[0]?.show()).toMatch(/Maximum: \d{4,} msec/);
 });

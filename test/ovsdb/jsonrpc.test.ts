@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Idl } from '../../src/ovsdb/idl.ts';
 import { JsonRpcDisconnected, JsonRpcSession } from '../../src/ovsdb/jsonrpc.ts';
 import { map, OvsdbError, optional, scalar, table } from '../../src/ovsdb/ovsdb-types.ts';
 import { parseRemote, parseRemotes } from '../../src/ovsdb/remote.ts';
 import { type Json, type JsonObject, JsonStream } from '../../src/util/json-stream.ts';
 import { setConsole } from '../../src/util/vlog.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { until } from './ovsdb-server.ts';
 
 let dir = '';
@@ -94,16 +95,28 @@ test.each([
 });
 
 test('a silent peer is probed and dropped', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  cleanups.push(() => void vi.useRealTimers());
   const s = session({ probeMs: 30 });
-  await until(() => sockets.length === 2, 'second connection');
-  expect(received[0]).toMatchObject({ method: 'echo' });
+  await waitFor(() => expect(s.isConnected).toBe(true));
+  vi.advanceTimersByTime(30);
+  await waitFor(() => expect(received).toMatchObject([{ method: 'echo' }]));
+  vi.advanceTimersByTime(30);
+  await waitFor(() => expect(s.isConnected).toBe(false));
   expect(lines.join('')).toContain('no response to inactivity probe after 0.03 seconds, disconnecting');
   // One that answers is kept.
   onMessage = (socket, message) => say(socket, { id: message['id'] ?? null, result: [], error: null });
-  const n = sockets.length;
+  vi.advanceTimersByTime(20);
+  await waitFor(() => expect(s.isConnected).toBe(true));
   received.length = 0;
-  await until(() => received.length >= 3, 'three probes');
-  expect(sockets.length).toBeLessThanOrEqual(n + 1);
+  for (let n = 1; n <= 3; n++) {
+    vi.advanceTimersByTime(30);
+    await waitFor(() => expect(received.filter(({ method }) => method === 'echo')).toHaveLength(n));
+    // Its answer comes after that to the probe.
+    await s.request('a', []);
+    vi.advanceTimersByTime(30);
+  }
+  expect(sockets.length).toBe(2);
   expect(s.isConnected).toBe(true);
 });
 
