@@ -44,11 +44,19 @@ function host16(bytes: Uint8Array, at: number): number {
   return LITTLE_ENDIAN ? b0 | (b1 << 8) : b1 | (b0 << 8);
 }
 
+/** The nest of a mask that has no packet type, as it was found out last.  Nobody changes a mask's nest. */
+let plainNest: Nest | undefined;
+
 /**
  * Writes a key or a mask.  Userspace tells bare L3 packets by OVS_KEY_ATTR_PACKET_TYPE, which datapaths do not know: they
  * take a key without Ethernet addresses for one, and the packet type's ethertype from OVS_KEY_ATTR_ETHERTYPE.
  */
 function writeKey(w: MessageWriter, type: number, nest: Nest): void {
+  // Flows that are installed one after the other mostly share the nest of their mask.
+  if (nest === plainNest) {
+    w.attrBytes(type, nest);
+    return;
+  }
   let packetType = -1;
   let ethertype = -1;
   let hasEthernet = false;
@@ -62,6 +70,7 @@ function writeKey(w: MessageWriter, type: number, nest: Nest): void {
     else if (t === OVS_KEY_ATTR.ETHERNET) hasEthernet = true;
   }
   if (packetType < 0) {
+    if (type === A.mask) plainNest = nest;
     w.attrBytes(type, nest);
     return;
   }
@@ -91,11 +100,8 @@ function writeKey(w: MessageWriter, type: number, nest: Nest): void {
 export function decodeFlow(msg: MessageView): DpifFlow {
   const { dv, ovsAttrs: start, end: size } = msg;
   let ufid: Ufid | undefined;
+  // No closure makes it: that would be an object for each flow of each dump.
   let copy: Uint8Array | undefined;
-  const nest = (from: number, to: number): Nest => {
-    copy ??= new Uint8Array(dv.buffer, dv.byteOffset + start, size - start).slice();
-    return copy.subarray(from - start, to - start);
-  };
   let key: Nest | undefined;
   let mask: Nest | undefined;
   let actions: Nest | undefined;
@@ -116,13 +122,16 @@ export function decodeFlow(msg: MessageView): DpifFlow {
         if (length === NLA_HDRLEN + UFID_SIZE) ufid = readUfid(dv, data);
         break;
       case A.key:
-        key = nest(data, end);
+        copy ??= attrsOf(msg);
+        key = copy.subarray(data - start, end - start);
         break;
       case A.mask:
-        mask = nest(data, end);
+        copy ??= attrsOf(msg);
+        mask = copy.subarray(data - start, end - start);
         break;
       case A.actions:
-        actions = nest(data, end);
+        copy ??= attrsOf(msg);
+        actions = copy.subarray(data - start, end - start);
         break;
       case A.stats:
         want(length, 16, 'OVS_FLOW_ATTR_STATS', at - start);
@@ -143,6 +152,10 @@ export function decodeFlow(msg: MessageView): DpifFlow {
   const stats: DpifFlowStats = { nPackets, nBytes, used, tcpFlags };
   return { ufid, key, mask, actions, stats };
 }
+
+/** A copy of the attributes. */
+const attrsOf = ({ dv, ovsAttrs, end }: MessageView): Uint8Array =>
+  new Uint8Array(dv.buffer, dv.byteOffset + ovsAttrs, end - ovsAttrs).slice();
 
 /** A u64, exact to 2^53. */
 const getU64 = (dv: DataView, at: number): number =>

@@ -55,7 +55,7 @@ export class UpcallWriter implements UpcallSink {
   private readonly vports: (Vport | undefined)[] = new Array(MAX_QUEUED);
   private nQueued = 0;
   /** The port id whose queue was full, what sending to it returned, and upcalls until it is tried again, in this turn of the event loop. */
-  private fullPortId = 0;
+  private fullPortId = 0; // As an int32: a number that outgrew it would have all code compiled again at the first full queue.
   private fullError = 0;
   private nSkips = 0;
   /** The client may have read meanwhile. */
@@ -82,7 +82,7 @@ export class UpcallWriter implements UpcallSink {
 
   queue(dp: UpcallOrigin, key: FlowKey, pkt: Packet, info: UpcallInfo): number {
     // One by one, whether there is room again is known before the next is made.
-    if (info.portId === this.fullPortId) return this.send(dp, key, pkt, info);
+    if ((info.portId | 0) === this.fullPortId) return this.send(dp, key, pkt, info);
     if (info.size > MAX_PAYLOAD) return -ERRNO.EFBIG;
     const w = this.writer;
     const most = FIXED_ROOM + info.size + info.userdataSize + info.actionsSize + (info.egressTunKey?.length ?? 0);
@@ -115,7 +115,7 @@ export class UpcallWriter implements UpcallSink {
   /** Sends one, with nothing queued. */
   private send(dp: UpcallOrigin, key: FlowKey, pkt: Packet, info: UpcallInfo): number {
     if (info.size > MAX_PAYLOAD) return -ERRNO.EFBIG;
-    if (this.nSkips > 0 && info.portId === this.fullPortId) {
+    if (this.nSkips > 0 && (info.portId | 0) === this.fullPortId) {
       this.nSkips--;
       return this.fullError;
     }
@@ -127,14 +127,14 @@ export class UpcallWriter implements UpcallSink {
       this.failed(sent, info.portId);
       return sent;
     }
-    if (info.portId === this.fullPortId) this.fullPortId = 0;
+    if ((info.portId | 0) === this.fullPortId) this.fullPortId = 0;
     return 0;
   }
 
   private failed(sent: number, portId: number): void {
     this.overruns.check(sent, portId);
     if (!isFull(sent)) return;
-    this.fullPortId = portId;
+    this.fullPortId = portId | 0;
     this.fullError = sent;
     if (this.nSkips === 0) setImmediate(this.tryAgain);
     this.nSkips = SKIPPED_WHEN_FULL;

@@ -16,7 +16,7 @@ import { OVS_KEY_ATTR as K, OVS_NSH_KEY_ATTR } from '../../odp/key/key-table.ts'
 import { ETH_TYPE_MIN, isVlanType } from '../../packet/ethernet.ts';
 import { CT_SUPPORTED_MASK, fillWithOnes, invalid, KeyAttrs } from './key-attrs.ts';
 import { loadKeyWords } from './key-words.ts';
-import { LastMask } from './last-mask.ts';
+import { LastNest } from './last-nest.ts';
 import { validate } from './match-validate.ts';
 import { loadTunnel, setTunnelOnes } from './tunnel-key.ts';
 
@@ -31,7 +31,8 @@ const [NSH_BASE_SIZE, NSH_MD1_SIZE, NSH_MDTYPE1] = [8, 16, 1] as const;
 // Reused by every call: nothing here is reentrant.
 const keyAttrs = new KeyAttrs();
 const maskAttrs = new KeyAttrs();
-const lastMask = new LastMask();
+const lastMask = new LastNest();
+const lastMetadata = new LastNest();
 let scratch = new DataView(new ArrayBuffer(1024));
 
 /** Where a nest's payload is; `at` -1 for a nest that was not sent. */
@@ -58,7 +59,7 @@ export function getMatch(keyNest: NestRange, maskNest: NestRange | null, key: Fl
     return;
   }
 
-  const mayBeLast = maskNest !== null && LastMask.suits(key);
+  const mayBeLast = maskNest !== null && isMaskPlain(key);
   if (mayBeLast && lastMask.find(maskNest.dv, maskNest.at, maskNest.size, mask)) {
     validate(key, mask, inKey, lastMask.present);
     return;
@@ -84,14 +85,20 @@ export function getMatch(keyNest: NestRange, maskNest: NestRange | null, key: Fl
  * nest has (see `attrBit`).
  */
 export function getMetadata(nest: NestRange, key: FlowKey): number {
+  if (lastMetadata.find(nest.dv, nest.at, nest.size, key)) return lastMetadata.present;
   key.fill(0);
   keyAttrs.forget();
   keyAttrs.reset(nest.dv);
   keyAttrs.parse(nest.at, nest.size, false);
   const { present } = keyAttrs;
   loadMetadata(keyAttrs, key, key, false);
+  lastMetadata.keep(nest.dv, nest.at, nest.size, key, present);
   return present;
 }
+
+/** Whether the masks of packets like `key` mean the same whatever else the key says: they depend on its VLAN tags and tunnel. */
+const isMaskPlain = (key: FlowKey): boolean =>
+  (getField(key, FIELD.vlanTci) & VLAN_CFI) === 0 && getField(key, FIELD.tunPresent) === 0;
 
 /** A copy of a key nest in which every value is all ones. */
 function onesLike(nest: NestRange): NestRange {

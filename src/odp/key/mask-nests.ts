@@ -31,14 +31,14 @@ export class MaskNests {
   private readonly mask = newFlowKey();
   private support: OdpSupport | undefined;
 
-  /** The nest of `mask`; `flow` is its key.  It is borrowed: valid until the next one. */
-  borrow(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
+  /** The nest of `mask`; `flow` is its key.  All who get it share it, and nobody changes it. */
+  nestOf(mask: FlowMask, flow: FlowKey, support: OdpSupport): Uint8Array {
     const layers = plainLayers(flow);
     if (layers !== 0 && layers === this.layers && support === this.support && this.isLast(mask)) return this.nest;
     const { w } = this;
     w.reset();
     putOdpMask(w, mask, flow, support);
-    this.nest = w.bytes.subarray(0, w.size);
+    this.nest = w.bytes.slice(0, w.size);
     this.layers = layers;
     this.support = support;
     if (layers !== 0) this.mask.set(mask);

@@ -199,7 +199,7 @@ export class FlowRound {
       ufid: ufidOfFlow(f),
       hasUfid: f.ufid !== undefined,
       key,
-      mask: f.mask,
+      mask: f.mask?.slice(),
       actions: actions.slice(),
       revalSeq: this.state.revalSeq - 1, // Never checked.
       createdMs: monotonicMs(),

@@ -51,7 +51,7 @@ const NO_RECIRCS: readonly number[] = [];
 const NO_STATS: DpifFlowStats = { nPackets: 0, nBytes: 0, used: 0, tcpFlags: 0 };
 
 /**
- * Matches of some twenty ukeys that are made one after the other share a piece of memory: one of its own for each would cost more than what is
+ * Keys of some forty ukeys that are made one after the other share a piece of memory: one of its own for each would cost more than what is
  * in it, for the collector above all.  A ukey that lives on keeps that of its neighbours, 8 KB at most.
  */
 const CHUNK_SIZE = 8 << 10;
@@ -62,12 +62,12 @@ export class Ukey {
   readonly ufid: Ufid;
   /** Whether the datapath knows the flow by its UFID; else by its key. */
   readonly hasUfid: boolean;
-  /** Key and mask, one after the other, are a part of it: a view of its own would take more memory than they do. */
+  /** The key is a part of it: a view of its own would take more memory than it does. */
   private readonly chunk: Uint8Array;
   private readonly keyAt: number;
-  private readonly maskAt: number;
-  private readonly matchEnd: number;
-  readonly hasMask: boolean;
+  private readonly keyEnd: number;
+  /** Most ukeys share it with others. */
+  readonly mask: Nest | undefined;
   actions: Nest;
   readonly createdMs: number;
   /** As of the last dump; what came before has been credited. */
@@ -84,7 +84,7 @@ export class Ukey {
   private readonly keyRecirc: number;
   private current: UkeyState = UKEY.CREATED;
 
-  /** Copies key and mask, and takes over the rest. */
+  /** Copies the key, and takes over the rest. */
   constructor(init: {
     ufid: Ufid;
     hasUfid: boolean;
@@ -101,19 +101,16 @@ export class Ukey {
   }) {
     this.ufid = init.ufid;
     this.hasUfid = init.hasUfid;
-    const { key, mask } = init;
-    const size = key.length + (mask?.length ?? 0);
-    if (chunkUsed + size > chunk.length) {
-      chunk = new Uint8Array(Math.max(CHUNK_SIZE, size));
+    const { key } = init;
+    if (chunkUsed + key.length > chunk.length) {
+      chunk = new Uint8Array(Math.max(CHUNK_SIZE, key.length));
       chunkUsed = 0;
     }
     this.chunk = chunk;
     this.keyAt = chunkUsed;
-    this.maskAt = chunkUsed + key.length;
-    this.matchEnd = chunkUsed += size;
+    this.keyEnd = chunkUsed += key.length;
     chunk.set(key, this.keyAt);
-    if (mask !== undefined) chunk.set(mask, this.maskAt);
-    this.hasMask = mask !== undefined;
+    this.mask = init.mask;
     this.actions = init.actions;
     this.createdMs = init.createdMs;
     this.revalSeq = init.revalSeq;
@@ -124,10 +121,7 @@ export class Ukey {
   }
 
   get key(): Nest {
-    return this.chunk.subarray(this.keyAt, this.maskAt);
-  }
-  get mask(): Nest | undefined {
-    return this.hasMask ? this.chunk.subarray(this.maskAt, this.matchEnd) : undefined;
+    return this.chunk.subarray(this.keyAt, this.keyEnd);
   }
 
   get state(): UkeyState {
@@ -159,12 +153,12 @@ export class Ukey {
     this.recircs = NO_RECIRCS;
   }
 
-  /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*. */
-  putOp(flags: number): DpifFlowPut {
+  /** The operation that puts the flow into the datapath as it stands here; `flags`: DPIF_FP_*; `key`: its key, for who has it at hand. */
+  putOp(flags: number, key = this.key): DpifFlowPut {
     return {
       type: 'put',
       flags,
-      key: this.key,
+      key,
       mask: this.mask,
       ufid: this.hasUfid ? this.ufid : undefined,
       actions: this.actions,

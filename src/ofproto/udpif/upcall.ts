@@ -6,7 +6,15 @@
  * translation and one put.  `revalidator.ts` takes care of the flows from then on.
  * Source: ofproto/ofproto-dpif-upcall.c (recv_upcalls, process_upcall, handle_upcalls).
  */
-import { DPIF_FP, DPIF_UC, type DpifFlowPut, type DpifOp, type DpifUpcall, type Ufid } from '../../dpif/dpif-types.ts';
+import {
+  DPIF_FP,
+  DPIF_UC,
+  type DpifFlowPut,
+  type DpifOp,
+  type DpifUpcall,
+  type Nest,
+  type Ufid,
+} from '../../dpif/dpif-types.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlowKey } from '../../flow/flow-key.ts';
 import { ODP_FIT } from '../../odp/key/fitness.ts';
@@ -192,7 +200,7 @@ export class UpcallHandling {
         ufid,
         hasUfid: true,
         key: upcall.key,
-        mask: state.areFlowsExact ? undefined : this.masks.borrow(xout.wc, flow, state.maskSupport),
+        mask: state.areFlowsExact ? undefined : this.masks.nestOf(xout.wc, flow, state.maskSupport),
         actions: reason === 0 ? xout.actions : state.slowPathActions(from.bridge, flow, from.ofport, reason),
         revalSeq,
         createdMs: nowMs,
@@ -201,7 +209,7 @@ export class UpcallHandling {
         recircs: xout.recircs,
         keyRecirc,
       });
-      isInstalled = this.install(ukey, ops, installs);
+      isInstalled = this.install(ukey, upcall.key, ops, installs);
       if (!isInstalled && keyRecirc !== 0) recircIds.release([keyRecirc]);
     }
     // They stay known until this packet has passed.
@@ -210,10 +218,10 @@ export class UpcallHandling {
     return { actions, metadata: this.metadataOf(upcall), cache, tcpFlags, needsHelp: needsHelp(xout) };
   }
 
-  /** Has a flow installed; false if it is known already. */
-  private install(ukey: Ukey, ops: DpifOp[], installs: Install[]): boolean {
+  /** Has a flow installed, whose key is `key`; false if it is known already. */
+  private install(ukey: Ukey, key: Nest, ops: DpifOp[], installs: Install[]): boolean {
     if (!this.state.ukeys.install(ukey)) return false;
-    const op = ukey.putOp(DPIF_FP.CREATE);
+    const op = ukey.putOp(DPIF_FP.CREATE, key);
     ops.push(op);
     installs.push({ op, ukey });
     this.state.adjustCount(1);
@@ -226,7 +234,7 @@ export class UpcallHandling {
     const { revalSeq } = this.state;
     const actions = new Uint8Array(0);
     const ukey = new Ukey({ ufid, hasUfid: true, key, mask: undefined, actions, revalSeq, createdMs: nowMs });
-    this.install(ukey, ops, installs);
+    this.install(ukey, key, ops, installs);
   }
 
   /** Translates a packet whose flow sends everything up; the flow itself counts the packets. */

@@ -42,7 +42,7 @@ test('a nest is that of its mask', () => {
         const [flow, support] = [FLOWS[n] ?? newFlowKey(), SUPPORTS[s] ?? KERNEL_SUPPORT];
         const mask = newFlowKey();
         for (const f of fields) setFieldOnes(mask, f);
-        expect([...nests.borrow(mask, flow, support)]).toEqual([...odpKeyFromMask(mask, flow, support)]);
+        expect([...nests.nestOf(mask, flow, support)]).toEqual([...odpKeyFromMask(mask, flow, support)]);
       }
     }),
   );
@@ -54,5 +54,5 @@ test('the nest of an equal mask is not written again', () => {
   if (udp === undefined) throw new Error('no flow');
   const mask = newFlowKey();
   setFieldOnes(mask, F.tpSrc);
-  expect(nests.borrow(mask, udp, KERNEL_SUPPORT)).toBe(nests.borrow(mask.slice(), udp.slice(), KERNEL_SUPPORT));
+  expect(nests.nestOf(mask, udp, KERNEL_SUPPORT)).toBe(nests.nestOf(mask.slice(), udp.slice(), KERNEL_SUPPORT));
 });
