@@ -167,8 +167,12 @@ export interface FdbEntry {
   readonly ageSec: number;
 }
 
-/** A switch's table of MAC addresses, as commands see it. */
+/** A switch's table of MAC addresses. */
 export interface Fdb {
+  /** other_config mac-aging-time (s) and mac-table-size (entries); 0: the default. */
+  configure(agingSec: number, maxEntries: number): void;
+  /** other_config flood_vlans. */
+  setFloodVlans(vlans: readonly number[]): void;
   entries(): FdbEntry[];
   /** What the table has been through. */
   stats(): MacStats;
@@ -190,6 +194,14 @@ export interface MdbEntry {
   readonly ageSec: number;
 }
 
+/** A switch's table of multicast groups and routers. */
+export interface Mdb {
+  /** undefined if multicast is not snooped. */
+  entries(): MdbEntry[] | undefined;
+  /** False if multicast is not snooped. */
+  flush(): boolean;
+}
+
 export interface Ofproto {
   readonly name: string;
   readonly ports: ReadonlyMap<string, Ofport>;
@@ -209,18 +221,10 @@ export interface Ofproto {
   /** Makes or changes bundle `config.name`; flows that depended on it are revalidated. */
   bundleSet(config: BundleConfig): void;
   bundleRemove(name: string): void;
-  /** other_config mac-aging-time (s) and mac-table-size (entries). */
-  setMacTable(agingSec: number, maxEntries: number): void;
-  /** other_config flood_vlans. */
-  setFloodVlans(vlans: readonly number[]): void;
   /** other_config forward-bpdu: whether NORMAL forwards frames to reserved addresses. */
   setForwardBpdu(isForwarded: boolean): void;
   /** undefined: multicast packets are flooded. */
   setMcastSnooping(settings: McastSettings | undefined): void;
-  /** The multicast table; undefined if there is none. */
-  mdb(): MdbEntry[] | undefined;
-  /** False if there is none. */
-  mdbFlush(): boolean;
   /** Bridge.mirrors: those that there are to be.  They keep their counters. */
   setMirrors(mirrors: readonly MirrorSettings[]): void;
   /** What the mirror of that `id` has sent; undefined if there is none. */
@@ -244,6 +248,7 @@ export interface Ofproto {
   /** Queues of a port whose packets have a DSCP field (0 to 63) of their own. */
   setPortQueues(name: string, dscps: ReadonlyMap<number, number>): void;
   readonly fdb: Fdb;
+  readonly mdb: Mdb;
   /** Text of `bridge/dump-flows`. */
   dumpFlows(hasOffloads: boolean): string;
   /** Removes the switch, its ports from the datapath too. */

@@ -1,5 +1,6 @@
 /**
- * A bridge's switch: its ports and their OpenFlow numbers, its bundles, its MAC table and its flow table.
+ * A bridge's switch: it puts together what a bridge has (ports, bundles, MAC table, flow tables, groups, meters, controllers) and tells one of
+ * the other; what each does is in a file of its own.
  * `backer.ts` owns it, and the datapath that it shares with the other bridges; translation sees it as an XBridge.
  * Source: ofproto/ofproto.c, ofproto/ofproto-dpif.c (bundle_set, port_construct, port_destruct).
  */
@@ -12,7 +13,6 @@ import type { FlowMod, Resume } from '../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
 import type { TlvTable } from '../openflow/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
-import { RateLimit, vlog } from '../util/vlog.ts';
 import { checkDpActions, checkDpMask } from './backer/dp-check.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './backer/dp-support.ts';
 import type { SwitchBacker } from './backer/switch-backer.ts';
@@ -21,14 +21,14 @@ import type { ControllerStatus, OpenflowSettings, PortDevice } from './connmgr/o
 import type { Group } from './groups/group.ts';
 import { GroupTable } from './groups/group-table.ts';
 import { LearnedCookies } from './learned-cookies.ts';
-import { formatMac, MAC_DEFAULT_AGING_SEC, MAC_DEFAULT_MAX, MacTable } from './mac-learning.ts';
+import { MacTable } from './mac-learning.ts';
 import type { McastSettings } from './mcast/mcast-settings.ts';
 import type { McastSnooping } from './mcast/mcast-snooping.ts';
 import { SwitchMcast } from './mcast/switch-mcast.ts';
 import { MeterTable } from './meters/meter-table.ts';
 import type { MirrorSettings, MirrorStats } from './mirror/mirror-settings.ts';
 import { MirrorTable } from './mirror/mirror-table.ts';
-import type { BundleConfig, DevicePlace, MdbEntry, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
+import type { BundleConfig, DevicePlace, Ofport, OfportRequest, Ofproto } from './ofproto-provider.ts';
 import { type PacketToSend, type PreparedPacket, preparePacket, prepareResumption } from './packet-execute.ts';
 import type { Bundle, XPort } from './ports/bundle.ts';
 import { PATCH, type SwitchPort } from './ports/switch-port.ts';
@@ -42,9 +42,6 @@ import { queuePriority } from './xlate/actions/xlate-send.ts';
 import { queueDscps } from './xlate/forward/xlate-dscp.ts';
 import { plainLookup, TableLookup } from './xlate/table-lookup.ts';
 import type { LearnedFlow, LookupHow, PacketInEvent, XBridge } from './xlate/xbridge.ts';
-
-const log = vlog('ofproto_dpif');
-const limit = new RateLimit(60, 5);
 
 export class OfprotoSwitch implements Ofproto, XBridge {
   readonly name: string;
@@ -60,14 +57,10 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   /** Takes packets for controllers. */
   onPacketIn: ((event: PacketInEvent) => void) | undefined;
   readonly macs = new MacTable<Bundle>();
-  readonly fdb = new SwitchFdb(
-    this.macs,
-    (port) => this.portTable.byName.get(port)?.bundle,
-    () => this.run(),
-  );
+  readonly fdb: SwitchFdb;
   readonly mirrors = new MirrorTable();
   forwardsBpdu = false;
-  private readonly multicast = new SwitchMcast();
+  readonly mdb = new SwitchMcast(() => this.run());
   private readonly backer: SwitchBacker;
   private readonly portTable: SwitchPorts;
   private hwaddr = '';
@@ -76,6 +69,13 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     this.name = name;
     this.backer = backer;
     this.portTable = new SwitchPorts(this, backer);
+    const { byName } = this.portTable;
+    this.fdb = new SwitchFdb(
+      name,
+      this.macs,
+      (port) => byName.get(port)?.bundle,
+      () => this.run(),
+    );
     this.tables = new FlowTables((changes) => {
       backer.revalidate();
       this.learned.update(this.tables, changes);
@@ -171,12 +171,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   learn(mac: number, vlan: number, bundle: Bundle, isGarp: boolean): void {
-    if (this.macs.update(mac, vlan, bundle, { isGratuitousArp: isGarp, isBond: bundle.members.length > 1 })) {
-      log.dbg(
-        () => `bridge ${this.name}: learned that ${formatMac(mac)} is on port ${bundle.name} in VLAN ${vlan}`,
-        limit,
-      );
-    }
+    this.fdb.learn(mac, vlan, bundle, isGarp);
     if (this.macs.needRevalidate) this.backer.macsChanged();
   }
 
@@ -288,23 +283,14 @@ export class OfprotoSwitch implements Ofproto, XBridge {
     return (await this.backer.dpif?.portPolice?.(port.odpPort, policing)) ?? false;
   }
 
-  setMacTable(agingSec: number, maxEntries: number): void {
-    this.macs.configure(agingSec || MAC_DEFAULT_AGING_SEC, maxEntries || MAC_DEFAULT_MAX);
-    this.run();
-  }
-
   setForwardBpdu(isForwarded: boolean): void {
     if (this.forwardsBpdu === isForwarded) return;
     this.forwardsBpdu = isForwarded;
     this.backer.revalidate();
   }
 
-  setFloodVlans(vlans: readonly number[]): void {
-    if (this.macs.setFloodVlans(vlans)) this.backer.revalidate();
-  }
-
   get mcast(): McastSnooping<Bundle> | undefined {
-    return this.multicast.table;
+    return this.mdb.table;
   }
 
   mcastChanged(): void {
@@ -312,18 +298,8 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   }
 
   setMcastSnooping(settings: McastSettings | undefined): void {
-    if (this.multicast.configure(settings, this.portTable.byBundle)) this.backer.revalidate();
+    if (this.mdb.configure(settings, this.portTable.byBundle)) this.backer.revalidate();
     this.run();
-  }
-
-  mdb(): MdbEntry[] | undefined {
-    return this.multicast.entries();
-  }
-
-  mdbFlush(): boolean {
-    this.mcast?.flush();
-    this.run();
-    return this.mcast !== undefined;
   }
 
   setMirrors(mirrors: readonly MirrorSettings[]): void {
@@ -352,7 +328,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
   run(): void {
     this.control.conns.run(monotonicMs());
     this.macs.run();
-    const mcastChanged = this.multicast.run();
+    const mcastChanged = this.mdb.run();
     if (!this.macs.needRevalidate && !mcastChanged) return;
     this.macs.needRevalidate = false;
     this.backer.revalidate();
@@ -360,7 +336,7 @@ export class OfprotoSwitch implements Ofproto, XBridge {
 
   portsChanged(): void {
     this.mirrors.bundlesChanged(this.portTable.byBundle);
-    this.multicast.bundlesChanged(this.portTable.byBundle);
+    this.mdb.bundlesChanged(this.portTable.byBundle);
     this.backer.changed(this, false);
     this.control.portsChanged();
   }

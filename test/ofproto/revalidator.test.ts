@@ -49,7 +49,7 @@ describe('revalidation', () => {
   });
 
   it('has an address that aged flooded again', async () => {
-    rig.br.setMacTable(15, 8192);
+    rig.br.fdb.configure(15, 8192);
     await rig.forward(udp(3, MAC_B, MAC_A), udp(2, MAC_A, MAC_B));
     await rig.scheduler.advance(100);
     const toB = [...rig.dpif.flows.values()].find((f) => actionsText(f.actions) === '3');

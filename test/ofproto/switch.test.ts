@@ -333,7 +333,7 @@ describe('NORMAL', () => {
   });
 
   it('floods a flooded VLAN and learns nothing there', async () => {
-    rig.br.setFloodVlans([0]);
+    rig.br.fdb.setFloodVlans([0]);
     await rig.forward(udp(3, MAC_B, MAC_A));
     expect(await rig.forward(udp(2, MAC_A, MAC_B))).toEqual(['1,3,4']);
     expect(rig.br.fdb.entries()).toEqual([]);

@@ -337,31 +337,27 @@ export class FakeOfproto implements Ofproto {
     this.bundles.delete(name);
     this.world.journal.push(`unbundle ${name}`);
   }
-  setMacTable(agingSec: number, maxEntries: number): void {
-    this.world.journal.push(`macs ${agingSec} ${maxEntries}`);
-  }
   forwardsBpdu = false;
   setForwardBpdu(isForwarded: boolean): void {
     this.forwardsBpdu = isForwarded;
-  }
-  setFloodVlans(vlans: readonly number[]): void {
-    this.world.journal.push(`flood [${vlans}]`);
   }
   mcast: McastSettings | undefined;
   setMcastSnooping(settings: McastSettings | undefined): void {
     this.mcast = settings;
   }
-  mdb(): MdbEntry[] | undefined {
-    if (this.mcast === undefined) return undefined;
-    return [
-      { ofport: 2, vlan: 5, group: '224.1.1.1', ageSec: 7 },
-      { ofport: 0xfffe, vlan: 0, group: undefined, ageSec: 0 },
-    ];
-  }
-  mdbFlush(): boolean {
-    this.world.journal.push(`mdb flush ${this.name}`);
-    return this.mcast !== undefined;
-  }
+  readonly mdb = {
+    entries: (): MdbEntry[] | undefined => {
+      if (this.mcast === undefined) return undefined;
+      return [
+        { ofport: 2, vlan: 5, group: '224.1.1.1', ageSec: 7 },
+        { ofport: 0xfffe, vlan: 0, group: undefined, ageSec: 0 },
+      ];
+    },
+    flush: (): boolean => {
+      this.world.journal.push(`mdb flush ${this.name}`);
+      return this.mcast !== undefined;
+    },
+  };
   mirrors: readonly MirrorSettings[] = [];
   setMirrors(mirrors: readonly MirrorSettings[]): void {
     this.mirrors = mirrors;
@@ -374,6 +370,12 @@ export class FakeOfproto implements Ofproto {
     return `flows of ${this.name}${hasOffloads ? ', offloaded' : ''}\n`;
   }
   readonly fdb = {
+    configure: (agingSec: number, maxEntries: number): void => {
+      this.world.journal.push(`macs ${agingSec} ${maxEntries}`);
+    },
+    setFloodVlans: (vlans: readonly number[]): void => {
+      this.world.journal.push(`flood [${vlans}]`);
+    },
     entries: (): FdbEntry[] => [
       { ofport: 1, vlan: 0, mac: '02:00:00:00:00:0a', ageSec: 3 },
       { ofport: 0xfffe, vlan: 10, mac: '02:00:00:00:00:0b', ageSec: -1 },

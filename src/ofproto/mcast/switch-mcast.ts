@@ -3,15 +3,21 @@
  * Source: ofproto/ofproto-dpif.c (set_mcast_snooping, set_mcast_snooping_port).
  */
 
-import type { MdbEntry } from '../ofproto-provider.ts';
+import type { Mdb, MdbEntry } from '../ofproto-provider.ts';
 import type { Bundle } from '../ports/bundle.ts';
 import type { McastSettings } from './mcast-settings.ts';
 import { McastSnooping } from './mcast-snooping.ts';
 
-export class SwitchMcast {
+export class SwitchMcast implements Mdb {
   /** undefined while it is off. */
   table: McastSnooping<Bundle> | undefined;
   private settings: McastSettings | undefined;
+  private readonly changed: () => void;
+
+  /** `changed` is called when a command has changed it. */
+  constructor(changed: () => void) {
+    this.changed = changed;
+  }
 
   /** Returns whether it was turned on or off. */
   configure(settings: McastSettings | undefined, bundles: ReadonlyMap<string, Bundle>): boolean {
@@ -45,12 +51,17 @@ export class SwitchMcast {
     return needRevalidate;
   }
 
-  /** undefined while it is off. */
   entries(): MdbEntry[] | undefined {
     this.table?.run();
     return this.table?.entries().flatMap(({ port, vlan, address, ageSec }) => {
       const member = port.members[0];
       return member === undefined ? [] : [{ ofport: member.ofport, vlan, group: address, ageSec }];
     });
+  }
+
+  flush(): boolean {
+    this.table?.flush();
+    this.changed();
+    return this.table !== undefined;
   }
 }

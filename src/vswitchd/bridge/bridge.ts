@@ -83,10 +83,10 @@ export class Bridge {
     await this.devices.configure(config);
     await this.qos.configure(config);
     this.ifChanged('mac table', [config.macAgingSec, config.macTableSize], () =>
-      this.ofproto.setMacTable(config.macAgingSec, config.macTableSize),
+      this.ofproto.fdb.configure(config.macAgingSec, config.macTableSize),
     );
     this.ifChanged('bpdu', config.forwardBpdu, () => this.ofproto.setForwardBpdu(config.forwardBpdu));
-    this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.setFloodVlans(config.floodVlans));
+    this.ifChanged('flood vlans', config.floodVlans, () => this.ofproto.fdb.setFloodVlans(config.floodVlans));
     this.ifChanged('multicast', config.mcast ?? null, () => this.ofproto.setMcastSnooping(config.mcast));
     this.ifChanged('mirrors', config.mirrors, () => this.ofproto.setMirrors(config.mirrors));
     await this.remote.refresh(config);

@@ -15,14 +15,14 @@ function formatEntry({ ofport, vlan, group, ageSec }: MdbEntry): string {
 }
 
 function show(ofproto: Ofproto): string {
-  const entries = ofproto.mdb();
+  const entries = ofproto.mdb.entries();
   if (entries === undefined) throw new UnixctlError(DISABLED);
   return ` port  VLAN  GROUP                Age\n${entries.map(formatEntry).join('')}`;
 }
 
 function flush(ofproto: Ofproto | undefined, all: () => readonly Ofproto[]): string {
-  if (ofproto === undefined) for (const one of all()) one.mdbFlush();
-  else if (!ofproto.mdbFlush()) throw new UnixctlError(DISABLED);
+  if (ofproto === undefined) for (const one of all()) one.mdb.flush();
+  else if (!ofproto.mdb.flush()) throw new UnixctlError(DISABLED);
   return 'table successfully flushed';
 }
 

@@ -51,15 +51,15 @@ function userdataOf(actions: Uint8Array): Uint8Array | undefined {
   }
   return undefined;
 }
-const mdb = () => rig.br.mdb()?.map(({ ofport, vlan, group }) => [ofport, vlan, group]);
+const mdb = () => rig.br.mdb.entries()?.map(({ ofport, vlan, group }) => [ofport, vlan, group]);
 
 describe('multicast snooping', () => {
   beforeEach(() => rig.br.setMcastSnooping(SETTINGS));
 
   it('is off unless it is configured', async () => {
     rig.br.setMcastSnooping(undefined);
-    expect(rig.br.mdb()).toBeUndefined();
-    expect(rig.br.mdbFlush()).toBe(false);
+    expect(rig.br.mdb.entries()).toBeUndefined();
+    expect(rig.br.mdb.flush()).toBe(false);
     expect(await sent(igmp(2, REPORT))).toBe('1,3,4');
     expect(await sent(data(3))).toBe('1,2,4');
   });
@@ -107,7 +107,7 @@ describe('multicast snooping', () => {
   it('sees every message, by a flow that sends them up', async () => {
     await sent(igmp(2, REPORT));
     expect(rig.flowActions).toEqual(['userspace']);
-    expect(rig.br.mdbFlush()).toBe(true);
+    expect(rig.br.mdb.flush()).toBe(true);
     expect(mdb()).toEqual([]);
     const [flow] = rig.dpif.flows.values();
     const userdata = flow === undefined ? undefined : userdataOf(flow.actions);
@@ -119,7 +119,7 @@ describe('multicast snooping', () => {
     await sent(igmp(2, REPORT));
     await sent(data(4));
     expect(rig.flowActions).toContain('2');
-    rig.br.mdbFlush();
+    rig.br.mdb.flush();
     await rig.scheduler.advance(1000);
     expect(rig.flowActions).not.toContain('2');
   });
