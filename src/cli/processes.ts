@@ -89,7 +89,7 @@ export async function spawnChild(name: string, command: readonly string[], optio
   });
   let tail = '';
   const take = (chunk: Buffer, isError: boolean) => {
-    if (options.logFile !== undefined) appendFileSync(options.logFile, chunk);
+    if (options.logFile !== undefined) appendToLog(options.logFile, chunk);
     if (isError) {
       tail = (tail + chunk.toString()).slice(-4096);
       if (options.echo === true) process.stderr.write(chunk);
@@ -103,6 +103,14 @@ export async function spawnChild(name: string, command: readonly string[], optio
   });
   if (child.pid === undefined) throw new Error(`${name}: cannot start ${command[0]}: ${await ended}`);
   return { name, pid: child.pid, startTime: startTimeOf(child.pid) ?? '', ended, errors: () => tail.trimEnd() };
+}
+
+function appendToLog(path: string, chunk: Buffer): void {
+  try {
+    appendFileSync(path, chunk);
+  } catch {
+    // A full disk must not end a switch, and there is nowhere left to say so.
+  }
 }
 
 /**

@@ -10,8 +10,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { native } from '../native/index.ts';
+import { removeDeadSockets } from '../util/unix-sockets.ts';
 import { type ProcessId, stopProcess } from './processes.ts';
-import { removeDeadSockets } from './unix-sockets.ts';
 
 /** The directories that Open vSwitch's programs use, with the same variables and defaults as Debian's. */
 export interface Dirs {
@@ -41,6 +41,8 @@ export interface Member extends ProcessId {
 export const STOP_ORDER: readonly Member['role'][] = ['vswitchd', 'ovsdb-server', 'datapath'];
 
 export const lockPath = (rundir: string): string => join(rundir, 'tapswitch.pid');
+/** The datapath process says here that it is ready. */
+export const READY_FILE = 'tapswitch-datapath.ready';
 const recordPath = (rundir: string): string => join(rundir, 'tapswitch.json');
 
 /** Pid of the process that has the pidfile `path` locked; 0 if there is none, or no such file. */
@@ -81,11 +83,16 @@ const occupied = (rundir: string, daemon: string, pid: number): string =>
   To run beside it:       OVS_RUNDIR=/run/tapswitch OVS_DBDIR=/var/lib/tapswitch tapswitch up
   To use its database:    it cannot be shared while its ovs-vswitchd runs`;
 
-/** Writes down the processes that belong to the switch.  Atomic: a reader sees the old record or the new one. */
+/** Writes down the processes that belong to the switch.  Atomic: a reader sees the old record or the new one, also if it throws. */
 export function writeRecord(rundir: string, members: readonly Member[]): void {
   const path = recordPath(rundir);
-  writeFileSync(`${path}.new`, `${JSON.stringify({ members })}\n`);
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, `${JSON.stringify({ members })}\n`);
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    rmSync(`${path}.new`, { force: true });
+    throw error;
+  }
 }
 
 /** The processes of the last `up`; none if there is no record, or it is not one. */
@@ -108,6 +115,17 @@ export function readRecord(rundir: string): Member[] {
 
 export const removeRecord = (rundir: string): void => rmSync(recordPath(rundir), { force: true });
 
+/** Sockets of what `up` starts. */
+const SOCKETS = /^(ovs-vswitchd|ovsdb-server)\.\d+\.ctl$|^tapswitch-datapath\.ctl$|^db\.sock$|\.(mgmt|snoop)$/;
+const PIDFILES = ['ovs-vswitchd.pid', 'ovsdb-server.pid'];
+
+/** Removes the sockets and pidfiles of processes that were killed. */
+async function removeDeadFiles(rundir: string): Promise<void> {
+  await removeDeadSockets(rundir, SOCKETS);
+  for (const path of PIDFILES.map((name) => join(rundir, name)))
+    if (holderOf(path) === 0) rmSync(path, { force: true });
+}
+
 /**
  * Ends what an `up` that was killed left behind, and forgets it.  Returns what was still running.  Call it only while
  * nobody holds the lock, or when it is one's own.
@@ -119,6 +137,7 @@ export async function cleanLeftovers(rundir: string): Promise<Member[]> {
     if (await stopProcess(member)) ended.push(member);
   }
   removeRecord(rundir);
-  await removeDeadSockets(rundir);
+  rmSync(join(rundir, READY_FILE), { force: true });
+  await removeDeadFiles(rundir);
   return ended;
 }

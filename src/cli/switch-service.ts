@@ -10,11 +10,11 @@
  * Used by up.ts.  Neighbours: processes.ts (a child), rundir.ts (the record of them).
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { accepts, removeDeadSockets } from '../util/unix-sockets.ts';
 import { type Child, fileIsThere, spawnChild, stopProcess, waitUntil } from './processes.ts';
-import { type Dirs, holderOf, type Member, removeRecord, STOP_ORDER, writeRecord } from './rundir.ts';
-import { accepts } from './unix-sockets.ts';
+import { type Dirs, holderOf, type Member, READY_FILE, removeRecord, STOP_ORDER, writeRecord } from './rundir.ts';
 
 export interface ServiceOptions {
   readonly dirs: Dirs;
@@ -36,6 +36,8 @@ type Role = Member['role'];
 const READY_MS = 30_000;
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 10_000;
+/** Control sockets of ovsdb-server, which has one more each time that it was killed.  (vswitchd removes its own.) */
+const OVSDB_SERVER_SOCKETS = /^ovsdb-server\.\d+\.ctl$/;
 /** A process that lived this long has shown that it can. */
 const STEADY_MS = 10_000;
 
@@ -56,6 +58,7 @@ export class SwitchService {
   async start(): Promise<void> {
     mkdirSync(this.options.dirs.run, { recursive: true });
     mkdirSync(this.options.dirs.log, { recursive: true });
+    accessSync(this.options.dirs.log, constants.W_OK);
     try {
       const { emulated } = this.options;
       const begun = await Promise.allSettled([emulated && this.begin('datapath'), this.beginUserspace()]);
@@ -88,7 +91,7 @@ export class SwitchService {
 
   private async startDatapath(): Promise<void> {
     const { dirs, launcher, verbose } = this.options;
-    const ready = join(dirs.run, 'tapswitch-datapath.ready');
+    const ready = join(dirs.run, READY_FILE);
     rmSync(ready, { force: true });
     const child = await this.spawn('datapath', 'tapswitch-datapath', [
       launcher,
@@ -105,6 +108,7 @@ export class SwitchService {
   private async startDatabase(): Promise<void> {
     const { dirs } = this.options;
     const socket = join(dirs.run, 'db.sock');
+    await removeDeadSockets(dirs.run, OVSDB_SERVER_SOCKETS);
     if (!existsSync(dirs.database)) {
       mkdirSync(dirname(dirs.database), { recursive: true });
       execFileSync('ovsdb-tool', ['create', dirs.database, dirs.schema], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -193,7 +197,12 @@ export class SwitchService {
 
   private record(): void {
     const members = [...this.children].map(([role, { pid, startTime }]) => ({ role, pid, startTime }));
-    writeRecord(this.options.dirs.run, members);
+    try {
+      writeRecord(this.options.dirs.run, members);
+    } catch (error) {
+      // A disk that is full must not end a switch.  The children end with this process by themselves; the record is for those that do not.
+      this.options.say((error as Error).message);
+    }
   }
 
   /** What runs, for a person: "datapath 12, ovsdb-server 13, vswitchd 14". */

@@ -78,6 +78,8 @@ async function up(options: UpOptions): Promise<void> {
   const where = dirs(options);
   const say = (text: string) => console.log(`${new Date().toISOString()} tapswitch: ${text}`);
   const stop = stopSignal();
+  // What cannot be said, because a disk is full or a terminal has gone, ends no switch.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   takeRundir(where.run, options.db === undefined);
   for (const { role, pid } of await cleanLeftovers(where.run))
     say(`ended ${role} (process ${pid}), left by a switch that was killed`);

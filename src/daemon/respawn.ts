@@ -4,7 +4,7 @@
  * Source: lib/daemon-unix.c (fork_and_wait_for_startup).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, writeSync } from 'node:fs';
 import type { ExitStatus } from './signals.ts';
 
 /** "launcher": the process that the user started; "monitor" and "daemon" are run by it, or by each other. */
@@ -38,9 +38,10 @@ export interface Respawned {
 
 /**
  * Runs this program as a `role`.  With `inBackground` it gets a session of its own; what it says on standard error until it is ready appears on
- * ours.
+ * ours.  Throws an Error for the user if this process, which may have become another user (--user), cannot read the program.
  */
 export function respawn(role: Role, inBackground: boolean): Respawned {
+  requireReadable(process.argv[1] ?? '');
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: inBackground,
     env: { ...process.env, [ROLE]: role },
@@ -60,6 +61,14 @@ export function respawn(role: Role, inBackground: boolean): Respawned {
     });
   });
   return { pid: child.pid ?? 0, ended, startup: startupOf(child, ended) };
+}
+
+function requireReadable(program: string): void {
+  try {
+    accessSync(program, constants.R_OK);
+  } catch (cause) {
+    throw new Error(`cannot run again as this user: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function startupOf(child: ChildProcess, ended: Promise<ExitStatus>): Promise<ExitStatus | undefined> {

@@ -6,7 +6,7 @@
  * namespace too.  When it ends, its TAPs vanish and devices get their packets back; what a killed one left is removed at
  * the next start.  Nothing that happens while it serves ends it: an exception is logged, and it goes on.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { LoopLag } from '../daemon/loop-lag.ts';
 import { native } from '../native/index.ts';
 import { DATAPATH_PORT_ID, NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.ts';
@@ -134,6 +134,7 @@ async function startDatapath(options: DatapathProcessOptions): Promise<RunningDa
   if (!hasNetAdmin()) {
     throw new Error('the datapath needs CAP_NET_ADMIN: run it as root, or in a user namespace (unshare -rn)');
   }
+  requireTun();
   const kernelCompat = parseKernel(options.kernelCompat ?? '6.1');
   const usedGroups = await askKernel();
   const portId = options.portId ?? DATAPATH_PORT_ID;
@@ -229,6 +230,16 @@ function openNetfilter(portId: number): NetlinkTransport | undefined {
 function hasNetAdmin(): boolean {
   const caps = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
   return caps === undefined || ((BigInt(`0x${caps}`) >> BigInt(CAP_NET_ADMIN)) & 1n) === 1n;
+}
+
+/** Each datapath has an internal port, which is a TAP device. */
+function requireTun(): void {
+  try {
+    closeSync(openSync('/dev/net/tun', 'r+'));
+  } catch (cause) {
+    const hint = 'load the module tun, or give the container the device';
+    throw new Error(`the datapath needs /dev/net/tun: ${(cause as Error).message} (${hint})`, { cause });
+  }
 }
 
 /** Whoever waits for the file sees it whole or not at all. */

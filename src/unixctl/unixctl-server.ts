@@ -6,9 +6,10 @@
  * The client's side is unixctl-client.ts.  Source: lib/unixctl.c, ovs-appctl(8).
  */
 import { chmodSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { coverage } from '../util/coverage.ts';
 import { type Json, type JsonObject, JsonStream } from '../util/json-stream.ts';
+import { accepts } from '../util/unix-sockets.ts';
 import { RateLimit, vlog } from '../util/vlog.ts';
 
 const log = vlog('unixctl');
@@ -82,7 +83,7 @@ export class UnixctlServer {
    * bind(2) otherwise, EADDRINUSE if a living process listens there.
    */
   async listen(path: string): Promise<void> {
-    if (await isServed(path)) {
+    if (await accepts(path)) {
       throw Object.assign(new Error(`${path}: another process listens there`), { code: 'EADDRINUSE' });
     }
     rmSync(path, { force: true });
@@ -205,15 +206,3 @@ function formatOption([option = '', separate, ...rest]: readonly string[]): Outp
 }
 
 const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
-
-/** Whether somebody accepts connections on the socket `path`. */
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}

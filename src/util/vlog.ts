@@ -120,8 +120,12 @@ const patterns: Record<LogDestination, { text: string; format: LogFormatter }> =
 /** What goes to `--syslog-target`: RFC 5424, with the byte order mark that says UTF-8. */
 const rfc5424 = compilePattern('<%B>1 %D{%Y-%m-%dT%H:%M:%S.###Z} %E %A %P %c - \ufeff%m');
 
+let stderr: typeof process.stderr | undefined;
+
+/** What standard error does not take, on a full disk or without a reader, is lost: that must not end a switch. */
 function writeToStderr(line: string): void {
-  process.stderr.write(line);
+  stderr ??= process.stderr.on('error', () => undefined);
+  stderr.write(line);
 }
 
 function putSyslog(record: LogRecord): void {

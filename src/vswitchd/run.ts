@@ -32,6 +32,7 @@ import { ERRNO } from '../util/errno.ts';
 import { unlinkAtExit } from '../util/exit-files.ts';
 import { MemoryReport } from '../util/memory-report.ts';
 import { limitTls, type TlsFiles } from '../util/tls-files.ts';
+import { removeDeadSockets, VSWITCHD_SOCKETS } from '../util/unix-sockets.ts';
 import { WarpClock } from '../util/warp-clock.ts';
 import { vswitchdCommands } from './commands/commands.ts';
 import { dispatchModeCommand } from './commands/datapath-commands.ts';
@@ -169,6 +170,8 @@ export async function runVswitchd(options: VswitchdCommandLine, rundir: string):
   const tls = tlsFiles(options.ssl);
   limitTls(options.ssl.protocols, options.ssl.ciphers);
   const neighbours = new NeighCache();
+  // What one that was killed has left.
+  await removeDeadSockets(rundir, VSWITCHD_SOCKETS);
   const vswitchd = await Vswitchd.start({
     database: options.database,
     runDir: rundir,

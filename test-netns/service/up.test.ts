@@ -1,5 +1,5 @@
 /** `tapswitch up` and `down`: one service that starts, mends itself, ends, and leaves nothing, however it ends. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Daemon, eventually, type Lab, type Namespace, ok, TAPSWITCH, useLab } from '../support/harness.ts';
@@ -17,7 +17,8 @@ interface Member {
   readonly role: string;
   readonly pid: number;
 }
-const members = (): Member[] => JSON.parse(readFileSync(join(lab.dir, 'tapswitch.json'), 'utf8')).members;
+const record = () => join(lab.dir, 'tapswitch.json');
+const members = (): Member[] => (existsSync(record()) ? JSON.parse(readFileSync(record(), 'utf8')).members : []);
 const pidOf = (role: string): number => members().find((member) => member.role === role)?.pid ?? 0;
 
 /** Pids of everything that runs in the namespace. */
@@ -93,6 +94,62 @@ test('kill -9 of up: its processes end with it, and the next up works', async ()
   const next = await up();
   await sw.ok([TAPSWITCH, 'down']);
   await eventually('up has ended', () => !next.running);
+  await nothingRuns();
+});
+
+test('kill -9 of all of them at once: no socket and no pidfile is left by the next up, nor by down', async () => {
+  await up();
+  const files = () => readdirSync(lab.dir).filter((name) => /\.(ctl|sock|mgmt|snoop|pid|ready)$/.test(name));
+  const killAll = async () => {
+    const dead = [...(await running())];
+    for (const pid of dead) process.kill(pid, 'SIGKILL');
+    await nothingRuns();
+    return new RegExp(`\\.(${dead.join('|')})\\.ctl$`);
+  };
+  const dead = await killAll();
+  expect(files().filter((name) => dead.test(name))).toHaveLength(2);
+  await up();
+  expect(files().filter((name) => dead.test(name))).toEqual([]);
+  await killAll();
+  await sw.ok([TAPSWITCH, 'down']);
+  expect(files().filter((name) => name !== 'tapswitch.pid')).toEqual([]);
+});
+
+test('what was killed leaves no socket to those after it', async () => {
+  await up();
+  for (const role of ['vswitchd', 'ovsdb-server']) {
+    const before = pidOf(role);
+    process.kill(before, 'SIGKILL');
+    await eventually(`${role} is back`, () => ![0, before].includes(pidOf(role)), 20_000);
+    const left = () => readdirSync(lab.dir).filter((name) => name.includes(`.${before}.`));
+    await eventually('the socket is gone', () => left().length === 0);
+  }
+  await sw.ok([TAPSWITCH, 'down']);
+  await nothingRuns();
+});
+
+test('a log disk that is full ends nothing', async () => {
+  const script =
+    'mkdir full; mount -t tmpfs -o size=16k,nr_inodes=100 tmpfs full; cat /dev/zero >full/fill; exec "$@" --log-dir full';
+  const full = ['unshare', '-m', 'sh', '-c', `cd ${lab.dir}; ${script}`, 'sh'];
+  const daemon = sw.daemon('up', [...full, TAPSWITCH, 'up']);
+  const answers = async () => (await sw.run(['ovs-appctl', 'version'])).status === 0;
+  await eventually('vswitchd runs', async () => pidOf('vswitchd') !== 0 && (await answers()), 20_000);
+  const before = pidOf('vswitchd');
+  process.kill(before, 'SIGKILL');
+  await eventually('vswitchd is back', () => ![0, before].includes(pidOf('vswitchd')), 20_000);
+  await sw.ok(['ovs-vsctl', '--timeout=20', '--may-exist', 'add-br', 'b-full']);
+  expect(daemon.running).toBe(true);
+  await sw.ok([TAPSWITCH, 'down']);
+  await nothingRuns();
+});
+
+test('without /dev/net/tun it says so at once', async () => {
+  const { status, stderr } = await sw.run([
+    ...['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/net; exec "$@"', 'sh', TAPSWITCH, 'up'],
+  ]);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/the datapath needs \/dev\/net\/tun: ENOENT.*load the module tun/);
   await nothingRuns();
 });
 

@@ -1,5 +1,5 @@
 /** The directories of the environment, and the record of a switch's processes. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -47,6 +47,12 @@ describe('the record', () => {
     expect(readdirSync(dir)).toEqual(['tapswitch.json']);
   });
 
+  test('one that cannot be written leaves nothing half done, and says why', () => {
+    mkdirSync(join(dir, 'tapswitch.json'));
+    expect(() => writeRecord(dir, [member])).toThrow(/EISDIR/);
+    expect(readdirSync(dir)).toEqual(['tapswitch.json']);
+  });
+
   test.each([
     ['no file', undefined],
     ['no JSON', '{"members":'],
@@ -68,6 +74,8 @@ describe('the record', () => {
       // The pid of a process of ours that is long gone has passed on.
       { role: 'vswitchd', pid: stranger.pid, startTime: '12' },
     ]);
+    // Nobody has these locked.
+    for (const name of ['ovs-vswitchd.pid', 'ovsdb-server.pid']) writeFileSync(join(dir, name), `${stranger.pid}\n`);
     expect((await cleanLeftovers(dir)).map((m) => m.pid)).toEqual([left.pid]);
     expect(isRunning(left)).toBe(false);
     expect(isRunning(stranger)).toBe(true);

@@ -1,6 +1,6 @@
 /**
- * Unix sockets in a rundir: whether somebody listens at one, and the removal of those where nobody does any more.
- * Used by switch-service.ts and rundir.ts.
+ * Unix sockets in a folder: whether somebody listens at one, and the removal of those where nobody does any more, because their process was
+ * killed.  Used by the command line's `up`, `down`, and by vswitchd at its start.
  */
 import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -19,13 +19,13 @@ export function accepts(path: string): Promise<boolean> {
   });
 }
 
-/** What a bridge's OpenFlow sockets are called. */
-const OF_BRIDGE = /\.(mgmt|snoop)$/;
+/** Sockets of a vswitchd: its control socket, and those of its bridges. */
+export const VSWITCHD_SOCKETS: RegExp = /^ovs-vswitchd\.\d+\.ctl$|\.(mgmt|snoop)$/;
 
-/** Removes the sockets of bridges whose switch was killed, and is not there to remove them. */
-export async function removeDeadSockets(rundir: string): Promise<void> {
-  for (const name of namesIn(rundir).filter((n) => OF_BRIDGE.test(n))) {
-    const path = join(rundir, name);
+/** Removes the sockets in `dir` that have such a name and at which nobody listens. */
+export async function removeDeadSockets(dir: string, names: RegExp): Promise<void> {
+  for (const name of namesIn(dir).filter((n) => names.test(n))) {
+    const path = join(dir, name);
     const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
     if (isSocket && !(await accepts(path))) rmSync(path, { force: true });
   }
