@@ -1,6 +1,6 @@
 /**
- * OVN on a switch of the lab, unmodified: its databases, ovn-northd and ovn-controller beside a vswitchd, one chassis.
- * Neighbours: ovn.test.ts, switch.ts.  Source: ovn-architecture(7), ovn-nb(5), ovn-controller(8).
+ * OVN on switches of the lab, unmodified: its databases, ovn-northd and an ovn-controller beside each vswitchd.
+ * Neighbours: ovn.test.ts, ovn-chassis.test.ts, switch.ts.  Source: ovn-architecture(7), ovn-nb(5), ovn-controller(8).
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -39,15 +39,16 @@ export class Ovn {
   private readonly remote: string;
   private controllerDaemon: Daemon | undefined;
 
-  constructor(sw: Namespace) {
+  /** Of `central`, if that is given, this is another chassis; it is in a lab of its own. */
+  constructor(sw: Namespace, central?: Ovn) {
     const { dir } = sw.lab;
     this.sw = sw;
-    this.remote = `unix:${dir}/ovn.sock`;
+    this.remote = central?.remote ?? `unix:${dir}/ovn.sock`;
     this.env = { OVN_RUNDIR: dir, OVN_LOGDIR: dir, OVN_DBDIR: dir, OVN_NB_DB: this.remote, OVN_SB_DB: this.remote };
   }
 
-  /** Starts everything; `vswitchd` and its database run already.  `mappings` as in external_ids:ovn-bridge-mappings. */
-  async start(mappings: string): Promise<void> {
+  /** Starts everything; `vswitchd` and its database run already.  `mappings` and `address` as for `join`. */
+  async start(mappings: string, address = '127.0.0.1'): Promise<void> {
     const { sw, env, remote } = this;
     const { dir } = sw.lab;
     const files: string[] = [];
@@ -66,10 +67,15 @@ export class Ovn {
     await database.until('is ready', async () => (await sw.run(['ovsdb-client', 'list-dbs', remote])).status === 0);
     sw.daemon('ovn-northd', ['ovn-northd', '-vsyslog:off', '-vconsole:info'], env);
     await this.nbctl('init');
+    await this.join('chassis1', address, mappings);
+  }
+
+  /** Makes the switch chassis `name`, which others reach at `address`.  `mappings` as in external_ids:ovn-bridge-mappings. */
+  async join(name: string, address: string, mappings: string): Promise<void> {
     await vsctl(
-      sw,
-      'set open_vswitch . external_ids:system-id=chassis1 external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=127.0.0.1' +
-        ` external_ids:ovn-remote=${remote} external_ids:ovn-bridge-mappings=${mappings}`,
+      this.sw,
+      `set open_vswitch . external_ids:system-id=${name} external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=${address}` +
+        ` external_ids:ovn-remote=${this.remote} external_ids:ovn-bridge-mappings=${mappings}`,
     );
     this.startController();
   }
@@ -90,7 +96,7 @@ export class Ovn {
     return this.controllerDaemon;
   }
 
-  /** One transaction of ovn-nbctl: `commands`, one a line, words separated by spaces; a part in single quotes is one word. */
+  /** One transaction of ovn-nbctl: `commands`, one a line, words separated by spaces; what single quotes enclose is (part of) one word. */
   nbctl(commands: string): Promise<string> {
     const words = commands
       .trim()
@@ -115,17 +121,18 @@ export class Ovn {
     return host;
   }
 
-  /** Messages of ovn-controller and ovn-northd of level WARN and above, without those that every start has. */
+  /** Messages of ovn-controller, and of ovn-northd if that is here, of level WARN and above, without those that every start has. */
   warnings(): string[] {
     const log = ['ovn-controller', 'ovn-northd']
-      .map((name) => readFileSync(join(this.sw.lab.dir, `${this.sw.name}-${name}.log`), 'utf8'))
+      .map((name) => join(this.sw.lab.dir, `${this.sw.name}-${name}.log`))
+      .map((file) => (existsSync(file) ? readFileSync(file, 'utf8') : ''))
       .join('\n');
     return log.split('\n').filter((line) => /\|(WARN|ERR|EMER)\|/.test(line) && !USUAL.test(line));
   }
 }
 
 function wordsOf(line: string): string[] {
-  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map((m) => m[1] ?? m[2] ?? '');
+  return [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ''));
 }
 
 /** A process in `host` that greets whoever connects to TCP `port`: "NAME PEER-ADDRESS", and closes. */
