@@ -4,7 +4,7 @@
  */
 import { parseIpv4 } from '../../util/inet.ts';
 import type { OpenflowSettings } from '../connmgr/openflow-settings.ts';
-import { parseTarget } from '../connmgr/target.ts';
+import { parseTarget } from '../connmgr/service/target.ts';
 import type { Remote } from './in-band-rules.ts';
 
 /** The address that a target is connected to; undefined: it is listened at, on this machine, of IPv6, or a name. */

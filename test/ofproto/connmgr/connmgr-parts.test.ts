@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { defaultAsync, mergeAsync, OFPR } from '../../../src/ofproto/connmgr/async-masks.ts';
+import { defaultAsync, mergeAsync, OFPR } from '../../../src/ofproto/connmgr/events/async-masks.ts';
 import { Bundles } from '../../../src/ofproto/connmgr/bundles.ts';
-import { parseTarget } from '../../../src/ofproto/connmgr/target.ts';
+import { parseTarget } from '../../../src/ofproto/connmgr/service/target.ts';
 
 test.each([
   ['punix:br0.mgmt', { isPassive: true, kind: 'unix', path: '/run/br0.mgmt' }],

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { ControllerSettings, OpenflowSettings } from '../../../src/ofproto/connmgr/openflow-settings.ts';
-import { Service, type ServiceOwner } from '../../../src/ofproto/connmgr/service.ts';
+import { Service, type ServiceOwner } from '../../../src/ofproto/connmgr/service/service.ts';
 
 let server: Server | undefined;
 let service: Service | undefined;

@@ -1,7 +1,7 @@
 /** In-band control: which hidden flows there are, and when. */
 import { describe, expect, test } from 'vitest';
 import { expandTo } from '../../../src/flow/minimatch.ts';
-import { parseTarget } from '../../../src/ofproto/connmgr/target.ts';
+import { parseTarget } from '../../../src/ofproto/connmgr/service/target.ts';
 import { InBand } from '../../../src/ofproto/in-band/in-band.ts';
 import { remoteOf } from '../../../src/ofproto/in-band/in-band-remotes.ts';
 import { inBandRules } from '../../../src/ofproto/in-band/in-band-rules.ts';

@@ -8,7 +8,7 @@ import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { FlowTable } from '../../tables/flow-table.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
-import { EVICTION_FLAGS, tableDescOf } from '../table-events.ts';
+import { EVICTION_FLAGS, tableDescOf } from '../events/table-events.ts';
 import { includesFeatures, tableFeatures } from '../table-features.ts';
 
 /** OFPTFC15_*. */

@@ -1,11 +1,11 @@
 /** Connections that are made again: the states, the waiting, the probes.  The clock goes on when told to. */
 import { type Duplex, duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Activity, Rconn, reasonText } from '../../../src/ofproto/connmgr/rconn.ts';
-import { encodeHello } from '../../../src/openflow/ofp-version.ts';
-import { FakeClock, monotonicMs, setClock } from '../../../src/util/clock.ts';
-import { setConsole } from '../../../src/util/vlog.ts';
-import { setLevelsFromString } from '../../../src/util/vlog-settings.ts';
+import { type Activity, Rconn, reasonText } from '../../../../src/ofproto/connmgr/service/rconn.ts';
+import { encodeHello } from '../../../../src/openflow/ofp-version.ts';
+import { FakeClock, monotonicMs, setClock } from '../../../../src/util/clock.ts';
+import { setConsole } from '../../../../src/util/vlog.ts';
+import { setLevelsFromString } from '../../../../src/util/vlog-settings.ts';
 
 const ALL = 0x7e;
 const HELLO = 0;

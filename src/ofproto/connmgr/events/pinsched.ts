@@ -3,7 +3,7 @@
  * port, so that one that is flooded does not drown the others; when all queues are full, the longest loses one.
  * Source: ofproto/pinsched.c.
  */
-import { monotonicMs } from '../../util/clock.ts';
+import { monotonicMs } from '../../../util/clock.ts';
 
 const DEFAULT_RATE = 1000;
 

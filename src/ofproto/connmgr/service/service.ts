@@ -3,15 +3,15 @@
  * Source: ofproto/connmgr.c (struct ofservice).
  */
 import type { Duplex } from 'node:stream';
-import { ROLE } from '../../openflow/messages/flow/flow-types.ts';
-import { Vconn } from '../../openflow/vconn.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { vlog } from '../../util/vlog.ts';
-import { serve } from './dispatch.ts';
+import { ROLE } from '../../../openflow/messages/flow/flow-types.ts';
+import { Vconn } from '../../../openflow/vconn.ts';
+import { monotonicMs } from '../../../util/clock.ts';
+import { vlog } from '../../../util/vlog.ts';
+import { serve } from '../dispatch.ts';
 import { Listener } from './listener.ts';
-import type { OfSwitch } from './of-switch.ts';
-import { OfConn, type OfConnKind } from './ofconn.ts';
-import type { ControllerSettings, ControllerStatus, OpenflowSettings } from './openflow-settings.ts';
+import type { OfSwitch } from '../of-switch.ts';
+import { OfConn, type OfConnKind } from '../ofconn.ts';
+import type { ControllerSettings, ControllerStatus, OpenflowSettings } from '../openflow-settings.ts';
 import { MIN_PROBE_SEC, Rconn, reasonText } from './rconn.ts';
 import { parseTarget, type Target } from './target.ts';
 

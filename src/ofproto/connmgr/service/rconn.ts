@@ -12,11 +12,11 @@
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { Vconn } from '../../openflow/vconn.ts';
-import { monotonicMs } from '../../util/clock.ts';
-import { ERRNO, errnoText } from '../../util/errno.ts';
-import { bootstrapCa, type TlsFiles, tlsOptions, wantsBootstrap } from '../../util/tls-files.ts';
-import { vlog } from '../../util/vlog.ts';
+import { Vconn } from '../../../openflow/vconn.ts';
+import { monotonicMs } from '../../../util/clock.ts';
+import { ERRNO, errnoText } from '../../../util/errno.ts';
+import { bootstrapCa, type TlsFiles, tlsOptions, wantsBootstrap } from '../../../util/tls-files.ts';
+import { vlog } from '../../../util/vlog.ts';
 import type { Target } from './target.ts';
 
 const log = vlog('rconn');

@@ -9,8 +9,8 @@ import { chmodSync, renameSync, statSync, unlinkSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
-import { keepAtExit, unlinkAtExit } from '../../util/exit-files.ts';
-import { type TlsFiles, tlsOptions } from '../../util/tls-files.ts';
+import { keepAtExit, unlinkAtExit } from '../../../util/exit-files.ts';
+import { type TlsFiles, tlsOptions } from '../../../util/tls-files.ts';
 import type { Target } from './target.ts';
 
 let nextUnix = 0;

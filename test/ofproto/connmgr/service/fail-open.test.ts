@@ -1,11 +1,11 @@
 /** What a switch does when its controllers are away. */
 import { expect, test } from 'vitest';
-import { FailOpen } from '../../../src/ofproto/connmgr/fail-open.ts';
-import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
-import { OFPRR } from '../../../src/ofproto/tables/rule-change.ts';
-import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';
-import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
-import { OFPP } from '../../../src/openflow/ofp-port.ts';
+import { FailOpen } from '../../../../src/ofproto/connmgr/service/fail-open.ts';
+import { FlowTables } from '../../../../src/ofproto/tables/flow-tables.ts';
+import { OFPRR } from '../../../../src/ofproto/tables/rule-change.ts';
+import type { PacketInEvent } from '../../../../src/ofproto/xlate/xbridge.ts';
+import { newFlowMod } from '../../../../src/openflow/messages/flow/new-flow-mod.ts';
+import { OFPP } from '../../../../src/openflow/ofp-port.ts';
 
 const PRIORITY = 0xf0f0f0;
 

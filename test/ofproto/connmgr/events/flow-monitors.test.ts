@@ -1,15 +1,15 @@
 /** Flow monitors over flow tables: what is told, when it is abbreviated, and pauses. */
 import { describe, expect, test } from 'vitest';
-import { FlowMonitors, happeningsOf } from '../../../src/ofproto/connmgr/flow-monitors.ts';
-import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
-import { newMatch } from '../../../src/openflow/match/match.ts';
-import { decodeMessage } from '../../../src/openflow/messages/codec.ts';
-import type { FlowMonitorRequest } from '../../../src/openflow/messages/flow/flow-types.ts';
-import { MONITOR_FLAG, OFPG } from '../../../src/openflow/messages/flow/flow-types.ts';
-import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';
-import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
-import { OFPP } from '../../../src/openflow/ofp-port.ts';
-import type { Ofpact } from '../../../src/openflow/ofpact.ts';
+import { FlowMonitors, happeningsOf } from '../../../../src/ofproto/connmgr/events/flow-monitors.ts';
+import { FlowTables } from '../../../../src/ofproto/tables/flow-tables.ts';
+import { newMatch } from '../../../../src/openflow/match/match.ts';
+import { decodeMessage } from '../../../../src/openflow/messages/codec.ts';
+import type { FlowMonitorRequest } from '../../../../src/openflow/messages/flow/flow-types.ts';
+import { MONITOR_FLAG, OFPG } from '../../../../src/openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../../src/openflow/messages/flow/new-flow-mod.ts';
+import type { OfVersion } from '../../../../src/openflow/ofp-errors.ts';
+import { OFPP } from '../../../../src/openflow/ofp-port.ts';
+import type { Ofpact } from '../../../../src/openflow/ofpact.ts';
 
 const out = (port: number): Ofpact => ({ kind: 'output', port, maxLen: 0 });
 const WATCH = MONITOR_FLAG.ADD | MONITOR_FLAG.DELETED | MONITOR_FLAG.MODIFY;

@@ -5,12 +5,12 @@
  * a threshold does not tell of it again and again.
  * Source: ofproto/ofproto.c (send_table_status, query_table_desc__).
  */
-import type { TableDesc } from '../../openflow/messages/switch/switch-types.ts';
-import { TABLE_REASON } from '../../openflow/messages/table/table-config.ts';
-import type { FlowTable } from '../tables/flow-table.ts';
-import type { FlowTables } from '../tables/flow-tables.ts';
-import type { RuleChange } from '../tables/rule-change.ts';
-import type { Connections } from './of-switch.ts';
+import type { TableDesc } from '../../../openflow/messages/switch/switch-types.ts';
+import { TABLE_REASON } from '../../../openflow/messages/table/table-config.ts';
+import type { FlowTable } from '../../tables/flow-table.ts';
+import type { FlowTables } from '../../tables/flow-tables.ts';
+import type { RuleChange } from '../../tables/rule-change.ts';
+import type { Connections } from '../of-switch.ts';
 
 /** OFPTMPEF14_*: by importance, by lifetime, and otherwise (groups). */
 export const EVICTION_FLAGS = 7;

@@ -2,7 +2,7 @@
  * Which messages a connection gets that it did not ask for: a bit for each reason, by type of message and role.
  * Source: lib/ofp-connection.c (ofputil_async_cfg_default), OpenFlow 1.4.1 7.3.10, Documentation/topics/design.rst.
  */
-import { ASYNC_TYPES, type AsyncConfig, type AsyncMasks } from '../../openflow/messages/flow/flow-types.ts';
+import { ASYNC_TYPES, type AsyncConfig, type AsyncMasks } from '../../../openflow/messages/flow/flow-types.ts';
 
 /** OFPR_*: reasons of packet_ins; the last two are Open vSwitch's own. */
 // biome-ignore format: table

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Listener } from '../../../src/ofproto/connmgr/listener.ts';
+import { Listener } from '../../../../src/ofproto/connmgr/service/listener.ts';
 
 let dir: string;
 let path: string;

@@ -5,16 +5,16 @@
  * Source: ofproto/fail-open.c, lib/packets.c (compose_rarp).
  */
 import { randomBytes } from 'node:crypto';
-import { FIELD } from '../../flow/fields.ts';
-import { newFlow, setField } from '../../flow/flow-key.ts';
-import { UNKNOWN32, UNKNOWN64 } from '../../openflow/messages/flow/flow-types.ts';
-import { newFlowMod } from '../../openflow/messages/flow/new-flow-mod.ts';
-import { OFPP } from '../../openflow/ofp-port.ts';
-import { vlog } from '../../util/vlog.ts';
-import { metadataMatch } from '../packet-in.ts';
-import type { FlowTables } from '../tables/flow-tables.ts';
-import type { PacketInEvent } from '../xlate/xbridge.ts';
-import { OFPR } from './async-masks.ts';
+import { FIELD } from '../../../flow/fields.ts';
+import { newFlow, setField } from '../../../flow/flow-key.ts';
+import { UNKNOWN32, UNKNOWN64 } from '../../../openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../openflow/messages/flow/new-flow-mod.ts';
+import { OFPP } from '../../../openflow/ofp-port.ts';
+import { vlog } from '../../../util/vlog.ts';
+import { metadataMatch } from '../../packet-in.ts';
+import type { FlowTables } from '../../tables/flow-tables.ts';
+import type { PacketInEvent } from '../../xlate/xbridge.ts';
+import { OFPR } from '../events/async-masks.ts';
 
 const log = vlog('fail_open');
 

@@ -1,7 +1,7 @@
 /** Limits of packet_ins: so many a second, each port its turn. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Pinsched } from '../../../src/ofproto/connmgr/pinsched.ts';
-import { FakeClock, setClock } from '../../../src/util/clock.ts';
+import { Pinsched } from '../../../../src/ofproto/connmgr/events/pinsched.ts';
+import { FakeClock, setClock } from '../../../../src/util/clock.ts';
 
 let clock: FakeClock;
 let sent: number[];

@@ -2,15 +2,15 @@
  * How packet_ins leave through a connection: in its format, at no more than its rate, and not faster than the peer takes them.
  * Source: ofproto/connmgr.c (connmgr_send_async_msg, do_send_packet_ins).
  */
-import { FIELD } from '../../flow/fields.ts';
-import { getField } from '../../flow/flow-key.ts';
-import { encodeMessage } from '../../openflow/messages/codec.ts';
-import { encodeContinuation } from '../../openflow/messages/packet/continuation.ts';
-import type { OfVersion } from '../../openflow/ofp-errors.ts';
-import { OFPRAW, type OfpRaw } from '../../openflow/ofp-msgs.ts';
-import type { Vconn } from '../../openflow/vconn.ts';
-import { RateLimit, vlog } from '../../util/vlog.ts';
-import type { PacketInEvent } from '../xlate/xbridge.ts';
+import { FIELD } from '../../../flow/fields.ts';
+import { getField } from '../../../flow/flow-key.ts';
+import { encodeMessage } from '../../../openflow/messages/codec.ts';
+import { encodeContinuation } from '../../../openflow/messages/packet/continuation.ts';
+import type { OfVersion } from '../../../openflow/ofp-errors.ts';
+import { OFPRAW, type OfpRaw } from '../../../openflow/ofp-msgs.ts';
+import type { Vconn } from '../../../openflow/vconn.ts';
+import { RateLimit, vlog } from '../../../util/vlog.ts';
+import type { PacketInEvent } from '../../xlate/xbridge.ts';
 import { OFPR } from './async-masks.ts';
 import { Pinsched } from './pinsched.ts';
 

@@ -2,12 +2,12 @@
  * What is told of a flow that is gone.
  * Source: ofproto/ofproto.c (ofproto_rule_send_removed).
  */
-import { newFlow } from '../../flow/flow-key.ts';
-import { expandTo } from '../../flow/minimatch.ts';
-import type { FlowRemoved } from '../../openflow/messages/flow/flow-types.ts';
-import { unbindMatch } from '../../openflow/tlv-bind.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
-import type { Rule } from '../tables/rule.ts';
+import { newFlow } from '../../../flow/flow-key.ts';
+import { expandTo } from '../../../flow/minimatch.ts';
+import type { FlowRemoved } from '../../../openflow/messages/flow/flow-types.ts';
+import { unbindMatch } from '../../../openflow/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/tlv-table.ts';
+import type { Rule } from '../../tables/rule.ts';
 
 /** `reason` is one of OFPRR. */
 export function flowRemovedOf(rule: Rule, reason: number, nowMs: number, tlvTable: TlvTable): FlowRemoved {

@@ -7,25 +7,25 @@
  * Source: ofproto/connmgr.c (ofmonitor_*), include/openflow/nicira-ext.h (NXST_FLOW_MONITOR).
  */
 import { isDeepStrictEqual } from 'node:util';
-import { newFlow } from '../../flow/flow-key.ts';
-import { expandTo, isSubset } from '../../flow/minimatch.ts';
-import { encodeMessage, encodeReplies } from '../../openflow/messages/codec.ts';
+import { newFlow } from '../../../flow/flow-key.ts';
+import { expandTo, isSubset } from '../../../flow/minimatch.ts';
+import { encodeMessage, encodeReplies } from '../../../openflow/messages/codec.ts';
 import {
   type FlowMonitorRequest,
   type FlowUpdate,
   MONITOR_FLAG,
   OFPG,
   OFPTT_ALL,
-} from '../../openflow/messages/flow/flow-types.ts';
-import type { OfVersion } from '../../openflow/ofp-errors.ts';
-import { OFPP } from '../../openflow/ofp-port.ts';
-import { unbindMatch } from '../../openflow/tlv-bind.ts';
-import { TlvTable } from '../../openflow/tlv-table.ts';
-import type { Vconn } from '../../openflow/vconn.ts';
-import { coverage } from '../../util/coverage.ts';
-import type { FlowTables } from '../tables/flow-tables.ts';
-import type { Rule } from '../tables/rule.ts';
-import type { RuleChange } from '../tables/rule-change.ts';
+} from '../../../openflow/messages/flow/flow-types.ts';
+import type { OfVersion } from '../../../openflow/ofp-errors.ts';
+import { OFPP } from '../../../openflow/ofp-port.ts';
+import { unbindMatch } from '../../../openflow/tlv-bind.ts';
+import { TlvTable } from '../../../openflow/tlv-table.ts';
+import type { Vconn } from '../../../openflow/vconn.ts';
+import { coverage } from '../../../util/coverage.ts';
+import type { FlowTables } from '../../tables/flow-tables.ts';
+import type { Rule } from '../../tables/rule.ts';
+import type { RuleChange } from '../../tables/rule-change.ts';
 
 const pauses = coverage('ofmonitor_pause');
 const resumes = coverage('ofmonitor_resume');
