@@ -21,15 +21,15 @@ import { inBandRemotes } from '../in-band/in-band-remotes.ts';
 import { OFPRR, type RuleChange } from '../tables/rule-change.ts';
 import type { PacketInEvent } from '../xlate/xbridge.ts';
 import { BUNDLE_IDLE_MS } from './bundles.ts';
-import { FailOpen } from './service/fail-open.ts';
 import { happeningsOf } from './events/flow-monitors.ts';
 import { flowRemovedOf } from './events/flow-removed.ts';
-import { Listener } from './service/listener.ts';
+import { reportVacancy } from './events/table-events.ts';
 import type { Acting, Connections, OfSwitch } from './of-switch.ts';
 import type { OfConn } from './ofconn.ts';
 import type { ControllerSettings, ControllerStatus, FailMode, OpenflowSettings } from './openflow-settings.ts';
+import { FailOpen } from './service/fail-open.ts';
+import { Listener } from './service/listener.ts';
 import { Service, type ServiceOwner } from './service/service.ts';
-import { reportVacancy } from './events/table-events.ts';
 
 const log = vlog('connmgr');
 

@@ -14,12 +14,12 @@ import { type OfKind, type OfpRaw, RAWS_OF_KIND, rawFor } from '../../openflow/o
 import type { Vconn } from '../../openflow/vconn.ts';
 import { monotonicMs, workMs } from '../../util/clock.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';
-import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './events/async-masks.ts';
 import { Bundles } from './bundles.ts';
-import { FlowModLog } from './flow-mod-log.ts';
+import { type AsyncSettings, defaultAsync, mergeAsync, NO_ASYNC, OFPR } from './events/async-masks.ts';
 import { FlowMonitors } from './events/flow-monitors.ts';
-import { MultipartRequests } from './multipart.ts';
 import { PACKET_IN_FORMAT, type PacketInLimits, PacketIns } from './events/packet-ins.ts';
+import { FlowModLog } from './flow-mod-log.ts';
+import { MultipartRequests } from './multipart.ts';
 
 const log = vlog('connmgr');
 const errorLimit = new RateLimit(10, 10);

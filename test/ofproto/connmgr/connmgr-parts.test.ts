@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { defaultAsync, mergeAsync, OFPR } from '../../../src/ofproto/connmgr/events/async-masks.ts';
 import { Bundles } from '../../../src/ofproto/connmgr/bundles.ts';
+import { defaultAsync, mergeAsync, OFPR } from '../../../src/ofproto/connmgr/events/async-masks.ts';
 import { parseTarget } from '../../../src/ofproto/connmgr/service/target.ts';
 
 test.each([

@@ -2,11 +2,11 @@
 import { duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newFlow } from '../../../src/flow/flow-key.ts';
-import { OFPR } from '../../../src/ofproto/connmgr/events/async-masks.ts';
 import { Control, type Controlled } from '../../../src/ofproto/connmgr/control.ts';
 import { serve } from '../../../src/ofproto/connmgr/dispatch.ts';
-import { OfConn, type OfConnOptions } from '../../../src/ofproto/connmgr/ofconn.ts';
+import { OFPR } from '../../../src/ofproto/connmgr/events/async-masks.ts';
 import { PACKET_IN_FORMAT } from '../../../src/ofproto/connmgr/events/packet-ins.ts';
+import { OfConn, type OfConnOptions } from '../../../src/ofproto/connmgr/ofconn.ts';
 import { metadataMatch } from '../../../src/ofproto/packet-in.ts';
 import { FlowTables, TBL_INTERNAL } from '../../../src/ofproto/tables/flow-tables.ts';
 import type { PacketInEvent } from '../../../src/ofproto/xlate/xbridge.ts';

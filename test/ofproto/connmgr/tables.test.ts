@@ -1,7 +1,7 @@
 /** Vacancy events and eviction of tables, and what tables say that they can do. */
 import { describe, expect, test } from 'vitest';
-import type { Connections } from '../../../src/ofproto/connmgr/of-switch.ts';
 import { reportVacancy, tableDescOf } from '../../../src/ofproto/connmgr/events/table-events.ts';
+import type { Connections } from '../../../src/ofproto/connmgr/of-switch.ts';
 import { includesFeatures, tableFeatures } from '../../../src/ofproto/connmgr/table-features.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
 import { newFlowMod } from '../../../src/openflow/messages/flow/new-flow-mod.ts';

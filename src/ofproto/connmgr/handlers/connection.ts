@@ -5,9 +5,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ROLE } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
+import { PACKET_IN_FORMAT } from '../events/packet-ins.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import { DEFAULT_MISS_SEND_LEN } from '../ofconn.ts';
-import { PACKET_IN_FORMAT } from '../events/packet-ins.ts';
 
 /** Generations are of all connections: what others have sent before is to be handled before, so that each has its turn. */
 const roleRequest: Handler<'role_request'> = async (conn, msg, { conns }) => {

@@ -6,9 +6,9 @@ import { OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import type { TableFeatures, TableMod, TableStats } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import type { FlowTable } from '../../tables/flow-table.ts';
+import { EVICTION_FLAGS, tableDescOf } from '../events/table-events.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfSwitch } from '../of-switch.ts';
-import { EVICTION_FLAGS, tableDescOf } from '../events/table-events.ts';
 import { includesFeatures, tableFeatures } from '../table-features.ts';
 
 /** OFPTFC15_*. */

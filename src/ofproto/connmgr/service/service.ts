@@ -8,10 +8,10 @@ import { Vconn } from '../../../openflow/vconn.ts';
 import { monotonicMs } from '../../../util/clock.ts';
 import { vlog } from '../../../util/vlog.ts';
 import { serve } from '../dispatch.ts';
-import { Listener } from './listener.ts';
 import type { OfSwitch } from '../of-switch.ts';
 import { OfConn, type OfConnKind } from '../ofconn.ts';
 import type { ControllerSettings, ControllerStatus, OpenflowSettings } from '../openflow-settings.ts';
+import { Listener } from './listener.ts';
 import { MIN_PROBE_SEC, Rconn, reasonText } from './rconn.ts';
 import { parseTarget, type Target } from './target.ts';
 
