@@ -11,7 +11,7 @@ import type { TunnelSettings } from '../dpif/tunnel-settings.ts';
 import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
 import type { FlowMod, Resume } from '../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../openflow/ofp-errors.ts';
-import type { TlvTable } from '../openflow/tlv-table.ts';
+import type { TlvTable } from '../openflow/fields/tlv-table.ts';
 import { monotonicMs } from '../util/clock.ts';
 import { checkDpActions, checkDpMask } from './backer/dp-check.ts';
 import { type DpSupport, KERNEL_DP_SUPPORT } from './backer/dp-support.ts';

@@ -11,9 +11,9 @@ import { type FlowKey, getField, isFieldSet, newFlow, setField } from '../flow/f
 import type { ControllerCookie } from '../odp/user-action-cookie.ts';
 import { type Match, newMatch } from '../openflow/match/match.ts';
 import { UNKNOWN32 } from '../openflow/messages/flow/flow-types.ts';
-import { mfGet, mfHasTunMetadata, mfMaskField, mfSet } from '../openflow/mf-value.ts';
-import { unbindMatch } from '../openflow/tlv-bind.ts';
-import { TlvTable } from '../openflow/tlv-table.ts';
+import { mfGet, mfHasTunMetadata, mfMaskField, mfSet } from '../openflow/fields/mf-value.ts';
+import { unbindMatch } from '../openflow/fields/tlv-bind.ts';
+import { TlvTable } from '../openflow/fields/tlv-table.ts';
 import { clearConntrack, type FrozenState, thawMetadata } from './xlate/recirc.ts';
 import { bitsOf } from './xlate/wildcards.ts';
 import type { PacketInEvent } from './xlate/xbridge.ts';

@@ -16,10 +16,10 @@ import {
   type GroupMod,
   type GroupProps,
 } from './messages/switch/switch-types.ts';
-import type { MfField, MfValue } from './mf-field.ts';
-import { mfByName } from './mf-fields.ts';
-import { formatMf, parseMfValue } from './mf-text.ts';
-import { mfIsMaskOk } from './mf-value.ts';
+import type { MfField, MfValue } from './fields/mf-field.ts';
+import { mfByName } from './fields/mf-fields.ts';
+import { formatMf, parseMfValue } from './fields/mf-text.ts';
+import { mfIsMaskOk } from './fields/mf-value.ts';
 import { formatPort, type OfpNames, parsePort } from './ofp-names.ts';
 import { OFPP } from './ofp-port.ts';
 import { OFPUTIL_P } from './ofp-protocol.ts';

@@ -6,7 +6,7 @@
  * apply_actions, clear_actions, write_actions, write_metadata, goto_table.
  * Source: include/openvswitch/ofp-actions.h, ovs-actions(7).
  */
-import type { MfField, MfValue, Subfield } from './mf-field.ts';
+import type { MfField, MfValue, Subfield } from './fields/mf-field.ts';
 
 /** What each wire form was, where one kind has several: text and encoding follow it. */
 export type OfpactCompat = string;

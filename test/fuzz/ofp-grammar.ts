@@ -1,6 +1,6 @@
 /** Texts of OpenFlow matches, actions and flows, at random: mostly such as make sense, with values at the borders of their range. */
-import type { MfField } from '../../src/openflow/mf-field.ts';
-import { MF_FIELDS } from '../../src/openflow/mf-fields.ts';
+import type { MfField } from '../../src/openflow/fields/mf-field.ts';
+import { MF_FIELDS } from '../../src/openflow/fields/mf-fields.ts';
 import type { Random } from './random.ts';
 
 const NUMBERS = [

@@ -7,7 +7,7 @@ import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { FRAG } from '../../src/ofproto/xlate/table-lookup.ts';
 import type { PacketInEvent } from '../../src/ofproto/xlate/xbridge.ts';
 import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
-import { MF } from '../../src/openflow/mf-fields.ts';
+import { MF } from '../../src/openflow/fields/mf-fields.ts';
 import { OfpError } from '../../src/openflow/ofp-errors.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact, OfpactController } from '../../src/openflow/ofpact.ts';

@@ -4,9 +4,9 @@ import { describe, expect, it, test } from 'vitest';
 import { FIELD } from '../../src/flow/fields.ts';
 import { type FlowKey, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { fieldsToOptions, maskOptions, optionsToFields } from '../../src/ofproto/xlate/tunnel-options.ts';
-import type { MfField } from '../../src/openflow/mf-field.ts';
-import { mfGet, mfHasTunMetadata, mfMaskBits, mfSet } from '../../src/openflow/mf-value.ts';
-import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
+import type { MfField } from '../../src/openflow/fields/mf-field.ts';
+import { mfGet, mfHasTunMetadata, mfMaskBits, mfSet } from '../../src/openflow/fields/mf-value.ts';
+import { NXTTMC, TlvTable } from '../../src/openflow/fields/tlv-table.ts';
 import { fc } from '../support/property.ts';
 
 const option = (index: number, optionLen: number, optionType = index) => ({

@@ -3,9 +3,9 @@ import { FIELD } from '../../src/flow/fields.ts';
 import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { xlateLoad, xlateMove, xlateSetField } from '../../src/ofproto/xlate/xlate-fields.ts';
 import { actionSetToList } from '../../src/openflow/actions/action-set.ts';
-import type { MfField } from '../../src/openflow/mf-field.ts';
-import { mfByName } from '../../src/openflow/mf-fields.ts';
-import { parseSubfield } from '../../src/openflow/mf-subfield.ts';
+import type { MfField } from '../../src/openflow/fields/mf-field.ts';
+import { mfByName } from '../../src/openflow/fields/mf-fields.ts';
+import { parseSubfield } from '../../src/openflow/fields/mf-subfield.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 
 const mf = (name: string): MfField => mfByName(name) as MfField;

@@ -11,7 +11,7 @@ import { type FrozenState, RecircIds, recircIds } from '../../src/ofproto/xlate/
 import type { XBridge } from '../../src/ofproto/xlate/xbridge.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
-import { MF } from '../../src/openflow/mf-fields.ts';
+import { MF } from '../../src/openflow/fields/mf-fields.ts';
 import type { Ofpact, OfpactCt, OfpactNat } from '../../src/openflow/ofpact.ts';
 import { setClock } from '../../src/util/clock.ts';
 import { FakeScheduler, MAC_A, MAC_B, udp } from './fakes.ts';

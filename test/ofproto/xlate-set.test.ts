@@ -4,7 +4,7 @@ import { getField, newFlow, setField } from '../../src/flow/flow-key.ts';
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { xlateActions } from '../../src/ofproto/xlate/xlate.ts';
 import { XLATE_ERROR } from '../../src/ofproto/xlate/xlate-ctx.ts';
-import { MF } from '../../src/openflow/mf-fields.ts';
+import { MF } from '../../src/openflow/fields/mf-fields.ts';
 import type { Ofpact } from '../../src/openflow/ofpact.ts';
 import { MAC_A, MAC_B, tag, udp } from './fakes.ts';
 import { bareBridge, barePort } from './support/bare-bridge.ts';

@@ -7,7 +7,7 @@ import type { AsyncType, Resume } from '../../openflow/messages/flow/flow-types.
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';

@@ -3,8 +3,8 @@
  * Source: ofproto/ofproto.c (query_tables), lib/meta-flow.c (oxm_writable_fields and the like).
  */
 import type { TableActionFeatures, TableFeatures } from '../../openflow/messages/switch/switch-types.ts';
-import type { MfField } from '../../openflow/mf-field.ts';
-import { MF_FIELDS } from '../../openflow/mf-fields.ts';
+import type { MfField } from '../../openflow/fields/mf-field.ts';
+import { MF_FIELDS } from '../../openflow/fields/mf-fields.ts';
 import type { OfpactKind } from '../../openflow/ofpact.ts';
 import type { FlowTable } from '../tables/flow-table.ts';
 

@@ -3,7 +3,7 @@
  * Source: ovs-vswitchd(8) of Open vSwitch 3.4.
  */
 import { formatGroup } from '../../openflow/group-text.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import { Group } from '../groups/group.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { Rule } from '../tables/rule.ts';

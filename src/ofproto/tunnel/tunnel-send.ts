@@ -9,7 +9,7 @@ import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
 import { FIELD as F, type Field, TUN_F } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, setField, setFieldBytes } from '../../flow/flow-key.ts';
 import type { OdpActionsBuilder } from '../../odp/odp-actions.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import { commitTunnel } from '../xlate/commit/commit-actions.ts';
 import { tunnelDstOf } from './tunnel-table.ts';
 

@@ -9,9 +9,9 @@
  */
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, type FlowMask, getField, setField } from '../../flow/flow-key.ts';
-import type { MfField } from '../../openflow/mf-field.ts';
-import { mfHasTunMetadata } from '../../openflow/mf-value.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
+import type { MfField } from '../../openflow/fields/mf-field.ts';
+import { mfHasTunMetadata } from '../../openflow/fields/mf-value.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 
 const OPTS = FIELD.tunOpts.word;
 const META = FIELD.tunMeta.word;

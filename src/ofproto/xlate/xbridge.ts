@@ -3,7 +3,7 @@
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow/flow-types.ts';
-import type { TlvTable } from '../../openflow/tlv-table.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { DpSupport } from '../backer/dp-support.ts';
 import type { Group } from '../groups/group.ts';
 import type { MacTable } from '../mac-learning.ts';

@@ -4,10 +4,10 @@
  * Source: lib/nx-match.c (nxm_execute_reg_move, nxm_reg_load), ofproto/ofproto-dpif-xlate.c (OFPACT_SET_FIELD).
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { MfField, MfValue, Subfield } from '../../openflow/mf-field.ts';
-import { mfPrereqsOk } from '../../openflow/mf-prereqs.ts';
-import { maskSubfield, moveSubfield, setSubfield } from '../../openflow/mf-subfield.ts';
-import { mfMaskBits, mfSetMasked } from '../../openflow/mf-value.ts';
+import type { MfField, MfValue, Subfield } from '../../openflow/fields/mf-field.ts';
+import { mfPrereqsOk } from '../../openflow/fields/mf-prereqs.ts';
+import { maskSubfield, moveSubfield, setSubfield } from '../../openflow/fields/mf-subfield.ts';
+import { mfMaskBits, mfSetMasked } from '../../openflow/fields/mf-value.ts';
 
 const hasField = (flow: FlowKey, field: MfField, wc: FlowMask): boolean => mfPrereqsOk(field, flow, undefined, wc);
 

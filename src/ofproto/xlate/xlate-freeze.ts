@@ -9,7 +9,7 @@
  * Source: ofproto/ofproto-dpif-xlate.c (finish_freezing, freeze_unroll_actions).
  */
 import { encodeCookie } from '../../odp/user-action-cookie.ts';
-import { MF } from '../../openflow/mf-fields.ts';
+import { MF } from '../../openflow/fields/mf-fields.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact, OfpactController, OfpactUnrollXlate } from '../../openflow/ofpact.ts';
 import { meteredController } from './actions/xlate-meter.ts';

@@ -3,8 +3,8 @@
  * Source: include/openflow/nicira-ext.h, lib/ofp-actions.c (nx_action_conntrack, nx_action_nat), ovs-actions(7).
  */
 import { formatIpv4, formatIpv6, IPV4_SIZE, IPV6_SIZE, parseIpv4, parseIpv6 } from '../../util/inet.ts';
-import type { Subfield } from '../mf-field.ts';
-import { formatSubfield, parseSubfield } from '../mf-subfield.ts';
+import type { Subfield } from '../fields/mf-field.ts';
+import { formatSubfield, parseSubfield } from '../fields/mf-subfield.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { formatTable, parseTable } from '../ofp-names.ts';
 import { KeyValues, OfpTextError, parseU16 } from '../ofp-text.ts';

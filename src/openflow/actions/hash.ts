@@ -2,8 +2,8 @@
  * Actions that choose by a hash of the packet: multipath a link, bundle and bundle_load one of several ports.
  * Source: include/openflow/nicira-ext.h (NX_HASH_FIELDS_*, NX_MP_ALG_*, NX_BD_ALG_*), lib/multipath.c, lib/bundle.c, ovs-actions(7).
  */
-import type { Subfield } from '../mf-field.ts';
-import { formatSubfield, parseSubfield } from '../mf-subfield.ts';
+import type { Subfield } from '../fields/mf-field.ts';
+import { formatSubfield, parseSubfield } from '../fields/mf-subfield.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { formatPort, parsePort } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';

@@ -2,7 +2,7 @@
  * Actions and instructions: decode, encode, print, parse.  Rows of each kind are in the files beside; the loops around them are here.
  * Source: lib/ofp-actions.c, ovs-actions(7).
  */
-import type { MfField } from '../mf-field.ts';
+import type { MfField } from '../fields/mf-field.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { type OfpNames, parsePort } from '../ofp-names.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';

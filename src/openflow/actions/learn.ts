@@ -7,9 +7,9 @@
  * ```
  * Source: include/openflow/nicira-ext.h (NX_LEARN_*), lib/ofp-actions.c (nx_action_learn), lib/learn.c, ovs-actions(7).
  */
-import type { MfField, Subfield } from '../mf-field.ts';
-import { formatSubfield, parseSubfield, scanSubfield } from '../mf-subfield.ts';
-import { formatMf, parseMfValue } from '../mf-text.ts';
+import type { MfField, Subfield } from '../fields/mf-field.ts';
+import { formatSubfield, parseSubfield, scanSubfield } from '../fields/mf-subfield.ts';
+import { formatMf, parseMfValue } from '../fields/mf-text.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { formatTable, parseTable } from '../ofp-names.ts';
 import { atoi, formatHex, formatHexNumber, KeyValues, OfpTextError, scanIntString, scanNumber } from '../ofp-text.ts';

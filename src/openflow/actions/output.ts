@@ -2,8 +2,8 @@
  * Actions that send a packet somewhere: output, output(port=,max_len=), group, controller, enqueue, and the choice of queues.
  * Source: OpenFlow 1.0.2 5.2.4, 1.5.1 7.2.6.1, include/openflow/nicira-ext.h, ovs-actions(7).
  */
-import type { Subfield } from '../mf-field.ts';
-import { parseSubfield } from '../mf-subfield.ts';
+import type { Subfield } from '../fields/mf-field.ts';
+import { parseSubfield } from '../fields/mf-subfield.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { formatPort, parsePort, portFromOfp11, portToOfp11 } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';

@@ -4,7 +4,7 @@
  * Rows do not know each other: an action that holds others gets the loops through the context that it is given.
  * Source: lib/ofp-actions.c.
  */
-import type { MfField } from '../mf-field.ts';
+import type { MfField } from '../fields/mf-field.ts';
 import type { OfVersion } from '../ofp-errors.ts';
 import type { OfpNames } from '../ofp-names.ts';
 import type { Ofpact, OfpactKind } from '../ofpact.ts';

@@ -4,11 +4,11 @@
  * OpenFlow 1.0 and 1.1 have no set_field: there it is sent as an older action that does the same, or as reg_load, one for each run of bits.
  * Source: OpenFlow 1.2 A.2.5, 1.5.1 7.2.6.7, include/openflow/nicira-ext.h, lib/ofp-actions.c (encode_SET_FIELD), ovs-actions(7).
  */
-import type { MfField, MfValue, Subfield } from '../mf-field.ts';
-import { mfByHeaderName, mfByName } from '../mf-fields.ts';
-import { formatSubfield, parseSubfield } from '../mf-subfield.ts';
-import { formatMf, parseMf } from '../mf-text.ts';
-import { mfIsValueOk } from '../mf-value.ts';
+import type { MfField, MfValue, Subfield } from '../fields/mf-field.ts';
+import { mfByHeaderName, mfByName } from '../fields/mf-fields.ts';
+import { formatSubfield, parseSubfield } from '../fields/mf-subfield.ts';
+import { formatMf, parseMf } from '../fields/mf-text.ts';
+import { mfIsValueOk } from '../fields/mf-value.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { formatHex, OfpTextError, scanIntString } from '../ofp-text.ts';
 import type { Ofpact, OfpactSetField } from '../ofpact.ts';

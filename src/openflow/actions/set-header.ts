@@ -3,8 +3,8 @@
  * ranges of their arguments.
  * Source: lib/ofp-actions.c, OpenFlow 1.2 A.2.5, include/openflow/nicira-ext.h.
  */
-import type { MfField } from '../mf-field.ts';
-import { mfByName } from '../mf-fields.ts';
+import type { MfField } from '../fields/mf-field.ts';
+import { mfByName } from '../fields/mf-fields.ts';
 import { OFPERR, OfpError, type OfVersion } from '../ofp-errors.ts';
 import { OfpTextError } from '../ofp-text.ts';
 import { nxmHeaderOf, putFieldEntry } from './field-wire.ts';

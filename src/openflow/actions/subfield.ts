@@ -2,8 +2,8 @@
  * Actions on parts of fields that are neither set nor loaded: move, push, pop, output to a register's port, check_pkt_larger, delete_field.
  * Source: OpenFlow 1.5.1 7.2.6.9, include/openflow/nicira-ext.h, lib/ofp-actions.c, lib/nx-match.c, ovs-actions(7).
  */
-import type { MfField, Subfield } from '../mf-field.ts';
-import { formatSubfield, parseField, parseSubfield, scanSubfield } from '../mf-subfield.ts';
+import type { MfField, Subfield } from '../fields/mf-field.ts';
+import { formatSubfield, parseField, parseSubfield, scanSubfield } from '../fields/mf-subfield.ts';
 import { OfpTextError, parseU16 } from '../ofp-text.ts';
 import type {
   OfpactCheckPktLarger,

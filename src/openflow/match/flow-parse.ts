@@ -4,15 +4,15 @@
  */
 import { FIELD } from '../../flow/fields.ts';
 import { type FlowKey, getField, newFlow, setField } from '../../flow/flow-key.ts';
-import { mfByName } from '../mf-fields.ts';
-import { mfPrereqsOk } from '../mf-prereqs.ts';
-import { parseMfValue } from '../mf-text.ts';
-import { mfIsZero, mfSet } from '../mf-value.ts';
+import { mfByName } from '../fields/mf-fields.ts';
+import { mfPrereqsOk } from '../fields/mf-prereqs.ts';
+import { parseMfValue } from '../fields/mf-text.ts';
+import { mfIsZero, mfSet } from '../fields/mf-value.ts';
 import { OfpError } from '../ofp-errors.ts';
 import type { OfpNames } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
 import { KeyValues, OfpTextError } from '../ofp-text.ts';
-import type { TlvTable } from '../tlv-table.ts';
+import type { TlvTable } from '../fields/tlv-table.ts';
 import { protocolNamed } from './match-parse.ts';
 
 /**

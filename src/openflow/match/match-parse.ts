@@ -7,12 +7,12 @@
 import { fillBits, getBits, setBits } from '../../flow/bits.ts';
 import { FIELD, type Field } from '../../flow/fields.ts';
 import { newFlow } from '../../flow/flow-key.ts';
-import { prefixOf } from '../masked-text.ts';
-import type { MfField, MfValue } from '../mf-field.ts';
-import { mfByName } from '../mf-fields.ts';
-import { parseSubfield } from '../mf-subfield.ts';
-import { formatMf, parseMf } from '../mf-text.ts';
-import { mfGet, mfGetMask, mfIsAllWild, mfMaskField } from '../mf-value.ts';
+import { prefixOf } from '../fields/masked-text.ts';
+import type { MfField, MfValue } from '../fields/mf-field.ts';
+import { mfByName } from '../fields/mf-fields.ts';
+import { parseSubfield } from '../fields/mf-subfield.ts';
+import { formatMf, parseMf } from '../fields/mf-text.ts';
+import { mfGet, mfGetMask, mfIsAllWild, mfMaskField } from '../fields/mf-value.ts';
 import type { NameMap, OfpNames } from '../ofp-names.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';
 import { KeyValues, OfpTextError, scanIntString } from '../ofp-text.ts';

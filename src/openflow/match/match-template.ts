@@ -6,8 +6,8 @@
  */
 import { FIELD, OF_FLOW_WORDS, VLAN_CFI } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { MfField } from '../mf-field.ts';
-import { mfGet } from '../mf-value.ts';
+import type { MfField } from '../fields/mf-field.ts';
+import { mfGet } from '../fields/mf-value.ts';
 import type { OfpWriter } from '../ofp-writer.ts';
 import type { Match } from './match.ts';
 import { encodeNxMatch } from './nx-match.ts';

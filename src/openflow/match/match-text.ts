@@ -11,8 +11,8 @@ import {
   formatMaskedHex,
   formatMaskedIp,
   formatMaskedMac,
-} from '../masked-text.ts';
-import { formatPacketType } from '../mf-text.ts';
+} from '../fields/masked-text.ts';
+import { formatPacketType } from '../fields/mf-text.ts';
 import { formatPort, type OfpNames } from '../ofp-names.ts';
 import { formatHex, formatHexNumber } from '../ofp-text.ts';
 import type { Match, TunMetadata } from './match.ts';

@@ -8,8 +8,8 @@
 import { setBits } from '../../flow/bits.ts';
 import { FIELD, OF_FLOW_WORDS } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { MfField, MfValue } from '../mf-field.ts';
-import { mfCheckSpecial, mfMaskField, mfSet } from '../mf-value.ts';
+import type { MfField, MfValue } from '../fields/mf-field.ts';
+import { mfCheckSpecial, mfMaskField, mfSet } from '../fields/mf-value.ts';
 
 export interface Match {
   readonly flow: FlowKey;

@@ -8,10 +8,10 @@
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { MfField, MfValue } from '../mf-field.ts';
-import { MF, mfHeader } from '../mf-fields.ts';
-import { mfPrereqsOk } from '../mf-prereqs.ts';
-import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../mf-value.ts';
+import type { MfField, MfValue } from '../fields/mf-field.ts';
+import { MF, mfHeader } from '../fields/mf-fields.ts';
+import { mfPrereqsOk } from '../fields/mf-prereqs.ts';
+import { mfGet, mfGetMask, mfIsAllWild, mfIsMaskOk, mfIsValueOk } from '../fields/mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OfpWriter } from '../ofp-writer.ts';
 import { addTunMetadata, emptied, hasTunMetadata, type Match, matchSetField, newMatch } from './match.ts';

@@ -10,9 +10,9 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
-import type { MfField } from '../mf-field.ts';
-import { MF } from '../mf-fields.ts';
-import { mfGet, swapDlType } from '../mf-value.ts';
+import type { MfField } from '../fields/mf-field.ts';
+import { MF } from '../fields/mf-fields.ts';
+import { mfGet, swapDlType } from '../fields/mf-value.ts';
 import { emptied, type Match, newMatch } from './match.ts';
 
 export const OF10_MATCH_SIZE = 40;

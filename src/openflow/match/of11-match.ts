@@ -11,9 +11,9 @@
  */
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
-import type { MfField } from '../mf-field.ts';
-import { MF } from '../mf-fields.ts';
-import { mfGet } from '../mf-value.ts';
+import type { MfField } from '../fields/mf-field.ts';
+import { MF } from '../fields/mf-fields.ts';
+import { mfGet } from '../fields/mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { portToOfp11 } from '../ofp-names.ts';
 import { emptied, type Match, matchSetField, newMatch } from './match.ts';

@@ -7,8 +7,8 @@
  * `length` counts what follows it, the experimenter too.
  * Source: lib/nx-match.c (nx_pull_entry, nx_pull_header), OpenFlow 1.3.5 7.2.3.2.
  */
-import type { MfField, MfValue } from '../mf-field.ts';
-import { type MfLookup, mfByHeader } from '../mf-fields.ts';
+import type { MfField, MfValue } from '../fields/mf-field.ts';
+import { type MfLookup, mfByHeader } from '../fields/mf-fields.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 
 export interface OxmHeader {

@@ -7,9 +7,9 @@
 import { setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import type { FlowKey } from '../../flow/flow-key.ts';
-import type { MfField } from '../mf-field.ts';
-import { mfPrereqsOk } from '../mf-prereqs.ts';
-import { mfHasOwnValues } from '../mf-value.ts';
+import type { MfField } from '../fields/mf-field.ts';
+import { mfPrereqsOk } from '../fields/mf-prereqs.ts';
+import { mfHasOwnValues } from '../fields/mf-value.ts';
 import type { Match } from './match.ts';
 import { readOxmHeader } from './oxm-entry.ts';
 

@@ -9,7 +9,7 @@ import type {
   TableStats,
 } from '../messages/switch/switch-types.ts';
 import { features } from '../messages/table/table-stats.ts';
-import type { MfField } from '../mf-field.ts';
+import type { MfField } from '../fields/mf-field.ts';
 import { formatNames } from './name-list.ts';
 import { formatKinds } from './print-switch.ts';
 import type { Printers } from './printer.ts';

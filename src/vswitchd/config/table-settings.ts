@@ -3,8 +3,8 @@
  * Source: vswitchd/bridge.c (bridge_configure_tables), vswitchd/vswitch.xml.
  */
 import type { FlowBits, TableSettings } from '../../ofproto/connmgr/openflow-settings.ts';
-import { mfByName } from '../../openflow/mf-fields.ts';
-import { parseSubfield } from '../../openflow/mf-subfield.ts';
+import { mfByName } from '../../openflow/fields/mf-fields.ts';
+import { parseSubfield } from '../../openflow/fields/mf-subfield.ts';
 import { OfpTextError } from '../../openflow/ofp-text.ts';
 import { type BridgeRow, Flow_Table, type Flow_TableRow } from '../../ovsdb/vswitch-schema.ts';
 import { RateLimit, vlog } from '../../util/vlog.ts';

@@ -26,7 +26,7 @@ import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch/sw
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
 import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';
-import { NXTTMC } from '../../../src/openflow/tlv-table.ts';
+import { NXTTMC } from '../../../src/openflow/fields/tlv-table.ts';
 import type { Vconn } from '../../../src/openflow/vconn.ts';
 
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);

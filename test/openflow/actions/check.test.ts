@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { checkActions, checkActionsConsistency } from '../../../src/openflow/actions/check.ts';
 import { formatActions, parseInstructions } from '../../../src/openflow/actions/index.ts';
 import { type Match, matchSetField, newMatch } from '../../../src/openflow/match/match.ts';
-import { MF } from '../../../src/openflow/mf-fields.ts';
+import { MF } from '../../../src/openflow/fields/mf-fields.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
 import { OFPUTIL_P } from '../../../src/openflow/ofp-protocol.ts';
 

@@ -12,8 +12,8 @@ import {
   formatActions,
   parseInstructions,
 } from '../../../src/openflow/actions/index.ts';
-import type { Subfield } from '../../../src/openflow/mf-field.ts';
-import { MF_FIELDS, mfByName } from '../../../src/openflow/mf-fields.ts';
+import type { Subfield } from '../../../src/openflow/fields/mf-field.ts';
+import { MF_FIELDS, mfByName } from '../../../src/openflow/fields/mf-fields.ts';
 import { OfpError, type OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { HashFields, Ofpact, OfpactKind } from '../../../src/openflow/ofpact.ts';
 import { fc } from '../../support/property.ts';

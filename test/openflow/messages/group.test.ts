@@ -11,7 +11,7 @@ import {
   GROUP_TYPE,
   type GroupMod,
 } from '../../../src/openflow/messages/switch/switch-types.ts';
-import { mfByName } from '../../../src/openflow/mf-fields.ts';
+import { mfByName } from '../../../src/openflow/fields/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import { again, bodyAgain } from './again.ts';

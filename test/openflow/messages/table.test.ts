@@ -8,8 +8,8 @@ import type {
   TableInstructionFeatures,
   TableStats,
 } from '../../../src/openflow/messages/switch/switch-types.ts';
-import type { MfField } from '../../../src/openflow/mf-field.ts';
-import { MF } from '../../../src/openflow/mf-fields.ts';
+import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
+import { MF } from '../../../src/openflow/fields/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';

@@ -19,8 +19,8 @@ import {
 } from '../../../openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
-import { unbindMatch } from '../../../openflow/tlv-bind.ts';
-import { TlvTable } from '../../../openflow/tlv-table.ts';
+import { unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
+import { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import type { Vconn } from '../../../openflow/vconn.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { FlowTables } from '../../tables/flow-tables.ts';

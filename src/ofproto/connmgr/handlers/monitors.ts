@@ -4,7 +4,7 @@
  */
 import { type FlowMonitorRequest, MONITOR_COMMAND, OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
-import { bindMatch } from '../../../openflow/tlv-bind.ts';
+import { bindMatch } from '../../../openflow/fields/tlv-bind.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfConn } from '../ofconn.ts';

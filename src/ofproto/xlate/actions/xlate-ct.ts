@@ -15,8 +15,8 @@ import {
 import { OVS_NAT_ATTR as N } from '../../../odp/action-attrs.ts';
 import { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
 import type { CtOptions } from '../../../odp/odp-ct.ts';
-import type { MfField } from '../../../openflow/mf-field.ts';
-import { getSubfield, maskSubfield } from '../../../openflow/mf-subfield.ts';
+import type { MfField } from '../../../openflow/fields/mf-field.ts';
+import { getSubfield, maskSubfield } from '../../../openflow/fields/mf-subfield.ts';
 import type { OfpactCt, OfpactNat } from '../../../openflow/ofpact.ts';
 import { OFT } from '../trace/xlate-trace.ts';
 import { XLATE_ERROR, type XlateCtx } from '../xlate-ctx.ts';

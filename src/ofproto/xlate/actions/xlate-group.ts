@@ -15,11 +15,11 @@ import { hashSymmetricL4, unwildcardHashFields } from '../../../flow/hash-fields
 import { OVS_HASH_ALG } from '../../../odp/action-attrs.ts';
 import { OFPG } from '../../../openflow/messages/flow/flow-types.ts';
 import { GROUP_TYPE } from '../../../openflow/messages/switch/switch-types.ts';
-import { mfPrereqsOk } from '../../../openflow/mf-prereqs.ts';
-import { mfGet, mfMaskBits } from '../../../openflow/mf-value.ts';
+import { mfPrereqsOk } from '../../../openflow/fields/mf-prereqs.ts';
+import { mfGet, mfMaskBits } from '../../../openflow/fields/mf-value.ts';
 import { formatPort } from '../../../openflow/ofp-names.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
-import { TlvTable } from '../../../openflow/tlv-table.ts';
+import { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import type { Group, GroupBucket } from '../../groups/group.ts';
 import type { HashField, Selection } from '../../groups/selection.ts';
 import { OFT } from '../trace/xlate-trace.ts';

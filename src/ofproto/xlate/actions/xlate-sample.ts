@@ -5,7 +5,7 @@
  */
 import { SLOW_PATH } from '../../../odp/slow-path.ts';
 import { encodeCookie, SAMPLE_DIRECTION } from '../../../odp/user-action-cookie.ts';
-import { setSubfield } from '../../../openflow/mf-subfield.ts';
+import { setSubfield } from '../../../openflow/fields/mf-subfield.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import type { Ofpact, OfpactCheckPktLarger, OfpactSample } from '../../../openflow/ofpact.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';

@@ -6,7 +6,7 @@
 import { FIELD } from '../../../flow/fields.ts';
 import { getField, setField, setFieldOnes } from '../../../flow/flow-key.ts';
 import { SLOW_PATH } from '../../../odp/slow-path.ts';
-import { getSubfield, maskSubfield } from '../../../openflow/mf-subfield.ts';
+import { getSubfield, maskSubfield } from '../../../openflow/fields/mf-subfield.ts';
 import { formatPort } from '../../../openflow/ofp-names.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { formatHex } from '../../../openflow/ofp-text.ts';

@@ -2,8 +2,8 @@
  * push and pop: fields kept on a stack of whole bytes; delete_field: options of a tunnel that go.
  * Source: lib/nx-match.c (nxm_execute_stack_push, nxm_execute_stack_pop), lib/tun-metadata.c (tun_metadata_delete).
  */
-import { maskSubfield, readSubfieldBytes, writeSubfieldBytes } from '../../../openflow/mf-subfield.ts';
-import { mfClearTunMetadata } from '../../../openflow/mf-value.ts';
+import { maskSubfield, readSubfieldBytes, writeSubfieldBytes } from '../../../openflow/fields/mf-subfield.ts';
+import { mfClearTunMetadata } from '../../../openflow/fields/mf-value.ts';
 import type { OfpactDeleteField, OfpactStack } from '../../../openflow/ofpact.ts';
 import type { XlateCtx } from '../xlate-ctx.ts';
 import { reportError } from '../xlate-report.ts';

@@ -21,7 +21,7 @@ import { storeKeyAttr } from '../../../odp/key/key-codec.ts';
 import { OVS_KEY_ATTR as K, KEY_ROWS } from '../../../odp/key/key-table.ts';
 import type { OdpActionsBuilder } from '../../../odp/odp-actions.ts';
 import { SLOW_PATH } from '../../../odp/slow-path.ts';
-import type { TlvTable } from '../../../openflow/tlv-table.ts';
+import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { countCommonLabels, countMplsLabels, isMplsType, popMpls, pushMpls } from '../actions/flow-mpls.ts';
 import { fieldsToOptions } from '../tunnel-options.ts';
 import { bitsOf, unwildcard, VLAN_WORDS } from '../wildcards.ts';

@@ -13,7 +13,7 @@ import { ODP_FIT, type OdpKeyReport } from '../../../odp/key/fitness.ts';
 import { odpKeyToFlow } from '../../../odp/key/odp-key.ts';
 import { parseOdpFlow } from '../../../odp/text/odp-parse-key.ts';
 import { OdpParseError } from '../../../odp/text/odp-text-scan.ts';
-import { FLAGS, formatMaskedFlags } from '../../../openflow/masked-text.ts';
+import { FLAGS, formatMaskedFlags } from '../../../openflow/fields/masked-text.ts';
 import { parseExactFlow } from '../../../openflow/match/flow-parse.ts';
 import { NameMap } from '../../../openflow/ofp-names.ts';
 import { atoi, OfpTextError, tokens } from '../../../openflow/ofp-text.ts';

@@ -11,9 +11,9 @@
  */
 import { decodeActions, encodeActions } from '../../actions/index.ts';
 import { checkOxmMask, putOxmEntry, readOxmEntry } from '../../match/oxm-entry.ts';
-import type { MfField, MfValue } from '../../mf-field.ts';
-import { mfHeader } from '../../mf-fields.ts';
-import { mfIsMaskOk } from '../../mf-value.ts';
+import type { MfField, MfValue } from '../../fields/mf-field.ts';
+import { mfHeader } from '../../fields/mf-fields.ts';
+import { mfIsMaskOk } from '../../fields/mf-value.ts';
 import { OFPERR, OfpError, VENDOR } from '../../ofp-errors.ts';
 import { portFromOfp11, portToOfp11 } from '../../ofp-names.ts';
 import { OFPP } from '../../ofp-port.ts';

@@ -3,7 +3,7 @@
  * `flow-types.ts` has the rest, and the conventions; `of-message.ts` the union of all.
  * Source: include/openvswitch/ofp-port.h, ofp-table.h, ofp-group.h, ofp-meter.h, ofp-queue.h, ofp-switch.h, ofp-ipfix.h, ofp-ct.h.
  */
-import type { MfField, MfValue } from '../../mf-field.ts';
+import type { MfField, MfValue } from '../../fields/mf-field.ts';
 import type { Ofpact, OfpactKind } from '../../ofpact.ts';
 
 /** OFPUTIL_C_*: OpenFlow's bits, but STP, which 1.0 has where later versions have GROUP_STATS. */

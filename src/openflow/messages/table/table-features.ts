@@ -10,8 +10,8 @@
  */
 
 import { putOxmHeader, readOxmHeader } from '../../match/oxm-entry.ts';
-import type { MfField } from '../../mf-field.ts';
-import { MF_FIELDS, mfHeader } from '../../mf-fields.ts';
+import type { MfField } from '../../fields/mf-field.ts';
+import { MF_FIELDS, mfHeader } from '../../fields/mf-fields.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../ofp-errors.ts';
 import type { OfpWriter } from '../../ofp-writer.ts';
 import type { OfpactKind } from '../../ofpact.ts';

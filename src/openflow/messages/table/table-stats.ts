@@ -10,8 +10,8 @@
  * ```
  * Source: OpenFlow 1.0.2 5.3.5, 1.1.0 A.3.5.3, 1.2 A.3.5.3, 1.3.5 A.3.5.4, lib/ofp-table.c.
  */
-import type { MfField } from '../../mf-field.ts';
-import { MF, MF_FIELDS, mfHeader } from '../../mf-fields.ts';
+import type { MfField } from '../../fields/mf-field.ts';
+import { MF, MF_FIELDS, mfHeader } from '../../fields/mf-fields.ts';
 import { decodeActionBits, encodeActionBits } from '../switch/action-bits.ts';
 import type { TableFeatures, TableStats } from '../switch/switch-types.ts';
 import { type BodyIn, type BodyOut, type Codecs, getString, listCodec, NO_BODY, putString } from '../wire/body.ts';

@@ -14,8 +14,8 @@ import {
 } from './masked-text.ts';
 import type { MfField, MfFormat, MfValue } from './mf-field.ts';
 import { mfIsMaskOk } from './mf-value.ts';
-import { formatPort, type NameMap, parsePort, portFromOfp11, portToOfp11 } from './ofp-names.ts';
-import { formatHexNumber, OfpTextError, scanIntString, scanNumber } from './ofp-text.ts';
+import { formatPort, type NameMap, parsePort, portFromOfp11, portToOfp11 } from '../ofp-names.ts';
+import { formatHexNumber, OfpTextError, scanIntString, scanNumber } from '../ofp-text.ts';
 
 const bytesOf = (n: number, size: number): Uint8Array =>
   Uint8Array.from({ length: size }, (_, i) => n / 2 ** (8 * (size - 1 - i)));

@@ -10,13 +10,13 @@
  * Source: lib/tun-metadata.c, lib/meta-flow.c (mf_vl_mff_mf_from_mff), lib/nx-match.c.
  */
 
-import { areBitsZero, setBits } from '../flow/bits.ts';
-import { FIELD } from '../flow/fields.ts';
-import { type Match, newMatch, type TunMetadata } from './match/match.ts';
+import { areBitsZero, setBits } from '../../flow/bits.ts';
+import { FIELD } from '../../flow/fields.ts';
+import { type Match, newMatch, type TunMetadata } from '../match/match.ts';
 import type { MfField, MfValue, Subfield } from './mf-field.ts';
 import { mfGet, mfGetMask, mfHasTunMetadata, mfSet } from './mf-value.ts';
-import { OFPERR, OfpError } from './ofp-errors.ts';
-import type { LearnSpec, Ofpact, OfpactSetField } from './ofpact.ts';
+import { OFPERR, OfpError } from '../ofp-errors.ts';
+import type { LearnSpec, Ofpact, OfpactSetField } from '../ofpact.ts';
 import type { TlvTable } from './tlv-table.ts';
 
 function fieldOf(table: TlvTable, index: number): MfField {

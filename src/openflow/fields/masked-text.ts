@@ -2,8 +2,8 @@
  * Text of addresses and flags under a mask: `10.0.0.0/8`, `fe80::/64`, `01:00:00:00:00:00/01:00:00:00:00:00`, `+trk-new`, `syn|ack`.
  * Source: lib/packets.c (ip_format_masked and its like), lib/flow.c (format_flags_masked, parse_flags).
  */
-import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac } from '../util/inet.ts';
-import { formatHex, OfpTextError, scanNumber } from './ofp-text.ts';
+import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac } from '../../util/inet.ts';
+import { formatHex, OfpTextError, scanNumber } from '../ofp-text.ts';
 
 export interface MaskedBytes {
   readonly value: Uint8Array;

@@ -1,11 +1,11 @@
 /** Values of match fields in flows: properties over every field, and tables of the special ones. */
 
 import { describe, expect, it, test } from 'vitest';
-import { getBits, setBits } from '../../src/flow/bits.ts';
-import { FIELD, type FieldName, OF_FLOW_WORDS } from '../../src/flow/fields.ts';
-import type { MfField } from '../../src/openflow/mf-field.ts';
-import { MF_FIELDS, mfByName } from '../../src/openflow/mf-fields.ts';
-import { mfPrereqsOk } from '../../src/openflow/mf-prereqs.ts';
+import { getBits, setBits } from '../../../src/flow/bits.ts';
+import { FIELD, type FieldName, OF_FLOW_WORDS } from '../../../src/flow/fields.ts';
+import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
+import { MF_FIELDS, mfByName } from '../../../src/openflow/fields/mf-fields.ts';
+import { mfPrereqsOk } from '../../../src/openflow/fields/mf-prereqs.ts';
 import {
   formatSubfield,
   getSubfield,
@@ -13,9 +13,9 @@ import {
   moveSubfield,
   parseSubfield,
   setSubfield,
-} from '../../src/openflow/mf-subfield.ts';
-import * as mf from '../../src/openflow/mf-value.ts';
-import { fc } from '../support/property.ts';
+} from '../../../src/openflow/fields/mf-subfield.ts';
+import * as mf from '../../../src/openflow/fields/mf-value.ts';
+import { fc } from '../../support/property.ts';
 
 const newFlow = () => new Int32Array(OF_FLOW_WORDS);
 const named = (name: string): MfField => mfByName(name) as MfField;

@@ -1,9 +1,9 @@
 /** The table of match fields: its own rules, and the header of the stock switch where there is one. */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FIELD } from '../../src/flow/fields.ts';
-import { MF, MF_FIELDS, mfByHeader, mfByHeaderName, mfByName, mfHeader } from '../../src/openflow/mf-fields.ts';
-import { OFPUTIL_P } from '../../src/openflow/ofp-protocol.ts';
+import { FIELD } from '../../../src/flow/fields.ts';
+import { MF, MF_FIELDS, mfByHeader, mfByHeaderName, mfByName, mfHeader } from '../../../src/openflow/fields/mf-fields.ts';
+import { OFPUTIL_P } from '../../../src/openflow/ofp-protocol.ts';
 
 describe('match fields', () => {
   it('are found by either name and by every header, with a mask too', () => {

@@ -1,11 +1,11 @@
 /** The TLV table: allocation, errors, values in flows. */
 
 import { describe, expect, it, test } from 'vitest';
-import { newFlow } from '../../src/flow/flow-key.ts';
-import type { MfField } from '../../src/openflow/mf-field.ts';
-import { mfGet, mfHasTunMetadata, mfSet } from '../../src/openflow/mf-value.ts';
-import { NXTTMC, TlvTable } from '../../src/openflow/tlv-table.ts';
-import { fc } from '../support/property.ts';
+import { newFlow } from '../../../src/flow/flow-key.ts';
+import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
+import { mfGet, mfHasTunMetadata, mfSet } from '../../../src/openflow/fields/mf-value.ts';
+import { NXTTMC, TlvTable } from '../../../src/openflow/fields/tlv-table.ts';
+import { fc } from '../../support/property.ts';
 
 const map = (index: number, optionLen: number, optionType = index, optionClass = 0xffff) => ({
   index,

@@ -10,9 +10,9 @@
  * fragment" is one bit); inPort is the 16-bit OpenFlow port.
  * Source: include/openvswitch/meta-flow.h, build-aux/extract-ofp-fields, lib/nx-match.c.
  */
-import { FIELD, type FieldName } from '../flow/fields.ts';
+import { FIELD, type FieldName } from '../../flow/fields.ts';
 import type { MfField, MfFormat, MfHeader, MfPrereq, MfSpecial } from './mf-field.ts';
-import { OFPUTIL_P } from './ofp-protocol.ts';
+import { OFPUTIL_P } from '../ofp-protocol.ts';
 
 type Row = readonly [
   name: string,

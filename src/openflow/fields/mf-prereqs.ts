@@ -2,9 +2,9 @@
  * What match fields need of a packet: `ip_src` an IPv4 packet, `tcp_src` one of TCP that is no later fragment.
  * Source: lib/meta-flow.c (mf_are_prereqs_ok), lib/flow.h (is_vlan, is_nd, is_ct_valid and their like).
  */
-import { getBits, setBits } from '../flow/bits.ts';
-import { FIELD, type Field, VLAN_CFI } from '../flow/fields.ts';
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { getBits, setBits } from '../../flow/bits.ts';
+import { FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import type { MfField } from './mf-field.ts';
 
 const get = (flow: FlowKey, field: Field): number => getBits(flow, field.at, field.bits);

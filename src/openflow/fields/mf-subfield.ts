@@ -2,12 +2,12 @@
  * Subfields: some bits of a match field, as text ("NXM_NX_REG0[4..11]", "reg0[]") and in a flow.
  * Source: lib/nx-match.c (mf_parse_subfield, mf_format_subfield), lib/meta-flow.c (mf_read_subfield).
  */
-import { copyBits, fillBits, getBits, setBits } from '../flow/bits.ts';
-import type { FlowKey, FlowMask } from '../flow/flow-key.ts';
+import { copyBits, fillBits, getBits, setBits } from '../../flow/bits.ts';
+import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
 import type { MfField, MfValue, Subfield } from './mf-field.ts';
 import { mfByHeaderName, mfByName, mfHeader } from './mf-fields.ts';
 import { mfGet, mfMaskBits, mfSetMasked } from './mf-value.ts';
-import { OfpTextError } from './ofp-text.ts';
+import { OfpTextError } from '../ofp-text.ts';
 
 /** Reads the name of a field, its own or that of a code point.  Throws OfpTextError. */
 export function parseField(text: string): MfField {
