@@ -9,11 +9,11 @@
 import { FIELD, type FieldName, TUN_F } from '../flow/fields.ts';
 import { type FlowKey, getField, isFieldSet, newFlow, setField } from '../flow/flow-key.ts';
 import type { ControllerCookie } from '../odp/user-action-cookie.ts';
-import { type Match, newMatch } from '../openflow/match/match.ts';
-import { UNKNOWN32 } from '../openflow/messages/flow/flow-types.ts';
 import { mfGet, mfHasTunMetadata, mfMaskField, mfSet } from '../openflow/fields/mf-value.ts';
 import { unbindMatch } from '../openflow/fields/tlv-bind.ts';
 import { TlvTable } from '../openflow/fields/tlv-table.ts';
+import { type Match, newMatch } from '../openflow/match/match.ts';
+import { UNKNOWN32 } from '../openflow/messages/flow/flow-types.ts';
 import { clearConntrack, type FrozenState, thawMetadata } from './xlate/recirc.ts';
 import { bitsOf } from './xlate/wildcards.ts';
 import type { PacketInEvent } from './xlate/xbridge.ts';

@@ -6,6 +6,10 @@
  * Source: lib/ofp-group.c (parse_ofp_group_mod_str, ofp_print_group), ovs-ofctl(8) "Group Syntax".
  */
 import { formatActions, parseActions } from './actions/index.ts';
+import type { MfField, MfValue } from './fields/mf-field.ts';
+import { mfByName } from './fields/mf-fields.ts';
+import { formatMf, parseMfValue } from './fields/mf-text.ts';
+import { mfIsMaskOk } from './fields/mf-value.ts';
 import { OFPG } from './messages/flow/flow-types.ts';
 import {
   type Bucket,
@@ -16,10 +20,6 @@ import {
   type GroupMod,
   type GroupProps,
 } from './messages/switch/switch-types.ts';
-import type { MfField, MfValue } from './fields/mf-field.ts';
-import { mfByName } from './fields/mf-fields.ts';
-import { formatMf, parseMfValue } from './fields/mf-text.ts';
-import { mfIsMaskOk } from './fields/mf-value.ts';
 import { formatPort, type OfpNames, parsePort } from './ofp-names.ts';
 import { OFPP } from './ofp-port.ts';
 import { OFPUTIL_P } from './ofp-protocol.ts';

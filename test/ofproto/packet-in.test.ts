@@ -6,8 +6,8 @@ import { getField, newFlow, setField, setFieldOnes } from '../../src/flow/flow-k
 import { formatOdpActions } from '../../src/odp/text/odp-format-actions.ts';
 import { FRAG } from '../../src/ofproto/xlate/table-lookup.ts';
 import type { PacketInEvent } from '../../src/ofproto/xlate/xbridge.ts';
-import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { MF } from '../../src/openflow/fields/mf-fields.ts';
+import { newFlowMod } from '../../src/openflow/messages/flow/new-flow-mod.ts';
 import { OfpError } from '../../src/openflow/ofp-errors.ts';
 import { OFPP, OFPPC } from '../../src/openflow/ofp-port.ts';
 import type { Ofpact, OfpactController } from '../../src/openflow/ofpact.ts';

@@ -4,11 +4,11 @@
  */
 import type { Dpif } from '../../dpif/dpif.ts';
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
+import { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { Resume } from '../../openflow/messages/flow/flow-types.ts';
 import { isSameIn, speedOf } from '../../openflow/messages/port/phy-port.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPPC } from '../../openflow/ofp-port.ts';
-import { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';

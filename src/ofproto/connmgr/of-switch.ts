@@ -3,11 +3,11 @@
  * `handlers/*.ts` and `ofproto.ts`.
  */
 import type { Dpif } from '../../dpif/dpif.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { AsyncType, Resume } from '../../openflow/messages/flow/flow-types.ts';
 import type { BodyOf } from '../../openflow/messages/of-message.ts';
 import type { DescStats, PhyPort } from '../../openflow/messages/switch/switch-types.ts';
 import type { OfKind } from '../../openflow/ofp-msgs.ts';
-import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import type { GroupTable } from '../groups/group-table.ts';
 import type { MeterTable } from '../meters/meter-table.ts';
 import type { PacketToSend, PreparedPacket } from '../packet-execute.ts';

@@ -2,9 +2,10 @@
  * What the tables of a switch can do: the same for each, but for its name, its limit, and the tables after it.
  * Source: ofproto/ofproto.c (query_tables), lib/meta-flow.c (oxm_writable_fields and the like).
  */
-import type { TableActionFeatures, TableFeatures } from '../../openflow/messages/switch/switch-types.ts';
+
 import type { MfField } from '../../openflow/fields/mf-field.ts';
 import { MF_FIELDS } from '../../openflow/fields/mf-fields.ts';
+import type { TableActionFeatures, TableFeatures } from '../../openflow/messages/switch/switch-types.ts';
 import type { OfpactKind } from '../../openflow/ofpact.ts';
 import type { FlowTable } from '../tables/flow-table.ts';
 

@@ -6,12 +6,12 @@
  * Source: ofproto/ofproto-provider.h (struct ofgroup), ofproto/ofproto-dpif.c (struct group_dpif).
  */
 import { actionSetToList } from '../../openflow/actions/action-set.ts';
+import { bindWideActions } from '../../openflow/fields/tlv-bind.ts';
+import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import { OFPG } from '../../openflow/messages/flow/flow-types.ts';
 import { type Bucket, GROUP_TYPE, type GroupProps } from '../../openflow/messages/switch/switch-types.ts';
 import { OFPP } from '../../openflow/ofp-port.ts';
 import type { Ofpact } from '../../openflow/ofpact.ts';
-import { bindWideActions } from '../../openflow/fields/tlv-bind.ts';
-import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
 import { type Selection, selectionOf } from './selection.ts';
 
 export class GroupBucket {

@@ -9,8 +9,8 @@
  */
 
 import { OVS_HASH_ALG } from '../../odp/action-attrs.ts';
-import type { GroupProps } from '../../openflow/messages/switch/switch-types.ts';
 import type { MfField, MfValue } from '../../openflow/fields/mf-field.ts';
+import type { GroupProps } from '../../openflow/messages/switch/switch-types.ts';
 import { fixed } from '../../util/fixed.ts';
 import { vlog } from '../../util/vlog.ts';
 

@@ -2,8 +2,9 @@
  * `ofproto/detrace`: which OpenFlow rules and groups a datapath flow came from, as its ukey remembers them.
  * Source: ovs-vswitchd(8) of Open vSwitch 3.4.
  */
-import { formatGroup } from '../../openflow/group-text.ts';
+
 import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
+import { formatGroup } from '../../openflow/group-text.ts';
 import { Group } from '../groups/group.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';
 import type { Rule } from '../tables/rule.ts';

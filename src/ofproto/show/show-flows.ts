@@ -3,10 +3,10 @@
  */
 import { expandTo } from '../../flow/minimatch.ts';
 import { formatActions } from '../../openflow/actions/index.ts';
-import { newMatch } from '../../openflow/match/match.ts';
-import { formatMatch } from '../../openflow/match/match-text.ts';
 import { unbindMatch } from '../../openflow/fields/tlv-bind.ts';
 import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
+import { newMatch } from '../../openflow/match/match.ts';
+import { formatMatch } from '../../openflow/match/match-text.ts';
 import { monotonicMs } from '../../util/clock.ts';
 import { isVisible } from '../classifier/classifier-rule.ts';
 import type { FlowTables } from '../tables/flow-tables.ts';

@@ -2,8 +2,8 @@
  * What translation needs of a bridge, and what it is told of packets: the interface between `xlate*.ts` and `ofproto.ts`.
  */
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow/flow-types.ts';
 import type { TlvTable } from '../../openflow/fields/tlv-table.ts';
+import type { FlowMod, PacketIn, PacketInPrivate } from '../../openflow/messages/flow/flow-types.ts';
 import type { DpSupport } from '../backer/dp-support.ts';
 import type { Group } from '../groups/group.ts';
 import type { MacTable } from '../mac-learning.ts';

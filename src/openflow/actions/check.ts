@@ -8,10 +8,10 @@
 import { getBits, setBits } from '../../flow/bits.ts';
 import { FIELD, type Field } from '../../flow/fields.ts';
 import { newFlow } from '../../flow/flow-key.ts';
-import { type Match, matchSetField, newMatch } from '../match/match.ts';
 import type { MfField, Subfield } from '../fields/mf-field.ts';
 import { MF } from '../fields/mf-fields.ts';
 import { mfPrereqsOk } from '../fields/mf-prereqs.ts';
+import { type Match, matchSetField, newMatch } from '../match/match.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import { OFPP } from '../ofp-port.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';

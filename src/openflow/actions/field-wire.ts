@@ -2,9 +2,10 @@
  * Fields and subfields in the bytes of actions: a header of 4 bytes (8 if an experimenter's), offsets and widths beside it.
  * Source: lib/nx-match.c (nx_pull_header, nx_put_entry), lib/meta-flow.c (mf_check_src, mf_check_dst), include/openflow/nicira-ext.h.
  */
-import { checkOxmMask, putOxmEntry, putOxmHeader, readOxmEntry, readOxmHeader } from '../match/oxm-entry.ts';
+
 import type { MfField, MfValue, Subfield } from '../fields/mf-field.ts';
 import { mfByHeader, mfHeader } from '../fields/mf-fields.ts';
+import { checkOxmMask, putOxmEntry, putOxmHeader, readOxmEntry, readOxmHeader } from '../match/oxm-entry.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import type { DecodeCtx } from './row.ts';
 import type { ActionBytes, ActionWriter } from './wire.ts';

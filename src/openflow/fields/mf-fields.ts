@@ -11,8 +11,8 @@
  * Source: include/openvswitch/meta-flow.h, build-aux/extract-ofp-fields, lib/nx-match.c.
  */
 import { FIELD, type FieldName } from '../../flow/fields.ts';
-import type { MfField, MfFormat, MfHeader, MfPrereq, MfSpecial } from './mf-field.ts';
 import { OFPUTIL_P } from '../ofp-protocol.ts';
+import type { MfField, MfFormat, MfHeader, MfPrereq, MfSpecial } from './mf-field.ts';
 
 type Row = readonly [
   name: string,

@@ -4,10 +4,10 @@
  */
 import { copyBits, fillBits, getBits, setBits } from '../../flow/bits.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
+import { OfpTextError } from '../ofp-text.ts';
 import type { MfField, MfValue, Subfield } from './mf-field.ts';
 import { mfByHeaderName, mfByName, mfHeader } from './mf-fields.ts';
 import { mfGet, mfMaskBits, mfSetMasked } from './mf-value.ts';
-import { OfpTextError } from '../ofp-text.ts';
 
 /** Reads the name of a field, its own or that of a code point.  Throws OfpTextError. */
 export function parseField(text: string): MfField {

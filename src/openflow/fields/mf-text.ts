@@ -2,6 +2,9 @@
  * Values of match fields as text: what stands after `=` in a match, before `->` in set_field.
  * Source: lib/meta-flow.c (mf_parse, mf_format), ovs-fields(7).
  */
+
+import { formatPort, type NameMap, parsePort, portFromOfp11, portToOfp11 } from '../ofp-names.ts';
+import { formatHexNumber, OfpTextError, scanIntString, scanNumber } from '../ofp-text.ts';
 import {
   FLAGS,
   formatMaskedFlags,
@@ -14,8 +17,6 @@ import {
 } from './masked-text.ts';
 import type { MfField, MfFormat, MfValue } from './mf-field.ts';
 import { mfIsMaskOk } from './mf-value.ts';
-import { formatPort, type NameMap, parsePort, portFromOfp11, portToOfp11 } from '../ofp-names.ts';
-import { formatHexNumber, OfpTextError, scanIntString, scanNumber } from '../ofp-text.ts';
 
 const bytesOf = (n: number, size: number): Uint8Array =>
   Uint8Array.from({ length: size }, (_, i) => n / 2 ** (8 * (size - 1 - i)));

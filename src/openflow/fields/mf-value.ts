@@ -9,9 +9,9 @@
 import { areBitsZero, fillBits, getBits, setBits } from '../../flow/bits.ts';
 import { ETH_TYPE_802_2, FIELD, type Field, VLAN_CFI } from '../../flow/fields.ts';
 import type { FlowKey, FlowMask } from '../../flow/flow-key.ts';
-import type { MfField, MfValue } from './mf-field.ts';
 import { portFromOfp11, portToOfp11 } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
+import type { MfField, MfValue } from './mf-field.ts';
 
 /** OFP_DL_TYPE_NOT_ETH_TYPE: what OpenFlow calls the type of a frame that has a length instead. */
 const DL_TYPE_NOT_ETH_TYPE = 0x05ff;

@@ -13,10 +13,10 @@
 import { areBitsZero, setBits } from '../../flow/bits.ts';
 import { FIELD } from '../../flow/fields.ts';
 import { type Match, newMatch, type TunMetadata } from '../match/match.ts';
-import type { MfField, MfValue, Subfield } from './mf-field.ts';
-import { mfGet, mfGetMask, mfHasTunMetadata, mfSet } from './mf-value.ts';
 import { OFPERR, OfpError } from '../ofp-errors.ts';
 import type { LearnSpec, Ofpact, OfpactSetField } from '../ofpact.ts';
+import type { MfField, MfValue, Subfield } from './mf-field.ts';
+import { mfGet, mfGetMask, mfHasTunMetadata, mfSet } from './mf-value.ts';
 import type { TlvTable } from './tlv-table.ts';
 
 function fieldOf(table: TlvTable, index: number): MfField {

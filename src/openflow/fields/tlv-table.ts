@@ -6,9 +6,9 @@
  * Source: lib/tun-metadata.c, ovs-fields(7) "Tunnel fields", include/openflow/nicira-ext.h (nx_tlv_table_mod).
  */
 import type { TlvMap, TlvTableMod, TlvTableReply } from '../messages/switch/switch-types.ts';
+import { OFPERR, OfpError } from '../ofp-errors.ts';
 import type { MfField } from './mf-field.ts';
 import { MF } from './mf-fields.ts';
-import { OFPERR, OfpError } from '../ofp-errors.ts';
 
 const MAX_FIELDS = 64;
 const SPACE = 256;

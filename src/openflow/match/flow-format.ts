@@ -12,9 +12,9 @@ import {
   setField,
   setFieldOnes,
 } from '../../flow/flow-key.ts';
-import type { OfpNames } from '../ofp-names.ts';
 import { unbindMatch } from '../fields/tlv-bind.ts';
 import type { TlvTable } from '../fields/tlv-table.ts';
+import type { OfpNames } from '../ofp-names.ts';
 import { DEFAULT_PRIORITY, formatMatch } from './match-text.ts';
 
 const ETH = { IP: 0x0800, ARP: 0x0806, RARP: 0x8035, IPV6: 0x86dd, MPLS: 0x8847, MPLS_MCAST: 0x8848, NSH: 0x894f };

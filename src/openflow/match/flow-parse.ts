@@ -8,11 +8,11 @@ import { mfByName } from '../fields/mf-fields.ts';
 import { mfPrereqsOk } from '../fields/mf-prereqs.ts';
 import { parseMfValue } from '../fields/mf-text.ts';
 import { mfIsZero, mfSet } from '../fields/mf-value.ts';
+import type { TlvTable } from '../fields/tlv-table.ts';
 import { OfpError } from '../ofp-errors.ts';
 import type { OfpNames } from '../ofp-names.ts';
 import { OFPP } from '../ofp-port.ts';
 import { KeyValues, OfpTextError } from '../ofp-text.ts';
-import type { TlvTable } from '../fields/tlv-table.ts';
 import { protocolNamed } from './match-parse.ts';
 
 /**

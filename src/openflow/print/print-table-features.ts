@@ -2,6 +2,8 @@
  * Features and statistics of tables as text: what a table has in common with the one before it is not said again.
  * Source: lib/ofp-table.c (ofputil_table_features_format and what it calls).
  */
+
+import type { MfField } from '../fields/mf-field.ts';
 import type {
   TableActionFeatures,
   TableFeatures,
@@ -9,7 +11,6 @@ import type {
   TableStats,
 } from '../messages/switch/switch-types.ts';
 import { features } from '../messages/table/table-stats.ts';
-import type { MfField } from '../fields/mf-field.ts';
 import { formatNames } from './name-list.ts';
 import { formatKinds } from './print-switch.ts';
 import type { Printers } from './printer.ts';

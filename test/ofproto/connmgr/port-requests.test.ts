@@ -8,6 +8,7 @@ import type { DeviceControl } from '../../../src/ofproto/connmgr/device-control.
 import { handleMessage } from '../../../src/ofproto/connmgr/dispatch.ts';
 import { OfConn } from '../../../src/ofproto/connmgr/ofconn.ts';
 import { FlowTables } from '../../../src/ofproto/tables/flow-tables.ts';
+import { NXTTMC } from '../../../src/openflow/fields/tlv-table.ts';
 import { newMatch } from '../../../src/openflow/match/match.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import {
@@ -26,7 +27,6 @@ import { OFPQ_ALL, type PhyPort } from '../../../src/openflow/messages/switch/sw
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import type { OfKind } from '../../../src/openflow/ofp-msgs.ts';
 import { OFPP, OFPPC } from '../../../src/openflow/ofp-port.ts';
-import { NXTTMC } from '../../../src/openflow/fields/tlv-table.ts';
 import type { Vconn } from '../../../src/openflow/vconn.ts';
 
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { checkActions, checkActionsConsistency } from '../../../src/openflow/actions/check.ts';
 import { formatActions, parseInstructions } from '../../../src/openflow/actions/index.ts';
-import { type Match, matchSetField, newMatch } from '../../../src/openflow/match/match.ts';
 import { MF } from '../../../src/openflow/fields/mf-fields.ts';
+import { type Match, matchSetField, newMatch } from '../../../src/openflow/match/match.ts';
 import { OfpError } from '../../../src/openflow/ofp-errors.ts';
 import { OFPUTIL_P } from '../../../src/openflow/ofp-protocol.ts';
 

@@ -2,7 +2,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FIELD } from '../../../src/flow/fields.ts';
-import { MF, MF_FIELDS, mfByHeader, mfByHeaderName, mfByName, mfHeader } from '../../../src/openflow/fields/mf-fields.ts';
+import {
+  MF,
+  MF_FIELDS,
+  mfByHeader,
+  mfByHeaderName,
+  mfByName,
+  mfHeader,
+} from '../../../src/openflow/fields/mf-fields.ts';
 import { OFPUTIL_P } from '../../../src/openflow/ofp-protocol.ts';
 
 describe('match fields', () => {

@@ -2,9 +2,6 @@
 import { describe, expect, it, test } from 'vitest';
 import { newFlow } from '../../../src/flow/flow-key.ts';
 import { decodeActions, formatActions, parseActions } from '../../../src/openflow/actions/index.ts';
-import { addTunMetadata, matchSetField, newMatch } from '../../../src/openflow/match/match.ts';
-import { parseMatch } from '../../../src/openflow/match/match-parse.ts';
-import { formatMatch } from '../../../src/openflow/match/match-text.ts';
 import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
 import { MF } from '../../../src/openflow/fields/mf-fields.ts';
 import { getSubfield, maskSubfield, moveSubfield, setSubfield } from '../../../src/openflow/fields/mf-subfield.ts';
@@ -16,8 +13,17 @@ import {
   mfMaskField,
   mfSetMasked,
 } from '../../../src/openflow/fields/mf-value.ts';
-import { bindActions, bindMatch, bindWideActions, bindWideMatch, unbindMatch } from '../../../src/openflow/fields/tlv-bind.ts';
+import {
+  bindActions,
+  bindMatch,
+  bindWideActions,
+  bindWideMatch,
+  unbindMatch,
+} from '../../../src/openflow/fields/tlv-bind.ts';
 import { NXTTMC, TlvTable } from '../../../src/openflow/fields/tlv-table.ts';
+import { addTunMetadata, matchSetField, newMatch } from '../../../src/openflow/match/match.ts';
+import { parseMatch } from '../../../src/openflow/match/match-parse.ts';
+import { formatMatch } from '../../../src/openflow/match/match-text.ts';
 
 const option = (index: number, optionLen: number) => ({ index, optionLen, optionType: index, optionClass: 0xffff });
 // Number 2 is in two pieces.

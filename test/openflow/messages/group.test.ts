@@ -1,6 +1,7 @@
 /** Messages about groups: there and back, errors, and against stock ovs-ofctl. */
 import { describe, expect, test } from 'vitest';
 import { parseActions } from '../../../src/openflow/actions/index.ts';
+import { mfByName } from '../../../src/openflow/fields/mf-fields.ts';
 import type { OfMessageOut } from '../../../src/openflow/messages/codec.ts';
 import { encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import { OFPG, UNKNOWN32 } from '../../../src/openflow/messages/flow/flow-types.ts';
@@ -11,7 +12,6 @@ import {
   GROUP_TYPE,
   type GroupMod,
 } from '../../../src/openflow/messages/switch/switch-types.ts';
-import { mfByName } from '../../../src/openflow/fields/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { OFPP } from '../../../src/openflow/ofp-port.ts';
 import { again, bodyAgain } from './again.ts';

@@ -1,6 +1,8 @@
 /** Messages about tables: there and back, against stock ovs-ofctl, and what is wrong with bad ones. */
 
 import { describe, expect, test } from 'vitest';
+import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
+import { MF } from '../../../src/openflow/fields/mf-fields.ts';
 import { decodeMessage, encodeMessage } from '../../../src/openflow/messages/codec.ts';
 import type {
   TableDesc,
@@ -8,8 +10,6 @@ import type {
   TableInstructionFeatures,
   TableStats,
 } from '../../../src/openflow/messages/switch/switch-types.ts';
-import type { MfField } from '../../../src/openflow/fields/mf-field.ts';
-import { MF } from '../../../src/openflow/fields/mf-fields.ts';
 import type { OfVersion } from '../../../src/openflow/ofp-errors.ts';
 import { fc } from '../../support/property.ts';
 import { decodeError, fromHex, hasOfctl, roundTrip, stockPrint } from './oracle.ts';

@@ -9,6 +9,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { newFlow } from '../../../flow/flow-key.ts';
 import { expandTo, isSubset } from '../../../flow/minimatch.ts';
+import { unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
+import { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { encodeMessage, encodeReplies } from '../../../openflow/messages/codec.ts';
 import {
   type FlowMonitorRequest,
@@ -19,8 +21,6 @@ import {
 } from '../../../openflow/messages/flow/flow-types.ts';
 import type { OfVersion } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
-import { unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
-import { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import type { Vconn } from '../../../openflow/vconn.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { FlowTables } from '../../tables/flow-tables.ts';

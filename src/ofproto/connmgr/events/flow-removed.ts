@@ -4,9 +4,9 @@
  */
 import { newFlow } from '../../../flow/flow-key.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
-import type { FlowRemoved } from '../../../openflow/messages/flow/flow-types.ts';
 import { unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
+import type { FlowRemoved } from '../../../openflow/messages/flow/flow-types.ts';
 import type { Rule } from '../../tables/rule.ts';
 
 /** `reason` is one of OFPRR. */

@@ -3,13 +3,13 @@
  * Source: ofproto/ofproto.c (handle_flow_mod, ofproto_flow_mod_init, ofproto_check_ofpacts), lib/ofp-flow.c (ofputil_decode_flow_mod).
  */
 import { checkActionsConsistency } from '../../../openflow/actions/check.ts';
+import { bindActions, bindMatch } from '../../../openflow/fields/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { type FlowMod, type Match, OFPFC, OFPTT_ALL, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import { OFPUTIL_P } from '../../../openflow/ofp-protocol.ts';
 import type { Ofpact } from '../../../openflow/ofpact.ts';
-import { bindActions, bindMatch } from '../../../openflow/fields/tlv-bind.ts';
-import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import { inTurns } from '../../tables/turns.ts';
 import type { Handlers } from '../handler.ts';

@@ -3,11 +3,11 @@
  * Source: ofproto/ofproto.c (handle_flow_stats_request, handle_aggregate_stats_request).
  */
 import { expandTo } from '../../../flow/minimatch.ts';
+import { bindMatch, unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
+import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
 import { type FlowStats, type FlowStatsRequest, OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
-import { bindMatch, unbindMatch } from '../../../openflow/fields/tlv-bind.ts';
-import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { monotonicMs } from '../../../util/clock.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Rule } from '../../tables/rule.ts';

@@ -2,9 +2,10 @@
  * Requests for flow monitors.
  * Source: ofproto/ofproto.c (handle_flow_monitor_request, handle_flow_monitor_cancel).
  */
+
+import { bindMatch } from '../../../openflow/fields/tlv-bind.ts';
 import { type FlowMonitorRequest, MONITOR_COMMAND, OFPTT_ALL } from '../../../openflow/messages/flow/flow-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
-import { bindMatch } from '../../../openflow/fields/tlv-bind.ts';
 import { N_TABLES } from '../../tables/flow-transaction.ts';
 import type { Handler, Handlers } from '../handler.ts';
 import type { OfConn } from '../ofconn.ts';

@@ -4,11 +4,11 @@
  */
 import { type CtMatch, flushMatching, type TupleMatch } from '../../../dpif/ct-flush.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
+import { isMappedBy } from '../../../openflow/fields/tlv-bind.ts';
+import { NXTTMC, type TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { newMatch } from '../../../openflow/match/match.ts';
 import type { CtFlush, CtTuple } from '../../../openflow/messages/switch/switch-types.ts';
 import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
-import { isMappedBy } from '../../../openflow/fields/tlv-bind.ts';
-import { NXTTMC, type TlvTable } from '../../../openflow/fields/tlv-table.ts';
 import { formatIpv4, formatIpv6, IPV4_SIZE } from '../../../util/inet.ts';
 import { vlog } from '../../../util/vlog.ts';
 import type { Rule } from '../../tables/rule.ts';

@@ -4,10 +4,10 @@
  */
 import { FIELD } from '../../../flow/fields.ts';
 import { type FlowKey, newFlow } from '../../../flow/flow-key.ts';
-import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
-import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { bindWideActions, bindWideMatch } from '../../../openflow/fields/tlv-bind.ts';
 import type { TlvTable } from '../../../openflow/fields/tlv-table.ts';
+import { type PacketOut, UNKNOWN32 } from '../../../openflow/messages/flow/flow-types.ts';
+import { OFPERR, OfpError } from '../../../openflow/ofp-errors.ts';
 import { coverage } from '../../../util/coverage.ts';
 import type { PacketToSend } from '../../packet-execute.ts';
 import { markTunnel } from '../../tunnel/tunnel-table.ts';

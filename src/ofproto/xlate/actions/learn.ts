@@ -7,13 +7,13 @@
  */
 import type { FlowKey, FlowMask } from '../../../flow/flow-key.ts';
 import { miniFromFlow } from '../../../flow/minimatch.ts';
-import { type Match, matchSetField, newMatch } from '../../../openflow/match/match.ts';
-import { FLOW_FLAG, type FlowMod, OFPG, UNKNOWN64 } from '../../../openflow/messages/flow/flow-types.ts';
-import { newFlowMod } from '../../../openflow/messages/flow/new-flow-mod.ts';
 import type { MfField, MfValue, Subfield } from '../../../openflow/fields/mf-field.ts';
 import { MF } from '../../../openflow/fields/mf-fields.ts';
 import { maskSubfield } from '../../../openflow/fields/mf-subfield.ts';
 import { mfGet, mfGetMask } from '../../../openflow/fields/mf-value.ts';
+import { type Match, matchSetField, newMatch } from '../../../openflow/match/match.ts';
+import { FLOW_FLAG, type FlowMod, OFPG, UNKNOWN64 } from '../../../openflow/messages/flow/flow-types.ts';
+import { newFlowMod } from '../../../openflow/messages/flow/new-flow-mod.ts';
 import { OfpError } from '../../../openflow/ofp-errors.ts';
 import { OFPP } from '../../../openflow/ofp-port.ts';
 import type { LearnSpec, Ofpact, OfpactLearn } from '../../../openflow/ofpact.ts';

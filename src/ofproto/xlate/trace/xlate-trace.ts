@@ -23,12 +23,12 @@
 import type { FlowKey } from '../../../flow/flow-key.ts';
 import { expandTo } from '../../../flow/minimatch.ts';
 import { formatActions } from '../../../openflow/actions/index.ts';
-import { newMatch } from '../../../openflow/match/match.ts';
-import { DEFAULT_PRIORITY, formatMatch } from '../../../openflow/match/match-text.ts';
 import type { Subfield } from '../../../openflow/fields/mf-field.ts';
 import { formatSubfield } from '../../../openflow/fields/mf-subfield.ts';
 import { formatMf } from '../../../openflow/fields/mf-text.ts';
 import { mfGet } from '../../../openflow/fields/mf-value.ts';
+import { newMatch } from '../../../openflow/match/match.ts';
+import { DEFAULT_PRIORITY, formatMatch } from '../../../openflow/match/match-text.ts';
 import type { OfpNames } from '../../../openflow/ofp-names.ts';
 import { formatHex } from '../../../openflow/ofp-text.ts';
 import type { Ofpact, OfpactNat } from '../../../openflow/ofpact.ts';

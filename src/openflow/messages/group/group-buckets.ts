@@ -10,10 +10,10 @@
  * Source: OpenFlow 1.1.0 A.3.4.2, 1.5.1 7.3.4.3, include/openflow/netronome-ext.h, lib/ofp-group.c, lib/nx-match.c (field arrays).
  */
 import { decodeActions, encodeActions } from '../../actions/index.ts';
-import { checkOxmMask, putOxmEntry, readOxmEntry } from '../../match/oxm-entry.ts';
 import type { MfField, MfValue } from '../../fields/mf-field.ts';
 import { mfHeader } from '../../fields/mf-fields.ts';
 import { mfIsMaskOk } from '../../fields/mf-value.ts';
+import { checkOxmMask, putOxmEntry, readOxmEntry } from '../../match/oxm-entry.ts';
 import { OFPERR, OfpError, VENDOR } from '../../ofp-errors.ts';
 import { portFromOfp11, portToOfp11 } from '../../ofp-names.ts';
 import { OFPP } from '../../ofp-port.ts';

@@ -12,11 +12,11 @@
  */
 import { getBits } from '../../../flow/bits.ts';
 import { FIELD } from '../../../flow/fields.ts';
+import type { MfField } from '../../fields/mf-field.ts';
+import { MF } from '../../fields/mf-fields.ts';
 import { matchSetField, newMatch } from '../../match/match.ts';
 import { decodeMatch, decodePaddedNxMatch, encodeMatch, encodePaddedNxMatch } from '../../match/match-codec.ts';
 import { decodeNxMatch, encodeNxMatch } from '../../match/nx-match.ts';
-import type { MfField } from '../../fields/mf-field.ts';
-import { MF } from '../../fields/mf-fields.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../ofp-errors.ts';
 import { OFPRAW } from '../../ofp-msgs.ts';
 import { portFromOfp11, portToOfp11 } from '../../ofp-names.ts';

@@ -8,9 +8,10 @@
  * ```
  * Source: include/openflow/nicira-ext.h, lib/ofp-match.c.
  */
+
+import { NXTTMC } from '../../fields/tlv-table.ts';
 import { OFPERR, OfpError } from '../../ofp-errors.ts';
 import type { OfpWriter } from '../../ofp-writer.ts';
-import { NXTTMC } from '../../fields/tlv-table.ts';
 import { type BodyCodec, type BodyIn, type Codecs, NO_BODY } from '../wire/body.ts';
 import type { TlvMap, TlvTableMod, TlvTableReply } from './switch-types.ts';
 

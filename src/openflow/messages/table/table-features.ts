@@ -9,9 +9,9 @@
  * Source: OpenFlow 1.3.5 A.3.5.5, 1.5.1 7.3.5.18, lib/ofp-table.c.
  */
 
-import { putOxmHeader, readOxmHeader } from '../../match/oxm-entry.ts';
 import type { MfField } from '../../fields/mf-field.ts';
 import { MF_FIELDS, mfHeader } from '../../fields/mf-fields.ts';
+import { putOxmHeader, readOxmHeader } from '../../match/oxm-entry.ts';
 import { OFPERR, OfpError, type OfVersion } from '../../ofp-errors.ts';
 import type { OfpWriter } from '../../ofp-writer.ts';
 import type { OfpactKind } from '../../ofpact.ts';
