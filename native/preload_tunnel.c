@@ -1,5 +1,5 @@
 /*
- * The device that stands for a Geneve port is a TAP of another name (src/datapath/tunnel/tunnel-devices.ts says why).  Stock userspace
+ * The device that stands for a Geneve port is a TAP of another name (src/netlink/tunnel-stand-in.ts says why).  Stock userspace
  * asks for its index by the port's name, and deletes it over rtnetlink once it has deleted the port: both get the name of the device.
  *
  * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_destroy), lib/netdev-linux.c (linux_get_ifindex),

@@ -82,6 +82,10 @@ describe.skipIf(skipReason())('vswitchd with ovs-vsctl', () => {
     await vsctl('del-port', 'p0');
     expect(new Set(seen)).toEqual(new Set(['peer p0 true', 'del p0 true']));
     expect(br0.bundles.has('p0')).toBe(false);
+    // Each before the next is added, which may take a while.
+    await vsctl('add-port', 'br0', 'eth0', '--', 'add-port', 'br0', 'eth1');
+    const bundles = world.journal.flatMap((line) => /^(add br0|bundle) eth\d/.exec(line)?.[0] ?? []);
+    expect(bundles).toEqual(['add br0 eth0', 'bundle eth0', 'add br0 eth1', 'bundle eth1']);
   });
 
   test('ports of each type, and errors for those that cannot be', async () => {

@@ -2,14 +2,14 @@
  * The devices that stand for tunnel ports.  Nothing goes through them: they have the name, so that nobody else takes it, they
  * show in `ip link`, and whoever deletes one deletes the port.  They are TAPs.
  *
- * That of a Geneve port has another name: every program with stock's library (ovn-controller, ovs-dpctl) that asks for datapaths looks for
- * the device of Geneve ports first, and aborts if it is there and no Geneve device.
+ * That of a Geneve port has another name (../../netlink/tunnel-stand-in.ts says why).
  *
  * Stock userspace deletes a tunnel's device itself after it has deleted the port, and takes it for an error if there is no
  * such device.  So after a port was deleted by request, its device stays for a moment; native/preload_tunnel.c knows the other name.
  * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_probe_oot_tunnels), dpif-netlink.c (dpif_netlink_port_del__).
  */
 import { type NativePort, native } from '../../native/index.ts';
+import { tunnelStandIn } from '../../netlink/tunnel-stand-in.ts';
 import type { Arena } from '../../packet/packet.ts';
 import type { DeviceInfo } from '../ports/port-io.ts';
 
@@ -17,13 +17,6 @@ import type { DeviceInfo } from '../ports/port-io.ts';
 export const TUNNEL_MTU = 65000;
 /** How long a device outlives its port, for userspace to delete it. */
 const LINGER_MS = 1000;
-
-const GENEVE_PORT = 'genev_sys_';
-const GENEVE_DEVICE = 'genev_tap_';
-
-/** Name of the device that stands for port `name`: as long, so that it can be one. */
-export const tunnelDeviceName = (name: string): string =>
-  name.startsWith(GENEVE_PORT) ? GENEVE_DEVICE + name.slice(GENEVE_PORT.length) : name;
 
 /** The device that stands for a tunnel port. */
 export interface TunnelDevice {
@@ -56,14 +49,14 @@ export class TunnelDevices {
   /** Whether there is a device in the place of port `name` which somebody needs. */
   isTaken(name: string): boolean {
     if (this.lingering.has(name)) return false;
-    return [name, tunnelDeviceName(name)].some((device) => this.devices.byName(device) !== undefined);
+    return [name, tunnelStandIn(name)].some((device) => this.devices.byName(device) !== undefined);
   }
 
   /** Makes the device for port `name`.  Throws an Error with `errno`. */
   open(name: string): TunnelDevice {
     this.end(name);
     const { devices } = this;
-    const own = tunnelDeviceName(name);
+    const own = tunnelStandIn(name);
     const tap = native().openTap(this.arena, own);
     try {
       native().setDeviceUp(own, TUNNEL_MTU);

@@ -37,7 +37,8 @@ export class BridgeBundles {
     for (const port of config.ports) this.configureOne(port);
   }
 
-  private configureOne(port: PortConfig): void {
+  /** Sets up the bundle of `port`, as far as its interfaces are there. */
+  configureOne(port: PortConfig): void {
     const { name, vlanMode, tag, trunks, isProtected, tagging } = port;
     const { ports } = this.ofproto;
     const old = this.applied.get(name);

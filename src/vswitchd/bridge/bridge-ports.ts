@@ -139,15 +139,18 @@ export class BridgePorts {
     }
   }
 
-  /** Adds the ports that are missing: those that want a certain number first, then those that had one.  Rejects only if the datapath is gone. */
-  async add(config: BridgeConfig): Promise<void> {
+  /**
+   * Adds the ports that are missing: those that want a certain number first, then those that had one.  `onAdded` is told of each before packets
+   * can come from it.  Rejects only if the datapath is gone.
+   */
+  async add(config: BridgeConfig, onAdded: (name: string) => void): Promise<void> {
     const missing = interfacesOf(config).filter((iface) => !this.ofproto.ports.has(iface.name));
     const rank = ({ isLocal, ofportRequest, ofportHint }: InterfaceConfig) =>
       isLocal ? 0 : ofportRequest !== undefined ? 1 : ofportHint !== undefined ? 2 : 3;
     missing.sort((a, b) => rank(a) - rank(b));
     const errors = new Map<string, string>();
     for (const iface of missing) {
-      const error = await this.addPort(iface);
+      const error = await this.addPort(iface, onAdded);
       if (error === undefined) {
         this.added.add(iface.name);
         continue;
@@ -180,15 +183,15 @@ export class BridgePorts {
   }
 
   /** Adds one port; gives the text for its "error" column if that cannot be done. */
-  private async addPort(iface: InterfaceConfig): Promise<string | undefined> {
+  private async addPort(iface: InterfaceConfig, onAdded: (name: string) => void): Promise<string | undefined> {
     const { name, type } = iface;
     if (iface.refusal !== undefined) return iface.refusal;
     if (isReserved(name)) {
       if (!this.errors.has(name)) log.warn(`could not create interface ${name}, name is reserved`);
       return ONLY_LOGGED;
     }
-    if (type === PATCH) return this.addPatchPort(iface);
-    if (isTunnel(type)) return this.addTunnel(iface);
+    if (type === PATCH) return this.addPatchPort(iface, onAdded);
+    if (isTunnel(type)) return this.addTunnel(iface, onAdded);
     if (!(this.netdevs.types ?? IFACE_TYPES).includes(type)) {
       netdevLog.warn(`could not create netdev ${name} of unknown type ${type}`, limit);
       return `could not open network device ${name} (${errnoText(ERRNO.EAFNOSUPPORT)})`;
@@ -205,6 +208,7 @@ export class BridgePorts {
       // One that could not be a port until now has no number any more.
       const before = this.errors.has(name) ? undefined : (this.numbers.get(name) ?? ofportHint);
       const port = await this.ofproto.portAdd({ name, type: this.portType(type), ofport, before, isLocal });
+      onAdded(name);
       const netdev = await this.netdevs.refresh(name).catch(() => undefined);
       this.ifaces.set(name, { ofport: port, ifindex: netdev?.ifindex, linkResets: netdev?.linkResets });
       this.numbers.set(name, port.ofport);
@@ -217,10 +221,10 @@ export class BridgePorts {
   }
 
   /** The same for a tunnel. */
-  private async addTunnel(iface: InterfaceConfig): Promise<string | undefined> {
+  private async addTunnel(iface: InterfaceConfig, onAdded: (name: string) => void): Promise<string | undefined> {
     const { name } = iface;
     try {
-      const port = await this.tunnels.add(iface);
+      const port = await this.tunnels.add(iface, onAdded);
       if (typeof port === 'string') return port;
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;
@@ -231,18 +235,17 @@ export class BridgePorts {
   }
 
   /** The same for a port without device. */
-  private async addPatchPort({
-    name,
-    options,
-    ofportRequest,
-    ofportHint,
-  }: InterfaceConfig): Promise<string | undefined> {
+  private async addPatchPort(
+    { name, options, ofportRequest, ofportHint }: InterfaceConfig,
+    onAdded: (name: string) => void,
+  ): Promise<string | undefined> {
     const error = patchError(name, options);
     if (error !== undefined) return error;
     try {
       const [ofport, before] = [ofportRequest, ofportHint];
       const port = await this.ofproto.portAdd({ name, type: PATCH, ofport, before, isLocal: false });
-      // Its peer is told when the port is in its bundle: packets may come by it then.
+      onAdded(name);
+      this.ofproto.setPatchPeer(name, options.get('peer'));
       this.ifaces.set(name, { ofport: port, ifindex: undefined });
       log.info(`bridge ${this.name}: added interface ${name} on port ${port.ofport}`);
       return undefined;

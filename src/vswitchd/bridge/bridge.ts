@@ -11,7 +11,7 @@ import { native } from '../../native/index.ts';
 import type { Ofproto } from '../../ofproto/ofproto-provider.ts';
 import type { Txn } from '../../ovsdb/idl.ts';
 import type { TlsFiles } from '../../util/tls-files.ts';
-import type { BridgeConfig } from '../config/switch-config.ts';
+import type { BridgeConfig, PortConfig } from '../config/switch-config.ts';
 import { isTargetPermitted } from '../config/unix-targets.ts';
 import type { NetdevTable } from '../devices/netdev.ts';
 import { RemoteDevices } from '../devices/remote-devices.ts';
@@ -72,9 +72,15 @@ export class Bridge {
     }
   }
 
-  /** Adds the ports that are missing, with their VLANs: before patch ports get their peers, by which packets come.  Rejects only if the datapath is gone. */
+  /** Adds the ports that are missing, with their VLANs.  Rejects only if the datapath is gone. */
   async addPorts(config: BridgeConfig): Promise<void> {
-    await this.ports.add(config);
+    let portOf: Map<string, PortConfig> | undefined;
+    // At once: packets come from now on, and a port that is in no bundle would be a fault.
+    await this.ports.add(config, (name) => {
+      portOf ??= new Map(config.ports.flatMap((port) => port.interfaces.map((iface) => [iface.name, port])));
+      const port = portOf.get(name);
+      if (port !== undefined) this.bundles.configureOne(port);
+    });
     this.bundles.configure(config);
   }
 

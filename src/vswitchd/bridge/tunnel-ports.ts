@@ -3,7 +3,9 @@
  * for all tunnels of a type (ofproto/tunnel/).  bridge-ports.ts calls `add` and `forget`, bridge.ts `reconfigure` and `describe`.
  * Source: vswitchd/bridge.c (bridge_delete_or_reconfigure_ports, iface_do_create), lib/netdev-vport.c.
  */
+import type { TunnelSettings } from '../../dpif/tunnel-settings.ts';
 import { tunnelType } from '../../dpif/tunnel-types.ts';
+import { tunnelStandIn } from '../../netlink/tunnel-stand-in.ts';
 import type { Ofport, Ofproto } from '../../ofproto/ofproto-provider.ts';
 import { tunnelDeviceName } from '../../ofproto/tunnel/tunnel-devices.ts';
 import { vlog } from '../../util/vlog.ts';
@@ -20,6 +22,13 @@ const NO_STATUS: TunnelStatus = new Map();
 
 /** Whether interfaces of this type are tunnels. */
 export const isTunnel = (type: string): boolean => tunnelType(type) !== undefined;
+
+/** The names that the datapath's device for a tunnel may have. */
+const devicesOf = (tunnel: TunnelSettings): readonly string[] => {
+  const name = tunnelDeviceName(tunnel);
+  const standIn = tunnelStandIn(name);
+  return standIn === name ? [name] : [name, standIn];
+};
 
 /** What tunnels need to know of devices. */
 type TunnelNetdevs = Pick<NetdevTable, 'findEgress' | 'get' | 'refresh'>;
@@ -40,13 +49,17 @@ export class TunnelPorts {
   }
 
   /** Adds a port.  Gives the text for its "error" column if its options are wrong; rejects if the datapath refuses it. */
-  async add({ name, type, options, ofportRequest, ofportHint }: InterfaceConfig): Promise<Ofport | string> {
+  async add(
+    { name, type, options, ofportRequest, ofportHint }: InterfaceConfig,
+    onAdded: (name: string) => void,
+  ): Promise<Ofport | string> {
     const tunnel = this.configs.read(name, type, options);
     if (typeof tunnel === 'string') return tunnel;
     const [ofport, before] = [ofportRequest, ofportHint];
     const port = await this.ofproto.portAdd({ name, type, ofport, before, isLocal: false, tunnel });
-    // It may have been made just now.
-    await this.netdevs.refresh(tunnelDeviceName(tunnel)).catch(() => undefined);
+    onAdded(name);
+    // They may have been made just now.
+    for (const device of devicesOf(tunnel)) await this.netdevs.refresh(device).catch(() => undefined);
     return port;
   }
 
@@ -83,7 +96,12 @@ export class TunnelPorts {
 
   /** The number of the datapath's device for a tunnel; 0: it has none that we can see. */
   ifindexOf({ tunnel }: Ofport): number {
-    return (tunnel && this.netdevs.get(tunnelDeviceName(tunnel))?.ifindex) ?? 0;
+    if (tunnel === undefined) return 0;
+    return (
+      devicesOf(tunnel)
+        .map((device) => this.netdevs.get(device)?.ifindex ?? 0)
+        .find((ifindex) => ifindex > 0) ?? 0
+    );
   }
 
   /** Looks where tunnels leave the host.  Gives those interfaces of which that has changed. */
