@@ -95,7 +95,17 @@ export function decodeBody(bytes: Uint8Array, header: OfpHeader, context: Messag
   return messageOf(found, found.codec.decode(found.body));
 }
 
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** The message that was looked at last: its body is read right after its headers. */
+let latest: Uint8Array = new Uint8Array(0);
+let latestView = new DataView(latest.buffer);
+
+function viewOf(bytes: Uint8Array): DataView {
+  if (bytes !== latest) {
+    latest = bytes;
+    latestView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+  return latestView;
+}
 
 /** A message without its body: the codec of its kind, and what that reads. */
 interface Headed {

@@ -6,6 +6,7 @@
  */
 import { areBitsZero, getBits } from '../../../flow/bits.ts';
 import { FIELD, type Field } from '../../../flow/fields.ts';
+import type { FlowMask } from '../../../flow/flow-key.ts';
 import { RateLimit, vlog } from '../../../util/vlog.ts';
 import { decodeInstructions, encodeInstructions } from '../../actions/index.ts';
 import { newMatch } from '../../match/match.ts';
@@ -172,11 +173,12 @@ function decodeHead11({ dv, at, bytes, version, context }: BodyIn): Head {
 const IPV4 = 0x0800;
 const IPV6 = 0x86dd;
 
+const isMatched = (mask: FlowMask, field: Field): boolean => !areBitsZero(mask, field.at, field.bits);
+
 /** Addresses of a connection's original direction can be matched where the packet is of their family only. */
 function checkCtAddresses({ flow, mask }: Match): void {
-  const isMatched = (field: Field): boolean => !areBitsZero(mask, field.at, field.bits);
-  const has4 = isMatched(FIELD.ctNwSrc) || isMatched(FIELD.ctNwDst);
-  const has6 = isMatched(FIELD.ctIpv6Src) || isMatched(FIELD.ctIpv6Dst);
+  const has4 = isMatched(mask, FIELD.ctNwSrc) || isMatched(mask, FIELD.ctNwDst);
+  const has6 = isMatched(mask, FIELD.ctIpv6Src) || isMatched(mask, FIELD.ctIpv6Dst);
   if (!has4 && !has6) return;
   const ethType = getBits(flow, FIELD.ethType.at, 16);
   if ((has4 && ethType !== IPV4) || (has6 && ethType !== IPV6)) {
