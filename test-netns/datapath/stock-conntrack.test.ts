@@ -55,12 +55,16 @@ test('a listener hears of them', async () => {
     const sockets = await sw.ok(['cat', '/proc/net/netlink']);
     return sockets.split('\n').some((line) => / 12 +\d+ +0*7 /.test(line));
   });
-  // The datapath looks who listens four times a second.
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // The datapath looks now and then who listens.
+  await eventually('it is told', async () => {
+    await conntrack(`-I ${UDP} -t 50`);
+    await conntrack('-D -p udp');
+    return listener.output().includes('[NEW] udp');
+  });
   await conntrack(`-I ${TCP} -t 100 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 5`);
   await conntrack('-U -f ipv4 -p tcp -m 9');
   await conntrack('-D -p tcp');
-  await listener.until('has heard all', () => listener.output().includes('[DESTROY]'));
+  await listener.until('has heard all', () => listener.output().includes('[DESTROY] tcp'));
   const events = listener.output().match(/\[(NEW|UPDATE|DESTROY)\] tcp .* mark=\d/g);
   expect(events?.map((e) => e.replace(/ .*(mark=\d)/, ' $1'))).toEqual([
     '[NEW] mark=5',

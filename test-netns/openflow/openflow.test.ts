@@ -51,10 +51,14 @@ beforeEach(async () => {
   await ofctl('mod-port br0 p2 forward');
 });
 
-/** A command of ovs-ofctl that goes on until it is ended; `ready`: what it prints when it has begun. */
+/** `ovs-ofctl ARGS`, a monitor that goes on until it is ended; what it has asked the switch for is done. */
 async function listen(args: string): Promise<Daemon> {
-  const daemon = sw.daemon('ofctl', ['ovs-ofctl', ...args.split(' ')]);
-  await new Promise((done) => setTimeout(done, 300));
+  const control = join(sw.lab.dir, 'monitor.ctl');
+  const daemon = sw.daemon('ofctl', ['ovs-ofctl', `--unixctl=${control}`, ...args.split(' ')]);
+  await daemon.until(
+    'has an answer to a barrier',
+    async () => (await sw.run(['ovs-appctl', '-t', control, 'ofctl/barrier'])).status === 0,
+  );
   return daemon;
 }
 const printed = (daemon: Daemon, text: string | RegExp): Promise<void> =>

