@@ -201,7 +201,7 @@ export class SwitchService {
       writeRecord(this.options.dirs.run, members);
     } catch (error) {
       // A disk that is full must not end a switch.  The children end with this process by themselves; the record is for those that do not.
-      this.options.say((error as Error).message);
+      this.options.say(`the record of these processes is not up to date: ${(error as Error).message}`);
     }
   }
 
