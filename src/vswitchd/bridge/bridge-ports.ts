@@ -160,6 +160,12 @@ export class BridgePorts {
       if (error !== ONLY_LOGGED && this.errors.get(iface.name) !== error) log.warn(error);
     }
     this.errors = errors;
+    // Learnt later, they would have everything configured again.
+    await Promise.all(missing.map(({ name, type }) => this.learnFeatures(name, type)));
+  }
+
+  private async learnFeatures(name: string, type: string): Promise<void> {
+    if (type !== 'internal' && this.ofproto.ports.has(name)) await this.netdevs.learnFeatures?.(name);
   }
 
   private portType(type: string): string {

@@ -79,8 +79,12 @@ interface Device {
 
 interface Entry {
   /** The device as it was when it was asked for. */
-  netdev: Device;
+  readonly netdev: Device;
   features: LinkFeatures;
+  /** Whether somebody has been told `features`. */
+  isTold: boolean;
+  /** Resolves when the kernel has said what they are. */
+  isKnown: Promise<void>;
 }
 
 export class LinkModes {
@@ -91,7 +95,7 @@ export class LinkModes {
   /** The family's id; undefined: there is none. */
   private family: Promise<number | undefined> | undefined;
 
-  /** `onChange` is called when an answer is news. */
+  /** `onChange` is called when an answer is news to who asked before. */
   constructor(endpoint: GenlEndpoint, onChange: (name: string) => void) {
     this.endpoint = endpoint;
     this.onChange = onChange;
@@ -99,18 +103,34 @@ export class LinkModes {
 
   /** What is known of a device; if it has changed, what was, and `onChange` comes later. */
   get(netdev: Device): LinkFeatures {
-    const { name } = netdev;
-    let entry = this.entries.get(name);
-    if (entry?.netdev === netdev) return entry.features;
-    entry = { netdev, features: entry?.features ?? NO_FEATURES };
-    this.entries.set(name, entry);
-    void this.read(entry);
+    const entry = this.entryOf(netdev);
+    entry.isTold = true;
     return entry.features;
+  }
+
+  /** Resolves when `get` knows the device as it is now. */
+  async learn(netdev: Device): Promise<void> {
+    await this.entryOf(netdev).isKnown;
   }
 
   /** The device is gone. */
   forget(name: string): void {
     this.entries.delete(name);
+  }
+
+  private entryOf(netdev: Device): Entry {
+    const { name } = netdev;
+    const old = this.entries.get(name);
+    if (old?.netdev === netdev) return old;
+    const entry: Entry = {
+      netdev,
+      features: old?.features ?? NO_FEATURES,
+      isTold: old?.isTold ?? false,
+      isKnown: Promise.resolve(),
+    };
+    this.entries.set(name, entry);
+    entry.isKnown = this.read(entry);
+    return entry;
   }
 
   private async read(entry: Entry): Promise<void> {
@@ -120,7 +140,7 @@ export class LinkModes {
     const { curr, advertised, supported } = entry.features;
     entry.features = features;
     const isNews = features.curr !== curr || features.advertised !== advertised || features.supported !== supported;
-    if (isNews) this.onChange(name);
+    if (isNews && entry.isTold) this.onChange(name);
   }
 
   /** undefined: the kernel cannot tell. */

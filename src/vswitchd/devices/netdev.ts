@@ -56,6 +56,8 @@ export interface NetdevTable {
   counters?(name: string): DeviceCounters | undefined;
   /** What the link of a device can do and does; undefined: not known, or not yet. */
   features?(name: string): LinkFeatures | undefined;
+  /** Resolves when `features` knows a device, so that no change follows what it gives.  A table may have nothing to wait for. */
+  learnFeatures?(name: string): Promise<void>;
   /** What a device's driver calls itself; undefined: it does not say. */
   driver?(name: string): DeviceDriver | undefined;
   /** How a device is set up, for `dpif/show`.  A table may have nothing to say. */

@@ -123,6 +123,11 @@ export class RtnetlinkTable implements NetdevTable {
     return netdev === undefined || this.closed ? undefined : this.links.get(netdev);
   }
 
+  async learnFeatures(name: string): Promise<void> {
+    const netdev = this.byName.get(name);
+    if (netdev !== undefined && !this.closed) await this.links.learn(netdev);
+  }
+
   driver(name: string): DeviceDriver | undefined {
     const ifindex = this.byName.get(name)?.ifindex;
     if (ifindex === undefined) return undefined;

@@ -3,6 +3,8 @@
  * what the interfaces have counted.  bridge.ts calls it.  Source: vswitchd/bridge.c, vswitchd/vswitch.xml.
  */
 import type { DpifPortStats } from '../../dpif/dpif-types.ts';
+import type { DeviceDriver } from '../../native/index.ts';
+import type { LinkFeatures } from '../../ofproto/connmgr/openflow-settings.ts';
 import type { Ofport, Ofproto } from '../../ofproto/ofproto-provider.ts';
 import type { Txn } from '../../ovsdb/idl.ts';
 import type { RowValues } from '../../ovsdb/ovsdb-types.ts';
@@ -21,7 +23,7 @@ import { type BridgePorts, interfacesOf, isDatapathGone, reason } from '../bridg
 import { PATCH, patchMac } from '../bridge/patch-port.ts';
 import { mirrorStatistics } from '../config/mirror-config.ts';
 import type { BridgeConfig, InterfaceConfig } from '../config/switch-config.ts';
-import type { NetdevStats, NetdevTable } from '../devices/netdev.ts';
+import type { Netdev, NetdevStats, NetdevTable } from '../devices/netdev.ts';
 import type { RemoteDevices } from '../devices/remote-devices.ts';
 import {
   deviceColumns,
@@ -43,12 +45,21 @@ export interface Counted {
   readonly devices: ReadonlyMap<string, NetdevStats> | undefined;
 }
 
+/** Columns, and what they were made of. */
 interface Columns {
-  readonly from: readonly unknown[];
+  readonly port: Ofport | undefined;
+  readonly netdev: Netdev | undefined;
+  readonly features: LinkFeatures | undefined;
+  readonly driver: DeviceDriver | undefined;
+  readonly linkResetsBefore: number;
+  readonly type: string;
+  readonly others: readonly unknown[];
   readonly values: RowValues<typeof Interface>;
   /** A row that has these values. */
   shownBy: InterfaceRow | undefined;
 }
+
+const NO_OTHERS: readonly unknown[] = [];
 
 /** Whether `row` has `values`, because another row of these columns has them. */
 const isShown = ({ shownBy, values }: Columns, row: InterfaceRow): boolean =>
@@ -61,7 +72,7 @@ export class BridgeStatus {
   private readonly netdevs: NetdevTable;
   private readonly ports: BridgePorts;
   private readonly remote: RemoteDevices;
-  /** By interface name: what was written last, and what it was made of. */
+  /** By interface name: what was written last. */
   private readonly columns = new Map<string, Columns>();
   /** Rows that have what is in SILENT_PORT. */
   private readonly silentPorts = new WeakSet<PortRow>();
@@ -98,27 +109,33 @@ export class BridgeStatus {
     }
   }
 
-  /** The columns of before, if what they were made of is still the same. */
+  /** The columns of before, if what they were made of is still the same.  All interfaces are asked for when any has changed: the usual one costs little. */
   private interfaceColumns(iface: InterfaceConfig): Columns {
     const { name, type } = iface;
     const port = this.ofproto.ports.get(name);
     const netdev = this.netdevs.get(name) ?? this.remote.get(name);
     const features = featuresOf(this.netdevs, name, type);
-    const error = port?.type === PATCH ? this.ofproto.patchError(name) : this.ports.errorOf(name);
-    const { tunnels } = this.ports;
-    const ifindex = port?.tunnel === undefined ? 0 : tunnels.ifindexOf(port);
     const driver = this.netdevs.driver?.(name);
-    const linkResets = (netdev?.linkResets ?? 0) - this.ports.linkResetsBefore(name);
-    const from = [port, netdev, features, driver, linkResets, error, type, tunnels.statusOf(name), ifindex];
+    const linkResetsBefore = this.ports.linkResetsBefore(name);
+    const hasDevice = port !== undefined && port.type !== PATCH && port.tunnel === undefined;
+    const others = hasDevice ? NO_OTHERS : this.othersOf(name, port);
     const old = this.columns.get(name);
-    if (old?.from.every((part, i) => part === from[i])) return old;
-    const columns: Columns = {
-      from,
-      values: { ...SILENT_INTERFACE, ...this.makeColumns(iface, port) },
-      shownBy: undefined,
-    };
+    if (old !== undefined && old.port === port && old.netdev === netdev && old.features === features) {
+      const isSame = old.driver === driver && old.linkResetsBefore === linkResetsBefore && old.type === type;
+      if (isSame && others.every((part, i) => part === old.others[i])) return old;
+    }
+    const values = { ...SILENT_INTERFACE, ...this.makeColumns(iface, port) };
+    const from = { port, netdev, features, driver, linkResetsBefore, type, others };
+    const columns: Columns = { ...from, values, shownBy: undefined };
     this.columns.set(name, columns);
     return columns;
+  }
+
+  /** What the columns of a port without device, or of none, are made of besides. */
+  private othersOf(name: string, port: Ofport | undefined): readonly unknown[] {
+    const { tunnels } = this.ports;
+    const error = port?.type === PATCH ? this.ofproto.patchError(name) : this.ports.errorOf(name);
+    return [error, tunnels.statusOf(name), port?.tunnel === undefined ? 0 : tunnels.ifindexOf(port)];
   }
 
   private makeColumns({ name, type }: InterfaceConfig, port: Ofport | undefined): RowValues<typeof Interface> {

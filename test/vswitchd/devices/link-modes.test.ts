@@ -1,7 +1,7 @@
 /** What links can do, from the kernel's answers to OpenFlow's bits and the database's columns. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ERRNO } from '../../../src/util/errno.ts';
-import { featuresOf } from '../../../src/vswitchd/devices/link-modes.ts';
+import { featuresOf, LinkModes, NO_FEATURES } from '../../../src/vswitchd/devices/link-modes.ts';
 import { RtnetlinkTable } from '../../../src/vswitchd/devices/rtnetlink-table.ts';
 import { linkColumns } from '../../../src/vswitchd/status/iface-status.ts';
 
@@ -47,4 +47,52 @@ test('a device that has no link, or is none', async () => {
   } finally {
     table.close();
   }
+});
+
+describe('when the kernel answers', () => {
+  const FAST = { curr: 0x840, advertised: 0, supported: 0 };
+
+  /** A kernel that says `features` of every device as soon as `answer` is called; names that changes were told of. */
+  function makeModes(features = FAST) {
+    const changed: string[] = [];
+    const modes = new LinkModes({ open: () => expect.fail('nothing is sent'), peer: 0 }, (name) => changed.push(name));
+    let answer: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const kernel = modes as unknown as { ask(): Promise<typeof features> };
+    vi.spyOn(kernel, 'ask').mockImplementation(() => asked.then(() => features));
+    return { modes, changed, answer: () => answer() };
+  }
+
+  test('who asked before is told of a change', async () => {
+    const { modes, changed, answer } = makeModes();
+    const device = { name: 'p1', ifindex: 1 };
+    expect(modes.get(device)).toEqual(NO_FEATURES);
+    answer();
+    await modes.learn(device);
+    expect(modes.get(device)).toEqual(FAST);
+    expect(changed).toEqual(['p1']);
+  });
+
+  test('who waited is told at once, and of no change', async () => {
+    const { modes, changed, answer } = makeModes();
+    const device = { name: 'p1', ifindex: 1 };
+    const learnt = modes.learn(device);
+    answer();
+    await learnt;
+    expect(modes.get(device)).toEqual(FAST);
+    expect(changed).toEqual([]);
+  });
+
+  test('a device that has changed is asked again, and who knew it as it was is told', async () => {
+    const { modes, changed, answer } = makeModes();
+    modes.get({ name: 'p1', ifindex: 1 });
+    const now = { name: 'p1', ifindex: 1 };
+    const learnt = modes.learn(now);
+    answer();
+    await learnt;
+    expect(modes.get(now)).toEqual(FAST);
+    expect(changed).toEqual(['p1']);
+  });
 });
