@@ -282,7 +282,11 @@ function udpPacket(): Uint8Array {
 
 /** Whether a flow is known by the UFID that it was put with. */
 async function takesUfid(dpif: Dpif): Promise<boolean> {
-  const key = keyOf([[FIELD.ethType, ETH_TYPE_PROBE]]);
+  // Its own: of a run that was killed, the removal of this flow may still be under way.
+  const key = keyOf([
+    [FIELD.ethType, ETH_TYPE_PROBE],
+    [FIELD.skbMark, process.pid],
+  ]);
   const ufid = flowUfid(key);
   const flags = DPIF_FP.CREATE | DPIF_FP.MODIFY | DPIF_FP.PROBE;
   const put: DpifFlowPut = { type: 'put', flags, key, mask: undefined, ufid, actions: NO_ACTIONS };

@@ -38,6 +38,19 @@ describe('of our datapath', () => {
     expect((await dpif.stats()).nFlows).toBe(0n);
   });
 
+  it('asks about UFIDs with a flow of its own: the removal of that of a run that was killed may come late', async () => {
+    const operate = dpif.operate.bind(dpif);
+    let mine = '';
+    dpif.operate = (ops: DpifOp[]) => {
+      for (const op of ops) if (op.type === 'put' && op.ufid !== undefined) mine = Buffer.from(op.key).toString('hex');
+      return operate(ops);
+    };
+    await probeDpSupport(dpif);
+    const pid = Buffer.alloc(4);
+    pid.writeUInt32LE(process.pid);
+    expect(mine).toContain(pid.toString('hex'));
+  });
+
   it('logs what scripts look for, and no warnings', async () => {
     await probeDpSupport(dpif);
     expect(lines.filter((l) => /\|(WARN|ERR)\|/.test(l))).toEqual([]);
