@@ -144,7 +144,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     uint8_t head[HEAD];
     int protocol = msg == NULL ? -1 : protocol_of(fd);
     if (protocol < 0) {
-        size_t size = msg == NULL ? 0 : tunnel_rename_deleted(fd, msg, head, sizeof head);
+        size_t size = msg == NULL ? 0 : tunnel_rename_changed(fd, msg, head, sizeof head);
         if (size == 0) return real_sendmsg(fd, msg, flags);
         struct iovec iov = {head, size};
         struct msghdr other = *msg;

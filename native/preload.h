@@ -61,10 +61,10 @@ bool datapath_is_there(int fd);
 /* --- preload_tunnel.c --- */
 
 /*
- * If `msg`, to be sent on `fd`, has rtnetlink delete the device of a Geneve port by the port's name, copies it to `copy`, with the name of
- * the device, and returns its size; else 0.  `room` is more than any such message has.
+ * If `msg`, to be sent on `fd`, has rtnetlink make or delete the device of a Geneve port by the port's name, and there is one, copies it to
+ * `copy`, with the name of the device, and returns its size; else 0.  `room` is more than any such message has.
  */
-size_t tunnel_rename_deleted(int fd, const struct msghdr *msg, uint8_t *copy, size_t room);
+size_t tunnel_rename_changed(int fd, const struct msghdr *msg, uint8_t *copy, size_t room);
 /* If `asked` names a Geneve port, makes `renamed` the same with the name of its device; else false. */
 bool tunnel_rename_asked(const struct ifreq *asked, struct ifreq *renamed);
 

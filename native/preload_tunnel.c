@@ -1,8 +1,9 @@
 /*
  * The device that stands for a Geneve port is a TAP of another name (src/netlink/tunnel-stand-in.ts says why).  Stock userspace
- * asks for its index by the port's name, and deletes it over rtnetlink once it has deleted the port: both get the name of the device.
+ * asks for its index by the port's name, deletes it over rtnetlink once it has deleted the port, and first of all tries to make it: of
+ * one that is there already, it deletes it and has a datapath make port and device anew.  All get the name of the device, if there is one.
  *
- * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_destroy), lib/netdev-linux.c (linux_get_ifindex),
+ * Source: lib/dpif-netlink-rtnl.c (dpif_netlink_rtnl_port_create, dpif_netlink_rtnl_destroy), lib/netdev-linux.c (linux_get_ifindex),
  * include/uapi/linux/{rtnetlink,ethtool}.h.
  */
 #include "preload.h"
@@ -31,13 +32,14 @@ static bool is_tap(const char *name) {
     return yes;
 }
 
-/* Offset of the name in the `size` bytes at `at`, if they ask that the device with such a name be deleted; else 0. */
+/* Offset of the name in the `size` bytes at `at`, if they ask that a device with such a name be made or deleted; else 0. */
 static size_t find_name(const uint8_t *at, size_t size) {
     struct nlmsghdr nlmsg;
     struct rtattr attr;
     if (size < NLMSG_LENGTH(sizeof(struct ifinfomsg))) return 0;
     memcpy(&nlmsg, at, sizeof nlmsg);
-    if (nlmsg.nlmsg_type != RTM_DELLINK || nlmsg.nlmsg_len != size) return 0;
+    if (nlmsg.nlmsg_type != RTM_NEWLINK && nlmsg.nlmsg_type != RTM_DELLINK) return 0;
+    if (nlmsg.nlmsg_len != size) return 0;
     for (size_t offset = NLMSG_LENGTH(sizeof(struct ifinfomsg)); size - offset >= sizeof attr;) {
         memcpy(&attr, at + offset, sizeof attr);
         if (attr.rta_len < sizeof attr || attr.rta_len > size - offset) return 0;
@@ -72,7 +74,7 @@ static bool rename_device(char name[IFNAMSIZ]) {
     return true;
 }
 
-size_t tunnel_rename_deleted(int fd, const struct msghdr *msg, uint8_t *copy, size_t room) {
+size_t tunnel_rename_changed(int fd, const struct msghdr *msg, uint8_t *copy, size_t room) {
     int saved = errno;
     size_t size = gather(msg, 0, copy, room), at = size < room ? find_name(copy, size) : 0;
     char name[IFNAMSIZ] = {0};

@@ -119,6 +119,7 @@ add-if dp0 a,type=vxlan,remote_ip=flow,dst_port=4791 b,type=vxlan,remote_ip=flow
 add-if dp0 vxlan_sys_4791,type=vxlan,remote_ip=flow,exts=gbp
 add-if dp0 vxlan_sys_4791,type=geneve,remote_ip=flow
 add-if dp0 g,type=geneve,remote_ip=fd00::1 r,type=gre,remote_ip=10.0.0.1,seq=true,csum=true e,type=erspan,remote_ip=flow,erspan_ver=1,erspan_idx=0x7
+add-if dp0 h,type=geneve,remote_ip=10.0.0.2
 show
 show -s
 set-if dp0 vxlan_sys_4789,dst_port=4800
