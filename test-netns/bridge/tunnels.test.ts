@@ -47,7 +47,13 @@ async function setUp(side: Side, type: string, options: string, flows: readonly 
   );
   expect(await get(side, 't0', 'error')).toBe('[]');
   await ofctl(side, 'del-flows', 'br0');
+  await addFlows(side, flows);
+}
+
+/** Adds flows, and waits until those of the datapath that drop packets for want of them have gone. */
+async function addFlows(side: Side, flows: readonly string[]): Promise<void> {
   for (const flow of flows) await ofctl(side, 'add-flow', 'br0', flow);
+  await appctl(side, 'revalidator/wait');
 }
 
 async function expectPing(received: number, count = 3): Promise<void> {
@@ -87,16 +93,16 @@ test('Geneve options are fields of tun_metadata, set on one side and matched on 
     await ofctl(side, 'del-tlv-map', 'br0');
     await ofctl(side, 'add-tlv-map', 'br0', map);
   }
-  for (const side of [left, right]) {
-    await ofctl(side, 'add-flow', 'br0', 'in_port=LOCAL,actions=set_field:0xcafe->tun_metadata0,set_tunnel:5,output:1');
-    await ofctl(side, 'add-flow', 'br0', 'in_port=1,tun_id=5,tun_metadata0=0xcafe,actions=LOCAL');
-  }
+  const to = 'in_port=LOCAL,actions=set_field:0xcafe->tun_metadata0,set_tunnel:5,output:1';
+  const from = 'in_port=1,tun_id=5,tun_metadata0=0xcafe,actions=LOCAL';
+  for (const side of [left, right]) await addFlows(side, [to, from]);
   await expectPing(3);
   expect(await appctl(right, 'dpctl/dump-flows')).toContain('geneve({class=0x102,type=0x1,len=4,0xcafe}');
   // In a group, too.
   const bucket = 'bucket=set_field:0xcafe->tun_metadata0,set_field:5->tun_id,output:1';
   await ofctl(left, '-OOpenFlow13', 'add-group', 'br0', `group_id=1,type=indirect,${bucket}`);
   await ofctl(left, '-OOpenFlow13', 'mod-flows', 'br0', 'in_port=LOCAL,actions=group:1');
+  await appctl(left, 'revalidator/wait');
   await expectPing(3);
   await ofctl(right, 'mod-flows', 'br0', 'in_port=LOCAL,actions=set_field:0xbeef->tun_metadata0,set_tunnel:5,output:1');
   await appctl(right, 'revalidator/wait');
@@ -112,7 +118,7 @@ test('one port for any key and remote end', async () => {
   await expectPing(3);
   // A port that asks for this key is found first.
   const own = `type=vxlan options:remote_ip=${underlay(left)} options:key=77 ofport_request=2`;
-  await ofctl(right, 'add-flow', 'br0', 'in_port=2,actions=LOCAL');
+  await addFlows(right, ['in_port=2,actions=LOCAL']);
   await vsctl(right.ns, `add-port br0 t1 -- set interface t1 ${own}`);
   await expectPing(3);
   const statistics = async (name: string) => /rx_packets=(\d+)/.exec(await get(right, name, 'statistics'))?.[1];
@@ -171,6 +177,6 @@ test('a tunnel outlives its vswitchd', async () => {
   expect(await device()).toBe(before);
   // Returns when the configuration is done.
   await vsctl(left.ns, 'set open_vswitch . external_ids:restarted=yes');
-  for (const flow of NORMAL) await ofctl(left, 'add-flow', 'br0', flow);
+  await addFlows(left, NORMAL);
   await expectPing(3);
 });
