@@ -101,11 +101,14 @@ test('kill -9 of all of them at once: no socket and no pidfile is left by the ne
   await up();
   const files = () => readdirSync(lab.dir).filter((name) => /\.(ctl|sock|mgmt|snoop|pid|ready)$/.test(name));
   const killAll = async () => {
+    // None may see another's death: `up` tidies up behind the others, and they end in order without it.
     const dead = [...(await running())];
+    for (const pid of dead) process.kill(pid, 'SIGSTOP');
     for (const pid of dead) process.kill(pid, 'SIGKILL');
     await nothingRuns();
     return new RegExp(`\\.(${dead.join('|')})\\.ctl$`);
   };
+  await eventually('both have their sockets', () => files().filter((name) => /\.\d+\.ctl$/.test(name)).length === 2);
   const dead = await killAll();
   expect(files().filter((name) => dead.test(name))).toHaveLength(2);
   await up();
