@@ -10,7 +10,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { native } from '../native/index.ts';
-import { removeDeadSockets } from '../util/unix-sockets.ts';
+import { removeDeadSockets, VSWITCHD_SOCKETS } from '../util/unix-sockets.ts';
 import { type ProcessId, stopProcess } from './processes.ts';
 
 /** The directories that Open vSwitch's programs use, with the same variables and defaults as Debian's. */
@@ -115,13 +115,15 @@ export function readRecord(rundir: string): Member[] {
 
 export const removeRecord = (rundir: string): void => rmSync(recordPath(rundir), { force: true });
 
+/** Control sockets of ovsdb-server, which has one more each time that it was killed. */
+export const OVSDB_SERVER_SOCKETS: RegExp = /^ovsdb-server\.\d+\.ctl$/;
 /** Sockets of what `up` starts. */
-const SOCKETS = /^(ovs-vswitchd|ovsdb-server)\.\d+\.ctl$|^tapswitch-datapath\.ctl$|^db\.sock$|\.(mgmt|snoop)$/;
+const SOCKETS = [VSWITCHD_SOCKETS, OVSDB_SERVER_SOCKETS, /^tapswitch-datapath\.ctl$|^db\.sock$/];
 const PIDFILES = ['ovs-vswitchd.pid', 'ovsdb-server.pid'];
 
 /** Removes the sockets and pidfiles of processes that were killed. */
 async function removeDeadFiles(rundir: string): Promise<void> {
-  await removeDeadSockets(rundir, SOCKETS);
+  for (const names of SOCKETS) await removeDeadSockets(rundir, names);
   for (const path of PIDFILES.map((name) => join(rundir, name)))
     if (holderOf(path) === 0) rmSync(path, { force: true });
 }

@@ -14,7 +14,16 @@ import { accessSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { accepts, removeDeadSockets } from '../util/unix-sockets.ts';
 import { type Child, fileIsThere, spawnChild, stopProcess, waitUntil } from './processes.ts';
-import { type Dirs, holderOf, type Member, READY_FILE, removeRecord, STOP_ORDER, writeRecord } from './rundir.ts';
+import {
+  type Dirs,
+  holderOf,
+  type Member,
+  OVSDB_SERVER_SOCKETS,
+  READY_FILE,
+  removeRecord,
+  STOP_ORDER,
+  writeRecord,
+} from './rundir.ts';
 
 export interface ServiceOptions {
   readonly dirs: Dirs;
@@ -36,8 +45,6 @@ type Role = Member['role'];
 const READY_MS = 30_000;
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 10_000;
-/** Control sockets of ovsdb-server, which has one more each time that it was killed.  (vswitchd removes its own.) */
-const OVSDB_SERVER_SOCKETS = /^ovsdb-server\.\d+\.ctl$/;
 /** A process that lived this long has shown that it can. */
 const STEADY_MS = 10_000;
 
@@ -108,6 +115,7 @@ export class SwitchService {
   private async startDatabase(): Promise<void> {
     const { dirs } = this.options;
     const socket = join(dirs.run, 'db.sock');
+    // vswitchd removes its own.
     await removeDeadSockets(dirs.run, OVSDB_SERVER_SOCKETS);
     if (!existsSync(dirs.database)) {
       mkdirSync(dirname(dirs.database), { recursive: true });
